@@ -1,0 +1,99 @@
+"""One-sentence errors for people, instead of long tracebacks."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from monai.bundle import ConfigParser
+
+__all__ = ["LazyLabelsError", "check_overrides", "one_sentence_errors"]
+
+#: Arguments of ``python -m monai.bundle run`` itself, which are no ids of a config file.
+_RUN_ARGUMENTS = frozenset(
+    [
+        "run_id",
+        "init_id",
+        "final_id",
+        "meta_file",
+        "config_file",
+        "logging_file",
+        "tracking",
+        "args_file",
+        "workflow_name",
+        "help",
+    ]
+)
+
+
+class LazyLabelsError(ValueError):
+    """What a user can mend: the message is one sentence that names the file, the key and the remedy."""
+
+
+def _user_error(error: BaseException | None) -> LazyLabelsError | None:
+    """The first :class:`LazyLabelsError` in the chain of causes: MONAI wraps errors of config expressions."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, LazyLabelsError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def one_sentence_errors() -> None:
+    """Print a :class:`LazyLabelsError` that ends the program as its message alone; the exit status stays 1."""
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        found = _user_error(error)
+        if found is None:
+            previous(kind, error, traceback)
+        else:
+            print(f"error: {found}", file=sys.stderr)
+
+    sys.excepthook = hook
+
+
+def check_overrides(arguments: Sequence[str] | None = None) -> None:
+    """Refuse a mistyped ``--name value``: MONAI adds an unknown id to the config in silence.
+
+    Args:
+        arguments: the command line of ``python -m monai.bundle run``; default ``sys.argv``, and where another program
+            runs nothing is checked.
+
+    Raises:
+        LazyLabelsError: naming the argument and the id that was probably meant.
+    """
+    if arguments is None:
+        program = Path(sys.argv[0])
+        if (program.parent.name, program.name) != ("bundle", "__main__.py"):
+            return
+        arguments = sys.argv[1:]
+    given = dict(_named(arguments))
+    if "config_file" not in given or "args_file" in given:
+        return
+    known = set(ConfigParser.load_config_files(_file_list(given["config_file"]))) | _RUN_ARGUMENTS
+    for name in given:
+        top = name.replace("#", "::").split("::", 1)[0]
+        if top not in known:
+            close = difflib.get_close_matches(top, sorted(known), n=1)
+            meant = f"did you mean --{close[0]}?" if close else "the names stand at the top of the config file."
+            raise LazyLabelsError(f"command line: '--{name}' is no id of this config; {meant}")
+
+
+def _named(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of name and value, as python-fire reads ``--name value`` and ``--name=value``."""
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            following = arguments[position + 1] if position + 1 < len(arguments) else ""
+            yield name.replace("-", "_"), value if equals else following
+
+
+def _file_list(value: str) -> list[str]:
+    return list(ast.literal_eval(value)) if value.lstrip().startswith(("[", "(")) else [value]

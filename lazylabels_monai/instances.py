@@ -1,0 +1,95 @@
+"""From the three maps to separated objects. All arrays are single images (H, W) or volumes (H, W, D)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import label
+from skimage.morphology import remove_small_objects
+from skimage.segmentation import watershed
+
+from lazylabels_monai.tasks import BACKGROUND, INTERFACE
+
+__all__ = ["component_instances", "object_classes", "three_map_instances"]
+
+
+def component_instances(segmentation: np.ndarray, min_size: int = 0) -> np.ndarray:
+    """Connected components of each class: what a single-task network offers as objects.
+
+    Args:
+        segmentation: class values.
+        min_size: objects of at most this many pixels are dropped.
+
+    Returns:
+        ids 1..n, int32, 0 outside objects.
+    """
+    # neighbouring pixels belong together when their class is the same, so one pass does for all classes
+    return _drop_specks(label(segmentation, background=BACKGROUND, connectivity=1), min_size).astype(np.int32)
+
+
+def three_map_instances(
+    segmentation: np.ndarray,
+    detection_probability: np.ndarray,
+    separation_probability: np.ndarray,
+    min_marker: int = 4,
+    min_size: int = 0,
+) -> np.ndarray:
+    """Objects from detection (where they are), separation (where they part) and segmentation (where they end).
+
+    Markers are the connected components of "detected as an object and not an interface"; a watershed grows them inside
+    the segmentation over a landscape that rises where separation sees an interface and falls where detection sees an
+    object. A component of the segmentation without any marker stays one object, so that nothing segmented is lost.
+
+    Args:
+        segmentation: class values (spatial).
+        detection_probability: probabilities of the detection task (classes, spatial).
+        separation_probability: probabilities of the separation task (2, spatial).
+        min_marker: a marker of fewer pixels is noise.
+        min_size: objects of at most this many pixels are dropped.
+
+    Returns:
+        ids 1..n, int32, 0 outside objects.
+    """
+    foreground = segmentation != BACKGROUND
+    detected = detection_probability.argmax(0) != BACKGROUND
+    interface = separation_probability.argmax(0) == INTERFACE
+    markers = label(detected & foreground & ~interface, connectivity=1)
+    markers = _drop_specks(markers, max(min_marker - 1, 0))
+
+    components = label(foreground, connectivity=1)
+    marked = np.zeros(components.max() + 1, dtype=bool)
+    marked[np.unique(components[markers > 0])] = True
+    orphan = foreground & ~marked[components]
+    markers = np.where(orphan, components + markers.max(), markers)
+
+    landscape = separation_probability[INTERFACE] + detection_probability[BACKGROUND]
+    grown = watershed(landscape, markers=markers, mask=foreground)
+    return _drop_specks(grown, min_size).astype(np.int32)
+
+
+def object_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndarray:
+    """Class of each object by majority of its pixels: entry i is the class of id i (entry 0 is the background)."""
+    count = int(instances.max()) + 1
+    classes = int(segmentation.max()) + 1
+    votes = np.bincount(
+        instances.ravel().astype(np.int64) * classes + segmentation.ravel().astype(np.int64), minlength=count * classes
+    ).reshape(count, classes)
+    votes[:, BACKGROUND] = 0
+    majority = votes.argmax(1)
+    majority[0] = BACKGROUND
+    return majority
+
+
+def _drop_specks(instances: np.ndarray, max_size: int) -> np.ndarray:
+    if max_size > 0:
+        instances = remove_small_objects(instances, max_size=max_size)
+    ids, renumbered = np.unique(instances, return_inverse=True)
+    renumbered = renumbered.reshape(instances.shape)
+    return renumbered if ids[0] == 0 else renumbered + 1
+
+
+def touching_distance(mask: np.ndarray) -> np.ndarray:
+    """Distance in pixels of every pixel to the nearest True pixel of ``mask``; infinite where there is none."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf)
+    return ndimage.distance_transform_edt(~mask)

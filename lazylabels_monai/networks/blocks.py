@@ -1,0 +1,153 @@
+"""The blocks of the expanding path: Eq. 4 of Ke et al. 2020."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from monai.networks.blocks import ADN, Convolution, UpSample
+from torch import Tensor, nn
+
+__all__ = ["ACT", "NORM", "MultiTaskBlock", "UpMerge"]
+
+#: The paper's activation, in the form MONAI's factories read.
+ACT = ("LEAKYRELU", {"negative_slope": 0.01, "inplace": True})
+
+#: The paper's normalization.
+NORM = "BATCH"
+
+
+class UpMerge(nn.Module):
+    """Upsample a map, join it with a skip connection and apply two sub-blocks: the paper's F and G.
+
+    The first sub-block's convolution over the concatenation ``(up, skip)`` is kept as two convolutions whose results
+    are added: the same function, but several maps that share one skip then pay for the skip's part only once. They
+    pass the rest as one batch, so that batch normalization uses the same joint statistics while training as its
+    running averages do in evaluation. (One call per map would normalize each map by itself while training, and by an
+    average over all of them, which no map ever saw, in evaluation.)
+
+    Upsampling is bilinear (trilinear in 3D) with ``align_corners=False``: what a pixel becomes does not depend on how
+    large the image or the window around it is.
+
+    Args:
+        spatial_dims: number of spatial dimensions, 2 or 3.
+        in_channels: channels of a map from below.
+        skip_channels: channels of the skip connection.
+        out_channels: channels of the result.
+        act: activation, in the form MONAI's factories read.
+        norm: normalization, likewise.
+        dropout: dropout ratio after each normalization; 0 is none.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        act: str | tuple = ACT,
+        norm: str | tuple | None = NORM,
+        dropout: float | tuple = 0.0,
+    ) -> None:
+        super().__init__()
+        self.up = UpSample(
+            spatial_dims, in_channels, in_channels, mode="nontrainable", interp_mode="linear", align_corners=False
+        )
+        self.conv_up = Convolution(spatial_dims, in_channels, out_channels, conv_only=True, bias=False)
+        self.conv_skip = Convolution(spatial_dims, skip_channels, out_channels, conv_only=True)
+        self.tail = nn.Sequential(
+            ADN("NDA", out_channels, act=act, norm=norm, norm_dim=spatial_dims, dropout=dropout, dropout_dim=1),
+            Convolution(spatial_dims, out_channels, out_channels, act=act, norm=norm, dropout=dropout),
+        )
+        # PyTorch's default initialisation of one convolution over the concatenation
+        bound = 1 / math.sqrt((in_channels + skip_channels) * 3**spatial_dims)
+        for parameter in (*self.conv_up.parameters(), *self.conv_skip.parameters()):
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, maps: list[Tensor], skip: Tensor) -> list[Tensor]:
+        """Merge each of ``maps`` with ``skip``.
+
+        Args:
+            maps: maps from one level below, each of shape BCHW[D].
+            skip: map of shape BCHW[D], twice as large in each spatial dimension.
+
+        Returns:
+            a map for each of ``maps``, of the skip's spatial size.
+        """
+        from_skip = self.conv_skip(skip)
+        merged = [self.conv_up(self.up(low)) + from_skip for low in maps]
+        if len(merged) == 1:
+            return [self.tail(merged[0])]
+        joint = self.tail(torch.cat(merged))
+        batch = skip.shape[0]
+        return [joint.narrow(0, i * batch, batch) for i in range(len(merged))]
+
+
+class MultiTaskBlock(nn.Module):
+    """One resolution of the expanding path with a map for each task: Eq. 4 of Ke et al. 2020.
+
+    With ``c`` the skip connection and ``up`` the upsampling::
+
+        x' = F(up(x), c)        detection
+        h  = F(up(z), c)        the same F: the same weights
+        z' = h + R(h)           segmentation
+        y' = G(up(y), z')       separation: its skip is the segmentation's map
+
+    F and G are :py:class:`UpMerge`. R is a sub-block and then a second one without activation: a leaky ReLU at its
+    end would leave R(h) hardly negative, and what it learns, the difference between a rough region and the object's
+    outline, has to take away as well as to add.
+
+    Args:
+        spatial_dims: number of spatial dimensions, 2 or 3.
+        in_channels: channels of each map from below.
+        skip_channels: channels of the skip connection.
+        out_channels: channels of each result.
+        residual: whether there is an R; without it z' = h.
+        act: activation, in the form MONAI's factories read.
+        norm: normalization, likewise.
+        dropout: dropout ratio after each normalization; 0 is none.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        residual: bool = True,
+        act: str | tuple = ACT,
+        norm: str | tuple | None = NORM,
+        dropout: float | tuple = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shared = UpMerge(spatial_dims, in_channels, skip_channels, out_channels, act, norm, dropout)
+        self.residual = (
+            nn.Sequential(
+                Convolution(spatial_dims, out_channels, out_channels, act=act, norm=norm, dropout=dropout),
+                Convolution(spatial_dims, out_channels, out_channels, act=None, norm=norm, dropout=dropout),
+            )
+            if residual
+            else None
+        )
+        self.separation = UpMerge(spatial_dims, in_channels, out_channels, out_channels, act, norm, dropout)
+
+    def forward(self, x: Tensor, z: Tensor, y: Tensor, skip: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Carry the three maps one level up.
+
+        Where ``x`` and ``z`` are one and the same tensor, as where the paths part, F runs once.
+
+        Args:
+            x: detection map of shape BCHW[D].
+            z: segmentation map of the same shape.
+            y: separation map of the same shape.
+            skip: map of the contracting path, twice as large in each spatial dimension.
+
+        Returns:
+            the new x, z and y, of the skip's spatial size.
+        """
+        merged = self.shared([x] if x is z else [x, z], skip)
+        x, z = merged[0], merged[-1]
+        if self.residual is not None:
+            z = z + self.residual(z)
+        y = self.separation([y], z)[0]
+        return x, z, y

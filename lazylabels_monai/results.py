@@ -1,0 +1,136 @@
+"""Results of an evaluation: ``metrics.json``, ``metrics.csv`` and a table for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from monai.utils import ensure_tuple, string_list_all_gather
+
+from lazylabels_monai.metrics import InterfaceMetric, ObjectF1Metric, SegmentationDiceMetric
+
+__all__ = ["ResultsWriter", "format_results"]
+
+logger = logging.getLogger(__name__)
+
+
+class ResultsWriter:
+    """Write ``metrics.json`` and ``metrics.csv`` (a row per image) at the end of an evaluation, and log a table.
+
+    Args:
+        output_dir: folder, made when missing.
+        classes: names of the object classes.
+        dice, interfaces, objects: the metrics that the evaluator updates; ``objects`` by name of the method, the first one
+            gives ``f1@0.5``. None leaves that part out.
+        root: file names are given relative to this folder.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        classes: Sequence[str],
+        dice: SegmentationDiceMetric | None = None,
+        interfaces: InterfaceMetric | None = None,
+        objects: dict[str, ObjectF1Metric] | None = None,
+        root: str | Path | None = None,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.classes = tuple(classes)
+        self.dice, self.interfaces, self.objects = dice, interfaces, objects or {}
+        self.root = Path(root).resolve() if root is not None else None
+        self._names: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator that decollates its batches."""
+        engine.add_event_handler(Events.STARTED, lambda engine: self._names.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration)
+        engine.add_event_handler(Events.COMPLETED, self._completed)
+
+    def _iteration(self, engine: Engine) -> None:
+        for item in engine.state.batch:
+            path = Path(ensure_tuple(item["image"].meta["filename_or_obj"])[0])
+            inside = self.root is not None and path.resolve().is_relative_to(self.root)
+            self._names.append(path.resolve().relative_to(self.root).as_posix() if inside else path.name)
+
+    def _completed(self, engine: Engine) -> None:
+        names = string_list_all_gather(self._names)
+        results, rows = self.results(len(names)), self.rows(names)
+        if engine.state.rank != 0:
+            return
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        (self.output_dir / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        with (self.output_dir / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, list(rows[0]) if rows else ["image"])
+            table.writeheader()
+            table.writerows(rows)
+        logger.info(f"results of {len(names)} images in {self.output_dir / 'metrics.json'}\n{format_results(results)}")
+
+    def results(self, images: int) -> dict[str, Any]:
+        """The content of ``metrics.json``; unknown numbers are null."""
+        results: dict[str, Any] = {"images": images}
+        if self.dice is not None:
+            per_class = [_number(x) for x in self.dice.per_class()]
+            pooled = [_number(x) for x in self.dice.pooled()]
+            results["segmentation"] = {
+                "dice": {**dict(zip(self.classes, per_class, strict=True)), "mean": _number(self.dice.aggregate())},
+                "dice_pooled": {**dict(zip(self.classes, pooled, strict=True)), "mean": _mean(pooled)},
+            }
+        if self.interfaces is not None:
+            precision, recall = self.interfaces.precision_recall()
+            results["separation"] = {"precision": _number(precision), "recall": _number(recall)}
+        for position, (method, metric) in enumerate(self.objects.items()):
+            key = f"f1@{metric.threshold:g}"
+            part = results.setdefault("objects", {})
+            if position == 0:
+                part[key] = _number(metric.aggregate())
+            part[f"{key} {method}"] = _number(metric.aggregate())
+        return results
+
+    def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of ``metrics.csv``; unknown numbers are empty."""
+        rows: list[dict[str, Any]] = [{"image": name} for name in names]
+        if self.dice is not None:
+            for row, values in zip(rows, self.dice.per_image(), strict=True):
+                row.update({f"dice {name}": _number(x) for name, x in zip(self.classes, values, strict=True)})
+                row["dice mean"] = _mean(values)
+        parts = {"interface": self.interfaces, **{f"objects {name}": metric for name, metric in self.objects.items()}}
+        for prefix, metric in parts.items():
+            if metric is not None:
+                for row, values in zip(rows, metric.table(), strict=True):
+                    row.update({f"{prefix} {c}": _number(x) for c, x in zip(metric.columns, values, strict=True)})
+        return rows
+
+
+def format_results(results: dict[str, Any]) -> str:
+    """A plain table of ``metrics.json`` for a terminal."""
+    lines = [f"{'Dice':<32}{'per image':>10}{'pooled':>10}"]
+    dice = results.get("segmentation", {}).get("dice", {})
+    pooled = results.get("segmentation", {}).get("dice_pooled", {})
+    lines += [f"  {name:<30}{_shown(value):>10}{_shown(pooled.get(name)):>10}" for name, value in dice.items()]
+    if "separation" in results:
+        lines.append("Interfaces of touching objects")
+        lines += [f"  {name:<30}{_shown(value):>10}" for name, value in results["separation"].items()]
+    if "objects" in results:
+        lines.append("Objects")
+        lines += [f"  {name:<30}{_shown(value):>10}" for name, value in results["objects"].items() if " " in name]
+    return "\n".join(lines)
+
+
+def _number(value: Any) -> float | None:
+    value = float(value)
+    return None if math.isnan(value) else value
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [float(x) for x in values if x is not None and not math.isnan(x)]
+    return sum(known) / len(known) if known else None
+
+
+def _shown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"

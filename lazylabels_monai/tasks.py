@@ -1,0 +1,74 @@
+"""What the three tasks are: names, channel order, class values, keys. Every other module asks here.
+
+The tasks and the labels a person draws for them are those of Ke et al. 2020, Sec. 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "BACKGROUND",
+    "IGNORE",
+    "INTERFACE",
+    "TASKS",
+    "num_task_classes",
+    "present_key",
+    "task_slices",
+    "total_channels",
+    "validate_tasks",
+]
+
+#: The tasks in the order of the network's output channels. Segmentation comes first because MONAI Label and
+#: MONAI Deploy take the first output for the label list.
+TASKS: tuple[str, ...] = ("segmentation", "detection", "separation")
+
+#: Value of a label pixel that nobody labelled; it takes part in no loss and in no metric.
+IGNORE = 255
+
+#: Class value of everything that is not an object (segmentation, detection) and not an interface (separation).
+BACKGROUND = 0
+
+#: Class value of an interface between touching objects in a separation label.
+INTERFACE = 1
+
+
+def validate_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Return ``tasks`` as a tuple in channel order.
+
+    Raises:
+        ValueError: when ``tasks`` is empty, has a duplicate or names a task that does not exist.
+    """
+    if isinstance(tasks, str):
+        tasks = (tasks,)
+    unknown = [task for task in tasks if task not in TASKS]
+    if unknown or not tasks or len(set(tasks)) != len(tasks):
+        raise ValueError(f"tasks {list(tasks)} must name each of {list(TASKS)} at most once, and at least one of them.")
+    return tuple(task for task in TASKS if task in tasks)
+
+
+def num_task_classes(task: str, num_classes: int) -> int:
+    """Number of classes of one task; ``num_classes`` counts the background and the object classes."""
+    if task not in TASKS:
+        raise ValueError(f"task '{task}' must be one of {list(TASKS)}.")
+    return 2 if task == "separation" else num_classes
+
+
+def task_slices(num_classes: int, tasks: Sequence[str] = TASKS) -> dict[str, slice]:
+    """Channels of each task in the network's output, e.g. ``{"segmentation": slice(0, 3), ...}``."""
+    slices, start = {}, 0
+    for task in validate_tasks(tasks):
+        stop = start + num_task_classes(task, num_classes)
+        slices[task] = slice(start, stop)
+        start = stop
+    return slices
+
+
+def total_channels(num_classes: int, tasks: Sequence[str] = TASKS) -> int:
+    """Number of channels of the network's output."""
+    return sum(num_task_classes(task, num_classes) for task in validate_tasks(tasks))
+
+
+def present_key(task: str) -> str:
+    """Key of the flag (0 or 1) that says whether a sample carries a label for ``task``."""
+    return f"{task}_present"

@@ -1,0 +1,383 @@
+"""The networks against a plain statement of Eq. 4 of Ke et al. 2020, and in every form they are exported to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.data import MetaTensor
+from monai.networks.utils import convert_to_onnx, convert_to_torchscript
+from torch import nn
+
+from lazylabels_monai.networks import MultiTaskBlock, MultiTaskUNet, SingleTaskUNet
+from lazylabels_monai.networks.blocks import UpMerge
+from lazylabels_monai.tasks import task_slices
+
+CHANNELS = (4, 6, 8, 5)
+
+# class, arguments
+NETWORKS = {
+    "multi-2d": (MultiTaskUNet, {"num_multitask_blocks": 3}),
+    "multi-2d-two-blocks": (MultiTaskUNet, {"num_multitask_blocks": 2, "in_channels": 3, "num_classes": 2}),
+    "multi-2d-one-block": (MultiTaskUNet, {"num_multitask_blocks": 1}),
+    "multi-2d-no-residual": (MultiTaskUNet, {"num_multitask_blocks": 3, "residual": False}),
+    "multi-3d": (MultiTaskUNet, {"spatial_dims": 3, "num_multitask_blocks": 2}),
+    "single-2d": (SingleTaskUNet, {"num_classes": 4}),
+    "single-3d": (SingleTaskUNet, {"spatial_dims": 3, "in_channels": 2}),
+}
+MULTITASK = [name for name in NETWORKS if name.startswith("multi")]
+every_network = pytest.mark.parametrize("name", NETWORKS)
+every_multitask = pytest.mark.parametrize("name", MULTITASK)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def build(name, **overrides):
+    """A network in evaluation mode whose normalizations are not the identity."""
+    cls, arguments = NETWORKS[name]
+    torch.manual_seed(0)
+    network = cls(**{"channels": CHANNELS, **arguments, **overrides}).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.05, 0.2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+    return network
+
+
+def images(network, *sizes, batch=2):
+    """A random image for each size; in 3D the sizes are followed by a third extent."""
+    torch.manual_seed(1)
+    in_channels = network.down[0].conv_0.conv.in_channels
+    return [torch.rand(batch, in_channels, *size, *[10] * (network.spatial_dims - 2)) for size in sizes]
+
+
+class Reference:
+    """The paper's network written out with torch.nn.functional, from the weights of one of ours."""
+
+    def __init__(self, network):
+        self.network = network
+        self.conv = F.conv2d if network.spatial_dims == 2 else F.conv3d
+
+    def norm_act(self, x, adn, act=True):
+        norm = adn.N
+        x = F.batch_norm(x, norm.running_mean.clone(), norm.running_var.clone(), norm.weight, norm.bias, training=norm.training)
+        return F.leaky_relu(x, 0.01) if act else x
+
+    def sub_block(self, x, block, act=True):
+        return self.norm_act(self.conv(x, block.conv.weight, block.conv.bias, padding=1), block.adn, act)
+
+    def merge(self, low, skip, merge):
+        """F or G: upsample, concatenate, two sub-blocks."""
+        mode = "bilinear" if self.network.spatial_dims == 2 else "trilinear"
+        up = F.interpolate(low, scale_factor=2, mode=mode, align_corners=False)
+        weight = torch.cat((merge.conv_up.conv.weight, merge.conv_skip.conv.weight), dim=1)
+        x = self.conv(torch.cat((up, skip), dim=1), weight, merge.conv_skip.conv.bias, padding=1)
+        return self.sub_block(self.norm_act(x, merge.tail[0]), merge.tail[1])
+
+    def __call__(self, image):
+        network = self.network
+        pool = F.max_pool2d if network.spatial_dims == 2 else F.max_pool3d
+        skips = []
+        for i, block in enumerate(network.down):
+            image = pool(image, 2) if i else image
+            image = self.sub_block(self.sub_block(image, block.conv_0), block.conv_1)
+            skips.append(image)
+        x = skips.pop()
+        for merge in network.single:
+            x = self.merge(x, skips.pop(), merge)
+        if isinstance(network, SingleTaskUNet):
+            return self.conv(x, network.head.conv.weight, network.head.conv.bias)
+
+        y = z = x
+        for block in network.multitask:
+            c = skips.pop()
+            # F takes detection and segmentation as one batch: joint statistics while training
+            x, h = self.merge(torch.cat((x, z)), torch.cat((c, c)), block.shared).chunk(2)
+            z = h
+            if block.residual is not None:
+                z = h + self.sub_block(self.sub_block(h, block.residual[0]), block.residual[1], act=False)
+            y = self.merge(y, z, block.separation)
+        assert not skips
+        maps = {"segmentation": z, "detection": x, "separation": y}
+        heads = {task: network.heads[task].conv for task in maps}
+        return torch.cat([self.conv(maps[task], heads[task].weight, heads[task].bias) for task in maps], dim=1)
+
+
+@every_network
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_equals_plain_statement(name, training):
+    network = build(name).train(training).double()
+    (image,) = images(network, (24, 16)) if network.spatial_dims == 2 else [images(network, (16, 8))[0][..., :8]]
+    with torch.no_grad():
+        expected = Reference(network)(image.double())
+        torch.testing.assert_close(network(image.double()), expected)  # to 1e-7
+    assert expected.std() > 0.05  # the comparison is about something
+
+
+@every_network
+@pytest.mark.parametrize("size", [(24, 16), (13, 30), (3, 5), (1, 17)])
+def test_any_size_is_padded_at_its_end_and_cropped(name, size):
+    network = build(name)
+    (image,) = images(network, size)
+    padding = [(0, 0), (0, 0)] + [(0, -extent % 8) for extent in image.shape[2:]]
+    padded = torch.from_numpy(np.pad(image.numpy(), padding, mode="edge"))
+    with torch.no_grad():
+        logits = network(image)
+        expected = network(padded)[tuple(slice(0, extent) for extent in (None, None, *image.shape[2:]))]
+    assert logits.shape[2:] == image.shape[2:]
+    torch.testing.assert_close(logits, expected)
+
+
+@every_network
+def test_every_parameter_is_trained(name):
+    network = build(name).train()
+    (image,) = images(network, (16, 16))
+    network(image).square().sum().backward()
+    without = [key for key, value in network.named_parameters() if value.grad is None or not value.grad.isfinite().all()]
+    assert without == []
+
+
+@every_multitask
+def test_channels_are_in_the_order_of_tasks(name):
+    network = build(name)
+    (image,) = images(network, (16, 16))
+    slices = task_slices(NETWORKS[name][1].get("num_classes", 3))
+    for i, task in enumerate(slices):
+        nn.init.zeros_(network.heads[task].conv.weight)
+        nn.init.constant_(network.heads[task].conv.bias, i)
+    with torch.no_grad():
+        logits = network(image)
+    assert logits.shape[1] == max(part.stop for part in slices.values())
+    for i, task in enumerate(slices):
+        assert (logits[:, slices[task]] == i).all()
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize(
+    ("perturbed", "expected"),
+    [
+        ("residual", {"segmentation": True, "detection": False, "separation": True}),
+        ("separation", {"segmentation": False, "detection": False, "separation": True}),
+        ("shared", {"segmentation": True, "detection": True, "separation": True}),
+    ],
+)
+def test_which_task_depends_on_which_block(perturbed, expected, training):
+    # While training, F's joint statistics let detection see the segmentation maps of the level below, so that only the
+    # finest level's R cannot reach it.
+    network = build("multi-2d").train(training)
+    (image,) = images(network, (16, 24))
+    with torch.no_grad():
+        before = network(image)
+        for block in network.multitask if not training else network.multitask[-1:]:
+            for parameter in getattr(block, perturbed).parameters():
+                parameter += 0.1 * torch.randn_like(parameter)
+        after = network(image)
+    slices = task_slices(3)
+    changed = {task: not torch.equal(before[:, slices[task]], after[:, slices[task]]) for task in expected}
+    assert changed == expected
+
+
+@every_multitask
+def test_detection_and_segmentation_share_their_weights(name):
+    network = build(name)
+    (image,) = images(network, (16, 16))
+    slices = task_slices(NETWORKS[name][1].get("num_classes", 3))
+    reached = {}
+    for task in ("detection", "segmentation"):
+        network.zero_grad(set_to_none=True)
+        network(image)[:, slices[task]].square().sum().backward()
+        reached[task] = {key for key, value in network.named_parameters() if value.grad.any()}
+    paths = {key for key, _ in network.named_parameters() if key.startswith(("down", "single", "multitask"))}
+    shared = {key for key in paths if ".residual." not in key and ".separation." not in key}
+    assert {key for key in reached["detection"] if "heads" not in key} == shared
+    assert {key for key in reached["segmentation"] if "heads" not in key} == {key for key in paths if ".separation." not in key}
+
+
+@pytest.mark.parametrize(("blocks", "residual"), [(1, True), (2, True), (3, True), (3, False)])
+def test_number_of_parameters(blocks, residual):
+    def sub_block(below, width):
+        return 9 * below * width + width + 2 * width  # convolution with bias, batch normalization
+
+    def two(below, width):
+        return sub_block(below, width) + sub_block(width, width)
+
+    expected = two(1, 4) + two(4, 6) + two(6, 8) + two(8, 5) + (4 + 1) * (3 + 3 + 2)
+    for step, (below, width) in enumerate(((5, 8), (8, 6), (6, 4))):
+        expected += two(below + width, width)  # F
+        if step >= 3 - blocks:
+            expected += two(below + width, width)  # G
+            expected += two(width, width) if residual else 0  # R
+    network = build("multi-2d", num_multitask_blocks=blocks, residual=residual)
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected
+    assert len(network.state_dict()) == len({value.data_ptr() for value in network.state_dict().values()})
+
+
+@pytest.mark.parametrize(("residual", "batches"), [(True, [2, 4, 4]), (False, [2, 2, 2])])
+def test_nothing_is_computed_twice(residual, batches):
+    """F's skip half runs once a block, and F itself once as long as detection and segmentation are the same."""
+    network = build("multi-2d", residual=residual)
+    seen = {"skip": [], "tail": []}
+    for block in network.multitask:
+        block.shared.conv_skip.register_forward_hook(lambda _, args, __: seen["skip"].append(len(args[0])))
+        block.shared.tail.register_forward_hook(lambda _, args, __: seen["tail"].append(len(args[0])))
+    network(images(network, (16, 16))[0])
+    assert seen == {"skip": [2, 2, 2], "tail": batches}
+
+
+def test_split_convolution_starts_like_one_over_the_concatenation():
+    torch.manual_seed(0)
+    merge = UpMerge(2, 24, 8, 32)
+    whole = nn.Conv2d(32, 32, 3)
+    bound = (32 * 9) ** -0.5
+    for part in (merge.conv_up.conv.weight, merge.conv_skip.conv.weight, merge.conv_skip.conv.bias):
+        assert part.abs().max() <= bound
+        assert part.abs().max() > 0.8 * bound
+    assert merge.conv_up.conv.weight.std().item() == pytest.approx(whole.weight.std().item(), rel=0.05)
+    assert merge.conv_up.conv.bias is None
+
+
+def test_block_alone():
+    block = MultiTaskBlock(2, in_channels=6, skip_channels=5, out_channels=4).eval()
+    x, z, y = (torch.rand(2, 6, 3, 4) for _ in range(3))
+    with torch.no_grad():
+        results = block(x, z, y, torch.rand(2, 5, 6, 8))
+    assert [tuple(result.shape) for result in results] == [(2, 4, 6, 8)] * 3
+
+
+def test_paths_part_alike_whether_or_not_they_share_a_tensor():
+    block = MultiTaskBlock(2, 6, 5, 4).eval()
+    x, skip = torch.rand(2, 6, 3, 4), torch.rand(2, 5, 6, 8)
+    with torch.no_grad():
+        for once, twice in zip(block(x, x, x, skip), block(x, x.clone(), x.clone(), skip), strict=True):
+            torch.testing.assert_close(once, twice)
+
+
+@pytest.mark.parametrize("name", ["multi-2d", "single-3d"])
+def test_other_norm_act_and_dropout(name):
+    network = build(name, norm="INSTANCE", act="RELU", dropout=0.5)
+    (image,) = images(network, (16, 16))
+    assert any(isinstance(module, nn.Dropout) and module.p == 0.5 for module in network.modules())
+    assert not any(isinstance(module, nn.LeakyReLU | nn.BatchNorm2d | nn.BatchNorm3d) for module in network.modules())
+    with torch.no_grad():
+        assert torch.equal(network(image), network(image))
+        network.train()
+        assert not torch.equal(network(image), network(image))
+
+
+@every_network
+def test_metadata_pass_through(name):
+    network = build(name)
+    (image,) = images(network, (13, 10))
+    meta = MetaTensor(image, meta={"filename_or_obj": ["a.png", "b.png"]})
+    meta.is_batch = True
+    with torch.no_grad():
+        logits = network(meta)
+        torch.testing.assert_close(logits.as_tensor(), network(image))
+    assert logits.meta["filename_or_obj"] == ["a.png", "b.png"]
+
+
+@every_network
+def test_channels_last(name):
+    network = build(name)
+    (image,) = images(network, (13, 10))
+    network, image = network.double(), image.double()
+    with torch.no_grad():
+        expected = network(image)
+        memory = torch.channels_last if network.spatial_dims == 2 else torch.channels_last_3d
+        result = network.to(memory_format=memory)(image.to(memory_format=memory))
+    torch.testing.assert_close(result, expected)
+
+
+# A non-square image to export with, and others of another batch and size to run with, one below the padding's multiple.
+EXAMPLE, OTHERS = (13, 26), [(26, 11), (5, 3)]
+
+
+def check_exported(network, run, others=OTHERS):
+    with torch.no_grad():
+        for image in images(network, EXAMPLE) + images(network, *others, batch=3):
+            torch.testing.assert_close(run(image), network(image), rtol=1e-4, atol=1e-4)
+
+
+@every_network
+def test_scripts(name, tmp_path):
+    network = build(name)
+    check_exported(network, convert_to_torchscript(network, filename_or_obj=str(tmp_path / "network.ts")))
+    check_exported(network, torch.jit.load(tmp_path / "network.ts"))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@every_network
+def test_traces(name):
+    network = build(name)
+    inputs = images(network, EXAMPLE)
+    traced = convert_to_torchscript(network, inputs=inputs, use_trace=True, verify=True, rtol=1e-4, atol=1e-5)
+    check_exported(network, traced)
+
+
+@pytest.mark.parametrize("name", ["multi-2d", "multi-3d", "single-2d"])
+def test_exports_with_any_batch_and_size(name):
+    network = build(name)
+    (image,) = images(network, EXAMPLE)
+    sizes = dict.fromkeys((i for i in range(image.ndim) if i != 1), torch.export.Dim.DYNAMIC)
+    program = torch.export.export(network, (image,), dynamic_shapes=(sizes,))
+    # torch.export takes sizes of 1 for constants: an image must be larger than the padding's multiple
+    check_exported(network, program.module(), others=[(26, 11)])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["multi-2d", "multi-3d", "single-2d"])
+def test_onnx_with_any_batch_and_size(name, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    network = build(name)
+    axes = {i: f"axis{i}" for i in range(network.spatial_dims + 2) if i != 1}
+    convert_to_onnx(
+        network,
+        images(network, EXAMPLE),
+        input_names=["image"],
+        output_names=["logits"],
+        dynamic_axes={"image": axes, "logits": axes},
+        filename=str(tmp_path / "network.onnx"),
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx", options)
+    check_exported(network, lambda image: torch.from_numpy(session.run(["logits"], {"image": image.numpy()})[0]))
+
+
+@pytest.mark.parametrize("cls", [MultiTaskUNet, SingleTaskUNet])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"spatial_dims": 1}, "spatial_dims 1 must be 2 or 3."),
+        ({"in_channels": 0}, "in_channels 0 must be at least 1"),
+        ({"num_classes": 1}, "num_classes 1 must count the background too"),
+        ({"num_classes": 256}, "num_classes 256 must .* from 2 to 255"),
+        ({"channels": (8,)}, r"channels \[8\] must hold two or more positive numbers"),
+        ({"channels": (8, 0)}, r"channels \[8, 0\] must hold two or more positive numbers"),
+    ],
+)
+def test_bad_arguments(cls, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**{"channels": CHANNELS, **arguments})
+
+
+@pytest.mark.parametrize("blocks", [0, 4])
+def test_bad_number_of_blocks(blocks):
+    with pytest.raises(ValueError, match=f"num_multitask_blocks {blocks} must be from 1 to 3"):
+        MultiTaskUNet(channels=CHANNELS, num_multitask_blocks=blocks)
+
+
+def test_defaults_are_the_papers():
+    network = MultiTaskUNet()
+    assert len(network.down) == 6
+    assert (len(network.single), len(network.multitask)) == (1, 4)
