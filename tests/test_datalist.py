@@ -93,7 +93,7 @@ def one(findings, *parts):
         assert part in findings[0]
     assert "\n" not in findings[0]
     assert findings[0].endswith(".")
-    assert ".." not in findings[0].replace("...", "")
+    assert not findings[0].endswith("..")
 
 
 # ---------------------------------------------------------------------------------------------- sound

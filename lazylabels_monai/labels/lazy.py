@@ -360,16 +360,15 @@ def interface_labels(
 
     sizes = np.bincount(flat, minlength=keys.size + 1)
     missing = np.flatnonzero(sizes[1:] == 0) + 1
-    if missing.size:
-        by_owner = np.lexsort((pixels, distances, owners))
-        bounds = np.searchsorted(owners[by_owner], [missing - 1, missing])
-        for label, start, stop in zip(missing, *bounds, strict=True):
-            for pixel in pixels[by_owner[start:stop]]:
-                if flat[pixel] == 0 or sizes[flat[pixel]] > 1:
-                    sizes[flat[pixel]] -= 1
-                    sizes[label] += 1
-                    flat[pixel] = label
-                    break
+    for label in missing:
+        # Nothing was left for this pair: it gets the pixel nearest to the contact that another pair can spare.
+        _, near, distance = _stamps(middles[pair == label - 1], compact.shape, max(int(thickness), 5))
+        for pixel in near[np.lexsort((near, distance))]:
+            if flat[pixel] == 0 or sizes[flat[pixel]] > 1:
+                sizes[flat[pixel]] -= 1
+                sizes[label] += 1
+                flat[pixel] = label
+                break
     kept = sizes[1:] > 0
     renumber = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.int32)
     keys = keys[kept]

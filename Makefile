@@ -1,0 +1,43 @@
+# Everything runs in its own environment in .venv; a target makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+BUNDLE := $(RUN) -m monai.bundle run
+DEMO := outputs/demo
+DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
+
+.PHONY: setup dev demo test lint bench
+
+setup: $(VENV)/.runtime ## the environment to train and predict
+
+dev: $(VENV)/.dev ## setup and what tests need
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+
+$(VENV)/.runtime: $(VENV)/bin/python requirements.txt pyproject.toml
+	$(RUN) -m pip install --quiet -r requirements.txt
+	$(RUN) -m pip install --quiet --no-deps -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	$(RUN) -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/.runtime ## train, evaluate and predict on the built-in data; under 10 minutes on two CPU cores
+	$(BUNDLE) training --config_file "['bundle/configs/train.yaml',$(DEMO_CONFIGS)]"
+	$(BUNDLE) evaluating --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$(DEMO_CONFIGS)]"
+	$(BUNDLE) inferring --config_file "['bundle/configs/inference.yaml',$(DEMO_CONFIGS)]" --output_dir $(DEMO)/predictions --ckpt_dir $(DEMO)/models
+	$(RUN) -m lazylabels_monai results $(DEMO)
+
+test: $(VENV)/.dev ## all tests; those on real images run where LAZYLABELS_DATA names them
+	$(RUN) -m pytest
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+bench: $(VENV)/.runtime ## seconds per training step and per predicted image on this machine
+	$(RUN) -m lazylabels_monai bench
+

@@ -1,0 +1,128 @@
+"""Commands of ``python -m lazylabels_monai``: thin, each calls one function of the package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lazylabels_monai.data.datalist import check_datalist
+from lazylabels_monai.data.synthetic import make_dataset
+from lazylabels_monai.labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS
+from lazylabels_monai.labels.simulate import format_summary
+from lazylabels_monai.labels.simulate import simulate as simulate_labels
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Segment microscopy images from lazy labels. Train and predict with python -m monai.bundle run; see the README.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+_COUNT = "a count of training images (1 or more), a share (below 1) or 'all'"
+
+
+def _names(value: str | None) -> list[str] | None:
+    return [name.strip() for name in value.split(",") if name.strip()] if value else None
+
+
+def _subset(values: list[str] | None) -> dict[str, int] | None:
+    if not values:
+        return None
+    wanted = {}
+    for value in values:
+        split, _, count = value.partition("=")
+        if not count.isdigit():
+            raise ValueError(f"--subset {value}: write SPLIT=COUNT, for example --subset train=60.")
+        wanted[split] = int(count)
+    return wanted
+
+
+@app.command()
+def simulate(
+    src: Annotated[Path, typer.Argument(help="train/ val/ test/ (any of them), each with images/ and masks/ or classes/")],
+    out: Annotated[Path, typer.Argument(help="folder to make: images, labels and datalist.json")],
+    strong: Annotated[str, typer.Option(help=f"images that keep their exact mask: {_COUNT}")] = "0.1",
+    detection: Annotated[str, typer.Option(help=f"images with inner regions: {_COUNT}")] = "0.75",
+    separation: Annotated[str, typer.Option(help=f"images with interface scribbles: {_COUNT}")] = "all",
+    seed: Annotated[int, typer.Option(help="draws which images keep what, and the marks")] = 0,
+    classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
+    validation: Annotated[str | None, typer.Option(help=f"where SRC has no val/, taken from train/: {_COUNT}")] = None,
+    subset: Annotated[list[str] | None, typer.Option(help="use only COUNT images: SPLIT=COUNT, may be repeated")] = None,
+    scale: Annotated[float, typer.Option(help="resize images and labels by this factor")] = 1.0,
+    gap: Annotated[int, typer.Option(help="objects at most this many pixels apart touch")] = DEFAULT_GAP,
+    thickness: Annotated[int, typer.Option(help="thickness of the interface scribbles in pixels")] = DEFAULT_THICKNESS,
+    overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
+) -> None:
+    """Make a lazy data set out of an exactly labelled one, as if a person had been short of time."""
+    summary = simulate_labels(
+        src,
+        out,
+        strong=strong,
+        detection=detection,
+        separation=separation,
+        seed=seed,
+        gap=gap,
+        thickness=thickness,
+        classes=_names(classes),
+        subset=_subset(subset),
+        scale=scale,
+        overwrite=overwrite,
+        validation=validation,
+    )
+    typer.echo(format_summary(summary))
+
+
+@app.command()
+def synthetic(
+    out: Annotated[Path, typer.Argument(help="folder to make")],
+    train: Annotated[int, typer.Option(help="training images")] = 20,
+    validation: Annotated[int, typer.Option(help="validation images")] = 6,
+    test: Annotated[int, typer.Option(help="test images")] = 12,
+    height: Annotated[int, typer.Option(help="pixels")] = 256,
+    width: Annotated[int, typer.Option(help="pixels")] = 320,
+    strong: Annotated[int, typer.Option(help="training images with exact masks")] = 2,
+    detection: Annotated[int, typer.Option(help="training images with inner regions")] = 15,
+    separation: Annotated[int, typer.Option(help="training images with interface scribbles")] = 20,
+    seed: Annotated[int, typer.Option(help="makes all images and marks")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
+) -> None:
+    """Make the built-in microstructure data set with other numbers than the default ones."""
+    summary = make_dataset(
+        out,
+        num_train=train,
+        num_validation=validation,
+        num_test=test,
+        size=(height, width),
+        strong=strong,
+        detection=detection,
+        separation=separation,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    typer.echo(format_summary(summary))
+
+
+@app.command()
+def check(data: Annotated[Path, typer.Argument(help="a data set's folder or its datalist.json")]) -> None:
+    """Check a data set before training: which image carries which label, and what is wrong. Exit code 1 on errors."""
+    report = check_datalist(data)
+    typer.echo(report.table)
+    for warning in report.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    for error in report.errors:
+        typer.echo(f"error: {error}", err=True)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run a command; what a user can mend ends as one sentence on standard error and exit code 1."""
+    try:
+        app(prog_name="python -m lazylabels_monai")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
