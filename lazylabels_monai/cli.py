@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lazylabels_monai.bench import format_bench, run_bench
 from lazylabels_monai.data.datalist import check_datalist
-from lazylabels_monai.data.synthetic import make_dataset
+from lazylabels_monai.data.synthetic import make_dataset, make_volume_dataset
 from lazylabels_monai.labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS
 from lazylabels_monai.labels.simulate import format_summary
 from lazylabels_monai.labels.simulate import simulate as simulate_labels
+from lazylabels_monai.results import format_results
 
 __all__ = ["app", "main"]
 
@@ -88,9 +91,13 @@ def synthetic(
     detection: Annotated[int, typer.Option(help="training images with inner regions")] = 15,
     separation: Annotated[int, typer.Option(help="training images with interface scribbles")] = 20,
     seed: Annotated[int, typer.Option(help="makes all images and marks")] = 0,
+    volumes: Annotated[str | None, typer.Option(help="a few small volumes instead: .nii.gz, .nrrd or .mha")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
 ) -> None:
     """Make the built-in microstructure data set with other numbers than the default ones."""
+    if volumes:
+        typer.echo(format_summary(make_volume_dataset(out, suffix=volumes, seed=seed, overwrite=overwrite)))
+        return
     summary = make_dataset(
         out,
         num_train=train,
@@ -117,6 +124,28 @@ def check(data: Annotated[Path, typer.Argument(help="a data set's folder or its 
         typer.echo(f"error: {error}", err=True)
     if report.errors:
         raise typer.Exit(1)
+
+
+@app.command()
+def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evaluation")]) -> None:
+    """Print the table of an evaluation and where its pictures are."""
+    path = folder / "metrics.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there: run evaluating with --output_dir {folder} first.")
+    typer.echo(format_results(json.loads(path.read_text(encoding="utf-8"))))
+    typer.echo(f"per image: {folder / 'metrics.csv'}")
+    pictures = sorted(folder.rglob("*_overlay.png"))
+    if pictures:
+        typer.echo(f"overlays:  {pictures[0]} and {len(pictures) - 1} more")
+
+
+@app.command()
+def bench(
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    steps: Annotated[int, typer.Option(help="timed training steps")] = 5,
+) -> None:
+    """Time a training step and sliding-window inference, at the sizes of configs/cpu.yaml."""
+    typer.echo(format_bench(run_bench(device, steps)))
 
 
 def main() -> None:

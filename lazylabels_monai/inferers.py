@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from monai.inferers import SlidingWindowInferer
+from monai.inferers import SimpleInferer, SlidingWindowInferer
 
 from lazylabels_monai.tasks import TASKS, task_slices
 
-__all__ = ["MultiTaskSlidingWindowInferer", "task_softmax"]
+__all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "task_softmax"]
 
 
 def task_softmax(logits: torch.Tensor, num_classes: int, tasks: Sequence[str] = TASKS) -> torch.Tensor:
@@ -26,6 +26,25 @@ def task_softmax(logits: torch.Tensor, num_classes: int, tasks: Sequence[str] = 
     """
     parts = [logits[:, channels].float().softmax(dim=1) for channels in task_slices(num_classes, tasks).values()]
     return torch.cat(parts, dim=1)
+
+
+class AutocastInferer(SimpleInferer):
+    """MONAI's ``SimpleInferer`` with bfloat16 autocast on the CPU; its engines' ``amp`` knows CUDA only.
+
+    Args:
+        enabled: False is plain float32.
+    """
+
+    def __init__(self, enabled: bool = False) -> None:
+        super().__init__()
+        self.enabled = enabled
+
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the network's output in float32."""
+        if not self.enabled:
+            return super().__call__(inputs, network, *args, **kwargs)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return super().__call__(inputs, network, *args, **kwargs).float()
 
 
 class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
@@ -47,9 +66,7 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         self.tasks = tuple(tasks)
         task_slices(num_classes, self.tasks)  # a wrong task name is told here, not at the first image
 
-    def __call__(
-        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
-    ) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...)."""
 
         def predictor(window: torch.Tensor, *a: Any, **k: Any) -> torch.Tensor:

@@ -171,7 +171,7 @@ class MaskedMultiTaskLoss(nn.Module):
         total = pixel_weight.flatten(1).sum(1)  # zero where nothing is labelled, and so is the sum of losses there
         sample_loss = loss.flatten(1).sum(1) / total.where(total > 0, 1)
         if self.normalization == "batch":
-            return self.task_weights[task] * sample_loss.sum() / max(1, int((total>0).sum()))
+            return self.task_weights[task] * sample_loss.mean()
         return self.task_weights[task] * sample_loss.sum() / labelled.flatten(1).any(1).sum().clamp_min(1)
 
 

@@ -46,9 +46,7 @@ class FillMissingLabelsd(MapTransform):
         instances_key: where given, a missing map of instance ids is filled with -1 (unknown).
     """
 
-    def __init__(
-        self, tasks: Sequence[str] = TASKS, image_key: str = "image", instances_key: str | None = None
-    ) -> None:
+    def __init__(self, tasks: Sequence[str] = TASKS, image_key: str = "image", instances_key: str | None = None) -> None:
         super().__init__(validate_tasks(tasks), allow_missing_keys=True)
         self.image_key = image_key
         self.instances_key = instances_key

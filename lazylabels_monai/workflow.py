@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lazylabels_monai.data.datalist import check_datalist, find_images, read_items
-from lazylabels_monai.tasks import TASKS, present_key
+from lazylabels_monai.tasks import TASKS
 
-__all__ = ["images_to_predict", "require_valid", "training_items"]
+__all__ = ["images_to_predict", "require_valid"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +24,7 @@ def require_valid(
     """
     report = check_datalist(datalist, sections=tuple(sections), classes=classes, tasks=tasks)
     report.raise_errors()
-    logger.info(f"{datalist}\n{report.table}")
-    for warning in report.warnings:
-        logger.warning(warning)
-
-
-def training_items(datalist: str | Path, tasks: Sequence[str] = TASKS) -> list[dict[str, Any]]:
-    """Training items that carry a label of at least one of ``tasks``; a single-task network has no use for the rest."""
-    items = read_items(datalist, "training", tasks)
-    return [item for item in items if any(item[present_key(task)] for task in tasks)]
+    report.log(logger)
 
 
 def images_to_predict(dataset_dir: str | Path) -> list[dict[str, str]]:

@@ -500,6 +500,11 @@ def test_class_that_no_label_shows(data):
     one(report.warnings[1:], 'class 3 "ash" occurs in no "validation" label', "is not judged")
 
 
+def test_class_that_validation_does_not_show(data):
+    data.write("segmentation/e.png", mask(1))
+    one(data.check().warnings, 'class 2 "ice crystal" occurs in no "validation" label under segmentation')
+
+
 def test_mixed_channels(data):
     data.add("testing", "g.png", RGB)
     one(data.check().warnings, "6 with 2 axes and 1 channels", "1 with 2 axes and 3 channels (such as 'images/g.png')")

@@ -104,6 +104,16 @@ def test_image_border_does_not_erode():
     assert (inner_regions(np.full((8, 9), 3)) == 1).all()  # no border at all
 
 
+def test_outline_that_stops_just_before_the_image_border():
+    instances = np.zeros((40, 50), np.int32)
+    instances[1:25, 10:40] = 1  # one row short
+    instances[0, 20] = 1
+    region = inner_regions(instances, jitter=0) > 0
+    assert region[2, 18:32].all()
+    assert not region[instances == 0].any()
+    assert not region[1, 10:19].any()  # the outline itself is still missed
+
+
 def test_share_sets_the_depth():
     instances = discs((90, 90), [(45, 45, 40)])
     sizes = [(inner_regions(instances, share=s, jitter=0) > 0).sum() / (instances > 0).sum() for s in (0.1, 0.3, 0.6)]
@@ -268,7 +278,7 @@ def test_powder_is_fast_and_its_regions_are_as_rough_as_the_papers(data_root):
     start = time.process_time()
     region = inner_regions(instances)
     middle = time.process_time()
-    labels, pairs = interface_labels(instances, 2, 3)
+    _labels, pairs = interface_labels(instances, 2, 3)
     end = time.process_time()
     assert len(pairs) == len(touching_pairs(instances, 2)) > 100
     assert 0.67 < dice_of_inner_regions(region, instances > 0) < 0.77

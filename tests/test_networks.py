@@ -381,3 +381,18 @@ def test_defaults_are_the_papers():
     network = MultiTaskUNet()
     assert len(network.down) == 6
     assert (len(network.single), len(network.multitask)) == (1, 4)
+
+
+def test_detection_does_not_learn_through_the_other_branches():
+    """While training, too: neither R nor G gets a gradient from detection, and G none from segmentation."""
+    network = MultiTaskUNet(channels=(4, 8, 8), num_multitask_blocks=2).train()
+    slices = task_slices(3)
+    out = network(torch.rand(2, 1, 16, 24))
+    out[:, slices["detection"]].square().sum().backward(retain_graph=True)
+    for block in network.multitask:
+        assert all(p.grad is None or not p.grad.any() for p in block.residual.parameters())
+        assert all(p.grad is None or not p.grad.any() for p in block.separation.parameters())
+    out[:, slices["segmentation"]].square().sum().backward()
+    assert any(p.grad is not None and p.grad.any() for p in network.multitask[-1].residual.parameters())
+    for block in network.multitask:
+        assert all(p.grad is None or not p.grad.any() for p in block.separation.parameters())

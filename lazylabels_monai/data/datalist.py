@@ -40,6 +40,7 @@ from lazylabels_monai.data.readers import (
     read_image_and_dims,
     read_label,
 )
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, num_task_classes, present_key, validate_tasks
 
 __all__ = [
@@ -75,7 +76,7 @@ _ALIASES = {
 _MAX_CLASSES = IGNORE - 1
 
 
-class DatalistError(ValueError):
+class DatalistError(LazyLabelsError):
     """A data set that cannot be trained on as it is.
 
     Args:
@@ -157,9 +158,7 @@ def load_datalist(path: PathLike) -> dict[str, Any]:
     return content
 
 
-def read_items(
-    path: PathLike, section: str, tasks: Sequence[str] = TASKS, labelled_only: bool = False
-) -> list[dict[str, Any]]:
+def read_items(path: PathLike, section: str, tasks: Sequence[str] = TASKS, labelled_only: bool = False) -> list[dict[str, Any]]:
     """Items of one split, ready for MONAI's datasets.
 
     Args:
@@ -207,8 +206,7 @@ def summary_table(datalist: PathLike | Mapping[str, Any]) -> str:
         rows.append([section, *map(str, [len(items), *counts, bare])])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]) for row in rows
     ]
     names = ", ".join(f"{i} {name}" for i, name in enumerate(datalist["classes"], 1))
     return "\n".join([*lines, f"classes: {BACKGROUND} background, {names}"])
@@ -494,9 +492,7 @@ def _value_problems(entry: _Entry, key: str, values: np.ndarray, num_classes: in
     if wrong:
         shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
         ids = key == "segmentation" and len(wrong) > 2
-        remedy = (
-            'if these are object ids, move the file to "instances"' if ids else 'correct the label or add to "classes"'
-        )
+        remedy = 'if these are object ids, move the file to "instances"' if ids else 'correct the label or add to "classes"'
         if key == "separation":
             remedy = "mark interfaces with 1 and all else with 0"
         return [
@@ -505,8 +501,7 @@ def _value_problems(entry: _Entry, key: str, values: np.ndarray, num_classes: in
         ]
     if found == {IGNORE}:
         return [
-            f"{entry.where(key)}: file '{name}' is {IGNORE} (not labelled) everywhere: "
-            "label some pixels or remove the key."
+            f"{entry.where(key)}: file '{name}' is {IGNORE} (not labelled) everywhere: label some pixels or remove the key."
         ]
     if key != "segmentation":
         return []

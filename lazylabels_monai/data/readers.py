@@ -19,6 +19,8 @@ from monai.transforms import LoadImage
 from monai.utils import ensure_tuple, optional_import
 from PIL import Image
 
+from lazylabels_monai.errors import LazyLabelsError
+
 tifffile, has_tifffile = optional_import("tifffile")
 itk, has_itk = optional_import("itk")
 
@@ -53,7 +55,7 @@ _ITK_TYPES = {
 }
 
 
-class ReadError(ValueError):
+class ReadError(LazyLabelsError):
     """A file is no single-page image or label that can be used; the message names the file and the remedy."""
 
 
@@ -179,9 +181,7 @@ def _load_volume(path: PathLike) -> tuple[np.ndarray, int]:
     try:
         volume = LoadImage(image_only=True, ensure_channel_first=True, dtype=None)(path)
     except Exception as e:  # nibabel, ITK and MONAI raise all sorts
-        raise ReadError(
-            f"volume '{path}' cannot be read ({_first_line(e)}): export it again as .nii.gz, .nrrd or .mha."
-        ) from e
+        raise ReadError(f"volume '{path}' cannot be read ({_first_line(e)}): export it again as .nii.gz, .nrrd or .mha.") from e
     array = np.asarray(volume)
     return array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1), array.ndim - 1
 
@@ -343,9 +343,7 @@ def _as_label(array: np.ndarray, path: PathLike) -> np.ndarray:
     """Integers without a channel axis."""
     if array.ndim == 3 and array.shape[-1] in (3, 4) and file_suffix(path) in PICTURE_SUFFIXES:
         if (array[..., 1:] != array[..., :1]).any():
-            raise ReadError(
-                f"label '{path}' is a colour picture: save it as gray or palette with one class value per pixel."
-            )
+            raise ReadError(f"label '{path}' is a colour picture: save it as gray or palette with one class value per pixel.")
         array = array[..., 0]
     elif array.ndim > 2 and file_suffix(path) in PICTURE_SUFFIXES:
         raise ReadError(f"label '{path}' has {array.shape[-1]} channels: save it with one class value per pixel.")

@@ -238,10 +238,10 @@ class _Condition:
 
 def _draw_condition(rng: np.random.Generator, radius: tuple[float, float]) -> _Condition:
     """Each image has its own draw; ranges were chosen by eye so that a person could still mark the objects."""
-    sign = rng.choice((-1.0, 1.0), p=(0.55, 0.45))
-    magnitude = rng.uniform(0.07, 0.24)
+    sign = rng.choice((-1.0, 1.0), p=(0.8, 0.2))
+    magnitude = rng.uniform(0.1, 0.28)
     # Crystals are lighter or darker than the matrix, by less than the bubbles and not always the other way.
-    crystal_sign = -sign if rng.random() < 0.6 else sign
+    crystal_sign = -sign if rng.random() < 0.75 else sign
     return _Condition(
         radius=math.exp(rng.uniform(math.log(radius[0]), math.log(radius[1]))),
         spread=rng.uniform(0.2, 0.45),
@@ -250,26 +250,26 @@ def _draw_condition(rng: np.random.Generator, radius: tuple[float, float]) -> _C
         matrix=rng.uniform(0.36, 0.58),
         bubble_contrast=sign * magnitude,
         bubble_pit=rng.uniform(0.02, 0.16) * rng.choice((-1.0, 1.0)),
-        rim=rng.uniform(0.06, 0.3),
-        rim_width=rng.uniform(1.0, 2.4),
+        rim=rng.uniform(0.14, 0.36),
+        rim_width=rng.uniform(1.3, 2.6),
         rim_outside=rng.uniform(0.0, 1.0),
-        crystal_contrast=crystal_sign * rng.uniform(0.05, 0.16),
+        crystal_contrast=crystal_sign * rng.uniform(0.07, 0.18),
         crystal_facets=rng.uniform(0.05, 0.15),
         crystal_plateau=rng.uniform(0.35, 0.8),
         crystal_edge=rng.uniform(0.06, 0.16) * rng.choice((-1.0, 1.0)),
         crystal_stripes=rng.uniform(0.0, 0.05),
-        variation=rng.uniform(0.01, 0.06),
-        texture=rng.uniform(0.015, 0.06),
+        variation=rng.uniform(0.01, 0.04),
+        texture=rng.uniform(0.012, 0.04),
         texture_scale=math.exp(rng.uniform(math.log(0.8), math.log(7.0))),
         texture_stretch=math.exp(rng.uniform(0, 1.2)),
         pores=rng.uniform(0.0, 1.0),
         light=rng.uniform(0, 2 * math.pi),
-        fading=rng.uniform(0.1, 0.5),
+        fading=rng.uniform(0.05, 0.35),
         shading=rng.uniform(0.0, 0.12),
         vignette=rng.uniform(0.0, 0.12),
-        focus=rng.uniform(0.5, 1.7),
+        focus=rng.uniform(0.5, 1.5),
         astigmatism=rng.uniform(1.0, 1.5),
-        noise=math.exp(rng.uniform(math.log(0.015), math.log(0.09))),
+        noise=math.exp(rng.uniform(math.log(0.012), math.log(0.06))),
         row_noise=rng.uniform(0.0, 0.012),
         streaks=int(rng.integers(0, 9)),
         scratches=int(rng.integers(0, 4)),
@@ -324,10 +324,10 @@ def _rendered(
         else:
             own = [sum(a * o for a, o in zip(row, offsets, strict=True)) / item.radius for row in item.axes]
             faces = item.faces(own)
-            tilt = (item.normals @ light)[faces.argmax(axis=0)] + 0.35 * rng.normal(size=len(faces))[faces.argmax(axis=0)]
+            tilt = (item.normals @ light)[faces.argmax(axis=0)] + 0.25 * rng.normal(size=len(faces))[faces.argmax(axis=0)]
             plateau = np.clip(c.crystal_plateau + 0.12 * rng.normal(), 0.15, 0.9)
             bevel = np.clip((faces.max(axis=0) - plateau) * item.radius / 1.5 + 0.5, 0, 1)
-            grey = c.crystal_contrast + c.crystal_facets * (tilt * bevel + 0.5 * rng.normal() * (1 - bevel))
+            grey = c.crystal_contrast + c.crystal_facets * (tilt * bevel + 0.25 * rng.normal() * (1 - bevel))
             along = rng.uniform(0, math.pi)
             period = rng.uniform(2.5, 6.0)
             wave = np.sin((offsets[0] * math.sin(along) + offsets[1] * math.cos(along)) * 2 * math.pi / period)

@@ -27,6 +27,9 @@ __all__ = [
 #: Two objects with at most this many pixels between them count as touching.
 DEFAULT_GAP = 2
 
+#: Outlines drawn by hand often stop this many pixels before the image's border, which the object reaches all the same.
+_SLACK = 2
+
 #: Thickness of a scribble in pixels.
 DEFAULT_THICKNESS = 3
 
@@ -132,8 +135,21 @@ def _class_table(compact: np.ndarray, table: np.ndarray, classes: np.ndarray | N
     return result
 
 
-def _grown(box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
-    return tuple(slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, shape, strict=True))
+def _grown(box: tuple[slice, ...], shape: tuple[int, ...], by: int) -> tuple[slice, ...]:
+    return tuple(slice(max(s.start - by, 0), min(s.stop + by, n)) for s, n in zip(box, shape, strict=True))
+
+
+def _run_on(mask: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The object as if it ran on to the image's border where it stops a pixel or two before it."""
+    out = mask.copy()
+    for axis, (side, size) in enumerate(zip(box, shape, strict=True)):
+        view = np.moveaxis(out, axis, 0)
+        for start, step in ((side.start, 1), (size - side.stop, -1)):
+            if start == 0:
+                lines = view[::step]
+                for k in range(min(_SLACK, len(lines) - 1) - 1, -1, -1):
+                    lines[k] |= lines[k + 1]
+    return out
 
 
 def inner_regions(
@@ -147,7 +163,8 @@ def inner_regions(
 
     An object keeps the pixels that lie deeper than a cut-off, which is drawn for each object around ``share`` of
     its depth (the largest distance to a pixel that is not the object's) and varies from one side of the object to the
-    other, as a hand does. The image's border is no border of an object: what it cuts is not eroded from there.
+    other, as a hand does. The image's border is no border of an object: what it cuts is not eroded from there, even if
+    its outline was drawn to within two pixels of it only.
 
     Args:
         instances: (H, W) or (D, H, W) ids, 0 = no object.
@@ -179,19 +196,20 @@ def inner_regions(
     tilts = rng.normal(size=(count, compact.ndim))
     tilts *= jitter / np.maximum(np.linalg.norm(tilts, axis=1, keepdims=True), 1e-9)
     for index, box in enumerate(ndimage.find_objects(compact)):
-        box = _grown(box, compact.shape)
+        box = _grown(box, compact.shape, _SLACK + 1)
         mask = compact[box] == index + 1
-        if mask.all():  # the object fills the image: there is no border to stay away from
+        # The crop is larger than the object save at the image's border, where nothing erodes it.
+        whole = _run_on(mask, box, compact.shape)
+        if whole.all():  # the object fills the image: there is no border to stay away from
             region = mask
         else:
-            # The crop is one pixel larger than the object save at the image's border, where nothing erodes it.
-            depth = ndimage.distance_transform_edt(mask)
-            deepest = depth.max()
+            depth = ndimage.distance_transform_edt(whole)
+            deepest = depth[mask].max()
             grid = np.ogrid[tuple(slice(-1, 1, 1j * n) if n > 1 else slice(0, 1) for n in mask.shape)]
             side = sum(float(t) * g for t, g in zip(tilts[index], grid, strict=True))
             cut = cuts[index] * (1 + side) * (deepest - 0.5) + 0.5
-            # Pixels on the border itself (depth 1) go in any case, unless the object has no others.
-            region = mask & (depth > np.maximum(cut, 1.0))
+            # Pixels on the border itself go in any case, unless the object has no others.
+            region = ndimage.binary_erosion(mask, border_value=1) & (depth > cut)
             if not region.any():
                 region = mask & (depth >= deepest)
         out[box][region] = values[index + 1]

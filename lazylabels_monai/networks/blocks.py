@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from monai.networks.blocks import ADN, Convolution, UpSample
 from torch import Tensor, nn
 
@@ -21,10 +20,9 @@ class UpMerge(nn.Module):
     """Upsample a map, join it with a skip connection and apply two sub-blocks: the paper's F and G.
 
     The first sub-block's convolution over the concatenation ``(up, skip)`` is kept as two convolutions whose results
-    are added: the same function, but several maps that share one skip then pay for the skip's part only once. They
-    pass the rest as one batch, so that batch normalization uses the same joint statistics while training as its
-    running averages do in evaluation. (One call per map would normalize each map by itself while training, and by an
-    average over all of them, which no map ever saw, in evaluation.)
+    are added: the same function, but several maps that share one skip then pay for the skip's part only once. Each
+    map passes the rest by itself, as Eq. 4 has it: batch statistics over all of them would let the segmentation's
+    residual R reach detection while training. The running averages of batch normalization see every map.
 
     Upsampling is bilinear (trilinear in 3D) with ``align_corners=False``: what a pixel becomes does not depend on how
     large the image or the window around it is.
@@ -75,12 +73,7 @@ class UpMerge(nn.Module):
             a map for each of ``maps``, of the skip's spatial size.
         """
         from_skip = self.conv_skip(skip)
-        merged = [self.conv_up(self.up(low)) + from_skip for low in maps]
-        if len(merged) == 1:
-            return [self.tail(merged[0])]
-        joint = self.tail(torch.cat(merged))
-        batch = skip.shape[0]
-        return [joint.narrow(0, i * batch, batch) for i in range(len(merged))]
+        return [self.tail(self.conv_up(self.up(low)) + from_skip) for low in maps]
 
 
 class MultiTaskBlock(nn.Module):

@@ -1,0 +1,46 @@
+"""Sliding-window inference blends probabilities with a Gaussian weight."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from monai.data.utils import compute_importance_map, dense_patch_slices
+
+from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer, task_softmax
+from lazylabels_monai.tasks import task_slices
+
+
+class _Positional(torch.nn.Module):
+    """Logits that depend on the place in the window, so that a wrong blend shows."""
+
+    def forward(self, x):
+        height, width = x.shape[-2:]
+        ramp = torch.linspace(-3, 3, height)[:, None] + torch.linspace(0, 2, width)[None]
+        scale = torch.arange(1, 9, dtype=torch.float32)[:, None, None]
+        return torch.sin(scale * ramp)[None] * 4 + x
+
+
+def test_softmax_per_task():
+    logits = torch.randn(2, 8, 3, 5) * 50
+    probabilities = task_softmax(logits, 3)
+    for channels in task_slices(3).values():
+        torch.testing.assert_close(probabilities[:, channels], torch.softmax(logits[:, channels], 1))
+
+
+def test_blend_equals_plain_restatement():
+    image = torch.randn(1, 1, 40, 56)
+    network = _Positional()
+    inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 24), overlap=0.5, sw_batch_size=1, num_classes=3)
+    weight = compute_importance_map((16, 24), mode="gaussian", sigma_scale=0.125)
+    total, weights = torch.zeros(8, 40, 56), torch.zeros(40, 56)
+    for window in dense_patch_slices((40, 56), (16, 24), (8, 12)):
+        total[(slice(None), *window)] += task_softmax(network(image[(..., *window)]), 3)[0] * weight
+        weights[window] += weight
+    torch.testing.assert_close(inferer(image, network)[0], total / weights, atol=1e-5, rtol=1e-4)
+
+
+def test_images_smaller_than_the_window():
+    inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 24), num_classes=3)
+    out = inferer(torch.randn(1, 1, 9, 13), _Positional())
+    assert out.shape == (1, 8, 9, 13)
+    np.testing.assert_allclose(out[:, 6:8].sum(1), 1, rtol=1e-5)
