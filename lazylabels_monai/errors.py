@@ -62,12 +62,14 @@ def one_sentence_errors() -> None:
 def check_overrides(arguments: Sequence[str] | None = None) -> None:
     """Refuse a mistyped ``--name value``: MONAI adds an unknown id to the config in silence.
 
+    Likewise ``--name false`` and ``--name None``, of which MONAI makes the text "false" and nothing at all.
+
     Args:
         arguments: the command line of ``python -m monai.bundle run``; default ``sys.argv``, and where another program
             runs nothing is checked.
 
     Raises:
-        LazyLabelsError: naming the argument and the id that was probably meant.
+        LazyLabelsError: naming the argument and what was probably meant.
     """
     if arguments is None:
         program = Path(sys.argv[0])
@@ -78,7 +80,14 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     if "config_file" not in given or "args_file" in given:
         return
     known = set(ConfigParser.load_config_files(_file_list(given["config_file"]))) | _RUN_ARGUMENTS
-    for name in given:
+    for name, value in given.items():
+        if value.lower() == "false" and value != "False":
+            raise LazyLabelsError(f"command line: '--{name} {value}' would be read as text, which counts as true; write False.")
+        if value in ("None", "null"):
+            raise LazyLabelsError(
+                f"command line: '--{name} {value}' would not set it to nothing; write '{name}: null' into a file of your own "
+                "and name that last in --config_file."
+            )
         top = name.replace("#", "::").split("::", 1)[0]
         if top not in known:
             close = difflib.get_close_matches(top, sorted(known), n=1)

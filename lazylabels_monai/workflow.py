@@ -35,5 +35,5 @@ def images_to_predict(dataset_dir: str | Path) -> list[dict[str, str]]:
     """
     datalist = Path(dataset_dir) / "datalist.json"
     if datalist.is_file():
-        return [{"image": item["image"]} for item in read_items(datalist, "testing", ())]
+        return [{"image": item["image"]} for item in read_items(datalist, "testing")]
     return [{"image": path} for path in find_images(str(dataset_dir))]

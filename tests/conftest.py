@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from monai.bundle import ConfigWorkflow
+
+from lazylabels_monai.data.synthetic import make_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +24,76 @@ def data_root() -> Path:
     if not root:
         pytest.skip("LAZYLABELS_DATA is not set: no real image sets to test on")
     return Path(root).resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """The built-in data, small: 4 training images (1 exact mask), 2 for validation, 2 for testing, none of them square."""
+    root = tmp_path_factory.mktemp("data") / "tiny"
+    make_dataset(root, num_train=4, num_validation=2, num_test=2, size=(64, 80), strong=1, detection=3, separation=4, seed=0)
+    return root
+
+
+class BundleRunner:
+    """The bundle's workflows at a size for tests, in this process or as a command line."""
+
+    configs = ROOT / "bundle" / "configs"
+    overlays = ROOT / "configs"
+    network = {"channels": [4, 8, 8], "num_multitask_blocks": 2, "crop_size": [32, 32], "device": "cpu"}
+    training = {"crops_per_epoch": 8, "batch_size": 4, "max_epochs": 2, "val_interval": 1, "num_workers": 0}
+
+    def files(self, *names: str | Path) -> list[str]:
+        """Paths of the bundle's own config files, given by name, and of any other."""
+        return [str(self.configs / name if isinstance(name, str) else name) for name in names]
+
+    def overrides(self, data: Path, out: Path, **more: Any) -> dict[str, Any]:
+        """What every run is given."""
+        return {"dataset_dir": str(data), "output_dir": str(out), "ckpt_dir": str(out / "models"), **self.network, **more}
+
+    @contextmanager
+    def workflow(self, files: list[str], kind: str, **overrides: Any) -> Iterator[ConfigWorkflow]:
+        """An initialized workflow; what it changes in this process is put back."""
+        hook, path = sys.excepthook, list(sys.path)
+        try:
+            workflow = ConfigWorkflow(config_file=files, workflow_type=kind, logging_file=False, **overrides)
+            workflow.initialize()
+            yield workflow
+            workflow.finalize()
+        finally:
+            sys.excepthook, sys.path[:] = hook, path
+
+    def run(self, files: list[str], kind: str, **overrides: Any) -> ConfigWorkflow:
+        """Initialize, run and finalize."""
+        with self.workflow(files, kind, **overrides) as workflow:
+            workflow.run()
+        return workflow
+
+    def train(self, data: Path, out: Path, *overlays: Path, **more: Any) -> ConfigWorkflow:
+        """Two epochs of two steps, unless told otherwise."""
+        return self.run(
+            self.files("train.yaml", *overlays), "train", **{**self.overrides(data, out), **self.training, **more}
+        )
+
+    def evaluate(self, data: Path, out: Path, *overlays: Path, **more: Any) -> ConfigWorkflow:
+        """Metrics of ``out/models/model.pt`` on the testing images."""
+        return self.run(self.files("train.yaml", "evaluate.yaml", *overlays), "train", **self.overrides(data, out, **more))
+
+    def infer(self, data: Path, out: Path, *overlays: Path, **more: Any) -> ConfigWorkflow:
+        """Predictions of ``out/models/model.pt``."""
+        return self.run(self.files("inference.yaml", *overlays), "infer", **self.overrides(data, out, **more))
+
+    def arguments(self, run_id: str, files: list[str], **overrides: Any) -> list[str]:
+        """What follows ``python`` on a command line."""
+        named = {"config_file": files, **overrides}
+        return ["-m", "monai.bundle", "run", run_id, *(part for key, value in named.items() for part in (f"--{key}", str(value)))]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of a command line that runs anywhere, on one core."""
+        return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def bundle() -> BundleRunner:
+    """The bundle's workflows at a size for tests."""
+    return BundleRunner()

@@ -75,13 +75,14 @@ class Reference:
     def sub_block(self, x, block, act=True):
         return self.norm_act(self.conv(x, block.conv.weight, block.conv.bias, padding=1), block.adn, act)
 
-    def merge(self, low, skip, merge):
-        """F or G: upsample, concatenate, two sub-blocks."""
+    def merge(self, low, skip, merge, path=0):
+        """F or G: upsample, concatenate, two sub-blocks; of F each path has running averages of its own."""
         mode = "bilinear" if self.network.spatial_dims == 2 else "trilinear"
         up = F.interpolate(low, scale_factor=2, mode=mode, align_corners=False)
         weight = torch.cat((merge.conv_up.conv.weight, merge.conv_skip.conv.weight), dim=1)
         x = self.conv(torch.cat((up, skip), dim=1), weight, merge.conv_skip.conv.bias, padding=1)
-        return self.sub_block(self.norm_act(x, merge.tail[0]), merge.tail[1])
+        tail = merge.tails[path]
+        return self.sub_block(self.norm_act(x, tail[0]), tail[1])
 
     def __call__(self, image):
         network = self.network
@@ -100,9 +101,9 @@ class Reference:
         y = z = x
         for block in network.multitask:
             c = skips.pop()
-            # F takes detection and segmentation as one batch: joint statistics while training
-            x, h = self.merge(torch.cat((x, z)), torch.cat((c, c)), block.shared).chunk(2)
-            z = h
+            parted = z is not x
+            x, low = self.merge(x, c, block.shared), z
+            z = h = self.merge(low, c, block.shared, path=1) if parted else x
             if block.residual is not None:
                 z = h + self.sub_block(self.sub_block(h, block.residual[0]), block.residual[1], act=False)
             y = self.merge(y, z, block.separation)
@@ -218,19 +219,30 @@ def test_number_of_parameters(blocks, residual):
             expected += two(width, width) if residual else 0  # R
     network = build("multi-2d", num_multitask_blocks=blocks, residual=residual)
     assert sum(parameter.numel() for parameter in network.parameters()) == expected
-    assert len(network.state_dict()) == len({value.data_ptr() for value in network.state_dict().values()})
+    for block in network.multitask:
+        first, second = block.shared.tails
+        assert all(a is b for a, b in zip(first.parameters(), second.parameters(), strict=True))
+        assert {id(b) for b in first.buffers()}.isdisjoint(id(b) for b in second.buffers())
 
 
-@pytest.mark.parametrize(("residual", "batches"), [(True, [2, 4, 4]), (False, [2, 2, 2])])
-def test_nothing_is_computed_twice(residual, batches):
+@pytest.mark.parametrize(("residual", "calls"), [(True, 5), (False, 3)])
+def test_nothing_is_computed_twice(residual, calls):
     """F's skip half runs once a block, and F itself once as long as detection and segmentation are the same."""
     network = build("multi-2d", residual=residual)
-    seen = {"skip": [], "tail": []}
+    seen = {"skip": 0, "tail": 0}
+
+    def count(what):
+        def hook(*_):
+            seen[what] += 1
+
+        return hook
+
     for block in network.multitask:
-        block.shared.conv_skip.register_forward_hook(lambda _, args, __: seen["skip"].append(len(args[0])))
-        block.shared.tail.register_forward_hook(lambda _, args, __: seen["tail"].append(len(args[0])))
+        block.shared.conv_skip.register_forward_hook(count("skip"))
+        for tail in block.shared.tails:
+            tail.register_forward_hook(count("tail"))
     network(images(network, (16, 16))[0])
-    assert seen == {"skip": [2, 2, 2], "tail": batches}
+    assert seen == {"skip": 3, "tail": calls}
 
 
 def test_split_convolution_starts_like_one_over_the_concatenation():

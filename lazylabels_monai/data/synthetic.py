@@ -238,7 +238,7 @@ class _Condition:
 
 def _draw_condition(rng: np.random.Generator, radius: tuple[float, float]) -> _Condition:
     """Each image has its own draw; ranges were chosen by eye so that a person could still mark the objects."""
-    sign = rng.choice((-1.0, 1.0), p=(0.8, 0.2))
+    sign = rng.choice((-1.0, 1.0), p=(0.6, 0.4))
     magnitude = rng.uniform(0.1, 0.28)
     # Crystals are lighter or darker than the matrix, by less than the bubbles and not always the other way.
     crystal_sign = -sign if rng.random() < 0.75 else sign
@@ -250,16 +250,16 @@ def _draw_condition(rng: np.random.Generator, radius: tuple[float, float]) -> _C
         matrix=rng.uniform(0.36, 0.58),
         bubble_contrast=sign * magnitude,
         bubble_pit=rng.uniform(0.02, 0.16) * rng.choice((-1.0, 1.0)),
-        rim=rng.uniform(0.14, 0.36),
+        rim=rng.uniform(0.18, 0.4),
         rim_width=rng.uniform(1.3, 2.6),
         rim_outside=rng.uniform(0.0, 1.0),
         crystal_contrast=crystal_sign * rng.uniform(0.07, 0.18),
         crystal_facets=rng.uniform(0.05, 0.15),
         crystal_plateau=rng.uniform(0.35, 0.8),
         crystal_edge=rng.uniform(0.06, 0.16) * rng.choice((-1.0, 1.0)),
-        crystal_stripes=rng.uniform(0.0, 0.05),
+        crystal_stripes=rng.uniform(0.035, 0.08),
         variation=rng.uniform(0.01, 0.04),
-        texture=rng.uniform(0.012, 0.04),
+        texture=rng.uniform(0.02, 0.05),
         texture_scale=math.exp(rng.uniform(math.log(0.8), math.log(7.0))),
         texture_stretch=math.exp(rng.uniform(0, 1.2)),
         pores=rng.uniform(0.0, 1.0),
@@ -267,7 +267,7 @@ def _draw_condition(rng: np.random.Generator, radius: tuple[float, float]) -> _C
         fading=rng.uniform(0.05, 0.35),
         shading=rng.uniform(0.0, 0.12),
         vignette=rng.uniform(0.0, 0.12),
-        focus=rng.uniform(0.5, 1.5),
+        focus=rng.uniform(0.5, 1.2),
         astigmatism=rng.uniform(1.0, 1.5),
         noise=math.exp(rng.uniform(math.log(0.012), math.log(0.06))),
         row_noise=rng.uniform(0.0, 0.012),
@@ -320,7 +320,7 @@ def _rendered(
             grey = c.bubble_contrast * bowl + c.bubble_pit * toward * level
             side = 0.62 + 0.38 * np.clip(toward * 1.2 + 0.3 * rng.normal(), -1, 1)
             grey = grey + c.rim * side * np.exp(-((depth[box] / c.rim_width) ** 2))
-            grain_share = 0.35
+            grain_share = 0.1
         else:
             own = [sum(a * o for a, o in zip(row, offsets, strict=True)) / item.radius for row in item.axes]
             faces = item.faces(own)
@@ -329,9 +329,9 @@ def _rendered(
             bevel = np.clip((faces.max(axis=0) - plateau) * item.radius / 1.5 + 0.5, 0, 1)
             grey = c.crystal_contrast + c.crystal_facets * (tilt * bevel + 0.25 * rng.normal() * (1 - bevel))
             along = rng.uniform(0, math.pi)
-            period = rng.uniform(2.5, 6.0)
+            period = rng.uniform(4.0, 6.5)
             wave = np.sin((offsets[0] * math.sin(along) + offsets[1] * math.cos(along)) * 2 * math.pi / period)
-            grey = grey + c.crystal_stripes * wave * (rng.random() < 0.5)
+            grey = grey + c.crystal_stripes * wave * rng.uniform(0.6, 1.2)
             lit = 0.5 + 0.5 * np.clip(toward * 1.5, -1, 1)
             grey = grey + c.crystal_edge * lit * np.exp(-((depth[box] / 0.9) ** 2))
             grain_share = 0.2
