@@ -62,11 +62,16 @@ def latest_checkpoint(folder: str | Path) -> str | None:
 def keep_previous_model(folder: str | Path, resume: bool, pattern: str = "*.pt") -> None:
     """Before a new training: move what an earlier one left in ``folder`` to ``folder/previous_<date>/``.
 
-    With ``resume`` nothing is moved. Nothing a user trained is ever overwritten.
+    With ``resume`` nothing is moved, unless there is no readable checkpoint: then the training starts anew. Nothing a user
+    trained is ever overwritten.
     """
     folder = Path(folder)
     files = sorted(folder.glob(pattern))
-    if resume or not files:
+    if resume:
+        if latest_checkpoint(folder) is not None:
+            return
+        logger.warning(f"{folder} holds no readable checkpoint_epoch=N.pt to resume from; the training starts anew.")
+    if not files:
         return
     stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(max(file.stat().st_mtime for file in files)))
     target = folder / f"previous_{stamp}"

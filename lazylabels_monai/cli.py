@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from PIL import Image
 
 from lazylabels_monai.bench import format_bench, run_bench
 from lazylabels_monai.data.datalist import check_datalist
@@ -15,7 +16,7 @@ from lazylabels_monai.data.synthetic import make_dataset, make_volume_dataset
 from lazylabels_monai.labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS
 from lazylabels_monai.labels.simulate import format_summary
 from lazylabels_monai.labels.simulate import simulate as simulate_labels
-from lazylabels_monai.results import format_results
+from lazylabels_monai.results import format_results, results_picture
 
 __all__ = ["app", "main"]
 
@@ -137,6 +138,22 @@ def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evalua
     pictures = sorted(folder.rglob("*_overlay.png"))
     if pictures:
         typer.echo(f"overlays:  {pictures[0]} and {len(pictures) - 1} more")
+
+
+@app.command()
+def picture(
+    data: Annotated[Path, typer.Argument(help="the data set's folder")],
+    predictions: Annotated[Path, typer.Argument(help="output_dir of a prediction of its test images")],
+    out: Annotated[Path, typer.Argument(help="PNG file to write")],
+    images: Annotated[str, typer.Option(help="numbers of the test images, separated by commas")] = "0,1",
+    overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
+) -> None:
+    """Draw image, lazy labels, exact mask and prediction of test images side by side."""
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(results_picture(data, predictions, [int(number) for number in images.split(",")])).save(out)
+    typer.echo(f"written: {out}")
 
 
 @app.command()

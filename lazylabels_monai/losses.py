@@ -45,6 +45,9 @@ class MaskedMultiTaskLoss(nn.Module):
         normalization: "batch" divides by the batch size m, as in the paper; a rare label then counts as often as it
             occurs. "labelled" divides each task by the number of samples with a labelled pixel for it (in this
             process), so that a task counts the same in every batch that has it.
+        pixel_mean: "labelled" takes the mean over a sample's labelled pixels, so that a few marks weigh as much as a whole
+            mask. "all" divides by all of its pixels: each labelled pixel of a batch then weighs the same, and a sample
+            counts by the share of it that is labelled.
         check_labels: whether to raise an error for label values that are no class. It costs one wait for the GPU each
             step, as does reading the loss; without it such a value is an error of torch's own, on a GPU a fatal one.
 
@@ -66,6 +69,7 @@ class MaskedMultiTaskLoss(nn.Module):
         task_weights: Mapping[str, float] | None = None,
         class_weights: Mapping[str, Sequence[float]] | None = None,
         normalization: str = "batch",
+        pixel_mean: str = "labelled",
         check_labels: bool = True,
     ) -> None:
         super().__init__()
@@ -73,6 +77,8 @@ class MaskedMultiTaskLoss(nn.Module):
             raise ValueError(f"num_classes {num_classes} must count the background too and be from 2 to {IGNORE}.")
         if normalization not in ("batch", "labelled"):
             raise ValueError(f"normalization '{normalization}' must be 'batch' or 'labelled'.")
+        if pixel_mean not in ("labelled", "all"):
+            raise ValueError(f"pixel_mean '{pixel_mean}' must be 'labelled' or 'all'.")
         tasks = validate_tasks(tasks)
         task_weights, class_weights = dict(task_weights or {}), dict(class_weights or {})
         for name, weights in (("task_weights", task_weights), ("class_weights", class_weights)):
@@ -91,6 +97,7 @@ class MaskedMultiTaskLoss(nn.Module):
         self.slices = task_slices(num_classes, tasks)
         self.task_weights = {task: float(task_weights.get(task, 1.0)) for task in tasks}
         self.normalization = normalization
+        self.pixel_mean = pixel_mean
         self.check_labels = check_labels
         #: each task's part of the last result, detached, for logging
         self.last_parts: dict[str, Tensor] = {}
@@ -170,6 +177,8 @@ class MaskedMultiTaskLoss(nn.Module):
 
         total = pixel_weight.flatten(1).sum(1)  # zero where nothing is labelled, and so is the sum of losses there
         sample_loss = loss.flatten(1).sum(1) / total.where(total > 0, 1)
+        if self.pixel_mean == "all":
+            sample_loss = sample_loss * labelled.flatten(1).to(loss.dtype).mean(1)
         if self.normalization == "batch":
             return self.task_weights[task] * sample_loss.mean()
         return self.task_weights[task] * sample_loss.sum() / labelled.flatten(1).any(1).sum().clamp_min(1)

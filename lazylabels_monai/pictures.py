@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from skimage.segmentation import find_boundaries
 
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
-__all__ = ["CLASS_COLOURS", "colour_map", "overlay_contours", "side_by_side", "to_uint8_rgb"]
+__all__ = ["CLASS_COLOURS", "colour_map", "lazy_label_panel", "overlay_contours", "side_by_side", "to_uint8_rgb"]
 
 #: Colours of classes 1, 2, ... (Okabe & Ito 2008, told apart by colour-blind readers); repeated when there are more.
 CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
@@ -22,6 +22,7 @@ CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
     (0, 114, 178),
 )
 _IGNORE_COLOUR = (90, 90, 90)
+_INTERFACE_COLOUR = (230, 30, 60)
 
 
 def to_uint8_rgb(image: np.ndarray) -> np.ndarray:
@@ -69,6 +70,16 @@ def colour_map(classes: np.ndarray) -> np.ndarray:
         if value != BACKGROUND:
             picture[classes == value] = _IGNORE_COLOUR if value == IGNORE else class_colour(value)
     return picture
+
+
+def lazy_label_panel(image: np.ndarray, detection: np.ndarray, separation: np.ndarray) -> np.ndarray:
+    """Inner regions in class colours and interfaces in red, half transparent over the image; (H, W, 3) uint8."""
+    picture = to_uint8_rgb(image).astype(np.float32)
+    for value in np.unique(detection):
+        if value not in (BACKGROUND, IGNORE):
+            picture[detection == value] = 0.45 * picture[detection == value] + 0.55 * np.array(class_colour(value))
+    picture[separation == INTERFACE] = _INTERFACE_COLOUR
+    return picture.round().astype(np.uint8)
 
 
 def side_by_side(panels: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:

@@ -10,12 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils import ensure_tuple, string_list_all_gather
 
+from lazylabels_monai.data.datalist import read_items
+from lazylabels_monai.data.readers import read_image, read_label
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.metrics import InterfaceMetric, ObjectF1Metric, SegmentationDiceMetric
+from lazylabels_monai.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 
-__all__ = ["ResultsWriter", "format_results"]
+__all__ = ["ResultsWriter", "format_results", "results_picture"]
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +110,41 @@ class ResultsWriter:
                 for row, values in zip(rows, metric.table(), strict=True):
                     row.update({f"{prefix} {c}": _number(x) for c, x in zip(metric.columns, values, strict=True)})
         return rows
+
+
+def results_picture(dataset_dir: str | Path, predictions: str | Path, images: Sequence[int] = (0, 1)) -> np.ndarray:
+    """Rows "image | lazy labels | exact mask | prediction" of test images.
+
+    Args:
+        dataset_dir: folder with ``datalist.json``, whose test items carry all labels.
+        predictions: ``output_dir`` of a prediction of them.
+        images: which test images.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        LazyLabelsError: when an image has no prediction.
+    """
+    items = read_items(dataset_dir, "testing")
+    rows = []
+    for index in images:
+        item = items[index]
+        predicted = Path(predictions) / f"{Path(item['image']).stem}_pred.png"
+        if not predicted.is_file():
+            raise LazyLabelsError(f"{predicted} is not there: predict {item['image']} into that folder first.")
+        image = read_image(item["image"])
+        rows.append(
+            side_by_side(
+                [
+                    to_uint8_rgb(image),
+                    lazy_label_panel(image, read_label(item["detection"]), read_label(item["separation"])),
+                    overlay_contours(image, read_label(item["segmentation"])),
+                    overlay_contours(image, read_label(predicted)),
+                ]
+            )
+        )
+    return np.concatenate(rows)
 
 
 def format_results(results: dict[str, Any]) -> str:

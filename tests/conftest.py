@@ -37,10 +37,11 @@ def tiny_data(tmp_path_factory) -> Path:
 class BundleRunner:
     """The bundle's workflows at a size for tests, in this process or as a command line."""
 
-    configs = ROOT / "bundle" / "configs"
-    overlays = ROOT / "configs"
-    network = {"channels": [4, 8, 8], "num_multitask_blocks": 2, "crop_size": [32, 32], "device": "cpu"}
-    training = {"crops_per_epoch": 8, "batch_size": 4, "max_epochs": 2, "val_interval": 1, "num_workers": 0}
+    def __init__(self) -> None:
+        self.configs = ROOT / "bundle" / "configs"
+        self.overlays = ROOT / "configs"
+        self.network = {"channels": [4, 8, 8], "num_multitask_blocks": 2, "crop_size": [32, 32], "device": "cpu"}
+        self.training = {"crops_per_epoch": 8, "batch_size": 4, "max_epochs": 2, "val_interval": 1, "num_workers": 0}
 
     def files(self, *names: str | Path) -> list[str]:
         """Paths of the bundle's own config files, given by name, and of any other."""
@@ -70,9 +71,7 @@ class BundleRunner:
 
     def train(self, data: Path, out: Path, *overlays: Path, **more: Any) -> ConfigWorkflow:
         """Two epochs of two steps, unless told otherwise."""
-        return self.run(
-            self.files("train.yaml", *overlays), "train", **{**self.overrides(data, out), **self.training, **more}
-        )
+        return self.run(self.files("train.yaml", *overlays), "train", **{**self.overrides(data, out), **self.training, **more})
 
     def evaluate(self, data: Path, out: Path, *overlays: Path, **more: Any) -> ConfigWorkflow:
         """Metrics of ``out/models/model.pt`` on the testing images."""
@@ -85,7 +84,13 @@ class BundleRunner:
     def arguments(self, run_id: str, files: list[str], **overrides: Any) -> list[str]:
         """What follows ``python`` on a command line."""
         named = {"config_file": files, **overrides}
-        return ["-m", "monai.bundle", "run", run_id, *(part for key, value in named.items() for part in (f"--{key}", str(value)))]
+        return [
+            "-m",
+            "monai.bundle",
+            "run",
+            run_id,
+            *(part for key, value in named.items() for part in (f"--{key}", str(value))),
+        ]
 
     @property
     def environment(self) -> dict[str, str]:

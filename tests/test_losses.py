@@ -40,7 +40,9 @@ def absent_batch(spatial=(5, 4)):
     return make_batch(spatial, present={task: [0, 0] for task in TASKS})
 
 
-def double_loop(logits, target, task_weights=None, class_weights=None, normalization="batch", num_classes=NUM_CLASSES):
+def double_loop(
+    logits, target, task_weights=None, class_weights=None, normalization="batch", pixel_mean="labelled", num_classes=NUM_CLASSES
+):
     """Eq. 6 and Algorithm 1, one sample and one pixel at a time."""
     logits = logits.double().numpy()
     parts = {}
@@ -51,15 +53,17 @@ def double_loop(logits, target, task_weights=None, class_weights=None, normaliza
         for i in range(len(logits)):
             scores = logits[i, channels].reshape(channels.stop - channels.start, -1)
             label = target[task][i].numpy().reshape(-1)
-            summed, divisor = 0.0, 0.0
+            summed, divisor, labelled = 0.0, 0.0, 0
             for pixel in range(label.size):
                 if label[pixel] == IGNORE or not target[present_key(task)][i]:
                     continue
                 log_norm = np.log(sum(math.exp(score) for score in scores[:, pixel]))
                 summed += weights[label[pixel]] * (log_norm - scores[label[pixel], pixel])
                 divisor += weights[label[pixel]]
+                labelled += 1
             if divisor > 0:
-                total, carriers = total + summed / divisor, carriers + 1
+                share = labelled / label.size if pixel_mean == "all" else 1.0
+                total, carriers = total + share * summed / divisor, carriers + 1
         parts[task] = alpha * total / (len(logits) if normalization == "batch" else max(carriers, 1))
     return parts
 
@@ -70,9 +74,15 @@ def double_loop(logits, target, task_weights=None, class_weights=None, normaliza
     "class_weights", [None, {"separation": [1.0, 5.0], "segmentation": (0.5, 2.0, 0.0)}], ids=["plain", "weighted"]
 )
 @pytest.mark.parametrize("spatial", [(5, 4), (3, 4, 2)], ids=["2d", "3d"])
-def test_equals_double_loop(normalization, task_weights, class_weights, spatial):
+@pytest.mark.parametrize("pixel_mean", ["labelled", "all"])
+def test_equals_double_loop(normalization, task_weights, class_weights, spatial, pixel_mean):
     logits, target = make_batch(spatial)
-    arguments = {"task_weights": task_weights, "class_weights": class_weights, "normalization": normalization}
+    arguments = {
+        "task_weights": task_weights,
+        "class_weights": class_weights,
+        "normalization": normalization,
+        "pixel_mean": pixel_mean,
+    }
     expected = double_loop(logits, target, **arguments)
     loss = MaskedMultiTaskLoss(NUM_CLASSES, **arguments)
     parts = loss.task_losses(logits, target)
