@@ -82,7 +82,7 @@ def keep_previous_model(folder: str | Path, resume: bool, pattern: str = "*.pt")
     target.mkdir()
     for file in files:
         file.rename(target / file.name)
-    logger.info(f"{folder} held an earlier training; moved to {target} (--resume true continues one instead).")
+    logger.info(f"{folder} held an earlier training; moved to {target} (--resume True continues one instead).")
 
 
 def load_weights(network: torch.nn.Module, path: str | Path) -> None:

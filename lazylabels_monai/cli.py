@@ -16,7 +16,7 @@ from lazylabels_monai.data.synthetic import make_dataset, make_volume_dataset
 from lazylabels_monai.labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS
 from lazylabels_monai.labels.simulate import format_summary
 from lazylabels_monai.labels.simulate import simulate as simulate_labels
-from lazylabels_monai.results import format_results, results_picture
+from lazylabels_monai.results import compare_runs, format_results, results_picture
 
 __all__ = ["app", "main"]
 
@@ -138,6 +138,12 @@ def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evalua
     pictures = sorted(folder.rglob("*_overlay.png"))
     if pictures:
         typer.echo(f"overlays:  {pictures[0]} and {len(pictures) - 1} more")
+
+
+@app.command()
+def compare(folder: Annotated[Path, typer.Argument(help="folder of runs NAME_sSEED")] = Path("outputs/compare")) -> None:
+    """Print a Markdown table of several evaluations with their spread over seeds; see tools/compare.sh."""
+    typer.echo(compare_runs(folder))
 
 
 @app.command()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import difflib
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-
-from monai.bundle import ConfigParser
 
 __all__ = ["LazyLabelsError", "check_overrides", "one_sentence_errors"]
 
@@ -34,25 +33,33 @@ class LazyLabelsError(ValueError):
     """What a user can mend: the message is one sentence that names the file, the key and the remedy."""
 
 
-def _user_error(error: BaseException | None) -> LazyLabelsError | None:
-    """The first :class:`LazyLabelsError` in the chain of causes: MONAI wraps errors of config expressions."""
+def _user_error(error: BaseException | None) -> BaseException | None:
+    """The first error in the chain of causes that a user can mend: MONAI wraps errors of config expressions.
+
+    That is a :class:`LazyLabelsError`, or a plain ``ValueError`` that this package raised about one of its arguments.
+    """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if isinstance(error, LazyLabelsError):
+        if isinstance(error, LazyLabelsError) or (isinstance(error, ValueError) and _raised_here(error)):
             return error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
 
 
+def _raised_here(error: BaseException) -> bool:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and Path(__file__).parent in Path(frames[-1][0].f_code.co_filename).parents
+
+
 def one_sentence_errors() -> None:
-    """Print a :class:`LazyLabelsError` that ends the program as its message alone; the exit status stays 1."""
+    """Print an error that a user can mend and that ends the program as its message alone; the exit status stays 1."""
     previous = sys.excepthook
 
-    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         found = _user_error(error)
         if found is None:
-            previous(kind, error, traceback)
+            previous(kind, error, trace)
         else:
             print(f"error: {found}", file=sys.stderr)
 
@@ -71,6 +78,8 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     Raises:
         LazyLabelsError: naming the argument and what was probably meant.
     """
+    from monai.bundle import ConfigParser  # here, so that labels can be made without importing all of MONAI
+
     if arguments is None:
         program = Path(sys.argv[0])
         if (program.parent.name, program.name) != ("bundle", "__main__.py"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 from skimage.measure import label
-from skimage.morphology import remove_small_objects
 from skimage.segmentation import watershed
 
 from lazylabels_monai.tasks import BACKGROUND, INTERFACE
@@ -81,11 +80,10 @@ def object_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndarra
 
 
 def _drop_specks(instances: np.ndarray, max_size: int) -> np.ndarray:
-    if max_size > 0:
-        instances = remove_small_objects(instances, max_size=max_size)
-    ids, renumbered = np.unique(instances, return_inverse=True)
-    renumbered = renumbered.reshape(instances.shape)
-    return renumbered if ids[0] == 0 else renumbered + 1
+    """Drop objects of at most ``max_size`` pixels and number the others 1..n."""
+    keep = np.bincount(instances.ravel()) > max_size
+    keep[0] = False
+    return np.where(keep, np.cumsum(keep), 0)[instances]
 
 
 def touching_distance(mask: np.ndarray) -> np.ndarray:

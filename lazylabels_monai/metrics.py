@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from skimage.morphology import skeletonize
 
 from lazylabels_monai.instances import component_instances, three_map_instances, touching_distance
-from lazylabels_monai.labels.lazy import interface_labels
+from lazylabels_monai.labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS, interface_labels
 from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, task_slices
 
 __all__ = [
@@ -63,8 +63,8 @@ def interface_scores(
     separation: np.ndarray,
     instances: np.ndarray | None = None,
     tolerance: float = 3.0,
-    gap: int = 3,
-    thickness: int = 3,
+    gap: int = DEFAULT_GAP,
+    thickness: int = DEFAULT_THICKNESS,
 ) -> tuple[float, float, float, float]:
     """Counts behind precision and recall of interfaces between touching objects.
 
@@ -224,8 +224,8 @@ class InterfaceMetric(_RowMetric):
         num_classes: int,
         tasks: Sequence[str] = TASKS,
         tolerance: float = 3.0,
-        gap: int = 3,
-        thickness: int = 3,
+        gap: int = DEFAULT_GAP,
+        thickness: int = DEFAULT_THICKNESS,
     ) -> None:
         super().__init__(num_classes, tasks)
         self.settings = {"tolerance": tolerance, "gap": gap, "thickness": thickness}
