@@ -15,6 +15,9 @@ from lazylabels_monai.errors import LazyLabelsError
 
 __all__ = ["CheckpointSaver", "keep_previous_model", "latest_checkpoint", "load_weights"]
 
+#: Written beside model.pt, so that a prediction knows what the classes of its network are called.
+CLASSES_FILE = "classes.json"
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,14 +62,14 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     return None
 
 
-def keep_previous_model(folder: str | Path, resume: bool, pattern: str = "*.pt") -> None:
+def keep_previous_model(folder: str | Path, resume: bool) -> None:
     """Before a new training: move what an earlier one left in ``folder`` to ``folder/previous_<date>/``.
 
     With ``resume`` nothing is moved, unless there is no readable checkpoint: then the training starts anew. Nothing a user
     trained is ever overwritten.
     """
     folder = Path(folder)
-    files = sorted(folder.glob(pattern))
+    files = [*sorted(folder.glob("*.pt")), *folder.glob(CLASSES_FILE)]
     if resume:
         if latest_checkpoint(folder) is not None:
             return

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from lazylabels_monai.data.datalist import check_datalist, find_images, read_items
+from lazylabels_monai.checkpoints import CLASSES_FILE
+from lazylabels_monai.data.datalist import check_datalist, find_images, load_datalist, read_items
+from lazylabels_monai.data.synthetic import CLASS_NAMES
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["images_to_predict", "require_valid"]
+__all__ = ["dataset_classes", "images_to_predict", "require_valid", "trained_classes", "write_classes"]
 
 logger = logging.getLogger(__name__)
+
+
+def dataset_classes(datalist: str | Path) -> list[str]:
+    """Names of a data set's object classes; those of the built-in data where ``datalist`` is not there (yet).
+
+    Raises:
+        DatalistError: when the file cannot be read.
+    """
+    return list(load_datalist(datalist)["classes"]) if Path(datalist).is_file() else list(CLASS_NAMES)
+
+
+def write_classes(folder: str | Path, classes: Sequence[str]) -> None:
+    """Write the names of the object classes into the folder of the weights, for :func:`trained_classes`."""
+    (Path(folder) / CLASSES_FILE).write_text(json.dumps(list(classes)) + "\n", encoding="utf-8")
+
+
+def trained_classes(checkpoint: str | Path) -> list[str]:
+    """Names of the object classes that the weights were trained for; those of the built-in data where none are there.
+
+    Raises:
+        LazyLabelsError: when the names cannot be read.
+    """
+    path = Path(checkpoint).with_name(CLASSES_FILE)
+    if not path.is_file():
+        return list(CLASS_NAMES)
+    try:
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise LazyLabelsError(
+            f"{path}: the names of the classes cannot be read ({error}); write them as a JSON list, or pass --classes."
+        ) from error
 
 
 def require_valid(

@@ -23,10 +23,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lazylabels_monai.checkpoints import CheckpointSaver, keep_previous_model, latest_checkpoint
+from lazylabels_monai.data.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError, check_overrides
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.tasks import TASKS, task_slices
+from lazylabels_monai.workflow import trained_classes, write_classes
 
 CLASSES = ["air bubble", "ice crystal"]
 STEPS = 2  # of an epoch: crops_per_epoch / batch_size in the tiny runs
@@ -116,9 +118,10 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     train, infer, evaluate = (
         yaml.safe_load((bundle.configs / f"{name}.yaml").read_text()) for name in ("train", "inference", "evaluate")
     )
-    own = {"imports", "initialize", "run", "network"}  # what each file does with the rest
+    # what each file does with the rest; training reads the classes from the data set, inference from beside the weights
+    own = {"imports", "initialize", "run", "network", "classes"}
     shared = (set(train) & set(infer)) - own
-    wanted = {"network_def", "channels", "classes", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size"}
+    wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size"}
     assert wanted | {"num_multitask_blocks", "dropout", "ckpt_dir", "dataset_dir", "device", "amp"} <= shared
     assert {key: train[key] for key in shared} == {key: infer[key] for key in shared}
     assert evaluate["checkpoint"] == infer["checkpoint"]
@@ -135,6 +138,16 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert {**train["validate"]["inferer"], "overlap": None} == {**infer["inferer"], "overlap": None}
 
 
+def test_prediction_knows_the_classes_of_its_training(tmp_path):
+    (tmp_path / "data").mkdir()
+    write_classes(tmp_path, ["pore", "grain", "crack"])
+    assert trained_classes(tmp_path / "model.pt") == ["pore", "grain", "crack"]
+    assert trained_classes(tmp_path / "data" / "model.pt") == list(CLASS_NAMES)
+    (tmp_path / "classes.json").write_text("[")
+    with pytest.raises(LazyLabelsError, match=r"classes\.json: .*--classes"):
+        trained_classes(tmp_path / "model.pt")
+
+
 def test_metadata_fits_the_configs_and_the_requirements(bundle):
     metadata = json.loads((bundle.configs / "metadata.json").read_text())
     required = ("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version", "task", "description")
@@ -147,8 +160,8 @@ def test_metadata_fits_the_configs_and_the_requirements(bundle):
     output, image = metadata["network_data_format"]["outputs"]["pred"], metadata["network_data_format"]["inputs"]["image"]
     names = list(output["channel_def"].values())
     assert image["num_channels"] == parser.get_parsed_content("in_channels")
-    assert output["num_channels"] == len(names) == list(task_slices(len(parser["classes"]) + 1).values())[-1].stop
-    assert names[:3] == ["background", *parser["classes"]]  # MONAI Label's label list
+    assert output["num_channels"] == len(names) == list(task_slices(len(CLASS_NAMES) + 1).values())[-1].stop
+    assert names[:3] == ["background", *CLASS_NAMES]  # MONAI Label's label list
 
 
 # ---------------------------------------------------------------------------------------------- train, evaluate, infer

@@ -19,7 +19,7 @@ run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
     $PYTHON -m monai.bundle run training --config_file "['bundle/configs/train.yaml',$overlays]" "${to[@]}" \
         --seed "$seed" --max_epochs "$epochs" --val_interval 10 $MORE "$@" >"$out/train.log" 2>&1
     $PYTHON -m monai.bundle run evaluating \
-        --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$overlays]" "${to[@]}" "$@" >"$out/evaluate.log" 2>&1
+        --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$overlays]" "${to[@]}" "$@" ${EVALUATE:-} >"$out/evaluate.log" 2>&1
     echo "$out"
     $PYTHON -m lazylabels_monai results "$out"
 }
@@ -43,9 +43,9 @@ for seed in "${@:-0}"; do
         run emps_unet-6-strong "$seed" 30 ",'configs/emps.yaml','configs/unet.yaml'"
         ;;
     emps-settings) # what the default was chosen by, on validation images
-        run emps_paper "$seed" 30 ",'configs/emps.yaml','configs/paper.yaml'" --section validation
-        run emps_sampling-only "$seed" 30 ",'configs/emps.yaml'" --implied_segmentation False --section validation
-        run emps_default "$seed" 30 ",'configs/emps.yaml'" --section validation
+        EVALUATE="--section validation"
+        run emps_paper "$seed" 30 ",'configs/emps.yaml','configs/paper.yaml'"
+        run emps_sampling-only "$seed" 30 ",'configs/emps.yaml'" --implied_segmentation False
         ;;
     *)
         echo "tools/compare.sh: no set '$set_name': synthetic, superalloy, emps or emps-settings" >&2
