@@ -68,6 +68,33 @@ def test_implied_segmentation_leaves_exact_masks_alone():
     assert torch.equal(ImpliedSegmentationd()(sample)["segmentation"], mask)
 
 
+def test_implied_background_is_far_from_every_region():
+    """Against a loop over all pixels: the nearest region's depth decides how far is far."""
+    detection = np.zeros((24, 30), np.uint8)
+    detection[3:10, 3:10] = 1  # depth 4
+    detection[15:18, 20:23] = 2  # depth 2
+    detection[20, 2] = IGNORE
+    margin, depth = 1.5, {1: 4.0, 2: 2.0}
+    expected = np.where(detection == 0, IGNORE, detection)
+    for row, column in np.argwhere(detection == 0):
+        marks = np.argwhere((detection == 1) | (detection == 2))
+        distances = np.hypot(*(marks - (row, column)).T)
+        nearest = {int(detection[tuple(mark)]) for mark in marks[np.isclose(distances, distances.min())]}
+        far = {bool(distances.min() >= margin * depth[k] + 2) for k in nearest}
+        if far == {True}:
+            expected[row, column] = 0
+        elif len(far) == 2:
+            expected[row, column] = 254  # as near to both: either answer is right
+    sample = FillMissingLabelsd()({"image": _image(1, 24, 30), "detection": torch.as_tensor(detection[None])})
+    got = ImpliedSegmentationd(background_margin=margin)(sample)["segmentation"][0].numpy()
+    assert (got == expected)[expected != 254].all()
+    assert {0, 1, 2, IGNORE} == set(np.unique(got))
+    empty = FillMissingLabelsd()({"image": _image(1, 4, 4), "detection": torch.zeros(1, 4, 4, dtype=torch.uint8)})
+    assert (ImpliedSegmentationd(background_margin=1.0)(empty)["segmentation"] == IGNORE).all()
+    with pytest.raises(ValueError, match="background_margin 0 must be above 0"):
+        ImpliedSegmentationd(background_margin=0)
+
+
 @pytest.mark.parametrize("angle", [0.4, 0.7854])
 def test_pixels_from_outside_are_not_labelled(angle):
     """A rotated label of one class holds that class and 255, never class 0; inside it stays whole."""
