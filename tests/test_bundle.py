@@ -171,11 +171,12 @@ def test_training_leaves_the_best_model_and_the_newest_checkpoints(trained):
     assert sorted(file.name for file in (trained / "models").iterdir()) == [
         "checkpoint_epoch=1.pt",
         "checkpoint_epoch=2.pt",
+        "classes.json",
         "model.pt",
     ]
     network().load_state_dict(load(trained / "models" / "model.pt"))
     checkpoint = load(trained / "models" / "checkpoint_epoch=2.pt")
-    assert set(checkpoint) == {"model", "optimizer", "best", "trainer"}
+    assert set(checkpoint) == {"model", "optimizer", "lr_scheduler", "best", "trainer"}
     assert adam_steps(checkpoint) == {2 * STEPS}
 
 
@@ -525,9 +526,9 @@ def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_d
     assert done.returncode == 0, done.stdout + done.stderr
     files = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert [file for file in files if "tfevents" not in file] == [
-        f"models/{name}.pt" for name in ("checkpoint_epoch=1", "checkpoint_epoch=2", "model")
+        f"models/{name}" for name in ("checkpoint_epoch=1.pt", "checkpoint_epoch=2.pt", "classes.json", "model.pt")
     ]
-    assert len(files) == 4
+    assert len(files) == 5
     assert done.stdout.count("Epoch[2] Metrics -- val_mean_dice") == 1
     assert done.stdout.count("epoch 2/2 loss") == 1
     record = events(tmp_path / "out")

@@ -11,6 +11,7 @@ from monai.metrics import compute_dice
 from skimage.draw import disk
 
 from lazylabels_monai.instances import component_instances, object_classes, three_map_instances
+from lazylabels_monai.labels.lazy import inner_regions, interface_labels, interfaces
 from lazylabels_monai.metrics import (
     InterfaceMetric,
     ObjectF1Metric,
@@ -77,6 +78,14 @@ def test_a_false_object_counts_against_dice():
     np.testing.assert_array_equal(metric.per_image(), [[np.nan, 0.0]])
 
 
+def _discs_in_a_row():
+    """Three discs of radius 10 that touch: their common component is no match for any of them."""
+    ids = np.zeros((40, 80), np.int32)
+    for number, column in enumerate((15, 34, 53), start=1):
+        ids[disk((20, column), 10.0)] = number
+    return ids
+
+
 def _two_discs(gap):
     """Two discs of radius 10 side by side, ``gap`` background pixels apart."""
     ids = np.zeros((40, 60), np.int32)
@@ -95,8 +104,6 @@ def _two_discs(gap):
 )
 def test_interface_precision_and_recall(predict, expected):
     ids = _two_discs(0)
-    from lazylabels_monai.labels.lazy import interfaces
-
     truth = interfaces(ids, gap=3, thickness=3)
     predicted = np.zeros(ids.shape, bool)
     if predict == "interface":
@@ -110,11 +117,7 @@ def test_interface_precision_and_recall(predict, expected):
 
 def test_interface_recall_counts_pairs():
     """Three discs in a row have two interfaces; seeing one of them is a recall of one half."""
-    ids = np.zeros((40, 80), np.int32)
-    for number, column in enumerate((15, 34, 53), start=1):
-        ids[disk((20, column), 10.0)] = number
-    from lazylabels_monai.labels.lazy import interface_labels
-
+    ids = _discs_in_a_row()
     pairs, table = interface_labels(ids, gap=3, thickness=3)
     assert len(table) == 2
     predicted = pairs == 1
@@ -165,10 +168,8 @@ def test_matching_of_nothing():
 
 
 def test_three_maps_part_what_components_join():
-    ids = _two_discs(-1)
+    ids = _discs_in_a_row()
     segmentation = (ids > 0).astype(int)
-    from lazylabels_monai.labels.lazy import inner_regions, interfaces
-
     detection = inner_regions(ids).astype(int)
     separation = interfaces(ids).astype(int)
     maps = _probabilities(segmentation, detection, separation)

@@ -35,7 +35,11 @@ def test_volumes_train_evaluate_and_infer(bundle, volumes, tmp_path):
     workflow = bundle.train(root, tmp_path, overlay, **SMALL, **training)
     batch = next(iter(workflow.parser.get_parsed_content("train#dataloader")))
     assert batch["image"].shape == (2, 1, 16, 16, 16)
-    assert sorted(file.name for file in (tmp_path / "models").iterdir()) == ["checkpoint_epoch=1.pt", "model.pt"]
+    assert sorted(file.name for file in (tmp_path / "models").iterdir()) == [
+        "checkpoint_epoch=1.pt",
+        "classes.json",
+        "model.pt",
+    ]
     weights = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert weights["heads.segmentation.conv.weight"].ndim == 5
 
