@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The comparisons of docs/results.md: multi-task against single-task, one process after the other, a folder for each run in
 # outputs/compare. A run that has its metrics.json is left alone, so an interrupted comparison goes on where it stopped.
-#   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic superalloy emps emps-settings
+#   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic synthetic-long superalloy emps emps-settings
 # The real sets are made first by the commands of docs/how-to.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,6 +34,11 @@ for seed in "${@:-0}"; do
         [ -d data/synthetic_full ] || $PYTHON -m lazylabels_monai synthetic data/synthetic_full --strong 20
         run synthetic_unet-20-strong "$seed" 30 ",'configs/unet.yaml'" --dataset_dir data/synthetic_full
         ;;
+    synthetic-long) # 1800 steps: what more exact masks are worth to a single-task network that has the time to use them
+        [ -d data/synthetic_full ] || $PYTHON -m lazylabels_monai synthetic data/synthetic_full --strong 20
+        run synthetic-long_unet-2-strong "$seed" 90 ",'configs/unet.yaml'"
+        run synthetic-long_unet-20-strong "$seed" 90 ",'configs/unet.yaml'" --dataset_dir data/synthetic_full
+        ;;
     superalloy) # 400 steps
         run superalloy_multi-task "$seed" 20 ",'configs/superalloy.yaml'"
         run superalloy_unet-1-strong "$seed" 20 ",'configs/superalloy.yaml','configs/unet.yaml'"
@@ -48,7 +53,7 @@ for seed in "${@:-0}"; do
         run emps_sampling-only "$seed" 30 ",'configs/emps.yaml'" --implied_segmentation False
         ;;
     *)
-        echo "tools/compare.sh: no set '$set_name': synthetic, superalloy, emps or emps-settings" >&2
+        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps or emps-settings" >&2
         exit 1
         ;;
     esac
