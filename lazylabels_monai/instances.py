@@ -30,7 +30,7 @@ def three_map_instances(
     segmentation: np.ndarray,
     detection_probability: np.ndarray,
     separation_probability: np.ndarray,
-    min_marker: int = 4,
+    min_marker: int = 16,
     min_size: int = 0,
 ) -> np.ndarray:
     """Objects from detection (where they are), separation (where they part) and segmentation (where they end).
@@ -43,7 +43,7 @@ def three_map_instances(
         segmentation: class values (spatial).
         detection_probability: probabilities of the detection task (classes, spatial).
         separation_probability: probabilities of the separation task (2, spatial).
-        min_marker: a marker of fewer pixels is noise.
+        min_marker: a marker of fewer pixels is noise; a small object whose only marker goes stays as a component.
         min_size: objects of at most this many pixels are dropped.
 
     Returns:

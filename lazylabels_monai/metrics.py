@@ -259,6 +259,7 @@ class ObjectF1Metric(_RowMetric):
             have the three tasks) or "components" (connected components of the segmentation).
         threshold: smallest IoU of a match.
         min_size: predicted objects of at most this many pixels are dropped.
+        min_marker: see :func:`lazylabels_monai.instances.three_map_instances`.
     """
 
     columns = ("tp", "fp", "fn")
@@ -269,12 +270,14 @@ class ObjectF1Metric(_RowMetric):
         tasks: Sequence[str] = TASKS,
         method: str = "three_map",
         threshold: float = 0.5,
-        min_size: int = 8,
+        min_size: int = 16,
+        min_marker: int = 16,
     ) -> None:
         super().__init__(num_classes, tasks)
         if method not in ("three_map", "components"):
             raise ValueError(f"method '{method}' must be 'three_map' or 'components'.")
-        self.method, self.threshold, self.min_size = method, threshold, min_size
+        self.method, self.threshold = method, threshold
+        self.min_size, self.min_marker = min_size, min_marker
 
     def row(self, maps: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> list[float]:
         """True positives, false positives, false negatives; NaN without instance ids."""
@@ -282,7 +285,9 @@ class ObjectF1Metric(_RowMetric):
             return [float("nan")] * 3
         segmentation = maps["segmentation"].argmax(0)
         if self.method == "three_map" and set(TASKS) <= set(maps):
-            objects = three_map_instances(segmentation, maps["detection"], maps["separation"], min_size=self.min_size)
+            objects = three_map_instances(
+                segmentation, maps["detection"], maps["separation"], min_marker=self.min_marker, min_size=self.min_size
+            )
         else:
             objects = component_instances(segmentation, min_size=self.min_size)
         return [float(n) for n in match_objects(objects, truth[INSTANCES], self.threshold)]

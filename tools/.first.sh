@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The comparisons of docs/results.md: multi-task against single-task, one process after the other, a folder for each run in
+# outputs/compare. A run that has its metrics.json is left alone, so an interrupted comparison goes on where it stopped.
+#   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic synthetic-long superalloy emps emps-settings
+# The real sets are made first by the commands of docs/how-to.md.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-.venv/bin/python}
+OUT=outputs/compare
+MORE=${MORE:---cpu_bfloat16 True} # about 1.7 times as fast on CPUs with bfloat16 instructions
+
+run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
+    local out=$OUT/$1_s$2 seed=$2 epochs=$3 overlays="'configs/cpu.yaml'$4"
+    shift 4
+    [ -f "$out/metrics.json" ] && return 0
+    mkdir -p "$out"
+    local to=(--output_dir "$out" --ckpt_dir "$out/models")
+    # shellcheck disable=SC2086
+    $PYTHON -m monai.bundle run training --config_file "['bundle/configs/train.yaml',$overlays]" "${to[@]}" \
+        --seed "$seed" --max_epochs "$epochs" --val_interval 10 $MORE "$@" >"$out/train.log" 2>&1
+    $PYTHON -m monai.bundle run evaluating \
+        --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$overlays]" "${to[@]}" "$@" ${EVALUATE:-} >"$out/evaluate.log" 2>&1
+    echo "$out"
+    $PYTHON -m lazylabels_monai results "$out"
+}
+
+set_name=$1
+shift
+for seed in "${@:-0}"; do
+    case $set_name in
+    synthetic) # 600 steps
+        run synthetic_multi-task "$seed" 30 ""
+        run synthetic_unet-2-strong "$seed" 30 ",'configs/unet.yaml'"
+        [ -d data/synthetic_full ] || $PYTHON -m lazylabels_monai synthetic data/synthetic_full --strong 20
+        run synthetic_unet-20-strong "$seed" 30 ",'configs/unet.yaml'" --dataset_dir data/synthetic_full
+        ;;
+    synthetic-long) # 1800 steps: what more exact masks are worth to a single-task network that has the time to use them
+        [ -d data/synthetic_full ] || $PYTHON -m lazylabels_monai synthetic data/synthetic_full --strong 20
+        run synthetic-long_unet-2-strong "$seed" 90 ",'configs/unet.yaml'"
+        :
+        ;;
+    superalloy) # 400 steps
+        run superalloy_multi-task "$seed" 20 ",'configs/superalloy.yaml'"
+        run superalloy_unet-1-strong "$seed" 20 ",'configs/superalloy.yaml','configs/unet.yaml'"
+        ;;
+    emps) # 600 steps
+        run emps_multi-task "$seed" 30 ",'configs/emps.yaml'"
+        run emps_unet-6-strong "$seed" 30 ",'configs/emps.yaml','configs/unet.yaml'"
+        ;;
+    emps-settings) # what the default was chosen by, on validation images
+        EVALUATE="--section validation"
+        run emps_paper "$seed" 30 ",'configs/emps.yaml','configs/paper.yaml'"
+        run emps_sampling-only "$seed" 30 ",'configs/emps.yaml'" --implied_segmentation False
+        ;;
+    *)
+        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps or emps-settings" >&2
+        exit 1
+        ;;
+    esac
+done
