@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 from skimage.measure import label
 from skimage.segmentation import watershed
 
 from lazylabels_monai.tasks import BACKGROUND, INTERFACE
 
-__all__ = ["component_instances", "object_classes", "three_map_instances"]
+__all__ = ["component_instances", "three_map_instances"]
 
 
 def component_instances(segmentation: np.ndarray, min_size: int = 0) -> np.ndarray:
@@ -66,28 +65,8 @@ def three_map_instances(
     return _drop_specks(grown, min_size).astype(np.int32)
 
 
-def object_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndarray:
-    """Class of each object by majority of its pixels: entry i is the class of id i (entry 0 is the background)."""
-    count = int(instances.max()) + 1
-    classes = int(segmentation.max()) + 1
-    votes = np.bincount(
-        instances.ravel().astype(np.int64) * classes + segmentation.ravel().astype(np.int64), minlength=count * classes
-    ).reshape(count, classes)
-    votes[:, BACKGROUND] = 0
-    majority = votes.argmax(1)
-    majority[0] = BACKGROUND
-    return majority
-
-
 def _drop_specks(instances: np.ndarray, max_size: int) -> np.ndarray:
     """Drop objects of at most ``max_size`` pixels and number the others 1..n."""
     keep = np.bincount(instances.ravel()) > max_size
     keep[0] = False
     return np.where(keep, np.cumsum(keep), 0)[instances]
-
-
-def touching_distance(mask: np.ndarray) -> np.ndarray:
-    """Distance in pixels of every pixel to the nearest True pixel of ``mask``; infinite where there is none."""
-    if not mask.any():
-        return np.full(mask.shape, np.inf)
-    return ndimage.distance_transform_edt(~mask)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from monai.metrics import CumulativeIterationMetric
+from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from skimage.morphology import skeletonize
 
-from lazylabels_monai.instances import component_instances, three_map_instances, touching_distance
+from lazylabels_monai.instances import component_instances, three_map_instances
 from lazylabels_monai.labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS, interface_labels
 from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, task_slices
 
@@ -93,8 +94,8 @@ def interface_scores(
     else:
         truth = separation == INTERFACE
     line = skeletonize(predicted)
-    correct = float(np.count_nonzero(line & (touching_distance(truth) <= tolerance)))
-    near = touching_distance(predicted) <= tolerance
+    correct = float(np.count_nonzero(line & (_distance_to(truth) <= tolerance)))
+    near = _distance_to(predicted) <= tolerance
     if pairs is None:
         true_line = skeletonize(truth)
         found, wanted = np.count_nonzero(true_line & near), np.count_nonzero(true_line)
@@ -307,3 +308,10 @@ def _nan_mean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
     known = np.count_nonzero(~np.isnan(values), axis=axis)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nansum(values, axis=axis) / np.where(known > 0, known, np.nan)
+
+
+def _distance_to(mask: np.ndarray) -> np.ndarray:
+    """Distance in pixels of every pixel to the nearest True pixel of ``mask``; infinite where there is none."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf)
+    return ndimage.distance_transform_edt(~mask)
