@@ -24,7 +24,7 @@ class UpMerge(nn.Module):
     are added: the same function, but several maps that share one skip then pay for the skip's part only once. Each
     map passes the rest by itself, as Eq. 4 has it: batch statistics over all of them would let the segmentation's
     residual R reach detection while training. The paths share every weight but keep running averages of their own in
-    batch normalization: one average over both fits neither.
+    batch normalization: one average over both would be that of neither.
 
     Upsampling is bilinear (trilinear in 3D) with ``align_corners=False``: what a pixel becomes does not depend on how
     large the image or the window around it is.
