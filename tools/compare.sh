@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 OUT=outputs/compare
-MORE=${MORE:---cpu_bfloat16 True} # about 1.7 times as fast on CPUs with bfloat16 instructions
+MORE=${MORE:---cpu_bfloat16 True} # faster on CPUs with bfloat16 instructions
 
 run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
     local out=$OUT/$1_s$2 seed=$2 epochs=$3 overlays="'configs/cpu.yaml'$4"
