@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 from monai.utils import ensure_tuple, string_list_all_gather
 
 from lazylabels_monai.data.datalist import read_items
-from lazylabels_monai.data.readers import read_image, read_label
+from lazylabels_monai.data.files import read_image, read_label
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.metrics import InterfaceMetric, ObjectF1Metric, SegmentationDiceMetric
 from lazylabels_monai.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb

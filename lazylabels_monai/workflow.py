@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lazylabels_monai.checkpoints import CLASSES_FILE
-from lazylabels_monai.data.datalist import check_datalist, find_images, load_datalist, read_items
+from lazylabels_monai.data.checking import check_datalist
+from lazylabels_monai.data.datalist import find_images, load_datalist, read_items
 from lazylabels_monai.data.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS

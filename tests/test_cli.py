@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from lazylabels_monai.data.datalist import check_datalist
+from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.synthetic import make_image
 
 

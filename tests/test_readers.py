@@ -14,8 +14,9 @@ from monai.data import PILReader
 from monai.transforms import LoadImage, LoadImaged, SaveImage
 from PIL import Image
 
-from lazylabels_monai.data import readers
-from lazylabels_monai.data.readers import MicroscopyReader, ReadError, file_suffix, read_image, read_label
+from lazylabels_monai.data import files
+from lazylabels_monai.data.files import ReadError, file_suffix, read_image, read_label
+from lazylabels_monai.data.readers import MicroscopyReader
 
 H, W = 20, 31
 
@@ -260,7 +261,7 @@ def test_volumes_fall_back_to_monais_readers(tmp_path, name):
         np.testing.assert_array_equal(loaded["image"].numpy()[0], VOLUME)
     np.testing.assert_array_equal(read_image(path), VOLUME)
     np.testing.assert_array_equal(read_label(path), VOLUME)
-    assert readers.read_image_and_dims(path)[1] == 3
+    assert files.read_image_and_dims(path)[1] == 3
 
 
 def test_volume_with_channels(tmp_path):
@@ -269,7 +270,7 @@ def test_volume_with_channels(tmp_path):
     vector = itk.image_from_array(np.ascontiguousarray(array.transpose(2, 1, 0, 3)).astype(np.float32), is_vector=True)
     itk.imwrite(vector, str(tmp_path / "v.nrrd"))
     for name in ("v.nii.gz", "v.nrrd"):
-        image, dims = readers.read_image_and_dims(tmp_path / name)
+        image, dims = files.read_image_and_dims(tmp_path / name)
         assert dims == 3
         np.testing.assert_array_equal(image, array)
         with pytest.raises(ReadError, match=rf"{name}' has 2 channels: save it with one class value per voxel"):

@@ -1,0 +1,35 @@
+"""Commands of ``python -m lazylabels_monai``: thin, each calls one function of the package.
+
+A command imports what it needs when it runs, since MONAI alone takes seconds and most label commands do without.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from lazylabels_monai.cli.bench import bench
+from lazylabels_monai.cli.check import check
+from lazylabels_monai.cli.results import compare, picture, results
+from lazylabels_monai.cli.simulate import simulate
+from lazylabels_monai.cli.synthetic import synthetic
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Segment microscopy images from lazy labels. Train and predict with python -m monai.bundle run; see the README.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for _command in (simulate, synthetic, check, results, compare, picture, bench):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run a command; what a user can mend ends as one sentence on standard error and exit code 1."""
+    try:
+        app(prog_name="python -m lazylabels_monai")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,13 @@
+"""What the options of several commands share."""
+
+from __future__ import annotations
+
+__all__ = ["COUNT", "names"]
+
+#: Help of an option that counts training images.
+COUNT = "a count of training images (1 or more), a share (below 1) or 'all'"
+
+
+def names(value: str | None) -> list[str] | None:
+    """The names of ``--classes a,b``; None where the option was not given."""
+    return [name.strip() for name in value.split(",") if name.strip()] if value else None

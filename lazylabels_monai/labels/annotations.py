@@ -1,0 +1,74 @@
+"""What people draw in annotation programs, before it becomes label maps: areas, lines and points with a class name.
+
+The readers of the file formats are in :mod:`lazylabels_monai.labels.formats`; what the marks mean for the three tasks is
+decided in :mod:`lazylabels_monai.data.build`. Coordinates are (y, x) in pixels with the origin at the outer corner of the
+first pixel: the centre of pixel (row, column) lies at (row + 0.5, column + 0.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lazylabels_monai.errors import LazyLabelsError
+
+__all__ = ["Annotation", "AnnotationError", "Mark"]
+
+
+class AnnotationError(LazyLabelsError):
+    """An annotation file that cannot be used as it is; the message names the file, the mark and the remedy."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One thing that a person drew.
+
+    Args:
+        kind: ``"area"`` (a filled region), ``"line"`` (an open line: a scribble of some width) or ``"point"``.
+        name: class name as the file has it; "" where it has none.
+        polygons: of an area, each a list of rings (outer first, then its holes), each ring (N, 2) float (y, x).
+        points: of a line its vertices in order, of points each of them; (N, 2) float (y, x).
+        raster: of an area that the file stores as pixels: their mask (bool) and the (row, column) of its first pixel.
+        id: what the file calls the mark, for messages.
+    """
+
+    kind: Literal["area", "line", "point"]
+    name: str = ""
+    polygons: Sequence[Sequence[np.ndarray]] = ()
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    raster: tuple[np.ndarray, tuple[int, int]] | None = None
+    id: str = ""
+
+    def draw(self, shape: tuple[int, int], width: float = 3, radius: float = 2) -> tuple[tuple[slice, slice], np.ndarray]:
+        """The mark's pixels inside an image of ``shape`` (H, W).
+
+        An area covers the pixels whose centre lies inside it. A line covers the pixels whose centre lies within half of
+        ``width`` pixels of it (at least a connected line of single pixels), a point those within ``radius``.
+
+        Returns:
+            the part of the image that holds the mark, clipped to the image, and a bool mask of that part; an empty part
+            where the mark lies outside.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The marks of one image.
+
+    Args:
+        source: file they come from.
+        image: name of the image as the file gives it (COCO's ``file_name``); None where a file belongs to the image that
+            shares its own name.
+        size: (H, W) as the file gives it; None where it does not.
+        marks: in the file's order.
+    """
+
+    source: Path
+    image: str | None
+    size: tuple[int, int] | None
+    marks: Sequence[Mark]

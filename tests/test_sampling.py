@@ -1,0 +1,85 @@
+"""How often which image is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lazylabels_monai.data.sampling import sampling_weights
+from lazylabels_monai.tasks import TASKS
+
+
+def carriers(*labels):
+    """Items from words such as "sd": segmentation and detection."""
+    letters = {"segmentation": "s", "detection": "d", "separation": "i"}
+    return [{"image": "x", **{f"{t}_present": int(letters[t] in word) for t in TASKS}} for word in labels]
+
+
+def test_weights_of_one_task():
+    weights = sampling_weights(carriers("sdi", *["di"] * 9), {"segmentation": 0.4})
+    np.testing.assert_allclose(weights, [0.4] + [0.6 / 9] * 9)
+
+
+def test_uniform():
+    for shares in (None, {}):
+        np.testing.assert_allclose(sampling_weights(carriers("s", "d", "i", ""), shares), 0.25)
+
+
+def test_keys_without_flags():
+    np.testing.assert_allclose(sampling_weights([{"segmentation": "a"}, {}, {}], {"segmentation": 0.5}), [0.5, 0.25, 0.25])
+
+
+def test_several_tasks_meet_their_shares_and_stay_closest_to_uniform():
+    items = carriers("sdi", "si", "si", *["di"] * 5, *["i"] * 4, *["d"] * 3)
+    shares = {"segmentation": 0.5, "detection": 0.6, "separation": 0.9}
+    weights = np.array(sampling_weights(items, shares))
+    assert weights.sum() == pytest.approx(1)
+    for task, share in shares.items():
+        assert sum(w for w, i in zip(weights, items, strict=True) if i[f"{task}_present"]) == pytest.approx(share)
+    # Lagrange: the minimum of the divergence from uniform has log-weights linear in the flags
+    flags = np.array([[1, *(i[f"{t}_present"] for t in TASKS)] for i in items], dtype=float)
+    solution = np.linalg.lstsq(flags, np.log(weights), rcond=None)[0]
+    np.testing.assert_allclose(flags @ solution, np.log(weights), atol=1e-6)
+
+
+def test_draws():
+    import torch
+
+    items = carriers("sdi", *["di"] * 14, *["i"] * 5)
+    weights = sampling_weights(items, {"segmentation": 0.4})
+    torch.manual_seed(0)
+    drawn = list(torch.utils.data.WeightedRandomSampler(weights, 20000))
+    assert sum(i == 0 for i in drawn) / 20000 == pytest.approx(0.4, abs=0.015)
+
+
+def test_share_of_one_leaves_the_others_out():
+    np.testing.assert_allclose(sampling_weights(carriers("s", "d", "s"), {"segmentation": 1}), [0.5, 0, 0.5])
+    np.testing.assert_allclose(sampling_weights(carriers("s", "s"), {"segmentation": 1.0}), 0.5)
+
+
+def test_share_out_of_reach():
+    with pytest.warns(UserWarning, match="share 0.4 of 'segmentation' is left out: no image carries this label"):
+        np.testing.assert_allclose(sampling_weights(carriers("d", "di"), {"segmentation": 0.4}), 0.5)
+    with pytest.warns(UserWarning, match="share 0.4 of 'detection' is left out: every image carries this label"):
+        weights = sampling_weights(carriers("d", "di"), {"detection": 0.4, "separation": 0.8})
+    np.testing.assert_allclose(weights, [0.2, 0.8])
+    # the same images carry both
+    with pytest.warns(UserWarning, match="cannot be reached together"):
+        weights = sampling_weights(carriers("sd", "i"), {"segmentation": 0.3, "detection": 0.6})
+    assert sum(weights) == pytest.approx(1)
+    with pytest.warns(UserWarning, match="cannot be reached together"):
+        weights = sampling_weights(carriers("s", "d"), {"segmentation": 1.0, "detection": 1.0})
+    np.testing.assert_allclose(weights, 0.5)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan"), "0.4", None, True])
+def test_bad_share(share):
+    with pytest.raises(ValueError, match=r"share of 'segmentation' must be a number in \(0, 1\], not"):
+        sampling_weights(carriers("s", "d"), {"segmentation": share})
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"share for 'strong' must be for one of \['segmentation'"):
+        sampling_weights(carriers("s"), {"strong": 0.4})
+    with pytest.raises(ValueError, match="needs at least one item"):
+        sampling_weights([], {"segmentation": 0.4})
