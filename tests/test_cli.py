@@ -73,11 +73,11 @@ def test_simulate_takes_a_subset_at_another_scale(run, source, tmp_path):
 @pytest.mark.parametrize("volumes", [(), ("--volumes", ".nii.gz")])
 def test_synthetic_makes_a_data_set_that_passes_the_check(run, tmp_path, volumes, monkeypatch):
     if volumes:
-        import lazylabels_monai.cli as cli
+        from lazylabels_monai.data import synthetic
 
         small = {"size": (16, 20, 24), "num_train": 2, "radius": (3.0, 4.0)}
-        whole = cli.make_volume_dataset
-        monkeypatch.setattr(cli, "make_volume_dataset", lambda out, **given: whole(out, **{**given, **small}))
+        whole = synthetic.make_volume_dataset
+        monkeypatch.setattr(synthetic, "make_volume_dataset", lambda out, **given: whole(out, **{**given, **small}))
     numbers = ("--train", 3, "--validation", 1, "--test", 1, "--height", 48, "--width", 64, "--strong", 1, "--detection", 2)
     result = run("synthetic", tmp_path / "made", *numbers, "--separation", 3, *volumes)
     assert result.exit_code == 0, result.output
