@@ -18,16 +18,14 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ensure_tuple
 from PIL import Image
-from scipy import ndimage
 
 from lazylabels_monai.pictures import overlay_contours
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, task_slices, validate_tasks
+from lazylabels_monai.tasks import IGNORE, TASKS, present_key, task_slices, validate_tasks
 
 __all__ = [
     "DecodeIgnoredd",
     "EncodeIgnoredd",
     "FillMissingLabelsd",
-    "ImpliedSegmentationd",
     "MatchChannelsd",
     "SaveOverlayd",
     "SaveProbabilitiesd",
@@ -79,59 +77,6 @@ class FillMissingLabelsd(MapTransform):
         filled = torch.full((1, *image.shape[1:]), value, dtype=dtype)
         # the image's geometry, so that spatial transforms treat the placeholder like a loaded label
         return MetaTensor(filled, meta=dict(image.meta)) if isinstance(image, MetaTensor) else filled
-
-
-class ImpliedSegmentationd(MapTransform):
-    """Supervise segmentation by the inner regions of images that have no exact mask.
-
-    Ke et al. 2020, Sec. 3: inside an inner region the detection class is the segmentation class. Where a sample has a
-    detection label and no segmentation label, its segmentation becomes the detection class inside the inner regions, 255
-    elsewhere, and the segmentation flag becomes 1.
-
-    With ``background_margin`` pixels far from every inner region become background, too. This assumes that the person
-    marked *every* object of the image and reached into each one's depth: with d the depth of the nearest region (the
-    largest distance from its inside to its border), a pixel is background from ``background_margin * d + 2`` pixels on.
-    An inner region that keeps the inner share s of its object's depth misses (1 - s) / s of its own: 0.4 for s = 0.7.
-
-    Args:
-        enabled: False returns samples unchanged, so that a config value can switch the rule.
-        background_margin: in depths of the nearest inner region, above 0; None says nothing about the background.
-
-    Raises:
-        ValueError: when ``background_margin`` is not above 0.
-    """
-
-    def __init__(self, enabled: bool = True, background_margin: float | None = None) -> None:
-        super().__init__(("segmentation", "detection"))
-        if background_margin is not None and not background_margin > 0:
-            raise ValueError(f"background_margin {background_margin} must be above 0, or null to leave the background open.")
-        self.enabled = enabled
-        self.background_margin = background_margin
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of ``data``; needs the flags that :class:`FillMissingLabelsd` sets."""
-        sample = dict(data)
-        weak = sample.get(present_key("detection"), 0) and not sample.get(present_key("segmentation"), 1)
-        if self.enabled and weak:
-            inner = sample["detection"]
-            implied = inner.clone()
-            implied[inner == BACKGROUND] = IGNORE
-            if self.background_margin is not None:
-                implied[torch.as_tensor(self._background(inner.numpy()[0]))[None]] = BACKGROUND
-            sample["segmentation"] = implied
-            sample[present_key("segmentation")] = 1
-        return sample
-
-    def _background(self, inner: np.ndarray) -> np.ndarray:
-        """True where a pixel lies far from every region of an (H, W[, D]) detection label."""
-        marked = (inner != BACKGROUND) & (inner != IGNORE)
-        if not marked.any():
-            return np.zeros(inner.shape, dtype=bool)
-        regions, count = ndimage.label(marked)
-        depth = np.r_[0.0, ndimage.maximum(ndimage.distance_transform_edt(marked), regions, np.arange(1, count + 1))]
-        distance, nearest = ndimage.distance_transform_edt(~marked, return_indices=True)
-        far = distance >= self.background_margin * depth[regions[tuple(nearest)]] + 2
-        return far & (inner == BACKGROUND)
 
 
 class EncodeIgnoredd(MapTransform):

@@ -15,7 +15,6 @@ from lazylabels_monai.transforms import (
     DecodeIgnoredd,
     EncodeIgnoredd,
     FillMissingLabelsd,
-    ImpliedSegmentationd,
     MatchChannelsd,
     SaveOverlayd,
     SaveProbabilitiesd,
@@ -50,49 +49,6 @@ def test_samples_with_different_labels_collate():
 def test_label_of_another_size_is_named():
     with pytest.raises(ValueError, match=r"key 'detection' has the size \(5, 6\).*a\.png.*\(5, 7\)"):
         FillMissingLabelsd()({"image": _image(1, 5, 7), "detection": torch.zeros(1, 5, 6)})
-
-
-def test_implied_segmentation_marks_inner_regions_only():
-    detection = torch.tensor([[[0, 1, 2], [2, 0, IGNORE]]], dtype=torch.uint8)
-    sample = FillMissingLabelsd()({"image": _image(1, 2, 3), "detection": detection})
-    implied = ImpliedSegmentationd()(sample)
-    assert implied["segmentation"].tolist() == [[[IGNORE, 1, 2], [2, IGNORE, IGNORE]]]
-    assert implied["segmentation_present"] == 1
-    assert (sample["segmentation"] == IGNORE).all(), "the input sample must not change"
-    assert ImpliedSegmentationd(enabled=False)(sample)["segmentation_present"] == 0
-
-
-def test_implied_segmentation_leaves_exact_masks_alone():
-    mask = torch.zeros((1, 2, 3), dtype=torch.uint8)
-    sample = FillMissingLabelsd()({"image": _image(1, 2, 3), "segmentation": mask, "detection": mask + 1})
-    assert torch.equal(ImpliedSegmentationd()(sample)["segmentation"], mask)
-
-
-def test_implied_background_is_far_from_every_region():
-    """Against a loop over all pixels: the nearest region's depth decides how far is far."""
-    detection = np.zeros((24, 30), np.uint8)
-    detection[3:10, 3:10] = 1  # depth 4
-    detection[15:18, 20:23] = 2  # depth 2
-    detection[20, 2] = IGNORE
-    margin, depth = 1.5, {1: 4.0, 2: 2.0}
-    expected = np.where(detection == 0, IGNORE, detection)
-    for row, column in np.argwhere(detection == 0):
-        marks = np.argwhere((detection == 1) | (detection == 2))
-        distances = np.hypot(*(marks - (row, column)).T)
-        nearest = {int(detection[tuple(mark)]) for mark in marks[np.isclose(distances, distances.min())]}
-        far = {bool(distances.min() >= margin * depth[k] + 2) for k in nearest}
-        if far == {True}:
-            expected[row, column] = 0
-        elif len(far) == 2:
-            expected[row, column] = 254  # as near to both: either answer is right
-    sample = FillMissingLabelsd()({"image": _image(1, 24, 30), "detection": torch.as_tensor(detection[None])})
-    got = ImpliedSegmentationd(background_margin=margin)(sample)["segmentation"][0].numpy()
-    assert (got == expected)[expected != 254].all()
-    assert {0, 1, 2, IGNORE} == set(np.unique(got))
-    empty = FillMissingLabelsd()({"image": _image(1, 4, 4), "detection": torch.zeros(1, 4, 4, dtype=torch.uint8)})
-    assert (ImpliedSegmentationd(background_margin=1.0)(empty)["segmentation"] == IGNORE).all()
-    with pytest.raises(ValueError, match="background_margin 0 must be above 0"):
-        ImpliedSegmentationd(background_margin=0)
 
 
 @pytest.mark.parametrize("angle", [0.4, 0.7854])
