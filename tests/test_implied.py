@@ -132,9 +132,8 @@ def test_no_interface_runs_far_from_every_object(reach):
 def test_a_scribble_between_two_regions_of_one_class_lies_on_that_class():
     detection = _draw("1100110", "1100110", "0000000", "0000000", "0000000", "1100220", "1100220")
     separation = _draw("0010000", "0010000", "0000000", "0000000", "0000000", "0010000", "0010000")
-    implied = ImpliedSegmentationd()(
-        ImpliedMarksd(interface=True, reach=1)(_sample(detection=detection, separation=separation))
-    )
+    sample = _sample(detection=detection, separation=separation)
+    implied = ImpliedSegmentationd()(ImpliedMarksd(interface=True, reach=1)(sample))
     expected = _draw("111.11.", "111.11.", ".......", ".......", ".......", "11..22.", "11..22.")
     np.testing.assert_array_equal(implied["segmentation"][0].numpy(), expected)
     unchanged = ImpliedSegmentationd()(ImpliedMarksd(interface=False)(sample))
