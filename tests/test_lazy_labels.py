@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from lazylabels_monai.labels.lazy import (
-    dice_of_inner_regions,
-    inner_regions,
-    instances_from_classes,
-    interface_labels,
-    interfaces,
-    object_classes,
-    touching_pairs,
-)
+from lazylabels_monai.labels.inner import STYLES, dice_of_inner_regions, inner_regions, shares_kept
+from lazylabels_monai.labels.interfaces import interface_labels, interfaces, scribbles, touching_pairs
+from lazylabels_monai.labels.objects import instances_from_classes, object_classes
 
 
 def discs(shape, circles):
@@ -131,11 +125,103 @@ def test_jitter_differs_between_objects_and_seeds_but_not_between_calls():
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
-    [({"share": 1.0}, "share 1.0"), ({"share": -0.1}, "share"), ({"jitter": 2}, "jitter 2")],
+    [
+        *[({"share": 1.0}, "share 1.0"), ({"share": -0.1}, "share"), ({"jitter": 2}, "jitter 2")],
+        *[({"keep": 1.1}, "keep 1.1"), ({"keep": 0.5, "share": 0.2}, "give either"), ({"style": "pen"}, "style 'pen'")],
+    ],
 )
 def test_ill_arguments_of_inner_regions(kwargs, message):
     with pytest.raises(ValueError, match=message):
         inner_regions(CASES[0], **kwargs)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("keep", [0.15, 0.35, 0.6])
+def test_keep_sets_the_area(style, keep):
+    instances = discs((300, 300), [(r, c, 22) for r in range(25, 300, 50) for c in range(25, 300, 50)])
+    kept = shares_kept(inner_regions(instances, style=style, keep=keep), instances)
+    assert kept.shape == (36,)
+    assert kept.mean() == pytest.approx(keep, abs=0.05)
+    assert kept.std() > 0.01  # no two objects alike
+    same = shares_kept(inner_regions(instances, style=style, keep=keep, jitter=0), instances)
+    assert same.std() < 0.03
+
+
+def test_default_blobs_are_as_rough_as_the_papers_marks():
+    instances = discs((300, 300), [(r, c, 22) for r in range(25, 300, 50) for c in range(25, 300, 50)])
+    assert 0.68 < dice_of_inner_regions(inner_regions(instances, style="blob"), instances > 0) < 0.76
+
+
+@pytest.mark.parametrize("style", ["blob", "stroke"])
+def test_a_region_is_one_piece_that_depends_on_its_own_object_alone(style):
+    several = discs((80, 120), [(20, 20, 15), (20, 60, 15), (55, 95, 20)])
+    alone = np.where(several == 3, 3, 0)
+    regions = inner_regions(several, style=style, rng=7)
+    assert np.array_equal(inner_regions(alone, style=style, rng=7)[alone == 3], regions[alone == 3])
+    for index in (1, 2, 3):
+        assert ndimage.label((regions > 0) & (several == index), np.ones((3, 3)))[1] == 1
+    assert not np.array_equal(regions, inner_regions(several, style=style, rng=8))
+
+
+def test_a_stroke_runs_along_a_bent_object():
+    rows, columns = np.ogrid[:120, :120]
+    radius = np.hypot(rows - 60, columns - 60)
+    ring = ((radius > 35) & (radius < 50) & ~((rows > 60) & (abs(columns - 60) < 20))).astype(int)
+    stroke = inner_regions(ring, style="stroke", keep=0.2) > 0
+    angles = np.unwrap(np.sort(np.arctan2(*(np.argwhere(stroke) - 60).T[::-1])))
+    assert angles.max() - angles.min() > np.pi  # around most of the horseshoe
+    assert not stroke[radius < 37].any()
+    assert not stroke[radius > 48].any()
+
+
+def test_strokes_are_for_two_dimensions():
+    with pytest.raises(ValueError, match="style 'stroke' draws in two dimensions only"):
+        inner_regions(np.zeros((4, 5, 6), int), style="stroke")
+
+
+def straight_contact():
+    instances = np.zeros((120, 60), np.int32)
+    instances[:, :30], instances[:, 30:] = 1, 2
+    return instances
+
+
+def test_wobble_moves_a_scribble_smoothly_and_not_far():
+    straight = straight_contact()
+    line = scribbles(straight, 0, 3, wobble=4, rng=2).label
+    middle = np.array([np.flatnonzero(row).mean() for row in line])
+    assert np.abs(middle - 29.5).max() <= 4.6
+    assert np.ptp(middle) > 2
+    assert np.abs(np.diff(middle)).max() <= 1
+    assert not np.array_equal(line, scribbles(straight, 0, 3, wobble=4, rng=3).label)
+    assert np.array_equal(line, scribbles(straight, 0, 3, wobble=4, rng=2).label)
+
+
+def test_share_of_the_interfaces():
+    instances = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((20, 20), int))
+    full = scribbles(instances, 0)
+    previous = np.zeros(len(full.pairs), bool)
+    for share, count in ((0, 0), (0.001, 1), (0.25, 18), (0.5, 36), (1, 72)):
+        made = scribbles(instances, 0, share=share, rng=5)
+        assert np.array_equal(made.pairs, full.pairs)
+        assert made.drawn.sum() == count
+        # A scribble is drawn in full, even where it meets one that is missing.
+        assert np.array_equal(made.label == 1, np.isin(interface_labels(instances, 0)[0], np.flatnonzero(made.drawn) + 1))
+        assert (made.drawn >= previous).all()
+        previous = made.drawn
+    assert not np.array_equal(scribbles(instances, 0, share=0.5, rng=5).drawn, scribbles(instances, 0, share=0.5, rng=6).drawn)
+
+
+def test_interfaces_that_were_missed():
+    instances = np.zeros((30, 60), np.int32)
+    instances[:, :20], instances[:, 20:40], instances[:, 40:] = 1, 2, 3
+    full = scribbles(instances, 0).label
+    made = scribbles(instances, 0, share=0.5)
+    left, right = (full * (np.arange(60) // 30 == k) for k in (0, 1))
+    drawn, skipped = (left, right) if made.drawn[0] else (right, left)
+    assert np.array_equal(made.label == 1, drawn == 1)
+    assert np.array_equal(made.label == 255, ndimage.distance_transform_edt(skipped == 0) <= 2)
+    overlooked = scribbles(instances, 0, share=0.5, missed="other").label
+    assert np.array_equal(overlooked, drawn)
 
 
 def test_ill_instances():

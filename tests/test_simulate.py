@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from lazylabels_monai.data.files import read_image
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.labels.lazy import inner_regions, interfaces
-from lazylabels_monai.labels.simulate import format_summary, image_count, simulate
+from lazylabels_monai.labels.inner import inner_regions
+from lazylabels_monai.labels.interfaces import interfaces
+from lazylabels_monai.labels.marking import Marking
+from lazylabels_monai.labels.selection import image_count
+from lazylabels_monai.labels.simulate import simulate
+from lazylabels_monai.labels.sources import find_sources, loader
+from lazylabels_monai.labels.writing import format_summary
 
 SHAPE = (40, 56)  # rows, columns
 
@@ -270,7 +278,12 @@ def other_size(src):
 
 
 def rgb_mask(src):
-    write(src / "test/masks/test0.png", np.ones((*SHAPE, 3), np.uint8))
+    write(src / "test/masks/test0.png", np.full((*SHAPE, 3), (1, 2, 3), np.uint8))
+
+
+def negative_mask(src):
+    (src / "test/masks/test0.png").unlink()
+    tifffile.imwrite(src / "test/masks/test0.tif", np.full(SHAPE, -1, np.int16))
 
 
 def no_image(src):
@@ -284,8 +297,9 @@ def no_image(src):
         (drop_masks, FileNotFoundError, "train has neither masks/"),
         (drop_images, FileNotFoundError, "images holds no image"),
         (other_size, ValueError, r"test0\.png is 40 x 56 pixels, its image test0\.png is 56 x 40"),
-        (rgb_mask, ValueError, r"test0\.png has mode RGB"),
-        (no_image, ValueError, r"test0\.png cannot be read"),
+        (rgb_mask, ValueError, r"test0\.png' is a colour picture"),
+        (negative_mask, ValueError, r"test0\.tif holds values from -1 to -1"),
+        (no_image, ValueError, r"test0\.png' cannot be read"),
     ],
 )
 def test_damaged_sources(tmp_path, damage, error, message):
@@ -308,6 +322,14 @@ def test_damaged_sources(tmp_path, damage, error, message):
         ({"scale": 0}, "scale 0"),
         ({"validation": 2}, "has its own val/"),
         ({"classes": []}, "class 1, but only 0"),
+        ({"test": 2}, "has its own test/"),
+        ({"style": "crayon"}, "style 'crayon' must be one of erode, blob, stroke"),
+        ({"keep": 0}, "keep 0 must be above 0"),
+        ({"keep": 0.5, "share": 0.2}, "share 0.2 is the cut-off"),
+        ({"style": "blob", "share": 0.2}, "share 0.2 is the cut-off"),
+        ({"interface_share": 1.5}, "interface share 1.5"),
+        ({"wobble": -1}, "wobble -1"),
+        ({"missed": "maybe"}, "missed 'maybe' must be one of ignore, other"),
     ],
 )
 def test_ill_arguments(tmp_path, kwargs, message):
@@ -322,6 +344,117 @@ def test_ill_folders(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="holds no train/"):
         simulate(tmp_path / "empty", tmp_path / "out")
+
+
+def test_one_split_alone_is_the_training_split(tmp_path):
+    src = source(tmp_path / "src", splits=(("train", 10),)) / "train"
+    simulate(src, tmp_path / "out", strong="all")
+    assert [len(datalist(tmp_path / "out")[s]) for s in ("training", "validation", "testing")] == [8, 2, 0]
+    simulate(src, tmp_path / "three", strong="all", validation=2, test=3)
+    made = datalist(tmp_path / "three")
+    assert [len(made[s]) for s in ("training", "validation", "testing")] == [5, 2, 3]
+    names = [item["image"] for s in ("training", "validation", "testing") for item in made[s]]
+    assert len(set(names)) == 10
+    assert made["simulation"]["test"] == 3
+    simulate(src, tmp_path / "other", strong="all", validation=2, test=3, seed=1)
+    assert carried(tmp_path / "other", "image", "testing") != carried(tmp_path / "three", "image", "testing")
+    with pytest.raises(LazyLabelsError, match="test 11 is more than the 10"):
+        simulate(src, tmp_path / "many", test=11)
+
+
+def test_test_images_out_of_train_leave_val_alone(tmp_path):
+    src = source(tmp_path / "src", splits=(("train", 10), ("val", 4)))
+    simulate(src, tmp_path / "out", test=0.2)
+    made = datalist(tmp_path / "out")
+    assert [len(made[s]) for s in ("training", "validation", "testing")] == [8, 4, 2]
+    assert all(item["image"].startswith("images/train") for item in made["testing"])
+    assert all(item["image"].startswith("images/val") for item in made["validation"])
+
+
+def test_dry_run_says_what_a_run_writes_and_writes_nothing(tmp_path):
+    src = source(tmp_path / "src", "both")
+    planned = simulate(src, tmp_path / "out", strong=2, detection=3, separation=4, dry_run=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["src"]
+    made = simulate(src, tmp_path / "out", strong=2, detection=3, separation=4)
+    assert planned["images"] == made["images"]
+    assert planned["classes"] == made["classes"]
+    assert planned["files"] == made["files"] == sum(p.is_file() for p in (tmp_path / "out").rglob("*"))
+    assert len(planned["unlabelled"]) == len(made["unlabelled"]) > 0
+    assert "nothing is written" in format_summary(planned)
+    assert "nothing is written" not in format_summary(made)
+    with pytest.raises(FileExistsError, match="not empty"):
+        simulate(src, tmp_path / "out", dry_run=True)
+
+
+def test_every_parameter_is_recorded(tmp_path):
+    marks = {"style": "blob", "keep": 0.4, "jitter": 0.2, "gap": 1, "thickness": 2, "wobble": 1.5, "interface_share": 0.5}
+    summary = simulate(source(tmp_path / "src"), tmp_path / "out", strong=1, detection="all", seed=4, **marks, missed="other")
+    recorded = datalist(tmp_path / "out")["simulation"]
+    expected = {**marks, "missed": "other", "share": None, "seed": 4, "strong": 1, "detection": 10, "separation": 10}
+    assert {key: recorded[key] for key in expected} == expected
+    assert {"source", "scale", "subset", "validation", "test", "unlabelled"} <= set(recorded)
+    assert summary["share_kept"] == pytest.approx(0.4, abs=0.05)
+    simulate(tmp_path / "src", tmp_path / "default")
+    recorded = datalist(tmp_path / "default")["simulation"]
+    assert (recorded["style"], recorded["share"], recorded["keep"], recorded["interface_share"]) == ("erode", 0.27, None, 1.0)
+
+
+def test_interfaces_without_a_scribble_are_unlabelled_in_training_only(tmp_path):
+    src = source(tmp_path / "src")
+    for missed in ("ignore", "other"):
+        out = tmp_path / missed
+        summary = simulate(src, out, interface_share=0, missed=missed)
+        assert (summary["interfaces"], summary["scribbles"]) == (15, 5)  # of validation and testing
+        assert "15 found, 5 scribbled" in format_summary(summary)
+        seen = {v for i in datalist(out)["training"] for v in np.unique(read(out / i["separation"]))}
+        assert seen == ({0, 255} if missed == "ignore" else {0})
+        for item in datalist(out)["testing"]:
+            assert np.array_equal(read(out / item["separation"]), interfaces(read(out / item["instances"])))
+
+
+@pytest.mark.parametrize("marks", [{"style": "blob"}, {"keep": 1.0}, {"wobble": 1.0}])
+def test_no_scribble_runs_through_an_inner_region(tmp_path, marks):
+    simulate(source(tmp_path / "src"), tmp_path / "out", detection="all", thickness=9, **marks)
+    for item in datalist(tmp_path / "out")["training"]:
+        separation = read(tmp_path / "out" / item["separation"])
+        assert separation.any()
+        assert not separation[read(tmp_path / "out" / item["detection"]) > 0].any()
+
+
+def test_16_bit_colour_and_tiff_sources(tmp_path):
+    src = source(tmp_path / "src", splits=(("train", 3),)) / "train"
+    for path in (src / "images").iterdir():
+        path.unlink()
+    pictures = {
+        "train0": np.full((*SHAPE, 3), (1000, 2000, 60000), np.uint16),
+        "train1": np.full(SHAPE, 0.25, np.float32),
+        "train2": np.full((*SHAPE, 2), (7, 9), np.uint8),
+    }
+    for name, array in pictures.items():
+        kind = {"photometric": "rgb"} if array.shape[-1] == 3 else {"photometric": "minisblack"}
+        tifffile.imwrite(src / "images" / f"{name}.tif", array, planarconfig="contig" if array.ndim == 3 else None, **kind)
+    simulate(src, tmp_path / "out", validation=0, scale=0.5)
+    for item in datalist(tmp_path / "out")["training"]:
+        image = read_image(tmp_path / "out" / item["image"])
+        original = pictures[item["image"].split("/")[1].split(".")[0]]
+        assert image.shape == (20, 28, *original.shape[2:])
+        assert image.dtype == original.dtype
+        assert image[5, 5].tolist() == original[0, 0].tolist()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("style", ["erode", "blob", "stroke"])
+def test_labels_of_a_powder_image_take_under_two_seconds(data_root, style):
+    split = data_root / "powder" / "train"
+    source_files = find_sources(split)["training"][0]
+    inner_regions(np.ones((9, 9), int), style=style)  # imports
+    start = time.process_time()
+    classes, instances = loader(source_files, 1)()
+    marking = Marking(style=style, wobble=1)
+    marking.detection(instances, classes, 0, "a")
+    marking.separation(instances, 0, "a")
+    # About 0.6 to 1.0 s here; CPU time, which other programs do not lengthen much.
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.real_data

@@ -20,7 +20,8 @@ from lazylabels_monai.data.synthetic import (
     make_volume_dataset,
 )
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.labels.lazy import dice_of_inner_regions, inner_regions, touching_pairs
+from lazylabels_monai.labels.inner import dice_of_inner_regions, inner_regions
+from lazylabels_monai.labels.interfaces import touching_pairs
 
 SIZE = (96, 128)
 

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from lazylabels_monai.cli.options import COUNT, names
-from lazylabels_monai.labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS
-from lazylabels_monai.labels.simulate import format_summary
+from lazylabels_monai.labels.inner import DEFAULT_JITTER, STYLES
+from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS, MISSED
 from lazylabels_monai.labels.simulate import simulate as simulate_labels
+from lazylabels_monai.labels.writing import format_summary
 
 __all__ = ["simulate"]
 
@@ -27,6 +28,9 @@ def _subset(values: list[str] | None) -> dict[str, int] | None:
     return wanted
 
 
+_KEEP = "share of each object's area inside its region, on average; default 0.5625 (blob), 0.2 (stroke), by depth (erode)"
+
+
 def simulate(
     src: Annotated[Path, typer.Argument(help="train/ val/ test/ (any of them), each with images/ and masks/ or classes/")],
     out: Annotated[Path, typer.Argument(help="folder to make: images, labels and datalist.json")],
@@ -36,11 +40,21 @@ def simulate(
     seed: Annotated[int, typer.Option(help="draws which images keep what, and the marks")] = 0,
     classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
     validation: Annotated[str | None, typer.Option(help=f"where SRC has no val/, taken from train/: {COUNT}")] = None,
+    test: Annotated[str | None, typer.Option(help=f"where SRC has no test/, taken from train/: {COUNT}")] = None,
     subset: Annotated[list[str] | None, typer.Option(help="use only COUNT images: SPLIT=COUNT, may be repeated")] = None,
     scale: Annotated[float, typer.Option(help="resize images and labels by this factor")] = 1.0,
+    style: Annotated[str, typer.Option(help=f"how inner regions are drawn: {', '.join(STYLES)}")] = STYLES[0],
+    keep: Annotated[float | None, typer.Option(help=_KEEP)] = None,
+    jitter: Annotated[float, typer.Option(help="relative spread of the inner regions, 0 to 1")] = DEFAULT_JITTER,
     gap: Annotated[int, typer.Option(help="objects at most this many pixels apart touch")] = DEFAULT_GAP,
+    interface_share: Annotated[float, typer.Option(help="share of a training image's interfaces that get a scribble")] = 1.0,
     thickness: Annotated[int, typer.Option(help="thickness of the interface scribbles in pixels")] = DEFAULT_THICKNESS,
+    wobble: Annotated[float, typer.Option(help="pixels by which scribbles of training images stray from the interface")] = 0.0,
+    missed: Annotated[
+        str, typer.Option(help="interfaces without a scribble: ignore (not labelled, 255) or other (label noise)")
+    ] = MISSED[0],
     overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
+    dry_run: Annotated[bool, typer.Option(help="print what would be written, write nothing")] = False,
 ) -> None:
     """Make a lazy data set out of an exactly labelled one, as if a person had been short of time."""
     summary = simulate_labels(
@@ -50,12 +64,20 @@ def simulate(
         detection=detection,
         separation=separation,
         seed=seed,
-        gap=gap,
-        thickness=thickness,
         classes=names(classes),
         subset=_subset(subset),
         scale=scale,
         overwrite=overwrite,
         validation=validation,
+        test=test,
+        dry_run=dry_run,
+        style=style,
+        keep=keep,
+        jitter=jitter,
+        gap=gap,
+        interface_share=interface_share,
+        thickness=thickness,
+        wobble=wobble,
+        missed=missed,
     )
     typer.echo(format_summary(summary))

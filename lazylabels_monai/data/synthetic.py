@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from ..labels.lazy import DEFAULT_GAP, DEFAULT_THICKNESS
-from ..labels.simulate import SECTIONS, LazyItem, OutputExistsError, SimulationError, write_dataset
+from ..labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS
+from ..labels.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
+from ..labels.writing import write_dataset
 
 __all__ = [
     "CLASS_NAMES",
@@ -496,7 +497,7 @@ def make_dataset(
         num_validation: validation images, with every label.
         num_test: test images, with every label.
         size: (H, W) in pixels.
-        strong: training images with exact masks; see :func:`~lazylabels_monai.labels.simulate.image_count`. Counts
+        strong: training images with exact masks; see :func:`~lazylabels_monai.labels.selection.image_count`. Counts
             beyond ``num_train`` mean every image.
         detection: training images with inner regions.
         separation: training images with scribbles on interfaces.
@@ -507,7 +508,7 @@ def make_dataset(
         overwrite: replace a data set that is already there.
 
     Returns:
-        The summary of :func:`~lazylabels_monai.labels.simulate.write_dataset`.
+        The summary of :func:`~lazylabels_monai.labels.writing.write_dataset`.
 
     Raises:
         OutputExistsError: when ``root`` holds something already.
@@ -622,7 +623,7 @@ def make_volume_dataset(
         overwrite: replace a data set that is already there.
 
     Returns:
-        The summary of :func:`~lazylabels_monai.labels.simulate.write_dataset`.
+        The summary of :func:`~lazylabels_monai.labels.writing.write_dataset`.
 
     Raises:
         OutputExistsError: when ``root`` holds something already.

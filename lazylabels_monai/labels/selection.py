@@ -1,0 +1,44 @@
+"""Which images get which label: counts as a person gives them, and draws by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lazylabels_monai.labels.items import SimulationError
+
+__all__ = ["image_count", "shuffled"]
+
+
+def image_count(value: int | float | str, total: int, what: str) -> int:
+    """Number of images that ``value`` asks for.
+
+    Args:
+        value: a whole number of 1 or more is a count (so ``1``, ``1.0`` and ``"1"`` are one image); a number between 0
+            and 1 is a share, rounded, of at least one image; ``"all"`` is every image; 0 is none.
+        total: images there are.
+        what: name of the parameter, for the error.
+
+    Raises:
+        SimulationError: when ``value`` is neither, or more than there is.
+    """
+    if isinstance(value, str) and value.strip().lower() == "all":
+        return total
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not number >= 0 or (number >= 1 and number != int(number)):
+        raise SimulationError(f"{what} {value!r} must be a whole number of images, a share between 0 and 1, or 'all'.")
+    if number >= 1 and number > total:
+        raise SimulationError(f"{what} {value} is more than the {total} training images there are: ask for fewer or for 'all'.")
+    if number >= 1:
+        return int(number)
+    return min(total, max(1, int(number * total + 0.5))) if number > 0 else 0
+
+
+def shuffled(names: Sequence[str], *seeds: int) -> list[str]:
+    """The names in a random order that depends on nothing but the names and the seeds."""
+    ordered = sorted(names)
+    return [ordered[k] for k in np.random.default_rng(list(seeds)).permutation(len(ordered))]
