@@ -9,7 +9,16 @@ from skimage.segmentation import find_boundaries
 
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
-__all__ = ["CLASS_COLOURS", "colour_map", "lazy_label_panel", "overlay_contours", "side_by_side", "to_uint8_rgb"]
+__all__ = [
+    "CLASS_COLOURS",
+    "INTERFACE_COLOUR",
+    "class_colour",
+    "colour_map",
+    "lazy_label_panel",
+    "overlay_contours",
+    "side_by_side",
+    "to_uint8_rgb",
+]
 
 #: Colours of classes 1, 2, ... (Okabe & Ito 2008, told apart by colour-blind readers); repeated when there are more.
 CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
@@ -22,7 +31,8 @@ CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
     (0, 114, 178),
 )
 _IGNORE_COLOUR = (90, 90, 90)
-_INTERFACE_COLOUR = (230, 30, 60)
+#: Colour of interface scribbles.
+INTERFACE_COLOUR = (230, 30, 60)
 
 
 def to_uint8_rgb(image: np.ndarray) -> np.ndarray:
@@ -78,7 +88,7 @@ def lazy_label_panel(image: np.ndarray, detection: np.ndarray, separation: np.nd
     for value in np.unique(detection):
         if value not in (BACKGROUND, IGNORE):
             picture[detection == value] = 0.45 * picture[detection == value] + 0.55 * np.array(class_colour(value))
-    picture[separation == INTERFACE] = _INTERFACE_COLOUR
+    picture[separation == INTERFACE] = INTERFACE_COLOUR
     return picture.round().astype(np.uint8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +11,41 @@ import typer
 __all__ = ["check"]
 
 
-def check(data: Annotated[Path, typer.Argument(help="a data set's folder or its datalist.json")]) -> None:
+def check(
+    data: Annotated[Path, typer.Argument(help="a data set's folder or its datalist.json")],
+    sheet: Annotated[
+        Path | None, typer.Option(help="PNG file to write: all images with their labels drawn, in pages if they are many")
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="write the findings as JSON into this file; - for standard output")
+    ] = None,
+    crop_size: Annotated[int | None, typer.Option(help="name images shorter than this, in pixels")] = None,
+    strict: Annotated[bool, typer.Option(help="exit code 1 on warnings, too")] = False,
+    overwrite: Annotated[bool, typer.Option(help="replace an earlier sheet or JSON file")] = False,
+) -> None:
     """Check a data set before training: which image carries which label, and what is wrong. Exit code 1 on errors."""
     from lazylabels_monai.data.checking import check_datalist
 
-    report = check_datalist(data)
-    typer.echo(report.table)
+    if json_file not in (None, "-") and Path(json_file).exists() and not overwrite:
+        raise FileExistsError(f"{json_file} is there already: name another file, or pass --overwrite.")
+    report = check_datalist(data, marks=True, crop_size=crop_size)
+    # Where machines read standard output, people's text goes to standard error.
+    typer.echo(report.table, err=json_file == "-")
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     for error in report.errors:
         typer.echo(f"error: {error}", err=True)
-    if report.errors:
+    if json_file is not None:
+        text = json.dumps({"data": str(data), **report.as_dict()}, indent=1)
+        if json_file == "-":
+            typer.echo(text)
+        else:
+            Path(json_file).parent.mkdir(parents=True, exist_ok=True)
+            Path(json_file).write_text(text + "\n", encoding="utf-8")
+    if sheet is not None and report.table:  # without a table the datalist itself could not be read
+        from lazylabels_monai.data.contact_sheet import write_contact_sheet
+
+        for path in write_contact_sheet(data, sheet, report.framed(), overwrite):
+            typer.echo(f"written: {path}", err=json_file == "-")
+    if report.errors or (strict and report.warnings):
         raise typer.Exit(1)

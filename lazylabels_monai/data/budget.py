@@ -1,0 +1,368 @@
+"""What a data set's labels cost to draw, and what the next hour would buy.
+
+The cost model is that of Bearman, Russakovsky, Ferrari, Fei-Fei 2016, "What's the point: semantic segmentation with point
+supervision" (ECCV), on which Ke et al. 2020, Sec. 1, base their claim that lazy labels cost less than a sixth of exact
+ones: so many seconds for each object, and one second for each class of which a person only says that it is not there. An
+average image of PASCAL VOC shows 1.5 of 20 classes and 2.8 objects. That makes 18.5 * 1 + 2.8 * 79 = 239.7 s for an exact
+mask and 18.5 * 1 + 1.5 * 10.9 = 34.9 s for a squiggle in each class: a seventh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from lazylabels_monai.data.checking.marks import pieces
+from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
+from lazylabels_monai.data.files import PathLike, read_label
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+
+__all__ = [
+    "AnnotationCosts",
+    "Budget",
+    "annotation_budget",
+    "count_objects",
+    "count_scribbles",
+    "format_budget",
+    "read_costs",
+]
+
+#: The labels in the order of the table: the exact mask (or ids), the inner marks, the scribbles.
+KINDS = ("exact masks", "inner marks", "scribbles")
+
+
+@dataclass(frozen=True)
+class AnnotationCosts:
+    """Seconds of work. Each is a guess for your images and your people: time yourself on one image and set it.
+
+    Args:
+        strong: for the exact outline of an object: 79 s in COCO (Lin et al. 2014), which Bearman et al. take; they quote
+            54 s for a second data set. Masks that GrabCut makes out of inner marks, as in the paper, cost less.
+        inner: for the inner mark of an object: a squiggle of Bearman et al., 10.9 s.
+        scribble: for the scribble on the interface of two objects: a short stroke that needs no search, as long as a
+            point of Bearman et al., 2.4 s. This assumption is ours.
+        absent: for a class that is looked for and not there, 1 s; in a label of interfaces, there is one such class.
+        image: for opening and saving each label of an image; Bearman et al. do not count it, 0 s.
+
+    Raises:
+        LazyLabelsError: when a value is negative or no number.
+    """
+
+    strong: float = 79.0
+    inner: float = 10.9
+    scribble: float = 2.4
+    absent: float = 1.0
+    image: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+                raise LazyLabelsError(f"annotation cost '{name}' is {value!r}: give seconds, 0 or more.")
+
+    def seconds(self, kind: str, objects: float, absent: float = 0.0) -> float:
+        """Seconds for one label of one image.
+
+        Args:
+            kind: ``"exact masks"``, ``"inner marks"`` or ``"scribbles"``.
+            objects: objects, marks or scribbles to draw.
+            absent: classes that the image does not show.
+
+        Raises:
+            ValueError: for another kind.
+
+        Example:
+            >>> round(AnnotationCosts().seconds("exact masks", 2.8, 18.5), 1)  # PASCAL VOC, Bearman et al. 2016
+            239.7
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind '{kind}' must be one of {list(KINDS)}.")
+        each = {"exact masks": self.strong, "inner marks": self.inner, "scribbles": self.scribble}[kind]
+        return self.image + each * objects + self.absent * absent
+
+
+def read_costs(file: PathLike | None = None, changes: Sequence[str] = ()) -> AnnotationCosts:
+    """Costs from a file, then changed one by one.
+
+    Args:
+        file: YAML or JSON of names and seconds, such as ``strong: 40``; None: the published costs.
+        changes: ``"name=seconds"`` each.
+
+    Raises:
+        LazyLabelsError: when the file cannot be read, or a name or a value is no cost.
+    """
+    given: dict[str, Any] = {}
+    if file is not None:
+        import yaml
+
+        try:
+            given = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+            reason = str(e).splitlines()[0].rstrip(".:")
+            raise LazyLabelsError(f"costs file '{file}' cannot be read ({reason}): write lines such as 'strong: 40'.") from e
+        if not isinstance(given, dict):
+            raise LazyLabelsError(f"costs file '{file}' holds no names: write lines such as 'strong: 40'.")
+    for change in changes:
+        name, _, value = change.partition("=")
+        try:
+            given[name.strip()] = float(value)
+        except ValueError:
+            raise LazyLabelsError(f"annotation cost '{change}' is no NAME=SECONDS: write for example strong=40.") from None
+    names = [f.name for f in fields(AnnotationCosts)]
+    for name in given:
+        if name not in names:
+            raise LazyLabelsError(f"annotation cost '{name}' does not exist: use {', '.join(names)}.")
+    return replace(AnnotationCosts(), **given)
+
+
+@dataclass
+class _Cost:
+    """Counts and seconds of one kind of label in one split."""
+
+    images: int = 0
+    objects: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What :func:`annotation_budget` counted.
+
+    Args:
+        costs: seconds that were reckoned with.
+        spent: by split and kind: ``images`` with this label, ``objects`` drawn in them, ``seconds``.
+        density: by kind: objects, marks or scribbles in an average image of the data set; None where nothing tells.
+        per_image: by kind, and under ``"weak"`` (inner marks and scribbles): seconds for an average image; None likewise.
+        missing: by kind: training images that do not have this label.
+        ratio: seconds for weak labels of an average image as a share of those for its exact mask; None likewise.
+        hours: of work that are left.
+        buys: by kind, and under ``"weak"``: images of average density that ``hours`` are enough for; None likewise.
+        notes: what was assumed, a sentence each.
+    """
+
+    costs: AnnotationCosts
+    spent: dict[str, dict[str, _Cost]]
+    density: dict[str, float | None]
+    per_image: dict[str, float | None]
+    missing: dict[str, int]
+    ratio: float | None
+    hours: float
+    buys: dict[str, float | None]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that all labels cost."""
+        return sum(cost.seconds for kinds in self.spent.values() for cost in kinds.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "seconds": self.seconds}
+
+
+def annotation_budget(data: PathLike, costs: AnnotationCosts | None = None, hours: float = 1.0) -> Budget:
+    """What the labels of a data set cost by the cost model, and what further hours would buy.
+
+    Objects of an exact mask are its ids (``instances``) where the item has them, else the connected pieces of each class or
+    the image's inner marks, whichever are more, as touching objects are one piece; an item that has ids and a class mask
+    pays once. Volumes are drawn plane by plane, so that an object counts in each plane it crosses.
+
+    Args:
+        data: datalist file or its folder.
+        costs: seconds to reckon with; None: the published ones.
+        hours: of work that are left.
+
+    Returns:
+        counts and seconds by split and kind, averages, and what the hours buy.
+
+    Raises:
+        DatalistError: when the datalist cannot be used.
+        ReadError: when a label cannot be read.
+        LazyLabelsError: when ``hours`` is not a positive number.
+    """
+    if not 0 < hours < float("inf"):
+        raise LazyLabelsError(f"hours {hours} must be a positive number.")
+    costs = costs or AnnotationCosts()
+    content, file = load_datalist(data), datalist_file(data)
+    classes = len(content["classes"])
+    items = [(section, item) for section in SECTIONS for item in content.get(section, [])]
+    with ThreadPoolExecutor(4) as pool:
+        counted = list(pool.map(lambda entry: _count_item(entry[1], file, classes), items))
+    spent = {section: {kind: _Cost() for kind in KINDS} for section in SECTIONS if content.get(section)}
+    for (section, _), counts in zip(items, counted, strict=True):
+        for kind, (objects, absent) in counts.items():
+            cost = spent[section][kind]
+            cost.images += 1
+            cost.objects += objects
+            cost.seconds += costs.seconds(kind, objects, absent)
+    density, absent = _averages(counted)
+    per_image: dict[str, float | None] = {
+        kind: None if density[kind] is None else costs.seconds(kind, density[kind], absent[kind]) for kind in KINDS
+    }
+    weak = [per_image["inner marks"], per_image["scribbles"]]
+    per_image["weak"] = None if None in weak else sum(weak)
+    ratio = per_image["weak"] / per_image["exact masks"] if per_image["weak"] is not None and per_image["exact masks"] else None
+    buys = {kind: hours * 3600 / value if value else None for kind, value in per_image.items()}
+    training = [counts for (section, _), counts in zip(items, counted, strict=True) if section == "training"]
+    missing = {kind: sum(kind not in counts for counts in training) for kind in KINDS}
+    return Budget(costs, spent, density, per_image, missing, ratio, hours, buys, _notes(counted, costs))
+
+
+def count_objects(label: np.ndarray, ids: bool = False) -> int:
+    """Objects or marks in a label: ids, or connected pieces of each class.
+
+    Args:
+        label: (H, W), or three axes, of which the last runs over planes that are counted one by one.
+        ids: the values are object ids.
+    """
+    if label.ndim == 3:
+        return sum(count_objects(plane, ids) for plane in np.moveaxis(label, -1, 0))
+    if ids:
+        return int(np.count_nonzero(np.unique(label)))
+    return len(pieces(label)[1]) - 1
+
+
+def count_scribbles(label: np.ndarray) -> int:
+    """Strokes in a separation label: a network of interfaces is cut where more than two strokes meet.
+
+    Args:
+        label: (H, W), or three axes as for :func:`count_objects`; 1 is an interface.
+
+    Returns:
+        number of strokes; those of up to 2 pixels that such a cut leaves do not count.
+    """
+    if label.ndim == 3:
+        return sum(count_scribbles(plane) for plane in np.moveaxis(label, -1, 0))
+    drawn = label == INTERFACE
+    if not drawn.any():
+        return 0
+    from skimage.morphology import skeletonize
+
+    line = skeletonize(drawn)
+    around = ndimage.convolve(line.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant")
+    crossing = line & (around > 3)
+    everywhere = np.ones((3, 3))
+    whole, count = ndimage.label(line, everywhere)
+    parts, part_count = ndimage.label(line & ~ndimage.binary_dilation(crossing, everywhere), everywhere)
+    sizes = np.bincount(parts.ravel(), minlength=part_count + 1)[1:]
+    # Every piece of the network counts at least once, however short its strokes.
+    owner = ndimage.maximum(whole, parts, np.arange(1, part_count + 1)).astype(int) if part_count else np.zeros(0, int)
+    strokes = np.bincount(owner[sizes > 2], minlength=count + 1)[1:]
+    return int(np.maximum(strokes, 1).sum())
+
+
+def _count_item(item: Mapping[str, Any], file: Path, classes: int) -> dict[str, tuple[int, int]]:
+    """By kind: objects drawn, and classes that are not there."""
+    counts = {}
+    labels = {
+        key: read_label(absolute_path(file, item[key]))
+        for key in ("segmentation", "instances", "detection", "separation")
+        if has_key(item, key)
+    }
+    if "segmentation" in labels or "instances" in labels:
+        mask, ids = labels.get("segmentation"), labels.get("instances")
+        if ids is not None:
+            objects = count_objects(ids, ids=True)
+        else:
+            objects = max(count_objects(labels[key]) for key in ("segmentation", "detection") if key in labels)
+        counts["exact masks"] = (objects, _absent(ids if mask is None else mask, classes, ids=mask is None))
+    if "detection" in labels:
+        counts["inner marks"] = (count_objects(labels["detection"]), _absent(labels["detection"], classes))
+    if "separation" in labels:
+        strokes = count_scribbles(labels["separation"])
+        counts["scribbles"] = (strokes, int(strokes == 0))
+    return counts
+
+
+def _absent(label: np.ndarray, classes: int, ids: bool = False) -> int:
+    shown = np.setdiff1d(label, (BACKGROUND,) if ids else (BACKGROUND, IGNORE)).size
+    # Ids do not tell classes apart: one class at least, as far as anything is there.
+    return max(classes - (min(shown, 1) if ids else shown), 0)
+
+
+def _averages(counted: Sequence[Mapping[str, tuple[int, int]]]) -> tuple[dict[str, float | None], dict[str, float]]:
+    """Objects (scribbles) and absent classes in an average image; masks and marks have the same objects to draw."""
+    objects = [counts.get("exact masks", counts.get("inner marks")) for counts in counted]
+    density: dict[str, float | None] = {}
+    absent = {}
+    for kind in KINDS:
+        known = [counts.get(kind) for counts in counted] if kind == "scribbles" else objects
+        found = [count for count in known if count is not None]
+        density[kind] = float(np.mean([n for n, _ in found])) if found else None
+        absent[kind] = float(np.mean([a for _, a in found])) if found else 0.0
+    return density, absent
+
+
+def _notes(counted: Sequence[Mapping[str, tuple[int, int]]], costs: AnnotationCosts) -> list[str]:
+    notes = [
+        f"seconds: {costs.strong:g} for the outline of an object, {costs.inner:g} for an inner mark, {costs.scribble:g} for a "
+        f"scribble, {costs.absent:g} for a class that is not there, {costs.image:g} for each label of an image; "
+        "set them to your own with --cost.",
+        "objects are counted in the label files: ids, else pieces of the mask or inner marks, whichever are more; what touches "
+        "in a mask without ids and marks counts as one.",
+    ]
+    has = {kind: any(kind in counts for counts in counted) for kind in KINDS}
+    if not has["scribbles"]:
+        notes.append(
+            "no image has scribbles: how many interfaces an image has is not known, so that weak labels are not priced."
+        )
+    if has["inner marks"] and not has["exact masks"]:
+        notes.append("no image has an exact mask: an image is taken to have as many objects as inner marks.")
+    if has["exact masks"] and not has["inner marks"]:
+        notes.append("no image has inner marks: an image is taken to get one for each object of the exact masks.")
+    return notes
+
+
+def format_budget(budget: Budget) -> str:
+    """The budget as a table and a few sentences for people."""
+    rows = [["", *KINDS, "time"]]
+    for section, kinds in budget.spent.items():
+        cells = [_cell(kinds[kind]) for kind in KINDS]
+        rows.append([section, *cells, _time(sum(cost.seconds for cost in kinds.values()))])
+    if len(budget.spent) > 1:
+        sums = []
+        for kind in KINDS:
+            costs = [kinds[kind] for kinds in budget.spent.values()]
+            sums.append(_cell(_Cost(*(sum(getattr(c, f.name) for c in costs) for f in fields(_Cost)))))
+        rows.append(["total", *sums, _time(budget.seconds)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:], strict=True))]) for r in rows]
+    lines.insert(0, "Time to draw the labels, for how many images (how many outlines, marks, strokes):")
+    lines += ["", *_prices(budget), "", *(f"note: {note}" for note in budget.notes)]
+    return "\n".join(lines)
+
+
+def _prices(budget: Budget) -> list[str]:
+    names = {kind: kind for kind in KINDS} | {"weak": "inner marks and scribbles"}
+    lines = [f"An average image of this data set, and what {budget.hours:g} h more would buy:"]
+    for kind, name in names.items():
+        if budget.per_image[kind] is None:
+            continue
+        many = budget.buys[kind]
+        left = budget.missing.get(kind, 0)
+        lacking = f"; {left} training images have none" if left else ""
+        density = f"{budget.density[kind]:.0f} to draw, " if kind in budget.density else ""
+        bought = "any number of images" if many is None else f"{many:.1f} images"
+        lines.append(f"  {name}: {density}{_time(budget.per_image[kind])}; buys {bought}{lacking}")
+    if budget.ratio:
+        verdict = "at most" if budget.ratio <= 1 / 6 else "more than"
+        share = f"1/{1 / budget.ratio:.1f}"
+        lines.append(f"Weak labels of an image cost {share} of its exact mask: {verdict} the sixth that the paper claims.")
+    return lines
+
+
+def _cell(cost: _Cost) -> str:
+    return f"{_time(cost.seconds)} for {cost.images} ({cost.objects})" if cost.images else "-"
+
+
+def _time(seconds: float) -> str:
+    """``42 s``, ``13 min`` or ``5.2 h``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"

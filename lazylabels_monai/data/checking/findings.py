@@ -1,0 +1,307 @@
+"""What a check found: for machines (:class:`Finding`), for people (:class:`CheckReport`), and what each code means."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from lazylabels_monai.data.datalist import DatalistError
+
+__all__ = ["CODES", "CheckReport", "Code", "Fault", "Finding", "messages"]
+
+ERROR, WARNING = "error", "warning"
+
+#: From this many images on, findings of one code become one sentence.
+_GROUP = 4
+#: Files that such a sentence names.
+_NAMED = 3
+
+
+class Code(NamedTuple):
+    """What the findings of one code say.
+
+    Args:
+        level: ``"error"`` or ``"warning"``.
+        what: the fault, continuing "file 'a.png' has 3 of 40 ..."; ``{s}`` stands for the plural's ending.
+        remedy: what to do about it.
+        many: the fault of several images, continuing '"image" of 12 images has ...', where ``what`` does not fit.
+    """
+
+    level: str
+    what: str
+    remedy: str
+    many: str = ""
+
+
+#: The findings about what is drawn and what the images look like, which only ``marks=True`` looks for.
+CODES: dict[str, Code] = {
+    "inner-crosses-interface": Code(
+        ERROR,
+        "inner mark{s} cut through by an interface scribble",
+        "draw one mark inside each object, or erase the scribble where there is one object only",
+    ),
+    "inner-spans-objects": Code(
+        ERROR,
+        "inner mark{s} across two objects of the exact label",
+        "draw one mark inside each object",
+    ),
+    "strong-disagrees-inner": Code(
+        ERROR,
+        "inner mark{s} on another class of the exact mask, or on its background",
+        "correct the class of the one that is wrong, or give both labels of this very image",
+    ),
+    "mask-equals-inner": Code(
+        ERROR,
+        'pixels, all the same as under "detection", though inner marks leave the border of objects out',
+        'give the exact mask, or keep the file under "detection" only',
+    ),
+    "inner-meets-class": Code(
+        WARNING,
+        "inner mark{s} touching a mark of another class",
+        "leave the border of each object free, and give an object one class",
+    ),
+    "inner-leaves-object": Code(
+        WARNING,
+        "inner mark{s} reaching out of the object in the exact mask",
+        "draw them smaller, or correct the mask",
+    ),
+    "object-without-inner": Code(
+        WARNING,
+        "object{s} of the exact mask without an inner mark where the others have one",
+        "mark them, or set them to 255 (not labelled): unmarked objects teach background",
+    ),
+    "partly-marked": Code(
+        WARNING,
+        "object{s} of the exact mask without an inner mark, which is most of them",
+        "set what was not looked at to 255 (not labelled): unmarked objects teach background",
+    ),
+    "mask-sliver": Code(
+        WARNING,
+        "thin sliver{s} in the exact mask",
+        "smooth the mask there if the object has no such tail",
+    ),
+    "mask-speck": Code(WARNING, "speck{s} of a few pixels in the exact mask", "erase them if they are no objects"),
+    "image-constant": Code(ERROR, "pixels, all of one value", "export the image again, or remove the item", "one value only"),
+    "image-few-levels": Code(
+        WARNING,
+        "different values only, like a label or a thresholded picture",
+        "give the image as the microscope saved it",
+        "few different values only, like a label or a thresholded picture",
+    ),
+    "image-saturated": Code(
+        WARNING,
+        "pixels at the largest value, which is more than 20 %",
+        "use a shorter exposure, or set those areas to 255 (not labelled)",
+        "more than 20 % of the pixels at the largest value",
+    ),
+    "image-outliers": Code(
+        WARNING,
+        "pixels so far from the others that these look flat once intensities are normalised",
+        "clip them to the range of the others",
+        "a few pixels so far from the others that these look flat once intensities are normalised",
+    ),
+    "image-tiny": Code(
+        WARNING,
+        "along its shortest side",
+        "stitch tiles together, or lower crop_size: what is missing is padded and teaches nothing",
+        "a side shorter than 64 pixels or than the crop",
+    ),
+    "image-inverted": Code(
+        WARNING,
+        "",
+        "invert the image if another detector or look-up table is the reason",
+        "objects darker than their background where most images have them brighter, or the reverse",
+    ),
+    "object-size-differs": Code(
+        WARNING,
+        "",
+        "resize the image to the pixel size of the others if its magnification is another",
+        "objects whose median diameter is far from that of the other images",
+    ),
+    "pixel-size-differs": Code(
+        WARNING, "", "resize the images to one pixel size", "a pixel size of more than twice, or less than half, the usual one"
+    ),
+}
+
+
+class Fault(NamedTuple):
+    """What a check of one image's arrays returns.
+
+    Args:
+        code: one of :data:`CODES`.
+        key: which file of the item is at fault.
+        objects: how many marks, objects or pieces; None where the code counts pixels.
+        pixels: how many pixels.
+        location: index of the first such pixel in the array, (y, x) in pictures.
+        of: how many objects there are in all.
+        amount: what the sentence says where it counts neither objects nor pixels, such as "37 pixels".
+    """
+
+    code: str
+    key: str
+    objects: int | None = None
+    pixels: int | None = None
+    location: tuple[int, ...] | None = None
+    of: int | None = None
+    amount: str | None = None
+
+    def counted(self) -> str:
+        """The number that the sentence begins with."""
+        if self.amount is not None:
+            return self.amount
+        number = f"{self.pixels if self.objects is None else self.objects}"
+        return number if self.of is None else f"{number} of {self.of}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to mend or to look at.
+
+    Args:
+        level: ``"error"``: training is pointless or learns what is wrong; ``"warning"``: look at it.
+        code: short name that stays the same over versions.
+        message: one sentence that names the file, the key and the remedy.
+        section: split of the item, None where the finding is about the whole data set.
+        index: position of the item in its split.
+        key: key of the item that names the file at fault.
+        image: the item's image as the datalist has it.
+        file: the file at fault as the datalist has it.
+        pixels: how many pixels are concerned, None where that is not counted.
+        objects: how many objects, marks or pieces, None where they are not counted.
+        location: index of the first pixel concerned: (y, x) in pictures, as MONAI loads it in volumes.
+    """
+
+    level: str
+    code: str
+    message: str
+    section: str | None = None
+    index: int | None = None
+    key: str | None = None
+    image: str | None = None
+    file: str | None = None
+    pixels: int | None = None
+    objects: int | None = None
+    location: tuple[int, ...] | None = None
+
+    @staticmethod
+    def of_fault(fault: Fault, section: str, index: int, item: dict[str, Any]) -> Finding:
+        """The finding for a fault of an item, with its sentence."""
+        code, file = CODES[fault.code], item.get("image" if fault.key == "pixel_size" else fault.key)
+        first = ""
+        if fault.location is not None:
+            axes = ("y", "x") if len(fault.location) == 2 else ("i", "j", "k")
+            first = ", first at " + ", ".join(f"{a}={v}" for a, v in zip(axes, fault.location, strict=True))
+        number = fault.of if fault.of is not None else fault.objects
+        phrase = f"{fault.counted()} {code.what}".strip().replace("{s}", "" if number == 1 else "s")
+        message = f"{section}[{index}] \"{fault.key}\": file '{file}' has {phrase}{first}: {code.remedy}."
+        image = item["image"]
+        return Finding(
+            code.level,
+            fault.code,
+            message,
+            section,
+            index,
+            fault.key,
+            image,
+            file,
+            fault.pixels,
+            fault.objects,
+            fault.location,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What :func:`~lazylabels_monai.data.checking.check_datalist` found.
+
+    Args:
+        errors: findings that make training pointless or impossible, a sentence each.
+        warnings: findings to look at, a sentence each.
+        table: how many images carry which label, for people to read.
+        findings: the same for machines, one for each image and code, where ``errors`` and ``warnings`` sum up what many
+            images share.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    table: str = ""
+    findings: list[Finding] = field(default_factory=list)
+
+    @staticmethod
+    def of(findings: Sequence[Finding], table: str = "") -> CheckReport:
+        """Sum findings up in sentences."""
+        return CheckReport(messages(findings, ERROR), messages(findings, WARNING), table, list(findings))
+
+    def log(self, logger: logging.Logger | None = None) -> CheckReport:
+        """Log the table and the warnings; returns itself, so that ``.log().raise_errors()`` can follow."""
+        logger = logger or logging.getLogger("lazylabels_monai")
+        if self.table:
+            logger.info("Data set:\n%s", self.table)
+        for warning in self.warnings:
+            logger.warning(warning)
+        return self
+
+    def raise_errors(self, limit: int = 20) -> CheckReport:
+        """Raise when there are errors, otherwise return itself.
+
+        Raises:
+            DatalistError: with the first ``limit`` errors, one a line, and how many more there are.
+        """
+        if self.errors:
+            raise DatalistError(self.errors, limit)
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: ``{"errors": n, "warnings": n, "findings": [{"level", "code", "message", "section", ...}, ...]}``."""
+        counts = {f"{level}s": sum(f.level == level for f in self.findings) for level in (ERROR, WARNING)}
+        return {**counts, "findings": [finding.as_dict() for finding in self.findings]}
+
+    def framed(self) -> dict[tuple[str, int], str]:
+        """The highest level of each image that has a finding, by split and position: for the contact sheet's frames."""
+        levels: dict[tuple[str, int], str] = {}
+        for finding in self.findings:
+            if finding.section is not None and finding.index is not None:
+                place = (finding.section, finding.index)
+                levels[place] = ERROR if ERROR in (finding.level, levels.get(place)) else WARNING
+        return levels
+
+
+def messages(findings: Sequence[Finding], level: str) -> list[str]:
+    """Sentences of one level; what many images share becomes one sentence that names the worst of them."""
+    groups = defaultdict(list)
+    for finding in findings:
+        if finding.level == level:
+            groups[finding.code].append(finding)
+    sentences, summed_up = [], set()
+    for finding in findings:
+        if finding.level != level or finding.code in summed_up:
+            continue
+        group = groups[finding.code]
+        if finding.code in CODES and len(group) >= _GROUP:
+            sentences.append(_summary(finding.code, group))
+            summed_up.add(finding.code)
+        else:
+            sentences.append(finding.message)
+    return sentences
+
+
+def _summary(code: str, group: list[Finding]) -> str:
+    # Python's sort keeps the datalist's order among equals.
+    worst = sorted(group, key=lambda f: -(f.objects if f.objects is not None else f.pixels or 0))
+    named = []
+    for finding in worst[:_NAMED]:
+        count = f" ({finding.objects})" if finding.objects is not None else ""
+        named.append(f"{finding.section}[{finding.index}] '{finding.file}'{count}")
+    code_text = CODES[code]
+    counted = not code_text.many and all(f.objects is not None for f in group)
+    what = f"{sum(f.objects or 0 for f in group)} {code_text.what}" if counted else code_text.many or code_text.what
+    what = what.replace("{s}", "s")
+    more = f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
+    return f'"{group[0].key}" of {len(group)} images has {what}: {", ".join(named)}{more}; {code_text.remedy} ({code}).'

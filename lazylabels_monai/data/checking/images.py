@@ -1,0 +1,167 @@
+"""What a careful colleague would point out about the images: one by one, and those that stand out from the others.
+
+Training and prediction normalise every channel of every image to mean 0 and standard deviation 1. An 8-bit image beside a
+16-bit one, or a bright one beside a dark one, is therefore harmless and no finding. What stays after normalisation is: no
+contrast at all, few gray levels, clipped areas, outliers that take the contrast, inverted contrast, another pixel size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lazylabels_monai.data.checking.findings import Fault
+from lazylabels_monai.tasks import BACKGROUND, IGNORE
+
+__all__ = ["contrast", "image_faults", "odd_contrasts", "odd_diameters", "odd_pixel_sizes"]
+
+#: Shortest side in pixels below which a network of several resolutions sees hardly any context.
+MIN_SIDE = 64
+#: Different values below which an image looks like a label.
+MIN_LEVELS = 16
+#: Share of pixels at the largest value from which an image counts as saturated.
+MAX_SATURATED = 0.2
+#: How many times larger the outermost 0.2 % of the pixels make the standard deviation.
+MAX_OUTLIERS = 2.0
+#: Difference of the means of objects and background, in standard deviations of the image, from which its sign counts.
+CLEAR_CONTRAST = 1.0
+#: Share of images with the rarer sign up to which they count as inverted; more is a mixed collection.
+MAX_INVERTED = 0.1
+#: Factor to the data set's median diameter from which objects of an image count as odd.
+MAX_DIAMETER_RATIO = 5.0
+#: Factor to the median pixel size from which a pixel size counts as odd.
+MAX_PIXEL_RATIO = 2.0
+
+
+def image_faults(image: np.ndarray, dims: int, crop_size: int | None = None) -> list[Fault]:
+    """Faults of one image that show without the others.
+
+    Args:
+        image: (H, W[, C]), or (X, Y, Z[, C]), any range.
+        dims: number of spatial axes, which come first.
+        crop_size: shorter sides than this are reported too, in pixels; None: only those below 64.
+
+    Returns:
+        at most one fault for each code.
+    """
+    side = min(image.shape[:dims])
+    faults = []
+    if dims == 2 and side < max(MIN_SIDE, crop_size or 0):  # stacks often have few planes
+        wanted = f"crop_size {crop_size}" if crop_size and side >= MIN_SIDE else f"{MIN_SIDE}"
+        faults.append(Fault("image-tiny", "image", amount=f"{side} pixels (less than {wanted})"))
+    pixels = image.reshape(*image.shape[:dims], -1)
+    low, high = image.min(), image.max()
+    if low == high:
+        return [*faults, Fault("image-constant", "image", pixels=int(np.prod(image.shape[:dims])))]
+    levels = _levels(image)
+    if levels < MIN_LEVELS:
+        # A thresholded picture is also "saturated": one sentence says enough.
+        return [*faults, Fault("image-few-levels", "image", amount=str(levels))]
+    top = (pixels == high).all(-1)
+    if top.mean() > MAX_SATURATED:
+        first = tuple(int(i) for i in np.unravel_index(np.argmax(top), top.shape))
+        faults.append(Fault("image-saturated", "image", pixels=int(top.sum()), location=first))
+    return faults + _outliers(pixels)
+
+
+def contrast(image: np.ndarray, dims: int, labels: Mapping[str, np.ndarray]) -> float | None:
+    """How much brighter the objects are than the rest, in standard deviations of the image.
+
+    Args:
+        image: (H, W[, C]), or (X, Y, Z[, C]); channels are averaged.
+        dims: number of spatial axes, which come first.
+        labels: the exact mask under ``segmentation`` is asked first, then the inner marks under ``detection``; pixels
+            outside inner marks count as background though some are not, which makes the contrast look smaller.
+
+    Returns:
+        the difference of the means; negative where objects are darker. None without both kinds of pixels.
+    """
+    label = labels.get("segmentation", labels.get("detection"))
+    if label is None:
+        return None
+    gray = image.astype(np.float32).mean(-1) if image.ndim > dims else image.astype(np.float32)
+    rest, inside = label == BACKGROUND, (label != BACKGROUND) & (label != IGNORE)
+    spread = float(gray.std())
+    if not (rest.any() and inside.any() and spread):
+        return None
+    return float(gray[inside].mean() - gray[rest].mean()) / spread
+
+
+def odd_contrasts(contrasts: Sequence[float | None]) -> dict[int, Fault]:
+    """Images whose contrast is the reverse of nearly all others, by position."""
+    clear = {i: c for i, c in enumerate(contrasts) if c is not None and abs(c) >= CLEAR_CONTRAST}
+    darker = [i for i, c in clear.items() if c < 0]
+    brighter = [i for i, c in clear.items() if c > 0]
+    few, many = sorted((darker, brighter), key=len)
+    if not few or len(few) > MAX_INVERTED * len(clear):
+        return {}
+    own, usual = ("darker", "brighter") if few is darker else ("brighter", "darker")
+    text = f"objects {own} than their background where {len(many)} of {len(clear)} images have them {usual}"
+    return {i: Fault("image-inverted", "image", amount=text) for i in few}
+
+
+def odd_diameters(diameters: Sequence[float | None]) -> dict[int, Fault]:
+    """Images whose objects are much larger or smaller than those of the others, by position."""
+    known = {i: d for i, d in enumerate(diameters) if d}
+    if len(known) < 2:
+        return {}
+    usual = float(np.median(list(known.values())))
+    return {
+        i: Fault(
+            "object-size-differs",
+            "image",
+            amount=f"objects of {d:.0f} pixels median diameter where the images' median is {usual:.0f}",
+        )
+        for i, d in known.items()
+        if not usual / MAX_DIAMETER_RATIO <= d <= usual * MAX_DIAMETER_RATIO
+    }
+
+
+def odd_pixel_sizes(sizes: Sequence[Any]) -> dict[int, Fault]:
+    """Images whose ``pixel_size`` is far from the usual one, by position.
+
+    Args:
+        sizes: a number or a list of numbers (one for each axis, of which the geometric mean counts); all in one unit.
+            What is neither is left out.
+    """
+    known = {i: value for i, size in enumerate(sizes) if (value := _mean_size(size)) is not None}
+    if len(known) < 2:
+        return {}
+    usual = float(np.median(list(known.values())))
+    far = [i for i, v in known.items() if not usual / MAX_PIXEL_RATIO <= v <= usual * MAX_PIXEL_RATIO]
+    return {
+        i: Fault("pixel-size-differs", "pixel_size", amount=f"pixel size {known[i]:g} where the images' median is {usual:g}")
+        for i in far
+    }
+
+
+def _mean_size(size: Any) -> float | None:
+    values = list(size) if isinstance(size, (list, tuple)) else [size]
+    if not values or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0 for v in values):
+        return None
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def _levels(image: np.ndarray) -> int:
+    """Number of different values; at least :data:`MIN_LEVELS` where there are more."""
+    # Nearly every image shows that many within a few thousand pixels, and sorting all of them takes long.
+    sample = np.unique(image.ravel()[:: max(image.size // 4096, 1)])
+    return int(sample.size if sample.size >= MIN_LEVELS else np.unique(image).size)
+
+
+def _outliers(pixels: np.ndarray) -> list[Fault]:
+    for channel in np.moveaxis(pixels, -1, 0):
+        values = channel.astype(np.float32)
+        low, high = np.percentile(values, (0.1, 99.9))
+        far = (values < low) | (values > high)
+        core = float(values[~far].std())
+        if core and float(values.std()) > MAX_OUTLIERS * core:
+            # Those that make the difference, not simply all of the outermost 0.2 %.
+            far = np.abs(values - values[~far].mean()) > 10 * core
+            if not far.any():
+                continue
+            first = tuple(int(i) for i in np.unravel_index(np.argmax(far), far.shape))
+            return [Fault("image-outliers", "image", pixels=int(far.sum()), location=first)]
+    return []

@@ -1,0 +1,179 @@
+"""Findings about a data set as a whole: its splits, its classes, and images that do not go together."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lazylabels_monai.data.checking.findings import ERROR, WARNING, Fault, Finding
+from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
+from lazylabels_monai.data.checking.items import Entry
+from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
+from lazylabels_monai.tasks import TASKS
+
+__all__ = [
+    "channel_warnings",
+    "class_warnings",
+    "config_errors",
+    "coverage_warnings",
+    "duplicates",
+    "odd_images",
+    "odd_scales",
+]
+
+
+def config_errors(
+    datalist: dict[str, Any], file: Path, sections: Sequence[str], classes: Sequence[str] | None, tasks: Sequence[str]
+) -> list[Finding]:
+    """What makes training impossible whatever the files hold: splits, classes, images without any label."""
+    found = []
+    if classes is not None and list(classes) != datalist["classes"]:
+        message = (
+            f"\"classes\" of '{file}' are {datalist['classes']} but the configuration says {list(classes)}: "
+            f'pass --classes "{datalist["classes"]}" or correct the file.'
+        )
+        found.append(Finding(ERROR, "classes-differ", message))
+    for section in sections:
+        if not datalist.get(section):
+            message = f"\"{section}\" of '{file}' lists no image: add items, or move some from another split."
+            found.append(Finding(ERROR, "split-empty", message, section))
+    validation = datalist.get("validation", [])
+    strong = any(has_key(item, "segmentation") for item in validation)
+    if "validation" in sections and "segmentation" in tasks and validation and not strong:
+        message = (
+            f'"validation" of \'{file}\' has no "segmentation" mask, so that the best model cannot be chosen: '
+            "draw the exact mask of at least one validation image."
+        )
+        found.append(Finding(ERROR, "validation-without-mask", message, "validation"))
+    for i, item in enumerate(datalist.get("training", [])):
+        if not any(has_key(item, task) for task in TASKS):
+            message = (
+                f"training[{i}] \"image\": '{item['image']}' has no label at all and teaches nothing: "
+                f"add one under {', '.join(TASKS)}, or remove the item."
+            )
+            image = item["image"]
+            found.append(Finding(ERROR, "image-without-label", message, "training", i, "image", image, image))
+    return found
+
+
+def coverage_warnings(datalist: dict[str, Any], tasks: Sequence[str]) -> list[Finding]:
+    """Tasks that nothing teaches, and images that teach or judge nothing."""
+    found = []
+    training = datalist.get("training", [])
+    for task in tasks:
+        if training and not any(has_key(item, task) for item in training):
+            message = (
+                f'0 of {len(training)} training images carry "{task}", so that this task learns nothing: '
+                f'add labels under "{task}" or leave it out of tasks.'
+            )
+            found.append(Finding(WARNING, "task-without-label", message, "training", key=task))
+    idle = sum(any(has_key(i, t) for t in TASKS) and not any(has_key(i, t) for t in tasks) for i in training)
+    if idle:
+        message = (
+            f"{idle} of {len(training)} training images carry no label for {' or '.join(tasks)} and teach nothing "
+            "here: read the items with labelled_only=True."
+        )
+        found.append(Finding(WARNING, "images-idle", message, "training"))
+    for i, item in enumerate(datalist.get("validation", [])):
+        if not any(has_key(item, key) for key in LABEL_KEYS):
+            message = (
+                f"validation[{i}] \"image\": '{item['image']}' has no label and is judged by nothing: "
+                "add a label, or remove the item."
+            )
+            image = item["image"]
+            found.append(Finding(WARNING, "image-without-label", message, "validation", i, "image", image, image))
+    return found
+
+
+def duplicates(entries: Sequence[Entry]) -> list[Finding]:
+    """The same image twice: an error by file or over splits, a warning by content within one split."""
+    found: list[Finding] = []
+    by_file: dict[str, Entry] = {}
+    by_digest: dict[str, Entry] = {}
+    labels: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        here, name = entry.where("image"), entry.item["image"]
+        real = os.path.realpath(entry.path("image"))
+        if first := by_file.get(real):
+            where = "twice" if first.section == entry.section else "in two splits"
+            message = f"{here}: '{name}' is listed {where}, also as {first.where('image')}: remove one of them."
+            found.append(entry.finding(ERROR, "image-listed-twice", "image", message))
+            continue
+        by_file[real] = entry
+        if entry.digest and (first := by_digest.get(entry.digest)):
+            text = f"{here}: '{name}' has the same pixels as '{first.item['image']}' ({first.where('image')})"
+            if first.section == entry.section:
+                level, text = WARNING, f"{text}: remove one of them if that is not meant."
+            else:
+                level, text = ERROR, f"{text}, so that the splits overlap: remove one of them."
+            found.append(entry.finding(level, "same-pixels", "image", text))
+        elif entry.digest:
+            by_digest[entry.digest] = entry
+        for key in LABEL_KEYS:
+            if not has_key(entry.item, key):
+                continue
+            first = labels.setdefault((key, os.path.realpath(entry.path(key))), entry)
+            if first is not entry:
+                message = (
+                    f"{entry.where(key)}: file '{entry.item[key]}' also labels '{first.item['image']}' "
+                    f"({first.where(key)}): give each image its own label."
+                )
+                found.append(entry.finding(WARNING, "label-shared", key, message))
+    return found
+
+
+def class_warnings(entries: Sequence[Entry], classes: Sequence[str]) -> list[Finding]:
+    """Classes that no label of a split shows: they cannot be learnt, or not be judged."""
+    found = []
+    for section, keys, consequence in (
+        ("training", ("segmentation", "detection"), "cannot be learnt"),
+        ("validation", ("segmentation",), "is not judged"),
+    ):
+        labels = [e.values[k] for e in entries if e.section == section for k in keys if k in e.values]
+        seen = set(np.unique(np.concatenate(labels)).tolist()) if labels else set(range(len(classes) + 1))
+        for i, name in enumerate(classes, 1):
+            if i not in seen:
+                message = (
+                    f'class {i} "{name}" occurs in no "{section}" label under {" or ".join(keys)} and {consequence}: '
+                    'label some or take it out of "classes".'
+                )
+                found.append(Finding(WARNING, "class-without-label", message, section))
+    return found
+
+
+def channel_warnings(entries: Sequence[Entry]) -> list[Finding]:
+    """Gray and colour images, or pictures and volumes, in one data set."""
+    kinds = defaultdict(list)
+    for entry in entries:
+        if entry.shape is not None:
+            kinds[(len(entry.shape), entry.channels)].append(entry)
+    if len(kinds) < 2:
+        return []
+    shown = ", ".join(
+        f"{len(found)} with {dims} axes and {channels} channels (such as '{found[0].item['image']}')"
+        for (dims, channels), found in sorted(kinds.items())
+    )
+    message = f'the files under "image" differ in kind, {shown}: convert them to one kind.'
+    return [Finding(WARNING, "image-kinds-differ", message, key="image")]
+
+
+def odd_scales(entries: Sequence[Entry]) -> list[Finding]:
+    """Images whose ``pixel_size`` is far from the usual one."""
+    return _findings(entries, odd_pixel_sizes([entry.item.get("pixel_size") for entry in entries]))
+
+
+def odd_images(entries: Sequence[Entry]) -> list[Finding]:
+    """Images with inverted contrast or objects of quite another size than the others; read with ``marks``."""
+    return [
+        *_findings(entries, odd_contrasts([entry.contrast for entry in entries])),
+        *_findings(entries, odd_diameters([entry.diameter for entry in entries])),
+    ]
+
+
+def _findings(entries: Sequence[Entry], faults: dict[int, Fault]) -> list[Finding]:
+    return [Finding.of_fault(fault, entries[i].section, entries[i].index, entries[i].item) for i, fault in faults.items()]
