@@ -1,0 +1,142 @@
+"""What was made of which labels, for people to read and to contradict."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
+from lazylabels_monai.data.building.sources import Source, some
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
+
+__all__ = ["BuildSummary", "MadeImage", "format_build", "notes_on", "readings"]
+
+
+@dataclass
+class BuildSummary:
+    """What :func:`build_datalist` made.
+
+    Args:
+        out: the data set's folder.
+        datalist: content of its ``datalist.json``.
+        readings: how the labels were taken, a sentence each.
+        notes: what to look at, a sentence each.
+        colour: whether all images are colour pictures.
+        written: False after a dry run.
+    """
+
+    out: Path
+    datalist: dict
+    readings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    colour: bool = False
+    written: bool = True
+
+
+@dataclass
+class MadeImage:
+    """An image whose labels are made.
+
+    Args:
+        source: where it comes from.
+        entry: its item in the datalist.
+        digest: of its pixels.
+        rank: how good its mask is; see :class:`~lazylabels_monai.data.building.splits.Candidate`.
+        channels: of the image.
+        background: whether background is known elsewhere than in the halo of an outline.
+        outside: marks outside the image.
+        hidden: exact areas that others cover.
+    """
+
+    source: Source
+    entry: dict[str, str | bool]
+    digest: str
+    rank: int
+    channels: int
+    background: bool
+    outside: int
+    hidden: int
+
+
+def readings(
+    sources: Sequence[Source], vocabulary: Vocabulary, meanings: Mapping[tuple[str, str], int | str], marked: Collection[str]
+) -> list[str]:
+    """How the labels were taken, a line for each kind and each drawn name.
+
+    Args:
+        sources: the images with their label files.
+        vocabulary: what names and values mean.
+        meanings: of each name that was drawn, by kind and name.
+        marked: meanings that occur among the drawn marks of the data set.
+    """
+    lines = []
+    kinds = Counter(kind for source in sources for kind in {*source.pictures, *(k for k, _ in source.annotations)})
+    for kind, count in sorted(kinds.items()):
+        drawn = marked if kind in ANNOTATIONS else ()
+        task = "separation" if kind == "separation" else "segmentation"
+        unmarked = "ignored" if vocabulary.ignores(kind, task, drawn) else "background"
+        lines.append(f"{kind} of {count} image{'s' * (count > 1)}: unmarked pixels are {unmarked}")
+    counts = Counter(
+        (kind, mark.name) for source in sources for kind, annotation in source.annotations for mark in annotation.marks
+    )
+    for (kind, name), meaning in sorted(meanings.items(), key=lambda item: item[0]):
+        shown = f"class {meaning} {vocabulary.classes[meaning - 1]}" if isinstance(meaning, int) else meaning
+        lines.append(f"{counts[kind, name]} marks {f'named {name!r}' if name else 'without a name'} in {kind}: {shown}")
+    return lines
+
+
+def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
+    """What to look at in a data set, a sentence each.
+
+    Args:
+        made: all images.
+        datalist: content of the file.
+    """
+    used = {str(item["image"]): section for section in SECTIONS for item in datalist[section]}
+    training = [m for m in made if used.get(str(m.entry["image"])) == "training"]
+    validation = [m for m in made if used.get(str(m.entry["image"])) == "validation"]
+    notes = []
+    for text, chosen in (
+        ("{} images have no label and are left out: {}.", [m for m in made if str(m.entry["image"]) not in used]),
+        (
+            "{} images show no object where they are labelled; if they do have some, draw them: {}.",
+            [m for m in made if m.entry.get("empty")],
+        ),
+        ("{} images have marks outside of them or without a pixel: {}.", [m for m in made if m.outside]),
+        ("{} images have areas that others cover altogether: {}.", [m for m in made if m.hidden]),
+    ):
+        if chosen:
+            notes.append(text.format(len(chosen), some([m.source.path.name for m in chosen])))
+    if validation and max(m.rank for m in validation) < 3:
+        notes.append(
+            "no validation image has an exact mask of all its pixels: its Dice counts the labelled ones, which flatters."
+        )
+    if training and not any(m.rank > 1 for m in training):
+        notes.append("no training image has an exact mask: one or two teach where objects end.")
+    if any("segmentation" in m.entry for m in training) and not any(m.background for m in training):
+        notes.append(
+            "no training image shows background away from its objects, so that empty areas may become objects: brush some "
+            "there (name it background), or pass --unlabelled background if every object is marked."
+        )
+    return notes
+
+
+def format_build(summary: BuildSummary) -> str:
+    """The table, how the labels were taken, what to look at and what to do next, for people to read."""
+    lines = [summary_table(summary.datalist), *summary.readings, *(f"note: {note}" for note in summary.notes)]
+    if not summary.written:
+        return "\n".join([*lines, f"nothing was written: leave --dry-run out to make {summary.out / FILE_NAME}"])
+    run, out = shlex.quote(f"outputs/{summary.out.name}"), shlex.quote(str(summary.out))
+    colour = " --in_channels 3" if summary.colour else ""
+    return "\n".join(
+        [
+            *lines,
+            f"written: {summary.out / FILE_NAME}",
+            f"next:    python -m lazylabels_monai check {out}",
+            "         python -m monai.bundle run training --config_file \"['bundle/configs/train.yaml','configs/cpu.yaml']\" "
+            f"--dataset_dir {out} --output_dir {run} --ckpt_dir {run}/models{colour}",
+        ]
+    )
