@@ -17,12 +17,15 @@ from monai.utils import ensure_tuple, string_list_all_gather
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.data.files import read_image, read_label
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.metrics import InterfaceMetric, ObjectF1Metric, SegmentationDiceMetric
+from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectF1Metric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 
 __all__ = ["ResultsWriter", "compare_runs", "format_results", "results_picture"]
 
 logger = logging.getLogger(__name__)
+
+#: In metrics.json, but too many for the table of a terminal.
+_NOT_SHOWN = {f"f1@{threshold:g}" for threshold in IOU_THRESHOLDS[1:]}
 
 
 class ResultsWriter:
@@ -31,8 +34,8 @@ class ResultsWriter:
     Args:
         output_dir: folder, made when missing.
         classes: names of the object classes.
-        dice, interfaces, objects: the metrics that the evaluator updates; ``objects`` by name of the method, the first one
-            gives ``f1@0.5``. None leaves that part out.
+        dice, interfaces, objects: the metrics that the evaluator updates; ``objects`` by name of the method, whose results
+            are named ``f1@0.5 <method>`` and so on, those of the first one ``f1@0.5`` too. None leaves that part out.
         root: file names are given relative to this folder.
     """
 
@@ -42,7 +45,7 @@ class ResultsWriter:
         classes: Sequence[str],
         dice: SegmentationDiceMetric | None = None,
         interfaces: InterfaceMetric | None = None,
-        objects: dict[str, ObjectF1Metric] | None = None,
+        objects: dict[str, ObjectMetric | ObjectF1Metric] | None = None,
         root: str | Path | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
@@ -77,7 +80,7 @@ class ResultsWriter:
         logger.info(f"results of {len(names)} images in {self.output_dir / 'metrics.json'}\n{format_results(results)}")
 
     def results(self, images: int) -> dict[str, Any]:
-        """The content of ``metrics.json``; unknown numbers are null."""
+        """The content of ``metrics.json``; numbers that are unknown or infinite are null."""
         results: dict[str, Any] = {"images": images}
         if self.dice is not None:
             per_class = [_number(x) for x in self.dice.per_class()]
@@ -90,25 +93,28 @@ class ResultsWriter:
             precision, recall = self.interfaces.precision_recall()
             results["separation"] = {"precision": _number(precision), "recall": _number(recall)}
         for position, (method, metric) in enumerate(self.objects.items()):
-            key = f"f1@{metric.threshold:g}"
             part = results.setdefault("objects", {})
+            numbers = {key: _number(value) for key, value in metric.results().items()}
             if position == 0:
-                part[key] = _number(metric.aggregate())
-            part[f"{key} {method}"] = _number(metric.aggregate())
+                part.update(numbers)
+            part.update({f"{key} {method}": value for key, value in numbers.items()})
         return results
 
     def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of ``metrics.csv``; unknown numbers are empty."""
+        """The rows of ``metrics.csv``; numbers that are unknown or infinite are empty."""
         rows: list[dict[str, Any]] = [{"image": name} for name in names]
         if self.dice is not None:
             for row, values in zip(rows, self.dice.per_image(), strict=True):
                 row.update({f"dice {name}": _number(x) for name, x in zip(self.classes, values, strict=True)})
                 row["dice mean"] = _mean(values)
-        parts = {"interface": self.interfaces, **{f"objects {name}": metric for name, metric in self.objects.items()}}
-        for prefix, metric in parts.items():
-            if metric is not None:
-                for row, values in zip(rows, metric.table(), strict=True):
-                    row.update({f"{prefix} {c}": _number(x) for c, x in zip(metric.columns, values, strict=True)})
+        tables: dict[str, dict[str, Sequence[float]]] = {}
+        if self.interfaces is not None:
+            tables["interface"] = dict(zip(self.interfaces.columns, self.interfaces.table().T, strict=True))
+        tables.update({f"objects {method}": metric.per_image() for method, metric in self.objects.items()})
+        for prefix, columns in tables.items():
+            for name, values in columns.items():
+                for row, value in zip(rows, values, strict=True):
+                    row[f"{prefix} {name}"] = _number(value)
         return rows
 
 
@@ -198,13 +204,15 @@ def format_results(results: dict[str, Any]) -> str:
         lines += [f"  {name:<30}{_shown(value):>10}" for name, value in results["separation"].items()]
     if "objects" in results:
         lines.append("Objects")
-        lines += [f"  {name:<30}{_shown(value):>10}" for name, value in results["objects"].items() if " " in name]
+        shown = {name: value for name, value in results["objects"].items() if " " in name}
+        shown = {name: value for name, value in shown.items() if name.split(" ")[0] not in _NOT_SHOWN}
+        lines += [f"  {name:<34}{_shown(value):>6}" for name, value in shown.items()]
     return "\n".join(lines)
 
 
 def _number(value: Any) -> float | None:
     value = float(value)
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None  # JSON knows neither NaN nor infinity
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -11,7 +11,8 @@ from monai.metrics import compute_dice
 from skimage.draw import disk
 
 from lazylabels_monai.instances import component_instances, three_map_instances
-from lazylabels_monai.labels.lazy import inner_regions, interface_labels, interfaces
+from lazylabels_monai.labels.inner import inner_regions
+from lazylabels_monai.labels.interfaces import interface_labels, interfaces
 from lazylabels_monai.metrics import (
     InterfaceMetric,
     ObjectF1Metric,
