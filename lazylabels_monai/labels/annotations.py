@@ -1,7 +1,7 @@
 """What people draw in annotation programs, before it becomes label maps: areas, lines and points with a class name.
 
 The readers of the file formats are in :mod:`lazylabels_monai.labels.formats`; what the marks mean for the three tasks is
-decided in :mod:`lazylabels_monai.data.build`. Coordinates are (y, x) in pixels with the origin at the outer corner of the
+decided in :mod:`lazylabels_monai.data.building`. Coordinates are (y, x) in pixels with the origin at the outer corner of the
 first pixel: the centre of pixel (row, column) lies at (row + 0.5, column + 0.5).
 """
 
@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.rasterize import fill_polygons, place_raster, stroke_lines
 
 __all__ = ["Annotation", "AnnotationError", "Mark"]
 
@@ -34,6 +35,7 @@ class Mark:
         points: of a line its vertices in order, of points each of them; (N, 2) float (y, x).
         raster: of an area that the file stores as pixels: their mask (bool) and the (row, column) of its first pixel.
         id: what the file calls the mark, for messages.
+        width: of a line, in pixels, where the file gives one.
     """
 
     kind: Literal["area", "line", "point"]
@@ -42,18 +44,25 @@ class Mark:
     points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     raster: tuple[np.ndarray, tuple[int, int]] | None = None
     id: str = ""
+    width: float | None = None
 
     def draw(self, shape: tuple[int, int], width: float = 3, radius: float = 2) -> tuple[tuple[slice, slice], np.ndarray]:
         """The mark's pixels inside an image of ``shape`` (H, W).
 
-        An area covers the pixels whose centre lies inside it. A line covers the pixels whose centre lies within half of
-        ``width`` pixels of it (at least a connected line of single pixels), a point those within ``radius``.
+        An area covers the pixels whose centre lies inside it: even-odd within a polygon's rings, a centre exactly on an
+        edge belongs to what lies below or to the right of it. A line covers the pixels whose centre lies within half of
+        ``width`` pixels of it (at least a connected line of single pixels; a line that brings its own width keeps it), a
+        point those within ``radius`` (at least the pixel that it lies in).
 
         Returns:
             the part of the image that holds the mark, clipped to the image, and a bool mask of that part; an empty part
-            where the mark lies outside.
+            where the mark lies outside. An area that holds no pixel's centre has an empty mask.
         """
-        raise NotImplementedError
+        if self.kind == "area":
+            return place_raster(*self.raster, shape) if self.raster is not None else fill_polygons(self.polygons, shape)
+        if self.kind == "line":
+            return stroke_lines(self.points, shape, (width if self.width is None else self.width) / 2)
+        return stroke_lines(self.points, shape, radius, joined=False)
 
 
 @dataclass(frozen=True)

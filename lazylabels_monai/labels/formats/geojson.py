@@ -1,0 +1,101 @@
+"""QuPath's GeoJSON: features with a geometry in (x, y) pixels from the image's outer corner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lazylabels_monai.labels.annotations import AnnotationError, Mark
+
+__all__ = ["is_geojson", "marks"]
+
+#: QuPath's objects that are no marks: the whole image, and the cores of a tissue micro-array.
+_NO_MARKS = ("root", "tmacore", "tma_core", "pathrootobject", "tmacoreobject")
+
+
+def is_geojson(content: Any) -> bool:
+    """Whether parsed JSON is a FeatureCollection, a Feature or a list of features."""
+    if isinstance(content, dict):
+        return content.get("type") in ("FeatureCollection", "Feature")
+    return isinstance(content, list) and all(isinstance(f, dict) and f.get("type") == "Feature" for f in content)
+
+
+def marks(content: Any, path: Path) -> list[Mark]:
+    """Marks of parsed GeoJSON, in the file's order; a geometry of several lines gives one each.
+
+    Source: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
+
+    Raises:
+        AnnotationError: when a feature has no usable geometry or lies in another plane of a stack.
+    """
+    features = content
+    if isinstance(content, dict):
+        features = content.get("features") if content["type"] == "FeatureCollection" else [content]
+    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
+        raise AnnotationError(f"annotation file '{path}' has no list of features: export it again.")
+    return [mark for number, feature in enumerate(features, start=1) for mark in _feature(feature, number, path)]
+
+
+def _feature(feature: dict, number: int, path: Path) -> Iterator[Mark]:
+    properties = feature.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    kind = properties.get("objectType") or properties.get("object_type") or feature.get("id")
+    if str(kind).lower() in _NO_MARKS:
+        return
+    id = str(feature.get("id") or properties.get("name") or f"feature {number}")
+    geometry = feature.get("geometry")
+    if not isinstance(geometry, dict):
+        raise AnnotationError(f"annotation file '{path}': object '{id}' has no geometry: export it again.")
+    try:
+        yield from _geometry(geometry, _class_name(properties), id)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as e:
+        raise AnnotationError(
+            f"annotation file '{path}': object '{id}' has a geometry that cannot be used ({e}): export it again."
+        ) from e
+
+
+def _class_name(properties: dict) -> str:
+    classification = properties.get("classification")
+    if isinstance(classification, dict):
+        # a derived class, "Tumor: Positive", comes as one name or as the list of its parts
+        name = classification.get("name") or ": ".join(map(str, classification.get("names") or ()))
+    else:
+        name = classification
+    return str(name or properties.get("name") or "")
+
+
+def _geometry(geometry: dict, name: str, id: str) -> Iterator[Mark]:
+    plane = geometry.get("plane") or {}
+    if plane.get("z", 0) or plane.get("t", 0):
+        raise ValueError(f"it lies in plane z {plane.get('z', 0)}, t {plane.get('t', 0)} of a stack, only z 0, t 0 is an image")
+    kind = geometry["type"]
+    if kind == "GeometryCollection":
+        for part in geometry["geometries"]:
+            yield from _geometry(part, name, id)
+        return
+    coordinates = geometry["coordinates"]
+    if not coordinates:  # an empty geometry
+        return
+    if kind in ("Polygon", "MultiPolygon"):
+        polygons = [coordinates] if kind == "Polygon" else coordinates
+        yield Mark("area", name, polygons=[[_points(ring, 3) for ring in polygon] for polygon in polygons], id=id)
+    elif kind in ("LineString", "MultiLineString"):
+        for line in [coordinates] if kind == "LineString" else coordinates:
+            yield Mark("line", name, points=_points(line, 2), id=id)
+    elif kind in ("Point", "MultiPoint"):
+        yield Mark("point", name, points=_points([coordinates] if kind == "Point" else coordinates, 1), id=id)
+    else:
+        raise ValueError(f"'{kind}' is no geometry of GeoJSON")
+
+
+def _points(positions: list, fewest: int) -> np.ndarray:
+    """(N, 2) of (y, x); a third number (height) is dropped."""
+    points = np.array([position[:2] for position in positions], dtype=float)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < fewest:
+        raise ValueError(f"{len(points)} positions where at least {fewest} of two numbers are expected")
+    if not np.isfinite(points).all():
+        raise ValueError("a coordinate is not finite")
+    return points[:, ::-1]

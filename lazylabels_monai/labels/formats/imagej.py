@@ -1,0 +1,186 @@
+"""ImageJ's and Fiji's ROIs (``.roi``, or many in a ``.zip``), decoded by roifile.
+
+ImageJ's integer coordinates are the outer corner of a pixel for areas and its centre for lines and points.
+Source: the convention in ImageJ's ``ij/gui/Roi.java``, https://github.com/imagej/ImageJ
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
+
+from lazylabels_monai.labels.annotations import AnnotationError, Mark
+from lazylabels_monai.labels.rasterize import ellipse
+
+__all__ = ["class_name", "marks"]
+
+#: A centre exactly on an edge belongs, in ImageJ, to the polygon above or to the left of it, here to the one below or to
+#: the right: moving areas by this many pixels down and right gives ImageJ's pixels. Down less, for the sake of sloping edges.
+_NUDGE = (2e-11, 2e-8)
+
+#: ImageJ's own names (row-column, or slice-row-column, each of four or more digits; "-1" where taken) and those of roifile.
+_AUTOMATIC = re.compile(r"\d{4,}(-\d{4,}){1,2}(-\d{1,3})?|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+_AREAS = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
+_LINES = (ROI_TYPE.POLYLINE, ROI_TYPE.FREELINE, ROI_TYPE.LINE)
+
+
+class _Unusable(ValueError):
+    """Why a ROI is no mark, and what to do."""
+
+
+def marks(rois: Sequence[tuple[str, bytes]], path: Path) -> list[Mark]:
+    """Marks of ROIs, in order.
+
+    Args:
+        rois: file name and content of each.
+        path: file that they come from, for messages.
+
+    Raises:
+        AnnotationError: when a ROI is damaged, lies in a stack's further plane or is neither area, line nor point.
+    """
+    return [_mark(name, content, path) for name, content in rois]
+
+
+def class_name(roi: str, group: int) -> str:
+    """The class that a ROI stands for: ImageJ stores none.
+
+    The group's number where the ROI is in one; else what stands before a colon; else the name without its running number
+    ("air bubble-12" is an "air bubble"). "" for the names that ImageJ gives by itself.
+    """
+    if group > 0:
+        return str(group)
+    if ":" in roi:
+        return roi.split(":", 1)[0].strip()
+    return "" if _AUTOMATIC.fullmatch(roi) else re.sub(r"([-_ ]+\d+)+$", "", roi.strip())
+
+
+def _mark(name: str, content: bytes, path: Path) -> Mark:
+    id = Path(name).name.removesuffix(".roi")
+    try:
+        roi = _decode(content)
+        return _as_mark(roi, roi.name or id)
+    except _Unusable as e:
+        raise AnnotationError(f"annotation file '{path}': ROI '{id}' {e}.") from e
+    except Exception as e:  # roifile raises struct.error, TypeError, ValueError ...
+        reason = (str(e).splitlines() or [type(e).__name__])[0].rstrip(".")
+        raise AnnotationError(f"annotation file '{path}': ROI '{id}' is damaged ({reason}): save it again.") from e
+
+
+def _decode(content: bytes) -> ImagejRoi:
+    """roifile's ROI; what it drops in silence where a file ends early is an error."""
+    roi = ImagejRoi.frombytes(content)
+    second = struct.unpack(">i", content[60:64])[0]
+    if second > 0:
+        name, length = struct.unpack(">ii", content[second + 16 : second + 24])
+        if name + 2 * length > len(content):
+            raise ValueError(f"{len(content)} bytes are fewer than it needs")
+    return roi
+
+
+def _as_mark(roi: ImagejRoi, id: str) -> Mark:
+    slices = [roi.position, roi.z_position, roi.t_position]
+    if roi.counter_positions is not None and len(roi.counter_positions):
+        slices.append(int(roi.counter_positions.max()))
+    if max(slices) > 1:
+        raise _Unusable(f"lies on slice {max(slices)} of a stack: keep ROIs of single images only")
+    name = class_name(id, roi.group)
+    if roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.IMAGE, ROI_SUBTYPE.ARROW):
+        raise _Unusable(f"is a drawn {roi.subtype.name.lower()}, which is no mark: delete it")
+    if roi.options & ROI_OPTIONS.SPLINE_FIT and roi.roitype not in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
+        raise _Unusable("is a spline through its points: use Edit > Selection > Interpolate in ImageJ and save it again")
+    if roi.composite:
+        rings = _path_rings(roi.multi_coordinates)
+        return Mark("area", name, polygons=[[_area_points(ring) for ring in rings]], id=id)
+    if roi.roitype in _AREAS:
+        return Mark("area", name, polygons=[[_area_points(_coordinates(roi, 3))]], id=id)
+    if roi.roitype == ROI_TYPE.RECT:
+        return Mark("area", name, polygons=[[_area_points(_rectangle(roi))]], id=id)
+    if roi.roitype == ROI_TYPE.OVAL:
+        return _oval(roi, name, id)
+    if roi.roitype in _LINES:
+        width = roi.float_stroke_width if roi.float_stroke_width > 0 else float(roi.stroke_width)
+        return Mark("line", name, points=_coordinates(roi, 2)[:, ::-1] + 0.5, id=id, width=width if width > 0 else None)
+    if roi.roitype == ROI_TYPE.POINT:
+        return Mark("point", name, points=_coordinates(roi, 1)[:, ::-1] + 0.5, id=id)
+    kind = "an angle" if roi.roitype == ROI_TYPE.ANGLE else f"of the unknown type {int(roi.roitype)}"
+    raise _Unusable(f"is {kind}, which is neither area, line nor point: delete it")
+
+
+def _coordinates(roi: ImagejRoi, fewest: int) -> np.ndarray:
+    """(N, 2) of (x, y)."""
+    points = np.asarray(roi.coordinates(), float)
+    if len(points) < fewest:
+        raise ValueError(f"{len(points)} points where {fewest} are needed")
+    if not np.isfinite(points).all():
+        raise ValueError("a coordinate is not finite")
+    return points
+
+
+def _area_points(points: np.ndarray) -> np.ndarray:
+    """(y, x) of (x, y)."""
+    return np.asarray(points, float)[:, ::-1] + _NUDGE
+
+
+def _box(roi: ImagejRoi) -> tuple[int, int, int, int]:
+    """x, y, width, height in whole pixels, as ImageJ draws boxes and ovals even where it keeps fractions of them."""
+    box = (roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top)
+    if min(box[2:]) < 1:
+        raise ValueError(f"its box is {box[2]} pixels wide and {box[3]} high")
+    return box
+
+
+def _rectangle(roi: ImagejRoi) -> np.ndarray:
+    x, y, width, height = _box(roi)
+    corners = np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], float)
+    radius = min(roi.rounded_rect_arc_size, width, height) / 2
+    if radius <= 0:
+        return corners
+    centres = np.clip(corners, corners[0] + radius, corners[2] - radius)
+    arcs = ellipse(np.zeros(2), np.array([-radius, 0]), np.array([0, -radius]), 64).reshape(4, 16, 2)
+    return np.concatenate([centre + arc for centre, arc in zip(centres, arcs, strict=True)])
+
+
+def _oval(roi: ImagejRoi, name: str, id: str) -> Mark:
+    """The pixels whose centre lies in the ellipse or on it."""
+    x, y, width, height = _box(roi)
+    down = (np.arange(height) + 0.5) * 2 / height - 1
+    right = (np.arange(width) + 0.5) * 2 / width - 1
+    return Mark("area", name, raster=(down[:, None] ** 2 + right**2 <= 1, (y, x)), id=id)
+
+
+def _path_rings(path: np.ndarray) -> list[np.ndarray]:
+    """Rings (N, 2) of (x, y) of a Java path: 0 move, 1 line, 2 quadratic curve, 3 cubic curve, 4 close."""
+    values, rings, at = path.tolist(), [], 0
+    if not np.isfinite(path).all():
+        raise ValueError("a coordinate is not finite")
+    while at < len(values):
+        step = int(values[at])
+        if step not in range(5):
+            raise ValueError(f"step {step} of its path is unknown")
+        numbers = values[at + 1 : at + 1 + (2, 2, 4, 6, 0)[step]]
+        if len(numbers) < (2, 2, 4, 6, 0)[step] or (step and not rings):
+            raise ValueError("its path is incomplete")
+        at += 1 + len(numbers)
+        given = np.array(numbers).reshape(-1, 2)
+        if step == 0:
+            rings.append([given])
+        elif step == 1:
+            rings[-1].append(given)
+        elif step < 4:
+            rings[-1].append(_curve([rings[-1][-1][-1], *given]))
+    return [np.concatenate(ring) for ring in rings]
+
+
+def _curve(controls: list[np.ndarray]) -> np.ndarray:
+    """32 points (N, 2) along a Bezier curve, its first one left out, by de Casteljau's scheme."""
+    along = np.linspace(0, 1, 33)[1:, None]
+    while len(controls) > 1:
+        controls = [a * (1 - along) + b * along for a, b in pairwise(controls)]
+    return controls[0]
