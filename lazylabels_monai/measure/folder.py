@@ -1,0 +1,338 @@
+"""Measure a folder of predictions or a data set with exact labels: what the command ``measure`` does."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from lazylabels_monai.data.datalist import (
+    FILE_NAME,
+    SECTIONS,
+    absolute_path,
+    datalist_file,
+    find_images,
+    has_key,
+    load_datalist,
+)
+from lazylabels_monai.data.files import PICTURE_SUFFIXES, read_image, read_label
+from lazylabels_monai.measure.objects import ImageMeasurements, MeasureError, measure_image
+from lazylabels_monai.measure.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
+from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
+from lazylabels_monai.tasks import BACKGROUND, IGNORE
+
+__all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]
+
+#: Files that :func:`measure_folder` writes.
+OUTPUTS = ("objects.csv", "summary.csv", "summary.json")
+
+_ENDINGS = {"_instances": "instances", "_pred": "classes", "_segmentation_probability": "probability"}
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """The files of one image; None where there is none."""
+
+    name: str
+    instances: str | None = None
+    classes: str | None = None
+    image: str | None = None
+    probability: str | None = None
+    pixel_size: str | float | None = None  # the item's key in a datalist
+
+
+def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...] | None]:
+    """The label maps of a folder.
+
+    Args:
+        source: a data set (``datalist.json`` or its folder), of which items with ``instances`` or ``segmentation`` count; a
+            folder of ``<name>_pred.png|tif`` (classes), ``<name>_instances.png|tif`` (ids) or both, and perhaps
+            ``<name>_segmentation_probability.tif`` (a plane per class); or a folder with ``classes/`` or ``masks/`` (ids)
+            and perhaps ``images/``.
+
+    Returns:
+        images sorted by name; the names of the classes, where the source states them.
+
+    Raises:
+        MeasureError: when there is no label map, or a name occurs twice.
+        DatalistError: for a broken datalist.
+    """
+    source = Path(source).expanduser()
+    if not source.exists():
+        raise MeasureError(f"'{source}' does not exist: name a folder of predictions or a data set.")
+    names = None
+    if datalist_file(source).is_file():
+        images, names = _of_datalist(datalist_file(source))
+    elif (source / "classes").is_dir() or (source / "masks").is_dir():
+        images = _of_exact_folders(source)
+    else:
+        images = _of_predictions(source)
+    if not images:
+        raise MeasureError(
+            f"'{source}' holds no label map: give a folder of <name>_pred.png or <name>_instances.tif, or a data set with "
+            "exact labels."
+        )
+    return sorted(images, key=lambda image: image.name), names
+
+
+def measure_folder(
+    predictions: str | Path,
+    out: str | Path,
+    *,
+    images: str | Path | None = None,
+    pixel_size: str | float | None = None,
+    classes: Sequence[str] | None = None,
+    min_size: int = 1,
+    border: str = "ml",
+    gap: int = 2,
+    truth: str | Path | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Measure every image of a folder and write ``objects.csv``, ``summary.csv`` and ``summary.json``.
+
+    Each file appears only when it is complete, ``summary.json`` last.
+
+    Args:
+        predictions: see :func:`find_labels`.
+        out: folder of the files, made when missing.
+        images: folder of the images, matched by name: gives the intensities and TIFF metadata. Default: those that the data
+            set names.
+        pixel_size: side of a pixel in micrometres or as text ("120 nm"), for all images; overrides what files and items state.
+        classes: names of the classes; default those of the data set, or "class 1", ...
+        min_size: objects of fewer pixels are left out.
+        border: "ml" or "none"; see :func:`~lazylabels_monai.measure.statistics.summarize`.
+        gap: pixels between two objects that still count as in contact.
+        truth: exact labels of the same images, as for :func:`find_labels`; adds the errors to the summary.
+        confidence, resamples, seed: of the intervals.
+        overwrite: replace the three files of an earlier run; other files in ``out`` are left alone.
+        dry_run: write nothing, and read no pixels but the labels' classes.
+        warn: is given a sentence about what was decided for the user.
+
+    Returns:
+        what ``summary.json`` holds; with ``dry_run`` the keys ``images`` (a list of names with their files) and ``writes``.
+
+    Raises:
+        LazyLabelsError: with one sentence about what to mend.
+    """
+    out = Path(out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise MeasureError(f"'{out}' is a file: name a folder for the measurements.")
+    there = [name for name in OUTPUTS if (out / name).exists()]
+    if there and not overwrite:
+        raise MeasureError(f"'{out}' holds {there[0]} already: name another folder, or pass --overwrite.")
+    if min_size < 1:
+        raise MeasureError(f"min size {min_size} must be 1 pixel or more.")
+    found, stated = find_labels(predictions)
+    if images is not None:
+        found = _with_images(found, images)
+    names = tuple(classes or stated or _numbered(found))
+    sizes = _pixel_sizes(found, pixel_size, warn)
+    if dry_run:
+        rows = [{**vars(image), "pixel_size": sizes[image.name]} for image in found]
+        return {"images": rows, "classes": list(names), "writes": [str(out / name) for name in OUTPUTS]}
+
+    options = {"gap": gap, "min_size": min_size, "class_names": names}
+    statistics = {"border": border, "confidence": confidence, "resamples": resamples, "seed": seed}
+    measured = [_measure(image, sizes[image.name], options) for image in found]
+    summary = summarize(measured, **statistics)
+    distinct = sorted({size for size in sizes.values() if size is not None})
+    result: dict[str, Any] = {
+        "source": str(predictions),
+        "images": len(measured),
+        "unit": measured[0].unit,
+        "pixel_size_um": distinct[0] if len(distinct) == 1 else distinct or None,
+        "min_size_px": min_size,
+        "gap_px": gap,
+        **statistics,
+        "classes": summary_dict(summary),
+    }
+    if truth is not None:
+        exact = {image.name: image for image in find_labels(truth)[0]}
+        if missing := [image.name for image in found if image.name not in exact]:
+            raise MeasureError(
+                f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set."
+            )
+        exact_measured = [_measure(replace(exact[m.name], image=None), m.pixel_size, options) for m in measured]
+        errors = measurement_error(measured, exact_measured, **statistics).astype(object)
+        result["truth"] = str(truth)
+        result["error"] = {}
+        for row in errors.where(errors.notna(), None).to_dict("records"):
+            result["error"].setdefault(row.pop("class_name"), {})[row.pop("statistic")] = row
+    objects = pd.concat([m.objects for m in measured], ignore_index=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("objects.csv", objects.to_csv(index=False, float_format="%.8g", lineterminator="\n")),
+        ("summary.csv", summary.to_csv(index=False, float_format="%.8g", lineterminator="\n")),
+        ("summary.json", json.dumps(result, indent=2, allow_nan=False) + "\n"),
+    ):
+        _write(out / name, text)
+    return result
+
+
+def format_measurements(result: Mapping[str, Any]) -> str:
+    """A table of ``summary.json`` for the terminal: a row per class and statistic with its interval."""
+    percent = f"{100 * result['confidence']:g} %"
+    lines = []
+    for name, entry in result["classes"].items():
+        over = f"{percent} intervals over {entry['interval_units']} {entry['interval_over']}"
+        lines.append(
+            f"{name}: {entry['objects']} objects in {entry['images']} images, {entry['objects_used']} used; "
+            + (over if entry["interval_over"] else "too small for an interval")
+        )
+        for key, values in entry.items():
+            if isinstance(values, dict):
+                lines.append(f"  {key:<24} {_figure(values['value'])}  {_range(values['low'], values['high'])}".rstrip())
+        for key, row in result.get("error", {}).get(name, {}).items():
+            lines.append(
+                f"  error of {key:<24} {_figure(row['error'])}  {_range(row['error_low'], row['error_high'])}".rstrip()
+            )
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return f"{'-' if value is None else format(value, '.4g'):>10}"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{low:.4g}, {high:.4g}]"
+
+
+def _of_datalist(file: Path) -> tuple[list[LabelledImage], tuple[str, ...]]:
+    content, images = load_datalist(file), []
+    for section in SECTIONS:
+        for item in content.get(section, []):
+            paths = {
+                key: absolute_path(file, item[key]) for key in ("image", "instances", "segmentation") if has_key(item, key)
+            }
+            if len(content["classes"]) > 1 and "instances" in paths and "segmentation" not in paths:
+                raise MeasureError(
+                    f"{section} item '{item['image']}' of '{file}' has instances but no segmentation, which tells their "
+                    "classes: add it."
+                )
+            if len(paths) > 1:
+                name = Path(paths["image"]).stem
+                labels = (paths.get("instances"), paths.get("segmentation"), paths["image"])
+                images.append(LabelledImage(name, *labels, pixel_size=item.get("pixel_size")))
+    twice = _repeated([image.name for image in images])
+    if twice:
+        raise MeasureError(f"'{file}' lists two labelled images of the name '{twice}': rename one, names tell the rows apart.")
+    return images, tuple(content["classes"])
+
+
+def _of_exact_folders(folder: Path) -> list[LabelledImage]:
+    found: dict[str, dict[str, str]] = {}
+    for name, key in (("classes", "classes"), ("masks", "instances"), ("images", "image")):
+        for path in _pictures(folder / name):
+            files = found.setdefault(path.stem, {})
+            if key in files:
+                raise MeasureError(f"'{path}' and '{files[key]}' share a name: rename one of them.")
+            files[key] = str(path)
+    return [LabelledImage(name, **files) for name, files in found.items() if len(files) > ("image" in files)]
+
+
+def _of_predictions(folder: Path) -> list[LabelledImage]:
+    found: dict[str, dict[str, str]] = {}
+    for path in _pictures(folder):
+        for ending, key in _ENDINGS.items():
+            if path.stem.endswith(ending) and path.stem != ending:
+                files = found.setdefault(path.stem.removesuffix(ending), {})
+                if key in files:
+                    raise MeasureError(f"'{path}' and '{files[key]}' are the same map of one image: remove one of them.")
+                files[key] = str(path)
+    return [LabelledImage(name, **files) for name, files in found.items() if len(files) > ("probability" in files)]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES and f.is_file() and f.name[0] != ".")
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)
+
+
+def _with_images(found: Sequence[LabelledImage], folder: str | Path) -> list[LabelledImage]:
+    paths = [path for path in find_images(folder) if not Path(path).stem.endswith(tuple(_ENDINGS))]
+    by_name = {Path(path).stem: path for path in paths}
+    missing = [image.name for image in found if image.name not in by_name]
+    if missing:
+        raise MeasureError(
+            f"'{folder}' holds no image of the name '{missing[0]}' ({len(missing)} missing in all): name the folder of the "
+            "images that were predicted."
+        )
+    return [replace(image, image=by_name[image.name]) for image in found]
+
+
+def _numbered(found: Sequence[LabelledImage]) -> list[str]:
+    """Names for as many classes as the maps hold."""
+    top = 1
+    for image in found:
+        if image.classes is not None:
+            classes = read_label(image.classes)
+            top = max(top, int(classes[classes != IGNORE].max(initial=0)))
+    return [f"class {k}" for k in range(1, top + 1)]
+
+
+def _pixel_sizes(
+    found: Sequence[LabelledImage], given: str | float | None, warn: Callable[[str], None]
+) -> dict[str, float | None]:
+    if given is None:
+        return {image.name: agreed_pixel_size(_stated_sizes(image), image.name) for image in found}
+    chosen, overridden = parse_pixel_size(given), 0
+    for image in found:
+        try:
+            overridden += agreed_pixel_size({"": chosen, **_stated_sizes(image)}) is None
+        except PixelSizeError:
+            overridden += 1
+    if overridden:
+        warn(f"--pixel-size {given} overrides another size that is stated for {overridden} of {len(found)} images.")
+    return {image.name: chosen for image in found}
+
+
+def _stated_sizes(image: LabelledImage) -> dict[str, float | None]:
+    sizes = {f"file '{path}'": read_pixel_size(path) for path in (image.image, image.instances, image.classes) if path}
+    if image.pixel_size is not None:
+        sizes[f"the key pixel_size in {FILE_NAME}"] = parse_pixel_size(image.pixel_size)
+    return sizes
+
+
+def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any]) -> ImageMeasurements:
+    def read(path: str | None, reader: Callable[[str], np.ndarray]) -> np.ndarray | None:
+        return None if path is None else reader(path)
+
+    instances, classes = read(files.instances, read_label), read(files.classes, read_label)
+    image, planes = read(files.image, read_image), read(files.probability, tifffile.imread)
+    probability = None
+    if planes is not None and classes is not None:
+        if planes.shape[1:] != classes.shape or len(planes) <= int(classes[classes != IGNORE].max(initial=0)):
+            raise MeasureError(
+                f"file '{files.probability}' has planes of shape {planes.shape}, which do not fit the classes of "
+                f"'{files.classes}': predict the image again."
+            )
+        shown = np.where(classes == IGNORE, BACKGROUND, classes)
+        probability = np.take_along_axis(planes, shown[None].astype(np.int64), axis=0)[0]
+    return measure_image(instances, classes, image, probability, pixel_size, name=files.name, **options)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

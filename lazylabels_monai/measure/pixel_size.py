@@ -1,0 +1,199 @@
+"""The size of a pixel in micrometres: written by a person, or read from a TIFF file's metadata."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import tifffile
+
+from lazylabels_monai.errors import LazyLabelsError
+
+__all__ = ["MAX_PRINT_DPI", "PixelSizeError", "agreed_pixel_size", "parse_pixel_size", "read_pixel_size"]
+
+#: A plain TIFF resolution up to this many dots per inch (pixels of 21 um and more) is a setting of a screen (72, 96) or
+#: a printer (300, 600, 1200), not of a microscope, and is ignored.
+MAX_PRINT_DPI = 1200
+
+#: Two sizes that differ by at most this share are the same one, rounded.
+TOLERANCE = 0.01
+
+_INCH = 25400.0
+_UNITS = {
+    "m": 1e6,
+    "cm": 1e4,
+    "mm": 1e3,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "nm": 1e-3,
+    "nanometer": 1e-3,
+    "nanometre": 1e-3,
+    "a": 1e-4,
+    "angstrom": 1e-4,
+    "pm": 1e-6,
+    "inch": _INCH,
+    "in": _INCH,
+}
+
+
+class PixelSizeError(LazyLabelsError):
+    """A pixel size that cannot be used; the message names the file and the remedy."""
+
+
+def parse_pixel_size(text: str | float) -> float:
+    """A length as a person writes it.
+
+    Args:
+        text: a positive number and a unit: m, cm, mm, um (µm, micron), nm, angstrom (Å), pm. Without a unit: um.
+
+    Returns:
+        micrometres.
+
+    Raises:
+        PixelSizeError: for anything else.
+
+    Example:
+        >>> parse_pixel_size("120 nm")
+        0.12
+    """
+    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+        raise PixelSizeError(f'pixel size {text!r} is no length: write a number and a unit, such as "0.5um".')
+    found = re.fullmatch(r"\s*(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)\s*([^\d\s.]*)\s*", str(text))
+    factor = _unit(found[2] or "um") if found else None
+    if factor is None:
+        raise PixelSizeError(f"pixel size '{text}' is no length: write a number and a unit (um, nm, mm), such as 0.5um.")
+    # a division by a power of ten is rounded once: 120 nm is 0.12 and not 0.12000000000000001
+    value = float(found[1]) * factor if factor >= 1 else float(found[1]) / round(1 / factor)
+    if not 0 < value < float("inf"):
+        raise PixelSizeError(f"pixel size '{text}' must be above 0: write the width of one pixel, such as 0.5um.")
+    return value
+
+
+def read_pixel_size(path: str | Path) -> float | None:
+    """Pixel size that a TIFF file states.
+
+    Looked for in this order: OME-XML (``PhysicalSizeX`` and ``Y`` with their units), ImageJ (resolution tags with ImageJ's
+    own ``unit``), the headers of FEI / Thermo Fisher and Zeiss electron microscopes, the plain resolution tags in inch or
+    centimetre; of the latter, values up to :data:`MAX_PRINT_DPI` are ignored. Other formats than TIFF state none: the
+    resolution of a PNG is a matter of printing.
+
+    Args:
+        path: any file.
+
+    Returns:
+        micrometres; None where the file states nothing, or nothing in units of length.
+
+    Raises:
+        PixelSizeError: when width and height of a pixel differ by more than 1 %.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    try:
+        with tifffile.TiffFile(path) as tif:
+            found = _ome(tif) or _imagej(tif) or _microscope(tif) or _plain(tif)
+    except Exception:  # tifffile and broken metadata raise all sorts; a broken image is reported where it is read
+        return None
+    if found is None:
+        return None
+    x, y = found
+    if abs(x - y) > TOLERANCE * max(x, y):
+        raise PixelSizeError(
+            f"file '{path}' states pixels of {x:g} x {y:g} um (width x height), which are not square: resample the image "
+            "and its labels to square pixels."
+        )
+    return x
+
+
+def agreed_pixel_size(sizes: Mapping[str, float | None], image: str = "") -> float | None:
+    """The one size that several sources state.
+
+    Args:
+        sizes: micrometres by source (a file, a key); None says nothing.
+        image: name for the message.
+
+    Returns:
+        the first size; None where no source states one.
+
+    Raises:
+        PixelSizeError: when two sources differ by more than 1 %.
+    """
+    stated = {source: size for source, size in sizes.items() if size is not None}
+    if not stated:
+        return None
+    (first, size), *others = stated.items()
+    for source, other in others:
+        if abs(size - other) > TOLERANCE * max(size, other):
+            raise PixelSizeError(
+                f"image '{image}' has a pixel size of {size:g} um by {first} but of {other:g} um by {source}: correct one of "
+                "them, or pass --pixel-size, which overrides both."
+            )
+    return size
+
+
+def _unit(name: str) -> float | None:
+    """Micrometres of a unit; None for pixels and for what is unknown."""
+    name = name.strip().replace("\\u00B5", "u").replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
+    name = name.replace("\N{LATIN CAPITAL LETTER A WITH RING ABOVE}", "a").replace("\N{ANGSTROM SIGN}", "a")
+    return _UNITS.get(name.lower())
+
+
+def _pair(x: float | None, y: float | None) -> tuple[float, float] | None:
+    x, y = x if x is not None else y, y if y is not None else x
+    return (x, y) if x is not None and 0 < x < float("inf") and 0 < y < float("inf") else None
+
+
+def _ome(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    if not tif.is_ome or not tif.ome_metadata:
+        return None
+    for element in ElementTree.fromstring(tif.ome_metadata).iter():
+        if element.tag.rpartition("}")[2] == "Pixels":
+            lengths = []
+            for axis in "XY":
+                value = element.get(f"PhysicalSize{axis}")
+                factor = _unit(element.get(f"PhysicalSize{axis}Unit", "um"))
+                lengths.append(None if value is None or factor is None else float(value) * factor)
+            return _pair(*lengths)
+    return None
+
+
+def _per_unit(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    """The tags XResolution and YResolution: pixels per unit."""
+    values = []
+    for name in ("XResolution", "YResolution"):
+        tag = tif.pages[0].tags.get(name)
+        if tag is None or not tag.value[0] or not tag.value[1]:
+            return None
+        values.append(tag.value[0] / tag.value[1])
+    return values[0], values[1]
+
+
+def _imagej(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    per_unit, factor = _per_unit(tif), _unit(str((tif.imagej_metadata or {}).get("unit", "")))
+    return None if per_unit is None or factor is None else _pair(factor / per_unit[0], factor / per_unit[1])
+
+
+def _microscope(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    fei = (tif.fei_metadata or {}).get("Scan", {}) if tif.is_fei else {}
+    if "PixelWidth" in fei:  # metres
+        return _pair(float(fei["PixelWidth"]) * 1e6, float(fei.get("PixelHeight", fei["PixelWidth"])) * 1e6)
+    zeiss = (tif.sem_metadata or {}) if tif.is_sem else {}
+    for key in ("ap_image_pixel_size", "ap_pixel_size"):
+        if len(zeiss.get(key, ())) >= 3 and (factor := _unit(str(zeiss[key][2]))) is not None:
+            return _pair(float(zeiss[key][1]) * factor, None)
+    return None
+
+
+def _plain(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    tag, per_unit = tif.pages[0].tags.get("ResolutionUnit"), _per_unit(tif)
+    length = {2: _INCH, 3: 1e4}.get(int(tag.value)) if tag is not None else None
+    if length is None or per_unit is None or tif.is_imagej:
+        return None
+    size = _pair(length / per_unit[0], length / per_unit[1])
+    # a whisker of room: 472.44 dots per cm are meant as 1200 per inch
+    return None if size is None or max(size) >= _INCH / MAX_PRINT_DPI * (1 - TOLERANCE) else size
