@@ -12,11 +12,15 @@ import monai.handlers
 import torch
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import SETTINGS_FILE
 
 __all__ = ["CheckpointSaver", "keep_previous_model", "latest_checkpoint", "load_weights"]
 
 #: Written beside model.pt, so that a prediction knows what the classes of its network are called.
 CLASSES_FILE = "classes.json"
+
+#: What ``predict`` must know of the network's training; beside the weights.
+NETWORK_FILE = "network.json"
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +66,10 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     return None
 
 
+#: Files beside the weights that belong to them; the last one is what ``tune`` writes.
+_BESIDE = (CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE)
+
+
 def keep_previous_model(folder: str | Path, resume: bool) -> None:
     """Before a new training: move what an earlier one left in ``folder`` to ``folder/previous_<date>/``.
 
@@ -69,7 +77,7 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
     trained is ever overwritten.
     """
     folder = Path(folder)
-    files = [*sorted(folder.glob("*.pt")), *folder.glob(CLASSES_FILE)]
+    files = [*sorted(folder.glob("*.pt")), *(f for name in _BESIDE for f in folder.glob(name))]
     if resume:
         if latest_checkpoint(folder) is not None:
             return

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["LazyLabelsError", "check_overrides", "one_sentence_errors"]
+__all__ = ["LazyLabelsError", "check_overrides", "one_sentence_errors", "user_error"]
 
 #: Arguments of ``python -m monai.bundle run`` itself, which are no ids of a config file.
 _RUN_ARGUMENTS = frozenset(
@@ -33,7 +33,7 @@ class LazyLabelsError(ValueError):
     """What a user can mend: the message is one sentence that names the file, the key and the remedy."""
 
 
-def _user_error(error: BaseException | None) -> BaseException | None:
+def user_error(error: BaseException | None) -> BaseException | None:
     """The first error in the chain of causes that a user can mend: MONAI wraps errors of config expressions.
 
     That is a :class:`LazyLabelsError`, or a plain ``ValueError`` that this package raised about one of its arguments.
@@ -57,7 +57,7 @@ def one_sentence_errors() -> None:
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        found = _user_error(error)
+        found = user_error(error)
         if found is None:
             previous(kind, error, trace)
         else:

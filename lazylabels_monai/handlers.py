@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lazylabels_monai.losses import MaskedMultiTaskLoss
 
-__all__ = ["LabelPanelHandler", "ProgressHandler", "TaskLossHandler"]
+__all__ = ["LabelPanelHandler", "ProgressHandler", "TaskLossHandler", "clock"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class TaskLossHandler:
         listed = ", ".join(f"{task} {value:.4f}" for task, value in parts.items())
         logger.info(
             f"epoch {engine.state.epoch}/{engine.state.max_epochs} {position}loss {sum(parts.values()):.4f} ({listed}), "
-            f"{now - self._epoch_start:.1f} s, ETA {_clock(eta)}"
+            f"{now - self._epoch_start:.1f} s, ETA {clock(eta)}"
         )
 
     def _epoch_completed(self, engine: Engine) -> None:
@@ -160,10 +160,11 @@ class ProgressHandler:
         if done == total or now - self._last_line > self.every_seconds:
             self._last_line = now
             seconds = now - self._start
-            logger.info(f"{self.what} {done}/{total}, {seconds:.1f} s, ETA {_clock(seconds / done * (total - done))}")
+            logger.info(f"{self.what} {done}/{total}, {seconds:.1f} s, ETA {clock(seconds / done * (total - done))}")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"

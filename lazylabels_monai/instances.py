@@ -2,27 +2,180 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+from scipy import ndimage
+from skimage.feature import peak_local_max
 from skimage.measure import label
 from skimage.segmentation import watershed
 
-from lazylabels_monai.tasks import BACKGROUND, INTERFACE
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
-__all__ = ["component_instances", "three_map_instances"]
+__all__ = [
+    "METHODS",
+    "SETTINGS_FILE",
+    "InstanceSettings",
+    "component_instances",
+    "distance_instances",
+    "instance_classes",
+    "read_settings",
+    "separate_objects",
+    "three_map_instances",
+    "write_settings",
+]
+
+#: Ways from maps to objects: the three maps; connected components, and a watershed on the distance to the background, which
+#: need the segmentation alone and so serve single-task models, too.
+METHODS = ("three maps", "components", "distance")
+
+#: What ``tune`` writes beside ``model.pt``.
+SETTINGS_FILE = "instances.json"
 
 
-def component_instances(segmentation: np.ndarray, min_size: int = 0) -> np.ndarray:
+@dataclass(frozen=True)
+class InstanceSettings:
+    """How objects are separated. ``python -m lazylabels_monai tune`` picks these values on validation images.
+
+    Args:
+        method: one of :data:`METHODS`.
+        detection_threshold: a pixel is detected where the probability of any object exceeds this, in (0, 1).
+        separation_threshold: a pixel is interface where its probability exceeds this, in (0, 1).
+        min_marker: markers of fewer pixels are noise ("three maps").
+        min_size: objects of at most this many pixels are dropped.
+        max_hole: holes in an object of up to this many pixels are filled.
+        cut: pixels of the interface, one pixel wide at least, are taken out of the objects beside it ("three maps").
+        min_distance: pixels between the tops of two objects ("distance").
+
+    Raises:
+        LazyLabelsError: for values out of range.
+    """
+
+    method: str = "three maps"
+    detection_threshold: float = 0.5
+    separation_threshold: float = 0.5
+    min_marker: int = 16
+    min_size: int = 16
+    max_hole: int = 0
+    cut: bool = False
+    min_distance: int = 5
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise LazyLabelsError(f"method '{self.method}' does not exist: use one of {', '.join(METHODS)}.")
+        for name in ("detection_threshold", "separation_threshold"):
+            if not 0 < getattr(self, name) < 1:
+                raise LazyLabelsError(f"{name} {getattr(self, name)} must lie between 0 and 1.")
+        for name, lowest in (("min_marker", 0), ("min_size", 0), ("max_hole", 0), ("min_distance", 1)):
+            if getattr(self, name) < lowest:
+                raise LazyLabelsError(f"{name} {getattr(self, name)} must be {lowest} pixels or more.")
+
+
+def read_settings(checkpoint: str | Path) -> InstanceSettings:
+    """Settings that ``tune`` wrote beside the weights; the defaults where it was not run.
+
+    Raises:
+        LazyLabelsError: when the file cannot be read or names a setting that does not exist.
+    """
+    path = Path(checkpoint).with_name(SETTINGS_FILE)
+    if not path.is_file():
+        return InstanceSettings()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LazyLabelsError(f"{path} cannot be read ({error}): run tune again, or remove the file.") from error
+    known = {field.name for field in fields(InstanceSettings)}
+    if unknown := sorted(set(values) - known):
+        raise LazyLabelsError(f"{path} names the setting '{unknown[0]}', which does not exist: run tune again.")
+    return InstanceSettings(**values)
+
+
+def write_settings(checkpoint: str | Path, settings: InstanceSettings, **about: Any) -> Path:
+    """Write settings beside the weights for :func:`read_settings`; ``about`` says how they were found."""
+    path = Path(checkpoint).with_name(SETTINGS_FILE)
+    path.write_text(json.dumps({"settings": asdict(settings), **about}, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def separate_objects(
+    segmentation: np.ndarray,
+    detection_probability: np.ndarray | None = None,
+    separation_probability: np.ndarray | None = None,
+    settings: InstanceSettings | None = None,
+) -> np.ndarray:
+    """Objects by the method of ``settings``; without the probabilities of a task, connected components instead of three maps.
+
+    Args:
+        segmentation: class values (spatial).
+        detection_probability: (classes, spatial).
+        separation_probability: (2, spatial).
+        settings: default :class:`InstanceSettings`.
+
+    Returns:
+        ids 1..n, int32, 0 outside objects.
+    """
+    settings = settings or InstanceSettings()
+    if settings.method == "distance":
+        return distance_instances(segmentation, settings.min_distance, settings.min_size, settings.max_hole)
+    if settings.method == "components" or detection_probability is None or separation_probability is None:
+        return component_instances(segmentation, settings.min_size, settings.max_hole)
+    return three_map_instances(
+        segmentation,
+        detection_probability,
+        separation_probability,
+        settings.min_marker,
+        settings.min_size,
+        detection_threshold=settings.detection_threshold,
+        separation_threshold=settings.separation_threshold,
+        max_hole=settings.max_hole,
+        cut=settings.cut,
+    )
+
+
+def component_instances(segmentation: np.ndarray, min_size: int = 0, max_hole: int = 0) -> np.ndarray:
     """Connected components of each class: what a single-task network offers as objects.
 
     Args:
         segmentation: class values.
         min_size: objects of at most this many pixels are dropped.
+        max_hole: holes of at most this many pixels are filled.
 
     Returns:
         ids 1..n, int32, 0 outside objects.
     """
     # neighbouring pixels belong together when their class is the same, so one pass does for all classes
-    return _drop_specks(label(segmentation, background=BACKGROUND, connectivity=1), min_size).astype(np.int32)
+    ids = label(segmentation, background=BACKGROUND, connectivity=1)
+    return _drop_specks(_fill_holes(ids, max_hole), min_size).astype(np.int32)
+
+
+def distance_instances(segmentation: np.ndarray, min_distance: int = 5, min_size: int = 0, max_hole: int = 0) -> np.ndarray:
+    """Watershed of each class's distance to its border: the usual way to part touching round objects of one map.
+
+    Args:
+        segmentation: class values.
+        min_distance: pixels between the tops of two objects, 1 or more.
+        min_size: objects of at most this many pixels are dropped.
+        max_hole: holes of at most this many pixels are filled.
+
+    Returns:
+        ids 1..n, int32, 0 outside objects.
+    """
+    components = _fill_holes(label(segmentation, background=BACKGROUND, connectivity=1), max_hole)
+    classes = instance_classes(components, segmentation)[components]
+    out = np.zeros(components.shape, np.int64)
+    for value in np.unique(classes[classes > 0]):
+        # components of one class never touch, so that one distance map serves all of them
+        inside = classes == value
+        depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(inside), 1.0)
+        tops = peak_local_max(depth, min_distance=min_distance, labels=components * inside, exclude_border=False)
+        markers = np.zeros(components.shape, np.int64)
+        markers[tuple(tops.T)] = np.arange(1, len(tops) + 1) + out.max()
+        out += watershed(-depth, markers, mask=inside)
+    return _drop_specks(out, min_size).astype(np.int32)
 
 
 def three_map_instances(
@@ -31,12 +184,19 @@ def three_map_instances(
     separation_probability: np.ndarray,
     min_marker: int = 16,
     min_size: int = 0,
+    *,
+    detection_threshold: float = 0.5,
+    separation_threshold: float = 0.5,
+    max_hole: int = 0,
+    cut: bool = False,
 ) -> np.ndarray:
     """Objects from detection (where they are), separation (where they part) and segmentation (where they end).
 
-    Markers are the connected components of "detected as an object and not an interface"; a watershed grows them inside
-    the segmentation over a landscape that rises where separation sees an interface and falls where detection sees an
-    object. A component of the segmentation without any marker stays one object, so that nothing segmented is lost.
+    Markers are the connected components, class by class, of "detected as an object and not an interface"; a watershed
+    grows them inside the segmentation over a landscape that rises where separation sees an interface and falls where
+    detection sees an object. A component of the segmentation without any marker stays one object, so that nothing
+    segmented is lost.
+    Pixels that are equally far belong to the marker that comes first in the array, so that a result can be repeated.
 
     Args:
         segmentation: class values (spatial).
@@ -44,14 +204,19 @@ def three_map_instances(
         separation_probability: probabilities of the separation task (2, spatial).
         min_marker: a marker of fewer pixels is noise; a small object whose only marker goes stays as a component.
         min_size: objects of at most this many pixels are dropped.
+        detection_threshold: detected where the probability of any object exceeds this.
+        separation_threshold: interface where its probability exceeds this.
+        max_hole: holes of at most this many pixels are filled.
+        cut: leave a line of background, one pixel wide, where two objects meet.
 
     Returns:
         ids 1..n, int32, 0 outside objects.
     """
-    foreground = segmentation != BACKGROUND
-    detected = detection_probability.argmax(0) != BACKGROUND
-    interface = separation_probability.argmax(0) == INTERFACE
-    markers = label(detected & foreground & ~interface, connectivity=1)
+    foreground = _fill_holes(label(segmentation != BACKGROUND, connectivity=1), max_hole) > 0
+    detected = detection_probability[BACKGROUND] < 1 - detection_threshold
+    interface = separation_probability[INTERFACE] > separation_threshold
+    # neighbours of two classes are two objects even where no interface was seen between them
+    markers = label(np.where(detected & foreground & ~interface, np.maximum(segmentation, 1), 0), connectivity=1)
     markers = _drop_specks(markers, max(min_marker - 1, 0))
 
     components = label(foreground, connectivity=1)
@@ -61,8 +226,29 @@ def three_map_instances(
     markers = np.where(orphan, components + markers.max(), markers)
 
     landscape = separation_probability[INTERFACE] + detection_probability[BACKGROUND]
-    grown = watershed(landscape, markers=markers, mask=foreground)
+    grown = watershed(landscape, markers=markers, mask=foreground, watershed_line=cut)
     return _drop_specks(grown, min_size).astype(np.int32)
+
+
+def instance_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndarray:
+    """Class of each object: the most frequent object class among its pixels, the lower one of two equally frequent ones.
+
+    Args:
+        instances: ids 0..n.
+        segmentation: class values of the same shape; 0 and 255 do not count.
+
+    Returns:
+        (n + 1,) class by id; entry 0 is 0, and so is that of an object without any pixel of an object class.
+    """
+    ids = np.asarray(instances, np.int64)
+    values = np.where(np.asarray(segmentation) == IGNORE, BACKGROUND, segmentation)
+    width = int(values.max(initial=0)) + 1
+    votes = np.bincount(ids.ravel() * width + values.ravel(), minlength=(int(ids.max(initial=0)) + 1) * width)
+    votes = votes.reshape(-1, width)
+    votes[:, BACKGROUND] = 0
+    classes = votes.argmax(1)
+    classes[0] = 0
+    return classes
 
 
 def _drop_specks(instances: np.ndarray, max_size: int) -> np.ndarray:
@@ -70,3 +256,23 @@ def _drop_specks(instances: np.ndarray, max_size: int) -> np.ndarray:
     keep = np.bincount(instances.ravel()) > max_size
     keep[0] = False
     return np.where(keep, np.cumsum(keep), 0)[instances]
+
+
+def _fill_holes(instances: np.ndarray, max_hole: int) -> np.ndarray:
+    """Give holes of at most ``max_hole`` pixels that lie in one object to that object."""
+    if max_hole < 1:
+        return instances
+    holes, count = ndimage.label(instances == 0, ndimage.generate_binary_structure(instances.ndim, instances.ndim))
+    small = np.bincount(holes.ravel(), minlength=count + 1) <= max_hole
+    small[0] = False
+    out = instances.copy()
+    for index, box in enumerate(ndimage.find_objects(holes), 1):
+        if not small[index]:
+            continue
+        grown = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+        hole = holes[grown] == index
+        at_border = any(side.start == 0 or side.stop == size for side, size in zip(box, instances.shape, strict=True))
+        around = np.unique(instances[grown][ndimage.binary_dilation(hole) & ~hole])
+        if not at_border and len(around) == 1:
+            out[grown][hole] = around[0]
+    return out

@@ -19,6 +19,7 @@ from monai.transforms import MapTransform
 from monai.utils import ensure_tuple
 from PIL import Image
 
+from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.pictures import overlay_contours
 from lazylabels_monai.tasks import IGNORE, TASKS, present_key, task_slices, validate_tasks
 
@@ -27,8 +28,10 @@ __all__ = [
     "EncodeIgnoredd",
     "FillMissingLabelsd",
     "MatchChannelsd",
+    "SaveInstancesd",
     "SaveOverlayd",
     "SaveProbabilitiesd",
+    "SeparateObjectsd",
     "SplitTasksd",
 ]
 
@@ -187,19 +190,24 @@ class SaveOverlayd(MapTransform):
         keys: key of the (1, spatial...) class map.
         image_key: key of the (C, spatial...) image; its file name names the picture.
         output_dir: folder, made when missing.
+        instances_key: key of (1, spatial...) ids whose contours are drawn; None draws those of the classes.
     """
 
-    def __init__(self, keys: KeysCollection, output_dir: str, image_key: str = "image") -> None:
+    def __init__(
+        self, keys: KeysCollection, output_dir: str, image_key: str = "image", instances_key: str | None = None
+    ) -> None:
         super().__init__(keys)
         self.image_key = image_key
         self.output_dir = Path(output_dir)
+        self.instances_key = instances_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the picture; ``data`` is returned as it is."""
         image = data[self.image_key]
         self.output_dir.mkdir(parents=True, exist_ok=True)
+        ids = None if self.instances_key is None else to_rows_columns(data[self.instances_key])[..., 0]
         for key in self.key_iterator(dict(data)):
-            picture = overlay_contours(to_rows_columns(image), to_rows_columns(data[key])[..., 0])
+            picture = overlay_contours(to_rows_columns(image), to_rows_columns(data[key])[..., 0], ids)
             Image.fromarray(picture).save(self.output_dir / f"{_stem(image)}_overlay.png")
         return dict(data)
 
@@ -227,6 +235,60 @@ class SaveProbabilitiesd(MapTransform):
             planes = np.ascontiguousarray(np.transpose(planes, (0, *range(planes.ndim - 1, 0, -1))))
             axes = "CYX" if planes.ndim == 3 else "CZYX"
             tifffile.imwrite(self.output_dir / f"{stem}_{task}_probability.tif", planes, metadata={"axes": axes})
+        return dict(data)
+
+
+class SeparateObjectsd(MapTransform):
+    """Separate the objects of a prediction: ``instances`` (1, spatial...), int32 ids, beside the class map.
+
+    Args:
+        keys: key of the (1, spatial...) class map that :class:`SplitTasksd` left.
+        settings: how; default :class:`InstanceSettings`.
+        instances_key: key of the result.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, settings: InstanceSettings | None = None, instances_key: str = "instances"
+    ) -> None:
+        super().__init__(keys)
+        self.settings = settings or InstanceSettings()
+        self.instances_key = instances_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of ``data`` with the ids."""
+        sample = dict(data)
+        for key in self.key_iterator(sample):
+            maps = [sample.get(f"{task}_probability") for task in ("detection", "separation")]
+            maps = [None if values is None else torch.as_tensor(values).cpu().float().numpy() for values in maps]
+            ids = separate_objects(torch.as_tensor(sample[key]).cpu().numpy()[0], *maps, self.settings)
+            made = torch.as_tensor(ids)[None]
+            meta = getattr(sample[key], "meta", None)
+            sample[self.instances_key] = made if meta is None else MetaTensor(made, meta=dict(meta))
+        return sample
+
+
+class SaveInstancesd(MapTransform):
+    """Write ``<output_dir>/<image name>_instances.tif``: ids as uint16, or uint32 where there are more than 65535 objects.
+
+    Args:
+        keys: key of the (1, spatial...) ids in MONAI's order (1, W, H[, D]); the file holds ([D,] H, W).
+        image_key: key of the image; its file name names the files.
+        output_dir: folder, made when missing.
+    """
+
+    def __init__(self, keys: KeysCollection, output_dir: str, image_key: str = "image") -> None:
+        super().__init__(keys)
+        self.image_key = image_key
+        self.output_dir = Path(output_dir)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the files; ``data`` is returned as it is."""
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        for key in self.key_iterator(dict(data)):
+            ids = np.asarray(torch.as_tensor(data[key]).cpu()[0]).T
+            ids = np.ascontiguousarray(ids.astype(np.uint16 if ids.max(initial=0) <= 65535 else np.uint32))
+            path = self.output_dir / f"{_stem(data[self.image_key])}_instances.tif"
+            tifffile.imwrite(path, ids, compression="zlib", metadata={"axes": "YX" if ids.ndim == 2 else "ZYX"})
         return dict(data)
 
 

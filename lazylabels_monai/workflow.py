@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from lazylabels_monai.checkpoints import CLASSES_FILE
+import torch
+
+from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import find_images, load_datalist, read_items
 from lazylabels_monai.data.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["dataset_classes", "images_to_predict", "require_valid", "trained_classes", "write_classes"]
+__all__ = [
+    "dataset_classes",
+    "images_to_predict",
+    "require_valid",
+    "trained_classes",
+    "trained_network",
+    "write_classes",
+    "write_network",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +43,39 @@ def dataset_classes(datalist: str | Path) -> list[str]:
 def write_classes(folder: str | Path, classes: Sequence[str]) -> None:
     """Write the names of the object classes into the folder of the weights, for :func:`trained_classes`."""
     (Path(folder) / CLASSES_FILE).write_text(json.dumps(list(classes)) + "\n", encoding="utf-8")
+
+
+def write_network(folder: str | Path, network: torch.nn.Module, **settings: Any) -> None:
+    """Write what a prediction must know of a training into the folder of the weights, for :func:`trained_network`.
+
+    Args:
+        folder: of ``model.pt``.
+        network: the network; its class and those of ``settings`` that its constructor takes become ``network_def``.
+        settings: values of the config by their ids.
+    """
+    kind = type(network)
+    takes = [name for name in inspect.signature(kind).parameters if name in settings or name == "num_classes"]
+    # references, so that a value still stands at one place of the config
+    definition = {"_target_": f"{kind.__module__}.{kind.__qualname__}", **{name: f"@{name}" for name in takes}}
+    text = json.dumps({"network_def": definition, **settings}, indent=1)
+    (Path(folder) / NETWORK_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def trained_network(checkpoint: str | Path) -> dict[str, Any]:
+    """Ids of ``inference.yaml`` with the values of the training; empty where none were written.
+
+    Raises:
+        LazyLabelsError: when the file cannot be read.
+    """
+    path = Path(checkpoint).with_name(NETWORK_FILE)
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise LazyLabelsError(
+            f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
+        ) from error
 
 
 def trained_classes(checkpoint: str | Path) -> list[str]:

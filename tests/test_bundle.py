@@ -173,6 +173,7 @@ def test_training_leaves_the_best_model_and_the_newest_checkpoints(trained):
         "checkpoint_epoch=2.pt",
         "classes.json",
         "model.pt",
+        "network.json",
     ]
     network().load_state_dict(load(trained / "models" / "model.pt"))
     checkpoint = load(trained / "models" / "checkpoint_epoch=2.pt")
@@ -255,7 +256,7 @@ def test_every_kind_of_picture_is_predicted_alike(bundle, predicted, tiny_data, 
     palette = Image.fromarray(255 - gray, mode="P")  # index k shows the gray level 255 - k
     palette.putpalette([255 - k // 3 for k in range(768)])
     palette.save(source / "palette.png")
-    bundle.infer(source, tmp_path / "out", ckpt_dir=str(predicted / "models"), save_overlay=False)
+    bundle.infer(source, tmp_path / "out", ckpt_dir=str(predicted / "models"), save_overlay=False, save_instances=False)
     maps = {file.stem.removesuffix("_pred"): pixels(file) for file in (tmp_path / "out").iterdir()}
     assert set(maps) == {"gray", "rgb", "rgba", "deep", "float", "palette"}
     for name, label in maps.items():
@@ -267,6 +268,7 @@ def test_every_kind_of_picture_is_predicted_alike(bundle, predicted, tiny_data, 
 def test_one_picture_can_be_named(bundle, predicted, tiny_data, tmp_path):
     bundle.infer(tiny_data / "images" / "microstructure_train_000.png", tmp_path, checkpoint=str(predicted / "models/model.pt"))
     assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "microstructure_train_000_instances.tif",
         "microstructure_train_000_overlay.png",
         "microstructure_train_000_pred.png",
     ]
@@ -526,9 +528,10 @@ def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_d
     assert done.returncode == 0, done.stdout + done.stderr
     files = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert [file for file in files if "tfevents" not in file] == [
-        f"models/{name}" for name in ("checkpoint_epoch=1.pt", "checkpoint_epoch=2.pt", "classes.json", "model.pt")
+        f"models/{name}"
+        for name in ("checkpoint_epoch=1.pt", "checkpoint_epoch=2.pt", "classes.json", "model.pt", "network.json")
     ]
-    assert len(files) == 5
+    assert len(files) == 6
     assert done.stdout.count("Epoch[2] Metrics -- val_mean_dice") == 1
     assert done.stdout.count("epoch 2/2 loss") == 1
     record = events(tmp_path / "out")

@@ -39,6 +39,7 @@ def test_volumes_train_evaluate_and_infer(bundle, volumes, tmp_path):
         "checkpoint_epoch=1.pt",
         "classes.json",
         "model.pt",
+        "network.json",
     ]
     weights = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert weights["heads.segmentation.conv.weight"].ndim == 5

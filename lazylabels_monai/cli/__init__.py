@@ -10,10 +10,16 @@ import sys
 import typer
 
 from lazylabels_monai.cli.bench import bench
+from lazylabels_monai.cli.budget import budget
 from lazylabels_monai.cli.check import check
+from lazylabels_monai.cli.datalist import datalist
+from lazylabels_monai.cli.grabcut import grabcut
+from lazylabels_monai.cli.measure import measure
+from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.results import compare, picture, results
 from lazylabels_monai.cli.simulate import simulate
 from lazylabels_monai.cli.synthetic import synthetic
+from lazylabels_monai.cli.tune import tune
 
 __all__ = ["app", "main"]
 
@@ -22,7 +28,21 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (simulate, synthetic, check, results, compare, picture, bench):
+for _command in (
+    datalist,
+    simulate,
+    synthetic,
+    check,
+    grabcut,
+    budget,
+    predict,
+    tune,
+    results,
+    compare,
+    picture,
+    measure,
+    bench,
+):
     app.command()(_command)
 
 

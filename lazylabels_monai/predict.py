@@ -1,0 +1,186 @@
+"""Predicting images one by one: a broken file is named and skipped, finished ones are kept, results appear whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigWorkflow
+from monai.data import decollate_batch
+from monai.data.utils import list_data_collate
+
+from lazylabels_monai.data.datalist import find_images
+from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.handlers import clock
+from lazylabels_monai.tasks import task_slices
+from lazylabels_monai.workflow import trained_network
+
+__all__ = ["Model", "PredictionReport", "predict"]
+
+logger = logging.getLogger(__name__)
+
+#: The file that says that an image is done.
+_DONE = "_pred"
+
+
+@dataclass
+class PredictionReport:
+    """What :func:`predict` did: names of the images done now and before, and what went wrong by image."""
+
+    done: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def predict(
+    images: str | os.PathLike,
+    out: str | os.PathLike,
+    bundle: str | os.PathLike = "bundle",
+    checkpoint: str | os.PathLike | None = None,
+    overlays: Sequence[str] = (),
+    overwrite: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> PredictionReport:
+    """Predict images by the bundle's ``inference.yaml``.
+
+    Args:
+        images: a file, a folder or a glob pattern.
+        out: folder of the results, those that ``inference.yaml`` writes. An image's files appear together when it is done.
+        bundle: folder of the bundle.
+        checkpoint: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
+            network, instance settings) is used.
+        overlays: config files merged after ``inference.yaml``.
+        overwrite: predict images again that are done already.
+        overrides: ids of the config and their values.
+        progress: called with a line of text per image.
+
+    Returns:
+        what was done, what was left as it was, and what failed.
+
+    Raises:
+        LazyLabelsError: when there is no image, no bundle or no weights, or two images would write the same files.
+    """
+    paths = [Path(path) for path in find_images(images)]
+    weights = Path(checkpoint) if checkpoint is not None else Path(bundle) / "models" / "model.pt"
+    out = Path(out)
+    stems: dict[str, Path] = {}
+    for path in paths:
+        if (first := stems.setdefault(_stem(path), path)) is not path:
+            raise LazyLabelsError(
+                f"'{path}' and '{first}' would both write {_stem(path)}{_DONE}: predict them into two folders."
+            )
+    report = PredictionReport()
+    report.skipped = [] if overwrite else [str(path) for path in paths if _is_done(out, path)]
+    to_do = [path for path in paths if str(path) not in report.skipped]
+    say = progress or (lambda line: None)
+    if report.skipped:
+        say(f"{len(report.skipped)} of {len(paths)} images are done already (--overwrite predicts them again)")
+    if not to_do:
+        return report
+
+    partial = out / f".partial_{os.getpid()}"
+    model = Model(weights, bundle, overlays, {**(overrides or {}), "output_dir": str(partial)})
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        start = time.monotonic()
+        for number, path in enumerate(to_do, 1):
+            shutil.rmtree(partial, ignore_errors=True)
+            try:
+                model.save(path)
+                _move_in(partial, out)
+            except Exception as error:  # one bad image must not cost the others
+                found = user_error(error)
+                report.failed[str(path)] = f"{type(error).__name__}: {error}" if found is None else str(found)
+                say(f"{number}/{len(to_do)} {path.name} FAILED: {report.failed[str(path)]}")
+                continue
+            report.done.append(str(path))
+            spent = time.monotonic() - start
+            say(f"{number}/{len(to_do)} {path.name}, {spent:.1f} s, ETA {clock(spent / number * (len(to_do) - number))}")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return report
+
+
+class Model:
+    """The network of ``inference.yaml`` with a training's weights, for one image after the other.
+
+    Args:
+        checkpoint: ``model.pt``; what the training wrote beside it (classes, network) is used.
+        bundle: folder of the bundle.
+        overlays: config files merged after ``inference.yaml``.
+        overrides: ids of the config and their values.
+
+    Raises:
+        LazyLabelsError: when the bundle or the weights are not there or do not fit each other.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike,
+        bundle: str | os.PathLike = "bundle",
+        overlays: Sequence[str] = (),
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        config = Path(bundle) / "configs" / "inference.yaml"
+        if not config.is_file():
+            raise LazyLabelsError(f"{config} is not there: name the bundle's folder by --bundle.")
+        if not Path(checkpoint).is_file():
+            raise LazyLabelsError(f"{checkpoint}: there are no trained weights; train first, or name them by --weights PATH.")
+        given = {**trained_network(checkpoint), **(overrides or {}), "bundle_root": str(bundle), "checkpoint": str(checkpoint)}
+        # before any image is named: the built-in data must not be made for this
+        given.setdefault("dataset_dir", str(bundle))
+        self.workflow = ConfigWorkflow(
+            config_file=[str(config), *map(str, overlays)], workflow_type="infer", logging_file=False, **given
+        )
+        self.workflow.initialize()
+        parse = self.workflow.parser.get_parsed_content
+        self.preprocessing, self.inferer, self.postprocessing = map(parse, ("preprocessing", "inferer", "postprocessing"))
+        self.network = parse("network").eval()
+        self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
+        self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
+
+    def run(self, path: str | os.PathLike) -> dict[str, Any]:
+        """The sample of one image with the blended probabilities (sum of classes, spatial...) under ``pred``."""
+        batch = list_data_collate([self.preprocessing({"image": str(path)})])
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.amp and self.device.type == "cuda"):
+            batch["pred"] = self.inferer(batch["image"].to(self.device), self.network)
+        return decollate_batch(batch)[0]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Predict one image and write what the config's post-processing writes."""
+        self.postprocessing(self.run(path))
+
+    def probabilities(self, path: str | os.PathLike) -> dict[str, np.ndarray]:
+        """Probabilities of each task, (classes, H, W) float32; of a volume (classes, X, Y, Z)."""
+        output = torch.as_tensor(self.run(path)["pred"]).cpu().float().numpy()
+        if output.ndim == 3:
+            output = output.transpose(0, 2, 1)  # MONAI's (C, W, H)
+        slices = task_slices(self.num_classes, self.tasks)
+        return {task: np.ascontiguousarray(output[channels]) for task, channels in slices.items()}
+
+
+def _stem(path: Path) -> str:
+    return path.name[: -len(".nii.gz")] if path.name.endswith(".nii.gz") else path.stem
+
+
+def _is_done(out: Path, path: Path) -> bool:
+    return any(out.glob(f"{_escaped(_stem(path))}{_DONE}.*"))
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _move_in(partial: Path, out: Path) -> None:
+    """Move an image's files; the one that says that it is done comes last."""
+    for file in sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(_DONE), f.name)):
+        os.replace(file, out / file.name)

@@ -1,0 +1,136 @@
+"""Picking instance settings on validation images, never on test ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lazylabels_monai.data.datalist import read_items
+from lazylabels_monai.data.files import read_label
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import METHODS, InstanceSettings, separate_objects, write_settings
+from lazylabels_monai.metrics import match_objects
+from lazylabels_monai.predict import Model
+
+__all__ = ["GRID", "Case", "object_f1", "tune", "tune_settings"]
+
+#: Values that are tried, setting by setting, for each method.
+GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
+    "three maps": {
+        "separation_threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+        "detection_threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+        "min_marker": (1, 4, 8, 16, 32, 64),
+        "min_size": (0, 8, 16, 32, 64, 128),
+        "max_hole": (0, 16, 64),
+    },
+    "components": {"min_size": (0, 8, 16, 32, 64, 128), "max_hole": (0, 16, 64)},
+    "distance": {"min_distance": (2, 3, 5, 8, 12, 20), "min_size": (0, 8, 16, 32, 64, 128), "max_hole": (0, 16, 64)},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image: the predicted class map (H, W), the probabilities by task (classes, H, W), and the true ids (H, W)."""
+
+    segmentation: np.ndarray
+    probabilities: Mapping[str, np.ndarray]
+    truth: np.ndarray
+
+
+def object_f1(cases: Sequence[Case], settings: InstanceSettings, threshold: float = 0.5) -> float:
+    """F1 of objects at an IoU over all images together: ``2 TP / (2 TP + FP + FN)``; NaN where there is no object at all."""
+    counts = np.zeros(3, np.int64)
+    for case in cases:
+        maps = [case.probabilities.get(task) for task in ("detection", "separation")]
+        counts += match_objects(separate_objects(case.segmentation, *maps, settings), case.truth, threshold)
+    hits, *errors = counts
+    return float(2 * hits / (2 * hits + sum(errors))) if counts.any() else float("nan")
+
+
+def tune_settings(
+    cases: Sequence[Case],
+    method: str,
+    start: InstanceSettings | None = None,
+    rounds: int = 2,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[InstanceSettings, float]:
+    """Coordinate ascent on :func:`object_f1`: one setting after the other takes its best value of :data:`GRID`.
+
+    A setting moves only for a better score, so that the start wins a tie.
+
+    Args:
+        cases: validation images.
+        method: one of :data:`~lazylabels_monai.instances.METHODS`.
+        start: where to begin; default :class:`~lazylabels_monai.instances.InstanceSettings`.
+        rounds: passes over all settings; the search ends before when a pass changes nothing.
+        progress: called with a line per change.
+
+    Returns:
+        the settings and their F1.
+    """
+    best = replace(start or InstanceSettings(), method=method)
+    score = object_f1(cases, best)
+    for _ in range(rounds):
+        before = best
+        for name, values in GRID[method].items():
+            for value in values:
+                trial = replace(best, **{name: value})
+                if trial != best and (f1 := object_f1(cases, trial)) > score:
+                    best, score = trial, f1
+                    if progress:
+                        progress(f"{method}: {name} {value} -> F1 {score:.3f}")
+        if best == before:
+            break
+    return best, score
+
+
+def tune(
+    dataset_dir: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    bundle: str | os.PathLike = "bundle",
+    overlays: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    methods: Sequence[str] = METHODS,
+    section: str = "validation",
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, tuple[InstanceSettings, float]]:
+    """Pick the instance settings on a data set's validation images and write the best ones beside the weights.
+
+    Args:
+        dataset_dir: data set whose items carry ``instances``.
+        checkpoint: ``model.pt``.
+        bundle, overlays, overrides: see :class:`~lazylabels_monai.predict.Model`.
+        methods: the ways to objects that are tried. A model without detection and separation has no three maps.
+        section: "validation"; "training" where that has the ids. Test images are refused: they judge, they do not choose.
+        progress: called with lines of text.
+
+    Returns:
+        settings and F1 by method, the best method first.
+
+    Raises:
+        LazyLabelsError: when the section is "testing", or no image of it has true objects.
+    """
+    if section == "testing":
+        raise LazyLabelsError("section testing: test images judge the settings and must not choose them; use validation.")
+    items = [item for item in read_items(dataset_dir, section) if "instances" in item]
+    if not items:
+        raise LazyLabelsError(f"'{dataset_dir}': no {section} image has \"instances\", the ids of its true objects: add them.")
+    model = Model(checkpoint, bundle, overlays, overrides)
+    say = progress or (lambda line: None)
+    cases = []
+    for number, item in enumerate(items, 1):
+        maps = model.probabilities(item["image"])
+        cases.append(Case(maps["segmentation"].argmax(0).astype(np.uint8), maps, read_label(item["instances"])))
+        say(f"{number}/{len(items)} {os.path.basename(item['image'])}")
+    if not {"detection", "separation"} <= set(model.tasks):
+        methods = [method for method in methods if method != "three maps"]
+    found = {method: tune_settings(cases, method, progress=say) for method in methods}
+    ranked = dict(sorted(found.items(), key=lambda pair: -np.nan_to_num(pair[1][1])))
+    settings, score = next(iter(ranked.values()))
+    about = {"dataset": str(dataset_dir), "section": section, "images": len(cases), "f1@0.5": score}
+    write_settings(checkpoint, settings, **about, all={method: f1 for method, (_, f1) in ranked.items()})
+    return ranked

@@ -1,0 +1,111 @@
+"""Predicting images one by one: what is written, what a broken file does, and what a second run leaves alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from typer.testing import CliRunner
+
+from lazylabels_monai.cli import app
+from lazylabels_monai.data.files import read_image
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import InstanceSettings, write_settings
+from lazylabels_monai.predict import predict
+
+
+@pytest.fixture(scope="module")
+def trained(bundle, tiny_data, tmp_path_factory):
+    """Weights of a tiny training."""
+    out = tmp_path_factory.mktemp("trained")
+    bundle.train(tiny_data, out, max_epochs=1)
+    return out / "models" / "model.pt"
+
+
+@pytest.fixture
+def folder(tiny_data, tmp_path):
+    """Three images, one of them 16-bit OME-TIFF, and a file that is none."""
+    images = tmp_path / "in"
+    images.mkdir()
+    for source, name in zip(sorted((tiny_data / "images").iterdir()), ("a", "b"), strict=False):
+        shutil.copyfile(source, images / f"{name}.png")
+    pixels = read_image(images / "a.png").astype(np.uint16) * 200
+    tifffile.imwrite(images / "c.ome.tif", pixels, metadata={"axes": "YX", "PhysicalSizeX": 0.5})
+    (images / "broken.png").write_bytes(b"no picture")
+    return images
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
+
+
+def test_a_broken_file_is_named_and_the_others_are_done(folder, trained, tmp_path):
+    out = tmp_path / "out"
+    result = run(folder, "--out", out, "--weights", trained, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "broken.png" in result.output
+    assert "cannot be read as an image" in result.output
+    assert "Traceback" not in result.output
+    names = sorted(path.name for path in out.iterdir())
+    assert names == sorted(f"{s}_{k}" for s in ("a", "b", "c.ome") for k in ("instances.tif", "overlay.png", "pred.png"))
+    # the training's own widths and classes are found without naming its overlays
+    assert json.loads((trained.parent / "network.json").read_text())["channels"] == [4, 8, 8]
+    size = read_image(folder / "a.png").shape
+    assert np.asarray(Image.open(out / "a_pred.png")).shape == size
+    assert tifffile.imread(out / "a_instances.tif").shape == size
+    assert tifffile.imread(out / "c.ome_instances.tif").shape == size
+
+
+def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
+    (folder / "broken.png").unlink()
+    out = tmp_path / "out"
+    given = {"checkpoint": trained, "overrides": {"device": "cpu"}}
+    assert len(predict(folder, out, **given).done) == 3
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    (out / "b_pred.png").unlink()
+    report = predict(folder, out, **given)
+    assert [path.rsplit("/", 1)[-1] for path in report.done] == ["b.png"]
+    assert len(report.skipped) == 2
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items() if not path.name.startswith("b_"))
+    assert len(predict(folder, out, overwrite=True, **given).done) == 3
+    assert not list(out.glob(".*")), "no partial results stay"
+
+
+def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp_path):
+    (folder / "broken.png").unlink()
+    predict(folder, tmp_path / "one", checkpoint=trained, overrides={"device": "cpu"})
+    bundle.infer(folder, tmp_path / "two", ckpt_dir=str(trained.parent))
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_settings_beside_the_weights_are_used(folder, trained, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(trained.parent, models)
+    write_settings(models / "model.pt", InstanceSettings(min_size=10**6))
+    predict(folder / "a.png", tmp_path / "out", checkpoint=models / "model.pt", overrides={"device": "cpu"})
+    assert tifffile.imread(tmp_path / "out" / "a_instances.tif").max() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bundle": "nowhere"}, r"inference\.yaml is not there: name the bundle's folder by --bundle"),
+        ({"checkpoint": "nowhere.pt"}, r"nowhere\.pt: there are no trained weights"),
+        ({"images": "*.nothing"}, "holds no image"),
+    ],
+)
+def test_what_is_missing_is_named(change, message, folder, trained, tmp_path):
+    with pytest.raises(LazyLabelsError, match=message):
+        predict(**{"images": folder, "out": tmp_path / "out", "checkpoint": trained, **change})
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_images_of_one_name(folder, trained, tmp_path):
+    shutil.copyfile(folder / "a.png", folder / "a.bmp")
+    with pytest.raises(LazyLabelsError, match=r"would both write a_pred"):
+        predict(folder, tmp_path / "out", checkpoint=trained)
