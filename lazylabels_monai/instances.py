@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -75,29 +76,35 @@ class InstanceSettings:
                 raise LazyLabelsError(f"{name} {getattr(self, name)} must be {lowest} pixels or more.")
 
 
-def read_settings(checkpoint: str | Path) -> InstanceSettings:
+def read_settings(checkpoint: str | Path, method: str | None = None) -> InstanceSettings:
     """Settings that ``tune`` wrote beside the weights; the defaults where it was not run.
+
+    Args:
+        checkpoint: the weights.
+        method: the settings of this method; default those of the best one.
 
     Raises:
         LazyLabelsError: when the file cannot be read or names a setting that does not exist.
     """
     path = Path(checkpoint).with_name(SETTINGS_FILE)
-    if not path.is_file():
-        return InstanceSettings()
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LazyLabelsError(f"{path} cannot be read ({error}): run tune again, or remove the file.") from error
+    values: dict[str, Any] = {} if method is None else {"method": method}
+    if path.is_file():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            values = dict(content["methods"][content["best"]] if method is None else content["methods"].get(method, values))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LazyLabelsError(f"{path} cannot be read ({error}): run tune again, or remove the file.") from error
     known = {field.name for field in fields(InstanceSettings)}
     if unknown := sorted(set(values) - known):
         raise LazyLabelsError(f"{path} names the setting '{unknown[0]}', which does not exist: run tune again.")
     return InstanceSettings(**values)
 
 
-def write_settings(checkpoint: str | Path, settings: InstanceSettings, **about: Any) -> Path:
-    """Write settings beside the weights for :func:`read_settings`; ``about`` says how they were found."""
+def write_settings(checkpoint: str | Path, found: Sequence[InstanceSettings], **about: Any) -> Path:
+    """Write settings beside the weights for :func:`read_settings`, best first; ``about`` says how they were found."""
     path = Path(checkpoint).with_name(SETTINGS_FILE)
-    path.write_text(json.dumps({"settings": asdict(settings), **about}, indent=1) + "\n", encoding="utf-8")
+    content = {"best": found[0].method, "methods": {settings.method: asdict(settings) for settings in found}, **about}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
 

@@ -17,7 +17,7 @@ from monai.utils import ensure_tuple, string_list_all_gather
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.data.files import read_image, read_label
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectF1Metric, ObjectMetric, SegmentationDiceMetric
+from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 
 __all__ = ["ResultsWriter", "compare_runs", "format_results", "results_picture"]
@@ -45,7 +45,7 @@ class ResultsWriter:
         classes: Sequence[str],
         dice: SegmentationDiceMetric | None = None,
         interfaces: InterfaceMetric | None = None,
-        objects: dict[str, ObjectMetric | ObjectF1Metric] | None = None,
+        objects: dict[str, ObjectMetric] | None = None,
         root: str | Path | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)

@@ -130,7 +130,7 @@ def tune(
         methods = [method for method in methods if method != "three maps"]
     found = {method: tune_settings(cases, method, progress=say) for method in methods}
     ranked = dict(sorted(found.items(), key=lambda pair: -np.nan_to_num(pair[1][1])))
-    settings, score = next(iter(ranked.values()))
-    about = {"dataset": str(dataset_dir), "section": section, "images": len(cases), "f1@0.5": score}
-    write_settings(checkpoint, settings, **about, all={method: f1 for method, (_, f1) in ranked.items()})
+    scores = {method: f1 for method, (_, f1) in ranked.items()}
+    about = {"dataset": str(dataset_dir), "section": section, "images": len(cases), "f1@0.5": scores}
+    write_settings(checkpoint, [settings for settings, _ in ranked.values()], **about)
     return ranked

@@ -186,11 +186,14 @@ def test_settings_out_of_range(values, message):
 def test_settings_lie_beside_the_weights(tmp_path):
     checkpoint = tmp_path / "model.pt"
     assert read_settings(checkpoint) == InstanceSettings()
-    chosen = InstanceSettings(method="components", min_size=40, cut=True)
-    path = write_settings(checkpoint, chosen, f1=0.5)
-    assert read_settings(checkpoint) == chosen
+    assert read_settings(checkpoint, "distance") == InstanceSettings(method="distance")
+    chosen, second = InstanceSettings(method="components", min_size=40, cut=True), InstanceSettings(min_marker=3)
+    path = write_settings(checkpoint, [chosen, second], f1=0.5)
+    assert read_settings(checkpoint) == read_settings(checkpoint, "components") == chosen
+    assert read_settings(checkpoint, "three maps") == second
+    assert read_settings(checkpoint, "distance") == InstanceSettings(method="distance")
     assert json.loads(path.read_text())["f1"] == 0.5
-    path.write_text('{"settings": {"min_sise": 4}}')
+    path.write_text('{"best": "components", "methods": {"components": {"min_sise": 4}}}')
     with pytest.raises(LazyLabelsError, match=r"instances\.json names the setting 'min_sise'"):
         read_settings(checkpoint)
     path.write_text("no json")

@@ -10,12 +10,12 @@ import torch
 from monai.metrics import compute_dice
 from skimage.draw import disk
 
-from lazylabels_monai.instances import component_instances, three_map_instances
+from lazylabels_monai.instances import InstanceSettings, component_instances, three_map_instances
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interface_labels, interfaces
 from lazylabels_monai.metrics import (
     InterfaceMetric,
-    ObjectF1Metric,
+    ObjectMetric,
     SegmentationDiceMetric,
     class_dice,
     interface_scores,
@@ -175,7 +175,7 @@ def test_three_maps_part_what_components_join():
     separation = interfaces(ids).astype(int)
     maps = _probabilities(segmentation, detection, separation)
     truth = _truth(segmentation, separation, ids)
-    three, components = ObjectF1Metric(3), ObjectF1Metric(3, method="components")
+    three, components = ObjectMetric(3), ObjectMetric(3, settings=InstanceSettings(method="components"))
     for metric in (three, components):
         metric(maps, truth)
     assert three.aggregate() == 1.0

@@ -19,11 +19,11 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import directed_hausdorff
 from skimage.metrics import contingency_table
 
+from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.metrics import (
     IOU_THRESHOLDS,
     GlasScores,
     Matching,
-    ObjectF1Metric,
     ObjectMetric,
     aggregated_jaccard_index,
     glas_scores,
@@ -35,6 +35,8 @@ from lazylabels_monai.metrics import (
 )
 from lazylabels_monai.results import ResultsWriter, format_results
 from lazylabels_monai.tasks import IGNORE
+
+COMPONENTS = InstanceSettings(method="components", min_size=0)
 
 
 def random_ids(seed: int, shape=(24, 30), count=6, size=12) -> np.ndarray:
@@ -304,7 +306,6 @@ def test_five_thousand_objects():
         (lambda: matching(ONE, ONE, 0), "threshold 0 must be above 0"),
         (lambda: matching(ONE, ONE, 1.5), r"threshold 1\.5 must be"),
         (lambda: matching(ONE, ONE, 0.5, ONE), "together or not at all"),
-        (lambda: ObjectMetric(3, method="best"), "method 'best'"),
         (lambda: ObjectMetric(3, thresholds=()), "there must be one"),
         (lambda: ObjectMetric(3, thresholds=(0.5, 1.5)), "above 0 and at most at 1"),
         (lambda: ObjectMetric(3, thresholds=(0.7, 0.5)), r"thresholds \[0\.7, 0\.5\] must rise"),
@@ -386,8 +387,8 @@ def filled():
         batch(np.zeros_like(predicted), np.zeros_like(predicted), np.zeros_like(instances)),
     ]
 
-    def fill(kind=ObjectMetric, **how):
-        metric = kind(3, method="components", min_size=0, **how)
+    def fill(**how):
+        metric = ObjectMetric(3, settings=COMPONENTS, **how)
         for image in images:
             metric(*image)
         return metric
@@ -409,8 +410,7 @@ def test_results_over_images(filled):
     assert results["count_error"] == -0.25
     assert results["aji"] == results["aji_plus"] == pytest.approx((4 * 90 + 2 * 120) / (8 * 120))
     assert not any(name.startswith("glas") for name in results)
-    metric = filled(ObjectF1Metric)
-    assert metric.results() == {"f1@0.5": pytest.approx(12 / 14)}
+    metric = filled()
     assert metric.per_image()["tp"] == [pytest.approx(math.nan, nan_ok=True), 6.0, 0.0]
 
 
@@ -428,7 +428,7 @@ def test_each_image_alone(filled):
 
 
 def test_pooling_sums_counts_and_averages_aji():
-    metric = ObjectMetric(2, tasks=("segmentation",), min_size=0)
+    metric = ObjectMetric(2, tasks=("segmentation",), settings=COMPONENTS)
     maps = [(np.array([[1, 1, 0, 0]]), np.array([[1, 1, 0, 2]])), (np.array([[0, 0, 1, 1]]), np.array([[3, 3, 3, 3]]))]
     for predicted, truth in maps:
         probabilities = torch.as_tensor(np.eye(2)[predicted]).permute(2, 0, 1)[None]
@@ -445,7 +445,7 @@ def test_class_aware_objects():
     truth = np.array([[1, 1, 1, 0, 2, 2, 2]])
     wrong = np.array([[1, 1, 1, 0, 1, 1, 1]])
     for aware, expected in ((False, 1.0), (True, 0.5)):
-        metric = ObjectMetric(3, method="components", min_size=0, class_aware=aware)
+        metric = ObjectMetric(3, settings=COMPONENTS, class_aware=aware)
         metric(*batch(wrong, truth, truth))
         assert metric.results()["f1@0.5"] == expected
         metric(*batch(wrong, np.full_like(truth, IGNORE), truth))
@@ -453,7 +453,7 @@ def test_class_aware_objects():
 
 
 def test_no_image_at_all_is_unknown():
-    metric = ObjectMetric(3, method="components", glas=True)
+    metric = ObjectMetric(3, settings=COMPONENTS, glas=True)
     assert all(math.isnan(value) for value in metric.results().values())
     metric(*batch(np.ones((4, 5), int), np.ones((4, 5), int), None))
     assert all(math.isnan(value) for value in metric.results().values())
@@ -495,12 +495,14 @@ def test_examples_of_the_docstrings_run(name):
     assert done.failed == 0
 
 
-def test_switches_of_the_evaluation_reach_both_methods(bundle, tiny_data, tmp_path):
+def test_switches_of_the_evaluation_reach_every_method(bundle, tiny_data, tmp_path):
     files = bundle.files("train.yaml", "evaluate.yaml")
     for wanted in (False, True):
         more = bundle.overrides(tiny_data, tmp_path, **({"glas_metrics": True, "class_aware_objects": True} if wanted else {}))
         with bundle.workflow(files, "train", init_id="nothing", **more) as workflow:
-            metrics = [workflow.parser.get_parsed_content(f"validate#{name}") for name in ("three_map", "components")]
-        assert [metric.method for metric in metrics] == ["three_map", "components"]
-        assert [(metric.glas, metric.class_aware) for metric in metrics] == [(wanted, wanted)] * 2
+            metrics = [
+                workflow.parser.get_parsed_content(f"validate#{name}") for name in ("three_map", "components", "distance")
+            ]
+        assert [metric.settings.method for metric in metrics] == ["three maps", "components", "distance"]
+        assert [(metric.glas, metric.class_aware) for metric in metrics] == [(wanted, wanted)] * 3
         assert all(metric.thresholds == IOU_THRESHOLDS for metric in metrics)

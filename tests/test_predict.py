@@ -86,7 +86,7 @@ def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp
 def test_settings_beside_the_weights_are_used(folder, trained, tmp_path):
     models = tmp_path / "models"
     shutil.copytree(trained.parent, models)
-    write_settings(models / "model.pt", InstanceSettings(min_size=10**6))
+    write_settings(models / "model.pt", [InstanceSettings(min_size=10**6)])
     predict(folder / "a.png", tmp_path / "out", checkpoint=models / "model.pt", overrides={"device": "cpu"})
     assert tifffile.imread(tmp_path / "out" / "a_instances.tif").max() == 0
 

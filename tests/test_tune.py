@@ -65,9 +65,11 @@ def test_command_writes_settings_that_predictions_read(trained, tiny_data, tmp_p
     written = json.loads((models / "instances.json").read_text())
     assert written["section"] == "validation"
     assert written["images"] == 2
-    assert set(written["all"]) == {"three maps", "components", "distance"}
-    assert written["f1@0.5"] == max(written["all"].values())
-    assert read_settings(models / "model.pt").method == written["settings"]["method"]
+    scores = written["f1@0.5"]
+    assert set(scores) == set(written["methods"]) == {"three maps", "components", "distance"}
+    assert scores[written["best"]] == max(scores.values())
+    assert read_settings(models / "model.pt").method == written["best"]
+    assert read_settings(models / "model.pt", "distance").method == "distance"
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 1
     assert "pass --overwrite" in str(again.exception)

@@ -17,7 +17,6 @@ from lazylabels_monai.metrics.interfaces import interface_scores
 from lazylabels_monai.metrics.iteration import (
     INSTANCES,
     InterfaceMetric,
-    ObjectF1Metric,
     ObjectMetric,
     SegmentationDiceMetric,
     stack_truth,
@@ -41,7 +40,6 @@ __all__ = [
     "GlasScores",
     "InterfaceMetric",
     "Matching",
-    "ObjectF1Metric",
     "ObjectMetric",
     "ObjectOverlaps",
     "SegmentationDiceMetric",

@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from monai.metrics import CumulativeIterationMetric
 
-from lazylabels_monai.instances import component_instances, three_map_instances
+from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS
 from lazylabels_monai.metrics.interfaces import interface_scores
 from lazylabels_monai.metrics.matching import (
     IOU_THRESHOLDS,
     Matching,
     count_matches,
-    match_objects,
     object_overlaps,
     ratio,
     same_class_overlaps,
@@ -36,7 +35,6 @@ from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, task_slices
 __all__ = [
     "INSTANCES",
     "InterfaceMetric",
-    "ObjectF1Metric",
     "ObjectMetric",
     "SegmentationDiceMetric",
     "stack_truth",
@@ -169,25 +167,17 @@ class _ObjectsMetric(_RowMetric):
         self,
         num_classes: int,
         tasks: Sequence[str] = TASKS,
-        method: str = "three_map",
-        min_size: int = 16,
-        min_marker: int = 16,
+        settings: InstanceSettings | None = None,
     ) -> None:
         super().__init__(num_classes, tasks)
-        if method not in ("three_map", "components"):
-            raise ValueError(f"method '{method}' must be 'three_map' or 'components'.")
-        self.method, self.min_size, self.min_marker = method, min_size, min_marker
+        self.settings = settings or InstanceSettings()
 
     def objects(self, maps: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Predicted ids (spatial); None where the true ones or a segmentation are not known."""
         if truth[INSTANCES].min() < 0 or "segmentation" not in maps:
             return None
         segmentation = maps["segmentation"].argmax(0)
-        if self.method == "three_map" and set(TASKS) <= set(maps):
-            return three_map_instances(
-                segmentation, maps["detection"], maps["separation"], min_marker=self.min_marker, min_size=self.min_size
-            )
-        return component_instances(segmentation, min_size=self.min_size)
+        return separate_objects(segmentation, maps.get("detection"), maps.get("separation"), self.settings)
 
     def results(self) -> dict[str, float]:
         """Each score over all images, by name; NaN where unknown."""
@@ -196,57 +186,6 @@ class _ObjectsMetric(_RowMetric):
     def per_image(self) -> dict[str, list[float]]:
         """Columns of a table with a row per image; NaN where unknown."""
         raise NotImplementedError
-
-
-class ObjectF1Metric(_ObjectsMetric):
-    """F1 of objects matched one to one at an IoU threshold, over all images together: 2 TP / (2 TP + FP + FN).
-
-    Args:
-        num_classes: number of classes with background.
-        tasks: tasks in the output.
-        method: "three_map" (detection, separation and segmentation; falls back to components where the network does not
-            have the three tasks) or "components" (connected components of the segmentation).
-        threshold: smallest IoU of a match.
-        min_size: predicted objects of at most this many pixels are dropped.
-        min_marker: see :func:`lazylabels_monai.instances.three_map_instances`.
-
-    Raises:
-        ValueError: for another method.
-    """
-
-    columns = ("tp", "fp", "fn")
-
-    def __init__(
-        self,
-        num_classes: int,
-        tasks: Sequence[str] = TASKS,
-        method: str = "three_map",
-        threshold: float = 0.5,
-        min_size: int = 16,
-        min_marker: int = 16,
-    ) -> None:
-        super().__init__(num_classes, tasks, method, min_size, min_marker)
-        self.threshold = threshold
-
-    def row(self, maps: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> list[float]:
-        """True positives, false positives, false negatives; NaN without instance ids."""
-        objects = self.objects(maps, truth)
-        if objects is None:
-            return [float("nan")] * 3
-        return [float(n) for n in match_objects(objects, truth[INSTANCES], self.threshold)]
-
-    def aggregate(self) -> torch.Tensor:
-        """F1 over all images."""
-        tp, fp, fn = np.nansum(self.table(), axis=0)
-        return torch.as_tensor(ratio(2 * tp, 2 * tp + fp + fn), dtype=torch.float64)
-
-    def results(self) -> dict[str, float]:
-        """F1 over all images."""
-        return {f"f1@{self.threshold:g}": float(self.aggregate())}
-
-    def per_image(self) -> dict[str, list[float]]:
-        """Columns tp, fp and fn."""
-        return dict(zip(self.columns, self.table().T.tolist(), strict=True))
 
 
 class ObjectMetric(_ObjectsMetric):
@@ -259,20 +198,17 @@ class ObjectMetric(_ObjectsMetric):
     Args:
         num_classes: number of classes with background.
         tasks: tasks in the output.
-        method: "three_map" (detection, separation and segmentation; falls back to components where the network does not
-            have the three tasks) or "components" (connected components of the segmentation).
+        settings: how objects are made of the maps; default :class:`~lazylabels_monai.instances.InstanceSettings`.
         thresholds: smallest IoU of a match, each in (0, 1], rising.
-        min_size: predicted objects of at most this many pixels are dropped.
-        min_marker: see :func:`lazylabels_monai.instances.three_map_instances`.
         class_aware: objects of different classes never match; an image without a mask is unknown then. AJI and the scores
             of GlaS know no classes.
         glas: the scores of the GlaS challenge too; its Hausdorff distance is slow where many objects overlap no other.
 
     Raises:
-        ValueError: for another method, and for thresholds that do not rise or leave (0, 1].
+        ValueError: for thresholds that do not rise or leave (0, 1].
 
     Example:
-        >>> metric = ObjectMetric(num_classes=2, method="components", min_size=0)
+        >>> metric = ObjectMetric(num_classes=2, settings=InstanceSettings(method="components", min_size=0))
         >>> ids = torch.zeros(1, 1, 8, 8)
         >>> ids[..., 2:6, 2:6] = 1
         >>> probabilities = torch.cat([1 - ids, ids, torch.zeros(1, 4, 8, 8)], dim=1)  # three tasks of 2 classes
@@ -286,14 +222,12 @@ class ObjectMetric(_ObjectsMetric):
         self,
         num_classes: int,
         tasks: Sequence[str] = TASKS,
-        method: str = "three_map",
+        settings: InstanceSettings | None = None,
         thresholds: Sequence[float] = IOU_THRESHOLDS,
-        min_size: int = 16,
-        min_marker: int = 16,
         class_aware: bool = False,
         glas: bool = False,
     ) -> None:
-        super().__init__(num_classes, tasks, method, min_size, min_marker)
+        super().__init__(num_classes, tasks, settings)
         self.thresholds = tuple(float(value) for value in thresholds)
         if not self.thresholds or any(not 0 < value <= 1 for value in self.thresholds):
             raise ValueError(f"thresholds {list(thresholds)} must lie above 0 and at most at 1, and there must be one.")
