@@ -1,0 +1,503 @@
+"""Putting the report together: what the template is given, and the file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import lazylabels_monai
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.pictures import class_colour
+from lazylabels_monai.report.doubt import object_doubt, pixel_doubt
+from lazylabels_monai.report.figures import cumulative_plot, curves_plot, histogram_plot
+from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture, shown_image
+from lazylabels_monai.report.sources import (
+    Evaluation,
+    Measurements,
+    Note,
+    Predicted,
+    ReportError,
+    find_predictions,
+    read_curves,
+    read_evaluation,
+    read_measurements,
+    read_weights,
+)
+
+__all__ = ["REPORT_NAME", "make_report"]
+
+#: Name of the file.
+REPORT_NAME = "report.html"
+
+_PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "scikit-image", "pandas")
+_UNITS = {"um": "µm", "px": "px"}
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+#: Rows of the table of objects: key in metrics.json, what the page calls it.
+_OBJECT_METRICS = {
+    "f1@0.5": "F1 at IoU 0.5",
+    "f1@0.5:0.95": "F1, mean of IoU 0.5 to 0.95",
+    "precision@0.5": "precision at IoU 0.5",
+    "recall@0.5": "recall at IoU 0.5",
+    "ap@0.5": "AP at IoU 0.5",
+    "ap@0.5:0.95": "AP, mean of IoU 0.5 to 0.95",
+    "pq": "panoptic quality (PQ)",
+    "sq": "segmentation quality (SQ)",
+    "aji": "AJI",
+    "aji_plus": "AJI+",
+    "glas_f1": "GlaS F1",
+    "glas_object_dice": "GlaS object Dice",
+    "glas_object_hausdorff": "GlaS object Hausdorff (px)",
+    "count_error": "relative error of the count",
+}
+#: Ends of the columns of metrics.csv that the table per image shows, beside those of Dice.
+_IMAGE_METRICS = ("interface precision", "interface recall", "objects three maps f1@0.5", "objects three maps pq")
+
+
+def make_report(
+    out: str | Path,
+    *,
+    images: str | Path | None = None,
+    training: str | Path | None = None,
+    weights: str | Path | None = None,
+    pixel_size: str | float | None = None,
+    classes: Sequence[str] | None = None,
+    max_images: int = 24,
+    max_objects: int = 12,
+    longest_side: int = 640,
+    overwrite: bool = False,
+    command: str = "",
+) -> Path:
+    """Write ``report.html`` into the folder of a prediction or an evaluation; what is missing is left out and named at the end.
+
+    Args:
+        out: output folder of a prediction, an evaluation or both; it, or a folder in it, may hold what ``measure`` wrote.
+        images: the images that were predicted, a folder, a file, a pattern or a datalist; matched by name.
+        training: output folder of the training; default ``out``, then the folder above that of the weights.
+        weights: ``model.pt``, beside which the settings lie.
+        pixel_size, classes: for measuring, where ``measure`` was not run; the names also where no file states them.
+        max_images: pictures in the gallery; those most in doubt come first.
+        max_objects: objects in the list of those most in doubt.
+        longest_side: of a picture in pixels.
+        overwrite: replace an earlier report.
+        command: that made the report, for the reader.
+
+    Returns:
+        the file.
+
+    Raises:
+        ReportError: when there is nothing to report on, an earlier report would be replaced, or a number is out of range.
+        LazyLabelsError: for ``images`` or ``weights`` that are not there.
+    """
+    out = Path(out).expanduser()
+    file = out / REPORT_NAME
+    if not out.is_dir():
+        raise ReportError(f"'{out}' is no folder: name the output folder of a prediction or an evaluation.")
+    if file.exists() and not overwrite:
+        raise ReportError(f"{file} is there already: move it, or pass --overwrite.")
+    for name, number, lowest in (("max images", max_images, 0), ("max objects", max_objects, 0), ("side", longest_side, 32)):
+        if number < lowest:
+            raise ReportError(f"{name} {number} must be {lowest} or more.")
+    notes: list[str] = []
+
+    predicted, stated = find_predictions(out, images, notes.append)
+    evaluation = read_evaluation(out, notes.append)
+    if not predicted and evaluation is None:
+        raise ReportError(f"'{out}' holds neither a 2D prediction (<name>_pred.png) nor an evaluation (metrics.json).")
+    if not predicted:
+        notes.append("Summary, sizes and pictures: predict images into this folder.")
+    chosen = None if weights is None else Path(weights).expanduser()
+    settings = read_weights(chosen, notes.append)
+    names = tuple(classes or settings.get("classes.json") or stated or ())
+    measured = read_measurements(out, predicted, notes.append, pixel_size, names or None)
+    if measured is not None:
+        names = tuple(measured.summary["classes"])
+
+    places = [out] if training is None else [Path(training).expanduser()]
+    if training is None and chosen is not None:
+        places.append((chosen if chosen.is_dir() else chosen.parent).parent)
+    curves, curves_from = read_curves(places, notes.append)
+
+    doubt, means = _doubts(predicted, notes.append)
+    order = _order(means, evaluation)
+    gallery = _gallery(predicted, order, max_images, longest_side, measured, notes.append)
+    context = {
+        "title": out.resolve().name,
+        "package_version": lazylabels_monai.__version__,
+        "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "tiles": _tiles(predicted, measured, evaluation),
+        "summary": None if measured is None else _summary(measured, out),
+        "truth_errors": [] if measured is None else _truth_errors(measured),
+        "measured_images": None if measured is None else _image_rows(measured),
+        "plots": [] if measured is None else _size_plots(measured),
+        "evaluation": None if evaluation is None else _evaluation(evaluation, names),
+        "objects": _doubtful(predicted, doubt, measured, gallery, names, max_objects, notes.append),
+        "doubtful_of": sum(map(len, doubt.values())),
+        "gallery": gallery,
+        "legend": [(name, _css(class_colour(k))) for k, name in enumerate(names, 1)],
+        "layers": {name: text for name, text in LAYERS.items() if any(name in entry["picture"].layers for entry in gallery)},
+        "predicted": len(predicted),
+        "ordered_by": order.by,
+        "curves": _curve_plots(curves),
+        "curves_from": curves_from,
+        "settings": _settings(out, predicted, chosen, images, command),
+        "setting_files": {name: json.dumps(value, indent=1, ensure_ascii=False) for name, value in settings.items()},
+        "versions": _versions(),
+        "notes": list(dict.fromkeys(notes)),
+    }
+    _write(file, _environment().get_template("report.html.j2").render(context))
+    return file
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lazylabels_monai.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    return environment
+
+
+def number(value: Any, digits: int = 3, decimals: int | None = None, scale: float = 1.0) -> Markup:
+    """A number for the page, with the unrounded value in an attribute for who copies or tests it; a dash where it is unknown.
+
+    Args:
+        value: the number, None or NaN.
+        digits: significant ones.
+        decimals: instead of ``digits``.
+        scale: what is shown is the value times this.
+    """
+    if value is None or not math.isfinite(value):
+        return Markup('<span class="unknown" title="not defined">–</span>')
+    shown = float(value) * scale
+    if decimals is None:
+        exponent = 0 if shown == 0 else math.floor(math.log10(abs(float(f"{shown:.{digits - 1}e}"))))
+        if not -4 <= exponent < 7:
+            mantissa = f"{shown / 10.0**exponent:.{digits - 1}f}"
+            text = f"{mantissa}·10{str(exponent).translate(_SUPERSCRIPT)}"
+            return Markup('<data value="{}">{}</data>').format(f"{value:.8g}", text)
+        decimals = max(0, digits - 1 - exponent)
+    text = f"{shown:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    return Markup('<data value="{}">{}</data>').format(f"{value:.8g}", text)
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _tiles(
+    predicted: Sequence[Predicted], measured: Measurements | None, evaluation: Evaluation | None
+) -> list[dict[str, Any]]:
+    """The few numbers at the top."""
+    tiles = [_tile("images", len(predicted), decimals=0)] if predicted else []
+    if measured is not None:
+        unit = measured.summary["unit"]
+        tiles.append(_tile("objects", len(measured.objects), decimals=0))
+        for k, (name, entry) in enumerate(measured.summary["classes"].items(), 1):
+            mean = number(entry[f"mean_diameter_{unit}"]["value"])
+            label = Markup("of the area is {}, mean diameter {} {}").format(name, mean, _UNITS.get(unit, unit))
+            tiles.append(_tile(label, entry["area_fraction"]["value"], "%", _css(class_colour(k)), scale=100))
+    results = {} if evaluation is None else evaluation.results
+    dice, f1 = results.get("segmentation", {}).get("dice", {}).get("mean"), results.get("objects", {}).get("f1@0.5")
+    found = [("mean Dice", dice), ("object F1 at IoU 0.5", f1)]
+    return tiles + [_tile(label, value, decimals=3) for label, value in found if value is not None]
+
+
+def _tile(
+    label: str, value: float | None, unit: str = "", colour: str | None = None, *, decimals: int | None = None, scale: float = 1
+) -> dict[str, Any]:
+    return {"label": label, "value": value, "unit": unit, "colour": colour, "decimals": decimals, "scale": scale}
+
+
+def _summary(measured: Measurements, out: Path) -> dict[str, Any]:
+    content = measured.summary
+    unit = content["unit"]
+    entries = content["classes"]
+    densities = [entry[f"number_density_per_{unit}2"]["value"] or 0 for entry in entries.values()]
+    # per so many square units that the numbers need no leading zeros
+    exponent = max(0, -math.floor(math.log10(max(densities)))) if any(densities) else 0
+    per = "" if exponent == 0 else f"10{str(exponent).translate(_SUPERSCRIPT)} "
+    rows = [
+        {
+            "name": name,
+            "colour": _css(class_colour(k)),
+            "entry": entry,
+            "density": entry[f"number_density_per_{unit}2"],
+            **{key: entry[f"{key}_diameter_{unit}"] for key in ("mean", "median", "p10", "p90")},
+        }
+        for k, (name, entry) in enumerate(entries.items(), 1)
+    ]
+    size = content.get("pixel_size_um")
+    known = [entry for entry in entries.values() if entry["interval_over"]]
+    return {
+        "rows": rows,
+        "unit": _UNITS.get(unit, unit),
+        "density_unit": f"per {per}{_UNITS.get(unit, unit)}²",
+        "density_scale": 10.0**exponent,
+        "percent": f"{100 * content['confidence']:g} %",
+        "over": " or ".join(dict.fromkeys(f"{e['interval_units']} {e['interval_over']}" for e in known)),
+        "border": content.get("border"),
+        "pixel_size": size if isinstance(size, (int, float)) else None,
+        "pixel_sizes": size if isinstance(size, list) else None,
+        "from": "measured for this report" if measured.folder is None else _inside(measured.folder, out) + "summary.json",
+    }
+
+
+def _inside(folder: Path, out: Path) -> str:
+    return "" if folder == out else folder.relative_to(out).as_posix() + "/"
+
+
+def _truth_errors(measured: Measurements) -> list[dict[str, Any]]:
+    """Rows of measured - truth, where ``measure --truth`` was run."""
+    return [
+        {"name": name, "statistic": statistic.replace("_", " "), **row}
+        for name, statistics in measured.summary.get("error", {}).items()
+        for statistic, row in statistics.items()
+    ]
+
+
+def _image_rows(measured: Measurements) -> list[dict[str, Any]]:
+    unit = measured.summary["unit"]
+    columns = {"density": f"number_density_per_{unit}2", "fraction": "area_fraction"}
+    columns |= {key: f"{key}_diameter_{unit}" for key in ("mean", "median")}
+    rows = []
+    for row in measured.images.to_dict("records"):
+        entry = {key: row[key] for key in ("image", "class_name", "objects", "objects_used")}
+        for key, column in columns.items():
+            entry[key] = {"value": row[column], "low": row[f"{column}_low"], "high": row[f"{column}_high"]}
+        rows.append(entry)
+    return rows
+
+
+def _size_plots(measured: Measurements) -> list[Markup]:
+    unit, entries = measured.summary["unit"], measured.summary["classes"]
+    column, found, plots = f"equivalent_diameter_{unit}", [], []
+    for k, (name, entry) in enumerate(entries.items(), 1):
+        rows = measured.objects[measured.objects["class"] == k]
+        corrected = measured.summary.get("border") == "ml"
+        weights = rows["border_weight"].to_numpy(float) if corrected else np.ones(len(rows))
+        diameters, weights = rows[column].to_numpy(float)[weights > 0], weights[weights > 0]
+        if not len(diameters):
+            continue
+        found.append((k, name, diameters, weights))
+        mean = entry[f"mean_diameter_{unit}"]
+        ends = (mean["low"], mean["high"])
+        plots.append(histogram_plot(diameters, weights, k, name, _UNITS.get(unit, unit), mean["value"], ends))
+    return [*plots, cumulative_plot(found, _UNITS.get(unit, unit))] if found else []
+
+
+def _evaluation(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+    results = evaluation.results
+    dice = results.get("segmentation", {}).get("dice", {})
+    pooled = results.get("segmentation", {}).get("dice_pooled", {})
+    colours = {name: _css(class_colour(k)) for k, name in enumerate(names or [n for n in dice if n != "mean"], 1)}
+    objects = results.get("objects", {})
+    methods = list(dict.fromkeys(key.partition(" ")[2] for key in objects if " " in key)) or ([""] if objects else [])
+    keys = [key for key in _OBJECT_METRICS if any(f"{key} {method}".strip() in objects for method in methods)]
+    columns = [c for c in evaluation.rows.columns if c.startswith("dice ") or c in _IMAGE_METRICS]
+    return {
+        "images": results.get("images"),
+        "dice": [
+            {"name": name, "value": value, "pooled": pooled.get(name), "colour": colours.get(name)}
+            for name, value in dice.items()
+        ],
+        "separation": results.get("separation", {}),
+        "methods": [method or "objects" for method in methods],
+        "objects": [
+            {"name": _OBJECT_METRICS[key], "values": [objects.get(f"{key} {method}".strip()) for method in methods]}
+            for key in keys
+        ],
+        "columns": [c.removeprefix("objects three maps ").removeprefix("interface ") for c in columns],
+        "rows": [
+            {"image": row["image"], "values": [_known(row[c]) for c in columns]} for row in evaluation.rows.to_dict("records")
+        ],
+    }
+
+
+def _known(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the pictures are sorted by: images that are not in ``scores`` come last, by name."""
+
+    by: str = "name"
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def _doubts(predicted: Sequence[Predicted], note: Note) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
+    """Doubt by image: of each object, and the mean over the pixels."""
+    tables: dict[str, pd.DataFrame] = {}
+    means: dict[str, float] = {}
+    for image in predicted:
+        try:
+            segmentation, ids = image.probability("segmentation"), image.ids()
+            if segmentation is None:
+                continue
+            means[image.name] = float(pixel_doubt(segmentation).mean())
+            if ids is not None and segmentation.shape[1:] == ids.shape:
+                tables[image.name] = object_doubt(ids, segmentation, image.probability("separation"))
+        except LazyLabelsError as error:
+            note(f"Doubt about the objects of '{image.name}': {error}")
+    if predicted and not means:
+        note(
+            "The objects most in doubt, and the layers of doubt, detection and separation: predict again with --probabilities."
+        )
+    return tables, means
+
+
+def _order(means: Mapping[str, float], evaluation: Evaluation | None) -> _Order:
+    """Most in doubt first; where that is not known, lowest Dice first."""
+    if means:
+        return _Order("doubt", dict(sorted(means.items(), key=lambda item: -item[1])))
+    if evaluation is None or "dice mean" not in evaluation.rows:
+        return _Order()
+    rows = evaluation.rows.dropna(subset=["image", "dice mean"]).sort_values("dice mean", kind="stable")
+    return _Order("dice", {Path(row["image"]).stem: row["dice mean"] for row in rows.to_dict("records")})
+
+
+def _gallery(
+    predicted: Sequence[Predicted], order: _Order, limit: int, longest: int, measured: Measurements | None, note: Note
+) -> list[dict[str, Any]]:
+    """Pictures, first those that come first in ``order``."""
+    ranks = {name: rank for rank, name in enumerate(order.scores)}
+    counts = {} if measured is None else measured.objects["image"].value_counts().to_dict()
+    size = None if measured is None else measured.summary.get("pixel_size_um")
+    entries: list[dict[str, Any]] = []
+    for image in sorted(predicted, key=lambda image: ranks.get(image.name, len(ranks))):
+        if len(entries) == limit:
+            break
+        picture = make_picture(image, longest, note)
+        if picture is None:
+            continue
+        entries.append(
+            {
+                "picture": picture,
+                "objects": counts.get(image.name),
+                "score": order.scores.get(image.name),
+                "bar": _scale_bar(picture, size) if isinstance(size, (int, float)) and image.image is not None else None,
+            }
+        )
+    return entries
+
+
+def _scale_bar(picture: Picture, pixel_size: float) -> dict[str, Any]:
+    """A length of 1, 2 or 5 times a power of ten of at most a quarter of the width."""
+    quarter = picture.shape[1] * pixel_size / 4
+    base = 10.0 ** math.floor(math.log10(quarter))
+    length = base * max(step for step in (1, 2, 5) if step * base <= quarter)
+    text = f"{length:g} µm" if length >= 1 else f"{length * 1000:g} nm"
+    return {"percent": 100 * length / (picture.shape[1] * pixel_size), "text": text}
+
+
+def _doubtful(
+    predicted: Sequence[Predicted],
+    doubt: Mapping[str, pd.DataFrame],
+    measured: Measurements | None,
+    gallery: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    limit: int,
+    note: Note,
+) -> list[dict[str, Any]]:
+    """The objects most in doubt, each with a crop."""
+    if not doubt or limit == 0:
+        return []
+    table = pd.concat([rows.assign(image=name) for name, rows in doubt.items()], ignore_index=True)
+    table = table.sort_values(["doubt", "image", "id"], ascending=[False, True, True], kind="stable").head(limit)
+    files = {image.name: image for image in predicted}
+    places = {entry["picture"].name: k for k, entry in enumerate(gallery, 1)}
+    columns = None if measured is None else measured.objects.set_index(["image", "id"])
+    read: dict[str, tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]] = {}
+    entries = []
+    for row in table.to_dict("records"):
+        name, identity = row["image"], int(row["id"])
+        if name not in read:
+            read[name] = (shown_image(files[name], note), files[name].ids(), files[name].class_map())
+        pixels, ids, classes = read[name]
+        if pixels is not None and pixels.shape[:2] != ids.shape:
+            pixels = None
+        own = ids == identity
+        value = 1 if classes is None else int(np.bincount(classes[own], minlength=2)[1:].argmax()) + 1
+        known = columns.loc[(name, identity)] if columns is not None and (name, identity) in columns.index else None
+        unit = None if measured is None else measured.summary["unit"]
+        entries.append(
+            {
+                "image": name,
+                "id": identity,
+                "place": places.get(name),
+                "class_name": names[value - 1] if value <= len(names) else f"class {value}",
+                "colour": _css(class_colour(value)),
+                "diameter": None if known is None else float(known[f"equivalent_diameter_{unit}"]),
+                "doubt": row["doubt"],
+                "margin": row["margin"],
+                "at_border": bool(known["touches_border"]) if known is not None else None,
+                "crop": crop(pixels, ids, identity, (row["row_min"], row["row_max"], row["col_min"], row["col_max"]), value),
+            }
+        )
+    return entries
+
+
+def _curve_plots(curves: Mapping[str, Sequence[tuple[int, float]]]) -> list[Markup]:
+    losses = {tag.removeprefix("loss/"): points for tag, points in curves.items() if tag.startswith("loss/")}
+    dice = {tag: points for tag, points in curves.items() if "dice" in tag.lower()}
+    plots = []
+    if losses:
+        # the total first, it stands above the others
+        ordered = dict(sorted(losses.items(), key=lambda item: (item[0] != "total", item[0])))
+        plots.append(curves_plot(ordered, "Training loss", "cross entropy, weighted"))
+    if dice:
+        shown = {tag.replace("val_mean_dice", "mean Dice"): points for tag, points in dice.items()}
+        plots.append(curves_plot(shown, "Validation Dice", "Dice"))
+    return plots
+
+
+def _settings(
+    out: Path, predicted: Sequence[Predicted], weights: Path | None, images: str | Path | None, command: str
+) -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows = {
+        "folder": str(out.resolve()),
+        "images": f"{len(predicted)}" + (f", from {images}" if images is not None else ""),
+        "weights": "" if weights is None else str(weights),
+        "command": command,
+        "machine": f"{platform.system()} {platform.machine()}, {cores} cores",
+    }
+    return {name: value for name, value in rows.items() if value}
+
+
+def _versions() -> dict[str, str]:
+    versions = {"lazylabels-monai": lazylabels_monai.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)  # without importing them: torch alone takes seconds
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _write(path: Path, text: str) -> None:
+    """The file is there as a whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,310 @@
+"""What a report is made from: label maps, images, measurements, metrics, curves and settings, each where it is there."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, find_images, load_datalist
+from lazylabels_monai.data.files import read_label
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.objects import instances_from_classes
+from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
+from lazylabels_monai.tasks import TASKS
+
+__all__ = [
+    "Evaluation",
+    "Measurements",
+    "Note",
+    "Predicted",
+    "ReportError",
+    "find_predictions",
+    "read_curves",
+    "read_evaluation",
+    "read_measurements",
+    "read_weights",
+]
+
+#: Takes a sentence about a part that the report lacks, and how to get it.
+Note = Callable[[str], None]
+
+_ENDINGS = ("_pred", "_instances", "_overlay", *(f"_{task}_probability" for task in TASKS))
+
+
+class ReportError(LazyLabelsError):
+    """There is nothing to report on, or no place to write to; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The files of one predicted image; None where there is none."""
+
+    name: str
+    classes: Path | None = None
+    instances: Path | None = None
+    image: Path | None = None
+    overlay: Path | None = None
+    probabilities: Mapping[str, Path] | None = None
+
+    def ids(self) -> np.ndarray | None:
+        """(H, W) ids of the objects; connected components of the class map where there are none, as ``measure`` takes them."""
+        if self.instances is not None:
+            return read_label(self.instances)
+        classes = self.class_map()
+        return None if classes is None else instances_from_classes(classes)
+
+    def class_map(self) -> np.ndarray | None:
+        """(H, W) class values."""
+        return None if self.classes is None else read_label(self.classes)
+
+    def probability(self, task: str) -> np.ndarray | None:
+        """(classes, H, W) probabilities of a task; None where there is no 2D map of them.
+
+        Raises:
+            ReportError: when the file cannot be read.
+        """
+        path = (self.probabilities or {}).get(task)
+        if path is None:
+            return None
+        try:
+            planes = tifffile.imread(path)
+        except Exception as error:  # tifffile raises all sorts
+            raise ReportError(f"'{path}' cannot be read as probability maps ({error}): predict the image again.") from error
+        return planes if planes.ndim == 3 else None
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The three files of ``measure``: ``folder`` is None where they were made for this report."""
+
+    objects: pd.DataFrame
+    images: pd.DataFrame
+    summary: Mapping[str, Any]
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``metrics.json`` and the rows of ``metrics.csv``."""
+
+    results: Mapping[str, Any]
+    rows: pd.DataFrame
+    folder: Path
+
+
+def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[list[Predicted], tuple[str, ...] | None]:
+    """The predicted images below ``out``, sorted by name, and the names of the classes where a datalist states them.
+
+    Args:
+        out: folder of ``<name>_pred.png`` and the files beside it.
+        images: the images, which a prediction does not copy: a folder, a file, a pattern or a datalist; matched by name.
+        note: is told what is missing.
+
+    Raises:
+        DatalistError: for ``images`` that hold no image.
+    """
+    try:
+        labelled, names = find_labels(out)
+    except LazyLabelsError:
+        labelled, names = [], None
+    originals, stated = _originals(images)
+    predicted = []
+    flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
+    volumes = len(labelled) - len(flat) + len(list(out.glob("*_pred.nii.gz")))
+    if volumes:
+        note(f"{volumes} volumes: only 2D images are measured and shown.")
+    for files in flat:
+        overlay = out / f"{files.name}_overlay.png"
+        maps = {task: out / f"{files.name}_{task}_probability.tif" for task in TASKS}
+        predicted.append(
+            Predicted(
+                files.name,
+                _path(files.classes),
+                _path(files.instances),
+                originals.get(files.name) or _path(files.image),
+                overlay if overlay.is_file() else None,
+                {task: path for task, path in maps.items() if path.is_file()},
+            )
+        )
+    without = [image.name for image in predicted if image.image is None]
+    if without and images is None:
+        note(
+            "The images, for which their overlays stand in where there are any: a prediction does not copy them; name their "
+            "folder or datalist by --images."
+        )
+    elif without:
+        note(f"{len(without)} of {len(predicted)} images, of which '{without[0]}' is the first: not found in {images}.")
+    return predicted, names or stated
+
+
+def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, ...] | None]:
+    """Images by stem, and the class names of a datalist."""
+    if images is None:
+        return {}, None
+    given = Path(images).expanduser()
+    if given.suffix.lower() == ".json" or datalist_file(given).is_file():
+        file = datalist_file(given)
+        content = load_datalist(file)
+        items = [item["image"] for section in SECTIONS for item in content.get(section, [])]
+        return {Path(item).stem: Path(absolute_path(file, item)) for item in items}, tuple(content["classes"])
+    paths = [Path(path) for path in find_images(given)]
+    return {path.stem: path for path in paths if not path.stem.endswith(_ENDINGS)}, None
+
+
+def read_measurements(
+    out: Path,
+    predicted: Sequence[Predicted],
+    note: Note,
+    pixel_size: str | float | None = None,
+    classes: Sequence[str] | None = None,
+) -> Measurements | None:
+    """What ``measure`` wrote into ``out`` or a folder in it; where it did not, the same measured here and not kept.
+
+    Args:
+        out: folder of the prediction.
+        predicted: its images.
+        note: is told what is missing.
+        pixel_size, classes: for measuring here.
+    """
+    folder = _newest(out, OUTPUTS[-1], note)
+    try:
+        if folder is not None:
+            found = _read_measured(folder, folder)
+            _note_mismatch(found, predicted, note)
+            return found
+        if not predicted:
+            return None
+        with tempfile.TemporaryDirectory() as made:
+            # with the images, where all are there: they may state the size of a pixel
+            size = {image.name: image.image for image in predicted}
+            parents = {path.parent for path in size.values() if path is not None}
+            images = parents.pop() if None not in size.values() and len(parents) == 1 else None
+            measure_folder(out, made, images=images, pixel_size=pixel_size, classes=classes, warn=note)
+            return _read_measured(Path(made), None)
+    except LazyLabelsError as error:
+        note(f"Measurements: {error}")
+    except (OSError, ValueError, KeyError) as error:
+        note(f"Measurements: the files in {folder} cannot be read ({error}); run measure again with --overwrite.")
+    return None
+
+
+def _read_measured(folder: Path, shown: Path | None) -> Measurements:
+    text = {"image": str, "class_name": str, "scope": str}  # an image may be named 001
+    objects, summary = (pd.read_csv(folder / name, dtype=text, keep_default_na=False, na_values=[""]) for name in OUTPUTS[:2])
+    content = json.loads((folder / OUTPUTS[2]).read_text(encoding="utf-8"))
+    if missing := {"unit", "classes", "images", "confidence"} - set(content):
+        raise ValueError(f"summary.json has no {sorted(missing)[0]}")
+    return Measurements(objects, summary[summary["scope"] == "image"], content, shown)
+
+
+def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: Note) -> None:
+    """Measurements that are older than the prediction, or of other images, are shown, but not in silence."""
+    measured, names = set(found.images["image"]), {image.name for image in predicted}
+    if names and measured != names:
+        note(
+            f"The measurements in {found.folder} are of {len(measured)} images and {len(measured & names)} of them are among "
+            f"the {len(names)} predicted ones: run measure again with --overwrite."
+        )
+        return
+    when = (found.folder / OUTPUTS[-1]).stat().st_mtime
+    files = [path for image in predicted for path in (image.classes, image.instances) if path is not None]
+    if any(path.stat().st_mtime > when for path in files):
+        note(f"The measurements in {found.folder} are older than the prediction: run measure again with --overwrite.")
+
+
+def read_evaluation(out: Path, note: Note) -> Evaluation | None:
+    """``metrics.json`` and ``metrics.csv`` of ``out`` or of a folder in it."""
+    folder = _newest(out, "metrics.json", note)
+    if folder is None:
+        note("Metrics (Dice, interfaces, objects): run evaluating on images with exact masks, with the same --output_dir.")
+        return None
+    try:
+        results = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+        table = folder / "metrics.csv"
+        rows = pd.read_csv(table, dtype={"image": str}) if table.is_file() else pd.DataFrame({"image": []})
+    except (OSError, ValueError, TypeError) as error:
+        note(f"Metrics: the files in {folder} cannot be read ({error}); evaluate again.")
+        return None
+    return Evaluation(results, rows, folder)
+
+
+def read_curves(folders: Sequence[Path], note: Note) -> tuple[dict[str, list[tuple[int, float]]], Path | None]:
+    """Scalars that a training wrote for TensorBoard, by tag, and their folder.
+
+    Args:
+        folders: where to look, in this order: a training's ``output_dir`` or the folder of its events itself.
+        note: is told when there is none.
+
+    Returns:
+        per tag (epoch, value) pairs; of an epoch that was trained twice, after a resumption, the last.
+    """
+    for folder in folders:
+        for place in (folder / "tensorboard", folder):
+            if not any(place.glob("events.out.tfevents.*")):
+                continue
+            from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
+
+            events = EventAccumulator(str(place), size_guidance={SCALARS: 0})
+            events.Reload()
+            curves = {}
+            for tag in sorted(events.Tags()["scalars"]):
+                values = {event.step: float(event.value) for event in events.Scalars(tag)}
+                curves[tag] = [(step, values[step]) for step in sorted(values) if np.isfinite(values[step])]
+            if any(curves.values()):
+                return {tag: points for tag, points in curves.items() if points}, place
+    note("Training curves: name the training's output_dir by --training.")
+    return {}, None
+
+
+def read_weights(weights: Path | None, note: Note) -> dict[str, Any]:
+    """The settings that a training and ``tune`` left beside the weights, by file name.
+
+    Raises:
+        ReportError: when ``weights`` is given and not there.
+    """
+    if weights is None:
+        note("Settings of the network: name the weights by --weights.")
+        return {}
+    if not weights.exists():
+        raise ReportError(f"{weights} is not there: name the model.pt of the training, or leave --weights out.")
+    folder, found = weights if weights.is_dir() else weights.parent, {}
+    for name in ("classes.json", "network.json", "instances.json"):
+        try:
+            if (folder / name).is_file():
+                found[name] = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            note(f"Settings of the network: {folder / name} cannot be read ({error}).")
+    return found
+
+
+def _is_volume(path: str | None) -> bool:
+    """Whether a TIFF has several pages; a broken file is told by who reads it."""
+    if path is None or not path.lower().endswith((".tif", ".tiff")):
+        return False
+    try:
+        with tifffile.TiffFile(path) as file:
+            return len(file.pages) > 1 or len(file.series[0].shape) > 2
+    except Exception:  # tifffile raises all sorts
+        return False
+
+
+def _newest(out: Path, name: str, note: Note) -> Path | None:
+    """The folder of the file: ``out``, or of the folders in it the one where it is newest."""
+    if (out / name).is_file():
+        return out
+    found = sorted(out.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime)
+    if len(found) > 1:
+        note(f"{len(found) - 1} older {name} in other folders of {out} than {found[-1].parent.name}.")
+    return found[-1].parent if found else None
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
