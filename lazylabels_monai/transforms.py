@@ -234,7 +234,9 @@ class SaveProbabilitiesd(MapTransform):
             planes = torch.as_tensor(data[f"{task}_probability"]).cpu().float().numpy()
             planes = np.ascontiguousarray(np.transpose(planes, (0, *range(planes.ndim - 1, 0, -1))))
             axes = "CYX" if planes.ndim == 3 else "CZYX"
-            tifffile.imwrite(self.output_dir / f"{stem}_{task}_probability.tif", planes, metadata={"axes": axes})
+            tifffile.imwrite(
+                self.output_dir / f"{stem}_{task}_probability.tif", planes, photometric="minisblack", metadata={"axes": axes}
+            )
         return dict(data)
 
 
@@ -288,7 +290,10 @@ class SaveInstancesd(MapTransform):
             ids = np.asarray(torch.as_tensor(data[key]).cpu()[0]).T
             ids = np.ascontiguousarray(ids.astype(np.uint16 if ids.max(initial=0) <= 65535 else np.uint32))
             path = self.output_dir / f"{_stem(data[self.image_key])}_instances.tif"
-            tifffile.imwrite(path, ids, compression="zlib", metadata={"axes": "YX" if ids.ndim == 2 else "ZYX"})
+            # a volume of 3 or 4 slices would otherwise be taken for a colour picture
+            tifffile.imwrite(
+                path, ids, photometric="minisblack", compression="zlib", metadata={"axes": "YX" if ids.ndim == 2 else "ZYX"}
+            )
         return dict(data)
 
 

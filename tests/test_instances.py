@@ -226,3 +226,13 @@ def test_more_than_65535_objects(tmp_path):
     written = tifffile.imread(tmp_path / "many_instances.tif")
     assert written.dtype == np.uint32
     np.testing.assert_array_equal(written, ids[0].numpy().T)
+
+
+@pytest.mark.parametrize("slices", [3, 4, 5])
+def test_volumes_of_few_slices_are_no_colour_pictures(tmp_path, slices):
+    ids = torch.arange(6 * 7 * slices).reshape(1, 6, 7, slices)
+    sample = {"image": MetaTensor(torch.zeros(1, 6, 7, slices), meta={"filename_or_obj": "v.nii.gz"}), "instances": ids}
+    SaveInstancesd("instances", str(tmp_path))(sample)
+    with tifffile.TiffFile(tmp_path / "v_instances.tif") as file:
+        assert len(file.pages) == slices
+        np.testing.assert_array_equal(file.asarray(), ids[0].numpy().T)

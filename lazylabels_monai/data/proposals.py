@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
     LABEL_KEYS,
@@ -189,7 +189,7 @@ def propose_dataset(
     if not dry_run:
         _check_target(out, file, overwrite)
     run = _Run(file, content["classes"], settings or GrabCutSettings(), failed, only_missing, _Truth(truth))
-    target = out if dry_run else _sibling(out, "tmp")
+    target = out if dry_run else temporary_sibling(out)
     reports, proposals = [], {}
     names = _names(items)
     try:
@@ -203,7 +203,7 @@ def propose_dataset(
         if not dry_run:
             _write_reports(target, reports, run)
             _write_datalist(target, out, file, content, section, proposals)
-            _move_in(target, out)
+            move_in(target, out, overwrite)
     finally:
         if not dry_run:
             shutil.rmtree(target, ignore_errors=True)
@@ -395,26 +395,3 @@ def _check_target(out: Path, file: Path, overwrite: bool) -> None:
             raise ProposalError(
                 f"folder '{out}' holds files that grabcut did not make, so it is not overwritten: name another."
             )
-
-
-def _sibling(out: Path, suffix: str) -> Path:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    path = out.parent / f".{out.name}.{os.getpid()}.{secrets.token_hex(4)}.{suffix}"
-    path.mkdir()
-    return path
-
-
-def _move_in(target: Path, out: Path) -> None:
-    """Put the finished folder in place; what it replaces goes only then."""
-    old = None
-    if out.is_dir() and any(out.iterdir()):
-        old = _sibling(out, "old")
-        os.rename(out, old)
-    try:
-        os.rename(target, out)
-    except OSError:
-        if old is not None:
-            os.rename(old, out)
-        raise
-    if old is not None:
-        shutil.rmtree(old)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.labels.inner import dice_of_inner_regions, shares_kept
 from lazylabels_monai.labels.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
 from lazylabels_monai.labels.marking import Marking
@@ -34,13 +34,6 @@ def _fits_png(array: np.ndarray) -> bool:
     return array.dtype == np.uint8 and array.shape[-1] == 3
 
 
-def _temporary_sibling(out: Path) -> Path:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.parent / f".{out.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-    temporary.mkdir()
-    return temporary
-
-
 def check_target(out: Path, overwrite: bool) -> None:
     """Refuse a folder that holds something already, save a data set that is to be overwritten.
 
@@ -54,24 +47,6 @@ def check_target(out: Path, overwrite: bool) -> None:
             raise OutputExistsError(f"{out} is not empty: name another folder, or overwrite it on purpose (overwrite=True).")
         if not (out / "datalist.json").is_file():
             raise OutputExistsError(f"{out} holds files but no datalist.json, so it is not overwritten: name another folder.")
-
-
-def _move_in(temporary: Path, out: Path, overwrite: bool) -> None:
-    """Put the finished folder in place in one step; another process may have been faster."""
-    old = None
-    if overwrite and out.is_dir() and any(out.iterdir()):
-        old = out.parent / f".{out.name}.{os.getpid()}.{secrets.token_hex(4)}.old"
-        os.rename(out, old)
-    try:
-        os.rename(temporary, out)
-    except OSError as error:
-        if old is not None:
-            os.rename(old, out)
-        if out.is_dir() and any(out.iterdir()):
-            raise OutputExistsError(f"{out} was filled by another process meanwhile: name another folder.") from error
-        raise
-    if old is not None:
-        shutil.rmtree(old)
 
 
 def write_dataset(
@@ -143,7 +118,7 @@ def write_dataset(
         summary["unlabelled"] = [item.name for item in items if not kept[item.name]]
         return summary
 
-    temporary = _temporary_sibling(out)
+    temporary = temporary_sibling(out)
     try:
         for folder in ("images", *TASKS, "instances"):
             (temporary / folder).mkdir()
@@ -176,7 +151,12 @@ def write_dataset(
         }
         datalist = {"classes": list(class_names), **sections, "simulation": simulation}
         (temporary / "datalist.json").write_text(json.dumps(datalist, indent=2) + "\n", encoding="utf-8")
-        _move_in(temporary, out, overwrite)
+        try:
+            move_in(temporary, out, overwrite)
+        except OSError as error:
+            if out.is_dir() and any(out.iterdir()):
+                raise OutputExistsError(f"{out} was filled by another process meanwhile: name another folder.") from error
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return {**summary, **statistics.result()}

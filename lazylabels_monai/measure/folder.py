@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
     SECTIONS,
@@ -178,7 +177,7 @@ def measure_folder(
         ("summary.csv", summary.to_csv(index=False, float_format="%.8g", lineterminator="\n")),
         ("summary.json", json.dumps(result, indent=2, allow_nan=False) + "\n"),
     ):
-        _write(out / name, text)
+        write_text(out / name, text)
     return result
 
 
@@ -327,12 +326,3 @@ def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[st
         shown = np.where(classes == IGNORE, BACKGROUND, classes)
         probability = np.take_along_axis(planes, shown[None].astype(np.int64), axis=0)[0]
     return measure_image(instances, classes, image, probability, pixel_size, name=files.name, **options)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import lazylabels_monai
+from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.pictures import class_colour
 from lazylabels_monai.report.doubt import object_doubt, pixel_doubt
@@ -159,7 +159,7 @@ def make_report(
         "versions": _versions(),
         "notes": list(dict.fromkeys(notes)),
     }
-    _write(file, _environment().get_template("report.html.j2").render(context))
+    write_text(file, _environment().get_template("report.html.j2").render(context))
     return file
 
 
@@ -491,13 +491,3 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _write(path: Path, text: str) -> None:
-    """The file is there as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

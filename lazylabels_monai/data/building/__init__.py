@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.data.building.options import (
     BuildError,
     BuildOptions,
@@ -29,7 +30,7 @@ from lazylabels_monai.data.files import read_image_and_dims
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.formats import read_label_picture, read_legend
-from lazylabels_monai.labels.writing import _move_in, _temporary_sibling, check_target
+from lazylabels_monai.labels.writing import check_target
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["BuildError", "BuildOptions", "BuildSummary", "build_datalist", "format_build", "parse_keyed", "parse_names"]
@@ -71,13 +72,13 @@ def build_datalist(
         {m for m in meanings.values() if isinstance(m, str)},
         lambda path, kind: read_label_picture(path, colours if colours and kind != "masks" else None),
     )
-    folder = None if options.dry_run else _temporary_sibling(out.absolute())
+    folder = None if options.dry_run else temporary_sibling(out.absolute())
     try:
         made = _make_all(sources, painter, folder, out.absolute(), options, progress)
         datalist = _datalist(made, classes, options, src, folder)
         if folder is not None:
             (folder / FILE_NAME).write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            _move_in(folder, out.absolute(), options.overwrite)
+            move_in(folder, out.absolute(), options.overwrite)
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
