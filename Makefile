@@ -4,6 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 BUNDLE := $(RUN) -m monai.bundle run
 DEMO := outputs/demo
+DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
 .PHONY: setup dev demo test lint bench
@@ -25,11 +26,13 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
-demo: $(VENV)/.runtime ## train, evaluate and predict on the built-in data; under 10 minutes on two CPU cores
+demo: $(VENV)/.runtime ## train, evaluate, predict and report on the built-in data; under 10 minutes on two CPU cores
 	$(BUNDLE) training --config_file "['bundle/configs/train.yaml',$(DEMO_CONFIGS)]"
-	$(BUNDLE) evaluating --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$(DEMO_CONFIGS)]"
-	$(BUNDLE) inferring --config_file "['bundle/configs/inference.yaml',$(DEMO_CONFIGS)]" --output_dir $(DEMO)/predictions --ckpt_dir $(DEMO)/models
-	$(RUN) -m lazylabels_monai results $(DEMO)
+	$(BUNDLE) evaluating --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$(DEMO_CONFIGS)]" $(DEMO_RESULTS)
+	$(BUNDLE) inferring --config_file "['bundle/configs/inference.yaml',$(DEMO_CONFIGS)]" --save_probabilities True $(DEMO_RESULTS)
+	$(RUN) -m lazylabels_monai results $(DEMO)/results
+	$(RUN) -m lazylabels_monai report $(DEMO)/results --images data/synthetic/datalist.json --training $(DEMO) \
+		--weights $(DEMO)/models/model.pt --overwrite
 
 test: $(VENV)/.dev ## all tests; those on real images run where LAZYLABELS_DATA names them
 	$(RUN) -m pytest

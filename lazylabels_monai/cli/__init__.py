@@ -16,8 +16,10 @@ from lazylabels_monai.cli.datalist import datalist
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
 from lazylabels_monai.cli.predict import predict
+from lazylabels_monai.cli.report import report
 from lazylabels_monai.cli.results import compare, picture, results
 from lazylabels_monai.cli.simulate import simulate
+from lazylabels_monai.cli.suggest import suggest
 from lazylabels_monai.cli.synthetic import synthetic
 from lazylabels_monai.cli.tune import tune
 
@@ -41,6 +43,8 @@ for _command in (
     compare,
     picture,
     measure,
+    suggest,
+    report,
     bench,
 ):
     app.command()(_command)
