@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The comparisons of docs/results.md: multi-task against single-task, one process after the other, a folder for each run in
 # outputs/compare. A run that has its metrics.json is left alone, so an interrupted comparison goes on where it stopped.
-#   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic synthetic-long superalloy emps emps-settings
+#   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic synthetic-long superalloy emps emps-settings emps-logic
 # The real sets are made first by the commands of docs/how-to.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
     local to=(--output_dir "$out" --ckpt_dir "$out/models")
     # shellcheck disable=SC2086
     $PYTHON -m monai.bundle run training --config_file "['bundle/configs/train.yaml',$overlays]" "${to[@]}" \
-        --seed "$seed" --max_epochs "$epochs" --val_interval 10 $MORE "$@" >"$out/train.log" 2>&1
+        --seed "$seed" --max_epochs "$epochs" --val_interval "${VAL_INTERVAL:-10}" $MORE "$@" >"$out/train.log" 2>&1
     $PYTHON -m monai.bundle run evaluating \
         --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$overlays]" "${to[@]}" "$@" ${EVALUATE:-} >"$out/evaluate.log" 2>&1
     echo "$out"
@@ -52,8 +52,26 @@ for seed in "${@:-0}"; do
         run emps_paper "$seed" 30 ",'configs/emps.yaml','configs/paper.yaml'"
         run emps_sampling-only "$seed" 30 ",'configs/emps.yaml'" --implied_segmentation False
         ;;
+    emps-logic) # the labels' own logic, on validation images: all scribbles of data/emps, and fewer labels
+        EVALUATE="--section validation --val_overlap 0.25"
+        VAL_INTERVAL=15
+        E=",'configs/emps.yaml'"
+        run emps-logic_default "$seed" 30 "$E"
+        run emps-logic_detection-interface "$seed" 30 "$E" --implied_detection True --implied_interface True
+        VAL_INTERVAL=10
+        [ -d data/emps_sparse ] || $PYTHON -m lazylabels_monai simulate "${LAZYLABELS_DATA:?}/emps" data/emps_sparse --strong 6 \
+            --detection 30 --separation 15 --subset train=60 --subset val=10 --scale 0.5 --classes particle
+        S="--dataset_dir data/emps_sparse"
+        # shellcheck disable=SC2086
+        {
+            run emps-sparse_default "$seed" 20 "$E" $S
+            run emps-sparse_detection "$seed" 20 "$E" $S --implied_detection True
+            run emps-sparse_detection-separation "$seed" 20 "$E" $S --implied_detection True --implied_separation True
+            run emps-sparse_detection-interface "$seed" 20 "$E" $S --implied_detection True --implied_interface True
+        }
+        ;;
     *)
-        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps or emps-settings" >&2
+        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps, emps-settings or emps-logic" >&2
         exit 1
         ;;
     esac
