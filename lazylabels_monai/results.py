@@ -136,6 +136,7 @@ def compare_runs(folder: str | Path) -> str:
         "interface recall": ("separation", "recall"),
         "object F1, three maps": ("objects", "f1@0.5 three maps"),
         "object F1, components": ("objects", "f1@0.5 components"),
+        "object F1, distance": ("objects", "f1@0.5 distance"),
     }
     lines = [f"| run | seeds | {' | '.join(columns)} |", "|---|---|" + "---|" * len(columns)]
     for name, results in runs.items():

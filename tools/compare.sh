@@ -2,7 +2,8 @@
 # The comparisons of docs/results.md: multi-task against single-task, one process after the other, a folder for each run in
 # outputs/compare. A run that has its metrics.json is left alone, so an interrupted comparison goes on where it stopped.
 #   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic synthetic-long superalloy emps emps-settings emps-logic
-# The real sets are made first by the commands of docs/how-to.md.
+#                                          emps-objects
+# The real sets are made first by the commands of docs/public-sets.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
@@ -22,6 +23,18 @@ run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
         --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$overlays]" "${to[@]}" "$@" ${EVALUATE:-} >"$out/evaluate.log" 2>&1
     echo "$out"
     $PYTHON -m lazylabels_monai results "$out"
+}
+
+tuned() { # NAME SEED OVERLAYS: the same weights, with instance settings picked on validation images
+    local from=$OUT/$1_s$2 to=$OUT/$1-tuned_s$2 overlays="'configs/cpu.yaml'$3"
+    [ -f "$to/metrics.json" ] && return 0
+    mkdir -p "$to"
+    cp -r "$from/models" "$to/models"
+    $PYTHON -m lazylabels_monai tune data/emps --weights "$to/models/model.pt" --overwrite >"$to/tune.log" 2>&1
+    # shellcheck disable=SC2086
+    $PYTHON -m monai.bundle run evaluating --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$overlays]" \
+        --output_dir "$to" --ckpt_dir "$to/models" ${EVALUATE:-} >"$to/evaluate.log" 2>&1
+    echo "$to"
 }
 
 set_name=$1
@@ -52,12 +65,24 @@ for seed in "${@:-0}"; do
         run emps_paper "$seed" 30 ",'configs/emps.yaml','configs/paper.yaml'"
         run emps_sampling-only "$seed" 30 ",'configs/emps.yaml'" --implied_segmentation False
         ;;
+    emps-objects) # ways from maps to objects, each with settings picked on validation images
+        EVALUATE="--val_overlap 0.25"
+        VAL_INTERVAL=15
+        run emps-objects_multi-task "$seed" 30 ",'configs/emps.yaml'"
+        tuned emps-objects_multi-task "$seed" ",'configs/emps.yaml'"
+        run emps-objects_unet-6-strong "$seed" 30 ",'configs/emps.yaml','configs/unet.yaml'"
+        tuned emps-objects_unet-6-strong "$seed" ",'configs/emps.yaml','configs/unet.yaml'"
+        ;;
     emps-logic) # the labels' own logic, on validation images: all scribbles of data/emps, and fewer labels
         EVALUATE="--section validation --val_overlap 0.25"
         VAL_INTERVAL=15
         E=",'configs/emps.yaml'"
         run emps-logic_default "$seed" 30 "$E"
         run emps-logic_detection-interface "$seed" 30 "$E" --implied_detection True --implied_interface True
+        EVALUATE="--val_overlap 0.25" # the test images
+        tuned emps-logic_default "$seed" "$E"
+        tuned emps-logic_detection-interface "$seed" "$E"
+        EVALUATE="--section validation --val_overlap 0.25"
         VAL_INTERVAL=10
         [ -d data/emps_sparse ] || $PYTHON -m lazylabels_monai simulate "${LAZYLABELS_DATA:?}/emps" data/emps_sparse --strong 6 \
             --detection 30 --separation 15 --subset train=60 --subset val=10 --scale 0.5 --classes particle
@@ -71,7 +96,7 @@ for seed in "${@:-0}"; do
         }
         ;;
     *)
-        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps, emps-settings or emps-logic" >&2
+        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps, emps-settings, emps-logic or emps-objects" >&2
         exit 1
         ;;
     esac
