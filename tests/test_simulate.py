@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -14,10 +13,8 @@ from lazylabels_monai.data.files import read_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interfaces
-from lazylabels_monai.labels.marking import Marking
 from lazylabels_monai.labels.selection import image_count
 from lazylabels_monai.labels.simulate import simulate
-from lazylabels_monai.labels.sources import find_sources, loader
 from lazylabels_monai.labels.writing import format_summary
 
 SHAPE = (40, 56)  # rows, columns
@@ -440,21 +437,6 @@ def test_16_bit_colour_and_tiff_sources(tmp_path):
         assert image.shape == (20, 28, *original.shape[2:])
         assert image.dtype == original.dtype
         assert image[5, 5].tolist() == original[0, 0].tolist()
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize("style", ["erode", "blob", "stroke"])
-def test_labels_of_a_powder_image_take_under_two_seconds(data_root, style):
-    split = data_root / "powder" / "train"
-    source_files = find_sources(split)["training"][0]
-    inner_regions(np.ones((9, 9), int), style=style)  # imports
-    start = time.process_time()
-    classes, instances = loader(source_files, 1)()
-    marking = Marking(style=style, wobble=1)
-    marking.detection(instances, classes, 0, "a")
-    marking.separation(instances, 0, "a")
-    # About 0.6 to 1.0 s here; CPU time, which other programs do not lengthen much.
-    assert time.process_time() - start < 2
 
 
 @pytest.mark.real_data
