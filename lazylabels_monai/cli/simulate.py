@@ -32,7 +32,9 @@ _KEEP = "share of each object's area inside its region, on average; default 0.56
 
 
 def simulate(
-    src: Annotated[Path, typer.Argument(help="train/ val/ test/ (any of them), each with images/ and masks/ or classes/")],
+    src: Annotated[
+        Path, typer.Argument(help="train/ val/ test/ (any), each with images/ and masks/ or classes/; or one of these folders")
+    ],
     out: Annotated[Path, typer.Argument(help="folder to make: images, labels and datalist.json")],
     strong: Annotated[str, typer.Option(help=f"images that keep their exact mask: {COUNT}")] = "0.1",
     detection: Annotated[str, typer.Option(help=f"images with inner regions: {COUNT}")] = "0.75",
