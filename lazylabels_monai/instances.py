@@ -199,10 +199,9 @@ def three_map_instances(
 ) -> np.ndarray:
     """Objects from detection (where they are), separation (where they part) and segmentation (where they end).
 
-    Markers are the connected components, class by class, of "detected as an object and not an interface"; a watershed
-    grows them inside the segmentation over a landscape that rises where separation sees an interface and falls where
-    detection sees an object. A component of the segmentation without any marker stays one object, so that nothing
-    segmented is lost.
+    Markers are the connected components of "detected as an object and not an interface"; a watershed grows them inside
+    the segmentation over a landscape that rises where separation sees an interface and falls where detection sees an
+    object. A component of the segmentation without any marker stays one object, so that nothing segmented is lost.
     Pixels that are equally far belong to the marker that comes first in the array, so that a result can be repeated.
 
     Args:
@@ -222,8 +221,8 @@ def three_map_instances(
     foreground = _fill_holes(label(segmentation != BACKGROUND, connectivity=1), max_hole) > 0
     detected = detection_probability[BACKGROUND] < 1 - detection_threshold
     interface = separation_probability[INTERFACE] > separation_threshold
-    # neighbours of two classes are two objects even where no interface was seen between them
-    markers = label(np.where(detected & foreground & ~interface, np.maximum(segmentation, 1), 0), connectivity=1)
+    # not class by class: patches of another class inside an object would part it (worse on synthetic validation images)
+    markers = label(detected & foreground & ~interface, connectivity=1)
     markers = _drop_specks(markers, max(min_marker - 1, 0))
 
     components = label(foreground, connectivity=1)

@@ -59,13 +59,14 @@ def test_perfect_maps_give_the_true_objects():
     assert component_instances(made["classes"]).max() < found.max(), "touching objects are parted"
 
 
-def test_objects_of_two_classes_part_without_an_interface():
+def test_a_patch_of_another_class_does_not_part_an_object():
     classes = np.zeros((20, 30), np.uint8)
-    classes[4:16, 3:15], classes[4:16, 15:27] = 1, 2
+    classes[4:16, 3:27] = 1
+    classes[7:13, 8:14] = 2
     none = one_hot(np.zeros_like(classes), 2)
     found = three_map_instances(classes, one_hot(classes, 3), none)
-    assert found.max() == 2
-    assert instance_classes(found, classes).tolist() == [0, 1, 2]
+    assert found.max() == 1
+    assert instance_classes(found, classes).tolist() == [0, 1]
 
 
 def test_thresholds_decide_what_is_detected_and_what_is_an_interface():
