@@ -14,6 +14,7 @@ from skimage.feature import peak_local_max
 from skimage.measure import label
 from skimage.segmentation import watershed
 
+from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
@@ -104,7 +105,7 @@ def write_settings(checkpoint: str | Path, found: Sequence[InstanceSettings], **
     """Write settings beside the weights for :func:`read_settings`, best first; ``about`` says how they were found."""
     path = Path(checkpoint).with_name(SETTINGS_FILE)
     content = {"best": found[0].method, "methods": {settings.method: asdict(settings) for settings in found}, **about}
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1) + "\n")
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from lazylabels_monai.atomic import write_text
 from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import find_images, load_datalist, read_items
@@ -42,7 +43,7 @@ def dataset_classes(datalist: str | Path) -> list[str]:
 
 def write_classes(folder: str | Path, classes: Sequence[str]) -> None:
     """Write the names of the object classes into the folder of the weights, for :func:`trained_classes`."""
-    (Path(folder) / CLASSES_FILE).write_text(json.dumps(list(classes)) + "\n", encoding="utf-8")
+    write_text(Path(folder) / CLASSES_FILE, json.dumps(list(classes)) + "\n")
 
 
 def write_network(folder: str | Path, network: torch.nn.Module, **settings: Any) -> None:
@@ -58,7 +59,7 @@ def write_network(folder: str | Path, network: torch.nn.Module, **settings: Any)
     # references, so that a value still stands at one place of the config
     definition = {"_target_": f"{kind.__module__}.{kind.__qualname__}", **{name: f"@{name}" for name in takes}}
     text = json.dumps({"network_def": definition, **settings}, indent=1)
-    (Path(folder) / NETWORK_FILE).write_text(text + "\n", encoding="utf-8")
+    write_text(Path(folder) / NETWORK_FILE, text + "\n")
 
 
 def trained_network(checkpoint: str | Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from typing import Any
 
 from lazylabels_monai.data.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.items import SECTIONS as FOLDERS
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
 
 __all__ = [
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 #: The splits of a datalist.
-SECTIONS: tuple[str, ...] = ("training", "validation", "testing")
+SECTIONS: tuple[str, ...] = tuple(FOLDERS)
 
 #: Name of the file in a data set's folder.
 FILE_NAME = "datalist.json"

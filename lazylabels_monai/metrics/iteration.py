@@ -160,35 +160,7 @@ class InterfaceMetric(_RowMetric):
         return torch.as_tensor(self.precision_recall())
 
 
-class _ObjectsMetric(_RowMetric):
-    """What the object metrics share: how objects are made of the network's probabilities."""
-
-    def __init__(
-        self,
-        num_classes: int,
-        tasks: Sequence[str] = TASKS,
-        settings: InstanceSettings | None = None,
-    ) -> None:
-        super().__init__(num_classes, tasks)
-        self.settings = settings or InstanceSettings()
-
-    def objects(self, maps: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """Predicted ids (spatial); None where the true ones or a segmentation are not known."""
-        if truth[INSTANCES].min() < 0 or "segmentation" not in maps:
-            return None
-        segmentation = maps["segmentation"].argmax(0)
-        return separate_objects(segmentation, maps.get("detection"), maps.get("separation"), self.settings)
-
-    def results(self) -> dict[str, float]:
-        """Each score over all images, by name; NaN where unknown."""
-        raise NotImplementedError
-
-    def per_image(self) -> dict[str, list[float]]:
-        """Columns of a table with a row per image; NaN where unknown."""
-        raise NotImplementedError
-
-
-class ObjectMetric(_ObjectsMetric):
+class ObjectMetric(_RowMetric):
     """All scores of objects: F1, AP and panoptic quality of matched objects, AJI, count error; on demand those of GlaS.
 
     Definitions stand in :mod:`lazylabels_monai.metrics.matching` and :mod:`lazylabels_monai.metrics.objects`.
@@ -227,7 +199,8 @@ class ObjectMetric(_ObjectsMetric):
         class_aware: bool = False,
         glas: bool = False,
     ) -> None:
-        super().__init__(num_classes, tasks, settings)
+        super().__init__(num_classes, tasks)
+        self.settings = settings or InstanceSettings()
         self.thresholds = tuple(float(value) for value in thresholds)
         if not self.thresholds or any(not 0 < value <= 1 for value in self.thresholds):
             raise ValueError(f"thresholds {list(thresholds)} must lie above 0 and at most at 1, and there must be one.")
@@ -239,6 +212,13 @@ class ObjectMetric(_ObjectsMetric):
             *("aji_intersection", "aji_union", "aji_plus_intersection", "aji_plus_union"),
             *(f"glas_{field.name}" for field in fields(GlasScores) if glas),
         )
+
+    def objects(self, maps: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Predicted ids (spatial); None where the true ones or a segmentation are not known."""
+        if truth[INSTANCES].min() < 0 or "segmentation" not in maps:
+            return None
+        segmentation = maps["segmentation"].argmax(0)
+        return separate_objects(segmentation, maps.get("detection"), maps.get("separation"), self.settings)
 
     def row(self, maps: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> list[float]:
         """Terms of all scores, as :attr:`columns` names them; NaN where the true objects are not known."""
