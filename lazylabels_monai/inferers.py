@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,12 +34,16 @@ class AutocastInferer(SimpleInferer):
     """MONAI's ``SimpleInferer`` with bfloat16 autocast on the CPU; its engines' ``amp`` knows CUDA only.
 
     Args:
-        enabled: False is plain float32.
+        enabled: False is plain float32. So is True on a CPU without bfloat16 instructions, with a warning: emulated, a step
+            takes many times as long.
     """
 
     def __init__(self, enabled: bool = False) -> None:
         super().__init__()
-        self.enabled = enabled
+        self.enabled = enabled and _has_bfloat16()
+        if enabled and not self.enabled:
+            message = "This processor has no bfloat16 instructions (AVX512_BF16 or AMX): float32 is used, drop cpu_bfloat16."
+            warnings.warn(message, stacklevel=2)
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the network's output in float32."""
@@ -45,6 +51,12 @@ class AutocastInferer(SimpleInferer):
             return super().__call__(inputs, network, *args, **kwargs)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return super().__call__(inputs, network, *args, **kwargs).float()
+
+
+def _has_bfloat16() -> bool:
+    # torch.cpu asks the processor under names that are not public yet; without them nothing is known, and the user is trusted
+    asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return any(ask is None or ask() for ask in asked) or "aarch64" in platform.machine()
 
 
 class MultiTaskSlidingWindowInferer(SlidingWindowInferer):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from monai.data.utils import compute_importance_map, dense_patch_slices
 
-from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer, task_softmax
+from lazylabels_monai.inferers import AutocastInferer, MultiTaskSlidingWindowInferer, task_softmax
 from lazylabels_monai.tasks import task_slices
 
 
@@ -44,3 +45,26 @@ def test_images_smaller_than_the_window():
     out = inferer(torch.randn(1, 1, 9, 13), _Positional())
     assert out.shape == (1, 8, 9, 13)
     np.testing.assert_allclose(out[:, 6:8].sum(1), 1, rtol=1e-5)
+
+
+def _processor_knows(monkeypatch, bfloat16: bool) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: bfloat16)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+
+
+def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch):
+    _processor_knows(monkeypatch, True)
+    convolution, seen = torch.nn.Conv2d(1, 2, 3), []
+    convolution.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    out = AutocastInferer(enabled=True)(torch.rand(1, 1, 8, 8), convolution)
+    assert seen == [torch.bfloat16]
+    assert out.dtype == torch.float32
+
+
+def test_emulated_bfloat16_is_refused_with_a_warning(monkeypatch):
+    _processor_knows(monkeypatch, False)
+    with pytest.warns(UserWarning, match="no bfloat16 instructions"):
+        inferer = AutocastInferer(enabled=True)
+    convolution, image = torch.nn.Conv2d(1, 2, 3), torch.rand(1, 1, 8, 8)
+    torch.testing.assert_close(inferer(image, convolution), convolution(image), rtol=0, atol=0)

@@ -2,13 +2,13 @@
 # The comparisons of docs/results.md: multi-task against single-task, one process after the other, a folder for each run in
 # outputs/compare. A run that has its metrics.json is left alone, so an interrupted comparison goes on where it stopped.
 #   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic synthetic-long superalloy emps emps-settings emps-logic
-#                                          emps-objects
+#                                          emps-objects nuclei_fluo-objects
 # The real sets are made first by the commands of docs/public-sets.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 OUT=outputs/compare
-MORE=${MORE:---cpu_bfloat16 True} # faster on CPUs with bfloat16 instructions
+MORE=${MORE---cpu_bfloat16 True} # faster on CPUs with bfloat16 instructions, float32 on others
 
 run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
     local out=$OUT/$1_s$2 seed=$2 epochs=$3 overlays="'configs/cpu.yaml'$4"
@@ -25,12 +25,12 @@ run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
     $PYTHON -m lazylabels_monai results "$out"
 }
 
-tuned() { # NAME SEED OVERLAYS: the same weights, with instance settings picked on validation images
-    local from=$OUT/$1_s$2 to=$OUT/$1-tuned_s$2 overlays="'configs/cpu.yaml'$3"
+tuned() { # NAME SEED OVERLAYS DATA: the same weights, with instance settings picked on validation images
+    local from=$OUT/$1_s$2 to=$OUT/$1-tuned_s$2 overlays="'configs/cpu.yaml'$3" data=${4:-data/emps}
     [ -f "$to/metrics.json" ] && return 0
     mkdir -p "$to"
     cp -r "$from/models" "$to/models"
-    $PYTHON -m lazylabels_monai tune data/emps --weights "$to/models/model.pt" --overwrite >"$to/tune.log" 2>&1
+    $PYTHON -m lazylabels_monai tune "$data" --weights "$to/models/model.pt" --overwrite >"$to/tune.log" 2>&1
     # shellcheck disable=SC2086
     $PYTHON -m monai.bundle run evaluating --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$overlays]" \
         --output_dir "$to" --ckpt_dir "$to/models" ${EVALUATE:-} >"$to/evaluate.log" 2>&1
@@ -65,13 +65,16 @@ for seed in "${@:-0}"; do
         run emps_paper "$seed" 30 ",'configs/emps.yaml','configs/paper.yaml'"
         run emps_sampling-only "$seed" 30 ",'configs/emps.yaml'" --implied_segmentation False
         ;;
-    emps-objects) # ways from maps to objects, each with settings picked on validation images
+    emps-objects | nuclei_fluo-objects) # ways from maps to objects, each with settings picked on validation images
         EVALUATE="--val_overlap 0.25"
         VAL_INTERVAL=15
-        run emps-objects_multi-task "$seed" 30 ",'configs/emps.yaml'"
-        tuned emps-objects_multi-task "$seed" ",'configs/emps.yaml'"
-        run emps-objects_unet-6-strong "$seed" 30 ",'configs/emps.yaml','configs/unet.yaml'"
-        tuned emps-objects_unet-6-strong "$seed" ",'configs/emps.yaml','configs/unet.yaml'"
+        data=${set_name%-objects}
+        for method in multi-task unet-strong; do
+            overlays=",'configs/$data.yaml'"
+            [ $method = multi-task ] || overlays+=",'configs/unet.yaml'"
+            run "${set_name}_$method" "$seed" 30 "$overlays"
+            tuned "${set_name}_$method" "$seed" "$overlays" "data/$data"
+        done
         ;;
     emps-logic) # the labels' own logic, on validation images: all scribbles of data/emps, and fewer labels
         EVALUATE="--section validation --val_overlap 0.25"
@@ -96,7 +99,7 @@ for seed in "${@:-0}"; do
         }
         ;;
     *)
-        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps, emps-settings, emps-logic or emps-objects" >&2
+        echo "tools/compare.sh: no set '$set_name': synthetic, synthetic-long, superalloy, emps, emps-settings, emps-logic, emps-objects or nuclei_fluo-objects" >&2
         exit 1
         ;;
     esac
