@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 
-from lazylabels_monai.tasks import TASKS, task_slices
+from lazylabels_monai.tasks import TASKS, task_slices, total_channels
 
 __all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "task_softmax"]
 
@@ -25,7 +25,12 @@ def task_softmax(logits: torch.Tensor, num_classes: int, tasks: Sequence[str] = 
 
     Returns:
         probabilities in float32, same shape; the channels of each task sum to 1.
+
+    Raises:
+        ValueError: when there are more or fewer channels than the tasks have: slices would be those of other tasks.
     """
+    if logits.shape[1] != (expected := total_channels(num_classes, tasks)):
+        raise ValueError(f"the network gives {logits.shape[1]} channels but tasks {list(tasks)} have {expected}.")
     parts = [logits[:, channels].float().softmax(dim=1) for channels in task_slices(num_classes, tasks).values()]
     return torch.cat(parts, dim=1)
 

@@ -261,6 +261,27 @@ def test_read_items_of_some_tasks(data):
     assert read_items(data.root, "training", ["segmentation"], labelled_only=True) == items[:1]
 
 
+def test_read_items_takes_one_label_for_another(data):
+    file = data.save() / "datalist.json"
+    stand_in = {"segmentation": "detection"}
+    marked = [raw for raw in data.content["training"] if "detection" in raw]
+    assert any("segmentation" in raw for raw in marked)  # an own label that must not be taken
+    items = read_items(file, "training", ["segmentation"], labelled_only=True, labels=stand_in)
+    assert [item["segmentation"] for item in items] == [str(data.root / raw["detection"]) for raw in marked]
+    assert all(item["segmentation_present"] == 1 and "detection" not in item for item in items)
+    both = read_items(file, "training", ["segmentation", "detection"], labels=stand_in)
+    assert [item.get("segmentation") for item in both] == [item.get("detection") for item in both]
+    assert read_items(file, "training", ["separation"], labels=stand_in) == read_items(file, "training", ["separation"])
+    for wrong in ({"segmentation": "border"}, {"border": "detection"}):
+        with pytest.raises(ValueError, match=r"labels .*border.* must name tasks of"):
+            read_items(file, "training", labels=wrong)
+    for raw in data.content["training"]:
+        raw.pop("detection", None)
+    data.save()
+    with pytest.raises(DatalistError, match="lists no image with a label for detection"):
+        read_items(file, "training", ["segmentation"], labelled_only=True, labels=stand_in)
+
+
 def test_read_items_keeps_absolute_paths(data, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "z.png"
     Image.fromarray(image(99)).save(elsewhere)

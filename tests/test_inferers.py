@@ -68,3 +68,8 @@ def test_emulated_bfloat16_is_refused_with_a_warning(monkeypatch):
         inferer = AutocastInferer(enabled=True)
     convolution, image = torch.nn.Conv2d(1, 2, 3), torch.rand(1, 1, 8, 8)
     torch.testing.assert_close(inferer(image, convolution), convolution(image), rtol=0, atol=0)
+
+
+def test_channels_of_other_tasks_are_refused():
+    with pytest.raises(ValueError, match=r"gives 8 channels but tasks \['segmentation', 'separation'\] have 5"):
+        task_softmax(torch.zeros(1, 8, 4, 5), 3, ["segmentation", "separation"])

@@ -1,4 +1,4 @@
-"""The networks against a plain statement of Eq. 4 of Ke et al. 2020, and in every form they are exported to."""
+"""The networks against plain statements of what they compute, and in every form they are exported to."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from monai.data import MetaTensor
 from monai.networks.utils import convert_to_onnx, convert_to_torchscript
 from torch import nn
 
-from lazylabels_monai.networks import MultiTaskBlock, MultiTaskUNet, SingleTaskUNet
+from lazylabels_monai.networks import DMUNet, MultiTaskBlock, MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
 from lazylabels_monai.networks.blocks import UpMerge
-from lazylabels_monai.tasks import task_slices
+from lazylabels_monai.tasks import TASKS, task_slices
 
 CHANNELS = (4, 6, 8, 5)
 
@@ -22,13 +22,22 @@ NETWORKS = {
     "multi-2d-two-blocks": (MultiTaskUNet, {"num_multitask_blocks": 2, "in_channels": 3, "num_classes": 2}),
     "multi-2d-one-block": (MultiTaskUNet, {"num_multitask_blocks": 1}),
     "multi-2d-no-residual": (MultiTaskUNet, {"num_multitask_blocks": 3, "residual": False}),
+    "multi-2d-no-detection": (MultiTaskUNet, {"num_multitask_blocks": 2, "tasks": ["separation", "segmentation"]}),
+    "multi-2d-no-separation": (MultiTaskUNet, {"num_multitask_blocks": 2, "tasks": ["segmentation", "detection"]}),
     "multi-3d": (MultiTaskUNet, {"spatial_dims": 3, "num_multitask_blocks": 2}),
+    "separate-2d": (SeparateDecodersUNet, {"num_multitask_blocks": 2}),
+    "separate-3d-no-detection": (
+        SeparateDecodersUNet,
+        {"spatial_dims": 3, "num_multitask_blocks": 3, "tasks": ["segmentation", "separation"]},
+    ),
     "single-2d": (SingleTaskUNet, {"num_classes": 4}),
     "single-3d": (SingleTaskUNet, {"spatial_dims": 3, "in_channels": 2}),
+    "dense-2d": (DMUNet, {"in_channels": 3, "num_classes": 2}),
+    "dense-3d": (DMUNet, {"spatial_dims": 3}),
 }
-MULTITASK = [name for name in NETWORKS if name.startswith("multi")]
+SEVERAL_TASKS = [name for name in NETWORKS if name.startswith(("multi", "separate"))]
 every_network = pytest.mark.parametrize("name", NETWORKS)
-every_multitask = pytest.mark.parametrize("name", MULTITASK)
+every_network_of_several_tasks = pytest.mark.parametrize("name", SEVERAL_TASKS)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -53,6 +62,12 @@ def build(name, **overrides):
     return network
 
 
+def slices_of(name):
+    """Channels of the tasks of a network."""
+    arguments = NETWORKS[name][1]
+    return task_slices(arguments.get("num_classes", 3), arguments.get("tasks", TASKS))
+
+
 def images(network, *sizes, batch=2):
     """A random image for each size; in 3D the sizes are followed by a third extent."""
     torch.manual_seed(1)
@@ -61,7 +76,7 @@ def images(network, *sizes, batch=2):
 
 
 class Reference:
-    """The paper's network written out with torch.nn.functional, from the weights of one of ours."""
+    """The networks written out with torch.nn.functional as their papers and docstrings state them, from the weights of ours."""
 
     def __init__(self, network):
         self.network = network
@@ -77,40 +92,71 @@ class Reference:
 
     def merge(self, low, skip, merge, path=0):
         """F or G: upsample, concatenate, two sub-blocks; of F each path has running averages of its own."""
-        mode = "bilinear" if self.network.spatial_dims == 2 else "trilinear"
-        up = F.interpolate(low, scale_factor=2, mode=mode, align_corners=False)
         weight = torch.cat((merge.conv_up.conv.weight, merge.conv_skip.conv.weight), dim=1)
-        x = self.conv(torch.cat((up, skip), dim=1), weight, merge.conv_skip.conv.bias, padding=1)
+        x = self.conv(torch.cat((self.up(low), skip), dim=1), weight, merge.conv_skip.conv.bias, padding=1)
         tail = merge.tails[path]
         return self.sub_block(self.norm_act(x, tail[0]), tail[1])
 
+    def two(self, x, block):
+        return self.sub_block(self.sub_block(x, block.conv_0), block.conv_1)
+
+    def head(self, x, head):
+        return self.conv(x, head.conv.weight, head.conv.bias)
+
+    def pool(self, x, by=2):
+        return (F.max_pool2d if self.network.spatial_dims == 2 else F.max_pool3d)(x, by)
+
+    def up(self, x, by=2):
+        mode = "bilinear" if self.network.spatial_dims == 2 else "trilinear"
+        return F.interpolate(x, scale_factor=by, mode=mode, align_corners=False)
+
+    def dense(self, image):
+        """DMUNet: maps by resolution, 0 the finest."""
+        network, e, last = self.network, {}, len(self.network.down) - 1
+        for level, block in enumerate(network.down):
+            earlier = [(below, self.pool(e[below], 2 ** (level - below))) for below in (level - 1, level - 2) if below in e]
+            e[level] = self.two(torch.cat([m for _, m in earlier], dim=1) if earlier else image, block)
+        d = {last: e[last]}
+        for level, block in zip(range(last - 1, -1, -1), network.up, strict=True):
+            maps = [self.up(d[level + 1]), *([self.up(d[level + 2], 4)] if level + 2 in d else [])]
+            maps += [self.up(e[level + 1])] if level + 1 < last else []
+            maps += [e[level], *([self.pool(e[level - 1])] if level else [])]
+            d[level] = self.two(torch.cat(maps, dim=1), block)
+        return self.head(d[0], network.head)
+
     def __call__(self, image):
         network = self.network
-        pool = F.max_pool2d if network.spatial_dims == 2 else F.max_pool3d
+        if isinstance(network, DMUNet):
+            return self.dense(image)
         skips = []
         for i, block in enumerate(network.down):
-            image = pool(image, 2) if i else image
-            image = self.sub_block(self.sub_block(image, block.conv_0), block.conv_1)
+            image = self.two(self.pool(image) if i else image, block)
             skips.append(image)
         x = skips.pop()
         for merge in network.single:
             x = self.merge(x, skips.pop(), merge)
         if isinstance(network, SingleTaskUNet):
-            return self.conv(x, network.head.conv.weight, network.head.conv.bias)
+            return self.head(x, network.head)
+
+        if isinstance(network, SeparateDecodersUNet):
+            maps = dict.fromkeys(network.heads, x)
+            for step, c in enumerate(reversed(skips)):
+                maps = {task: self.merge(maps[task], c, network.decoders[task][step]) for task in maps}
+            return torch.cat([self.head(maps[task], network.heads[task]) for task in maps], dim=1)
 
         y = z = x
+        detects, separates = (task in network.heads for task in ("detection", "separation"))
         for block in network.multitask:
             c = skips.pop()
-            parted = z is not x
-            x, low = self.merge(x, c, block.shared), z
+            parted = detects and z is not x
+            x, low = self.merge(x if detects else z, c, block.shared), z
             z = h = self.merge(low, c, block.shared, path=1) if parted else x
             if block.residual is not None:
                 z = h + self.sub_block(self.sub_block(h, block.residual[0]), block.residual[1], act=False)
-            y = self.merge(y, z, block.separation)
+            y = self.merge(y, z, block.separation) if separates else None
         assert not skips
         maps = {"segmentation": z, "detection": x, "separation": y}
-        heads = {task: network.heads[task].conv for task in maps}
-        return torch.cat([self.conv(maps[task], heads[task].weight, heads[task].bias) for task in maps], dim=1)
+        return torch.cat([self.head(maps[task], network.heads[task]) for task in TASKS if task in network.heads], dim=1)
 
 
 @every_network
@@ -147,11 +193,12 @@ def test_every_parameter_is_trained(name):
     assert without == []
 
 
-@every_multitask
+@every_network_of_several_tasks
 def test_channels_are_in_the_order_of_tasks(name):
     network = build(name)
     (image,) = images(network, (16, 16))
-    slices = task_slices(NETWORKS[name][1].get("num_classes", 3))
+    slices = slices_of(name)
+    assert list(network.heads) == list(slices) == [task for task in TASKS if task in slices]
     for i, task in enumerate(slices):
         nn.init.zeros_(network.heads[task].conv.weight)
         nn.init.constant_(network.heads[task].conv.bias, i)
@@ -187,20 +234,35 @@ def test_which_task_depends_on_which_block(perturbed, expected, training):
     assert changed == expected
 
 
-@every_multitask
-def test_detection_and_segmentation_share_their_weights(name):
+def parameters_reached(name):
+    """For each task the parameters it has a gradient for, and all of them; without the heads."""
     network = build(name)
     (image,) = images(network, (16, 16))
-    slices = task_slices(NETWORKS[name][1].get("num_classes", 3))
     reached = {}
-    for task in ("detection", "segmentation"):
+    for task, channels in slices_of(name).items():
         network.zero_grad(set_to_none=True)
-        network(image)[:, slices[task]].square().sum().backward()
-        reached[task] = {key for key, value in network.named_parameters() if value.grad.any()}
-    paths = {key for key, _ in network.named_parameters() if key.startswith(("down", "single", "multitask"))}
-    shared = {key for key in paths if ".residual." not in key and ".separation." not in key}
-    assert {key for key in reached["detection"] if "heads" not in key} == shared
-    assert {key for key in reached["segmentation"] if "heads" not in key} == {key for key in paths if ".separation." not in key}
+        network(image)[:, channels].square().sum().backward()
+        with_gradient = (key for key, value in network.named_parameters() if value.grad is not None and value.grad.any())
+        reached[task] = {key for key in with_gradient if "heads" not in key}
+    return reached, {key for key, _ in network.named_parameters() if "heads" not in key}
+
+
+@pytest.mark.parametrize("name", [name for name in SEVERAL_TASKS if name.startswith("multi")])
+def test_detection_and_segmentation_share_their_weights(name):
+    reached, everything = parameters_reached(name)
+    shared = {key for key in everything if ".residual." not in key and ".separation." not in key}
+    assert reached.get("detection", shared) == shared
+    assert reached["segmentation"] == {key for key in everything if ".separation." not in key}
+    assert reached.get("separation", everything) == everything
+    assert any(".separation." in key for key in everything) == ("separation" in reached)
+
+
+@pytest.mark.parametrize("name", [name for name in SEVERAL_TASKS if name.startswith("separate")])
+def test_separate_decoders_share_the_contracting_path_alone(name):
+    reached, everything = parameters_reached(name)
+    for task, keys in reached.items():
+        assert keys == {key for key in everything if key.startswith(("down", "single", f"decoders.{task}."))}
+    assert {key for key in everything if key.startswith("decoders")}
 
 
 @pytest.mark.parametrize(("blocks", "residual"), [(1, True), (2, True), (3, True), (3, False)])
@@ -335,7 +397,9 @@ def test_traces(name):
     check_exported(network, traced)
 
 
-@pytest.mark.parametrize("name", ["multi-2d-two-blocks", "multi-3d", "single-2d"])
+@pytest.mark.parametrize(
+    "name", ["multi-2d-two-blocks", "multi-2d-no-detection", "multi-3d", "separate-2d", "single-2d", "dense-2d"]
+)
 def test_exports_with_any_batch_and_size(name):
     network = build(name, channels=CHANNELS[:3])
     (image,) = images(network, EXAMPLE)
@@ -346,7 +410,9 @@ def test_exports_with_any_batch_and_size(name):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["multi-2d-two-blocks", "multi-3d", "single-2d"])
+@pytest.mark.parametrize(
+    "name", ["multi-2d-two-blocks", "multi-2d-no-detection", "multi-3d", "separate-2d", "single-2d", "dense-2d"]
+)
 def test_onnx_with_any_batch_and_size(name, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -366,7 +432,7 @@ def test_onnx_with_any_batch_and_size(name, tmp_path):
     check_exported(network, lambda image: torch.from_numpy(session.run(["logits"], {"image": image.numpy()})[0]))
 
 
-@pytest.mark.parametrize("cls", [MultiTaskUNet, SingleTaskUNet])
+@pytest.mark.parametrize("cls", [MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet, DMUNet])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -383,10 +449,35 @@ def test_bad_arguments(cls, arguments, message):
         cls(**{"channels": CHANNELS, **arguments})
 
 
-@pytest.mark.parametrize("blocks", [0, 4])
-def test_bad_number_of_blocks(blocks):
-    with pytest.raises(ValueError, match=f"num_multitask_blocks {blocks} must be from 1 to 3"):
-        MultiTaskUNet(channels=CHANNELS, num_multitask_blocks=blocks)
+@pytest.mark.parametrize("cls", [MultiTaskUNet, SeparateDecodersUNet])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_multitask_blocks": 0}, "num_multitask_blocks 0 must be from 1 to 3"),
+        ({"num_multitask_blocks": 4}, "num_multitask_blocks 4 must be from 1 to 3"),
+        ({"tasks": ["detection"]}, r"tasks \['detection'\] must hold 'segmentation'"),
+        ({"tasks": ["segmentation", "border"]}, r"tasks \['segmentation', 'border'\] must name each of"),
+    ],
+)
+def test_bad_paths(cls, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**{"channels": CHANNELS, "num_multitask_blocks": 3, **arguments})
+
+
+def test_a_task_left_out_changes_nothing_for_the_others():
+    """A network for fewer tasks is the whole one without what only the others need: in evaluation the same maps."""
+    whole = build("multi-2d", num_multitask_blocks=2)
+    (image,) = images(whole, (16, 24))
+    for name in ("multi-2d-no-detection", "multi-2d-no-separation"):
+        part, tasks = build(name), slices_of(name)
+        # F's running averages: without detection, its one path is segmentation's, after the block where they part
+        weights = whole.state_dict()
+        if "detection" not in tasks:
+            weights |= {key.replace("tails.1", "tails.0"): value for key, value in weights.items() if "1.shared.tails.1" in key}
+        assert not part.load_state_dict(weights, strict=False).missing_keys
+        with torch.no_grad():
+            for task, channels in tasks.items():
+                torch.testing.assert_close(part(image)[:, channels], whole(image)[:, task_slices(3)[task]])
 
 
 def test_defaults_are_the_papers():

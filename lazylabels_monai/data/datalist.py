@@ -111,7 +111,13 @@ def load_datalist(path: PathLike) -> dict[str, Any]:
     return content
 
 
-def read_items(path: PathLike, section: str, tasks: Sequence[str] = TASKS, labelled_only: bool = False) -> list[dict[str, Any]]:
+def read_items(
+    path: PathLike,
+    section: str,
+    tasks: Sequence[str] = TASKS,
+    labelled_only: bool = False,
+    labels: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
     """Items of one split, ready for MONAI's datasets.
 
     Args:
@@ -119,6 +125,8 @@ def read_items(path: PathLike, section: str, tasks: Sequence[str] = TASKS, label
         section: "training", "validation" or "testing".
         tasks: tasks whose labels are wanted.
         labelled_only: leave out images that carry none of these labels.
+        labels: for a task, the key whose file is taken for its label instead of its own, such as ``{"segmentation":
+            "detection"}`` to train on inner regions as if they were masks.
 
     Returns:
         dictionaries with absolute paths under ``image``, ``instances`` and the tasks' keys where the item has them,
@@ -126,19 +134,25 @@ def read_items(path: PathLike, section: str, tasks: Sequence[str] = TASKS, label
 
     Raises:
         DatalistError: when the file breaks the format, or the split is unknown or without such an item.
+        ValueError: when ``tasks`` or ``labels`` names a task that does not exist.
     """
     tasks = validate_tasks(tasks)
+    labels = dict(labels or {})
+    if not {*labels, *labels.values()} <= set(TASKS):
+        raise ValueError(f"labels {labels} must name tasks of {list(TASKS)} only.")
+    sources = {task: labels.get(task, task) for task in tasks}
     if section not in SECTIONS:
         raise DatalistError(f'section "{section}" does not exist: use one of {", ".join(SECTIONS)}.')
     file = datalist_file(path)
     items = []
     for raw in load_datalist(file).get(section, []):
-        item = {k: absolute_path(file, raw[k]) for k in ("image", "instances", *tasks) if raw.get(k) is not None}
+        keys = {"image": "image", "instances": "instances", **sources}
+        item = {key: absolute_path(file, raw[source]) for key, source in keys.items() if has_key(raw, source)}
         item.update({present_key(task): int(task in item) for task in tasks})
         if not labelled_only or any(task in item for task in tasks):
             items.append(item)
     if not items:
-        which = f"image with a label for {' or '.join(tasks)}" if labelled_only else "image"
+        which = f"image with a label for {' or '.join(sources.values())}" if labelled_only else "image"
         raise DatalistError(f"\"{section}\" of '{file}' lists no {which}: add items to this split.")
     return items
 

@@ -1,8 +1,9 @@
-"""The multi-task U-Net and the single-task U-Net that it is compared with."""
+"""The multi-task U-Net, and the networks that it is compared with."""
 
 from __future__ import annotations
 
 from .blocks import MultiTaskBlock
-from .nets import MultiTaskUNet, SingleTaskUNet
+from .dmunet import DMUNet
+from .nets import MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
 
-__all__ = ["MultiTaskBlock", "MultiTaskUNet", "SingleTaskUNet"]
+__all__ = ["DMUNet", "MultiTaskBlock", "MultiTaskUNet", "SeparateDecodersUNet", "SingleTaskUNet"]

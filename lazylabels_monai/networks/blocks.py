@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 from monai.networks.blocks import ADN, Convolution, UpSample
 from torch import Tensor, nn
+
+from lazylabels_monai.tasks import TASKS
 
 __all__ = ["ACT", "NORM", "MultiTaskBlock", "UpMerge"]
 
@@ -108,6 +111,8 @@ class MultiTaskBlock(nn.Module):
     end would leave R(h) hardly negative, and what it learns, the difference between a rough region and the object's
     outline, has to take away as well as to add.
 
+    A task that is left out has no weights here: without separation there is no G, without detection F serves z alone.
+
     Args:
         spatial_dims: number of spatial dimensions, 2 or 3.
         in_channels: channels of each map from below.
@@ -117,6 +122,7 @@ class MultiTaskBlock(nn.Module):
         act: activation, in the form MONAI's factories read.
         norm: normalization, likewise.
         dropout: dropout ratio after each normalization; 0 is none.
+        tasks: the tasks whose maps it carries; segmentation's always is.
     """
 
     def __init__(
@@ -129,9 +135,11 @@ class MultiTaskBlock(nn.Module):
         act: str | tuple = ACT,
         norm: str | tuple | None = NORM,
         dropout: float | tuple = 0.0,
+        tasks: Sequence[str] = TASKS,
     ) -> None:
         super().__init__()
-        self.shared = UpMerge(spatial_dims, in_channels, skip_channels, out_channels, act, norm, dropout, paths=2)
+        paths = 2 if "detection" in tasks else 1
+        self.shared = UpMerge(spatial_dims, in_channels, skip_channels, out_channels, act, norm, dropout, paths)
         self.residual = (
             nn.Sequential(
                 Convolution(spatial_dims, out_channels, out_channels, act=act, norm=norm, dropout=dropout),
@@ -140,7 +148,11 @@ class MultiTaskBlock(nn.Module):
             if residual
             else None
         )
-        self.separation = UpMerge(spatial_dims, in_channels, out_channels, out_channels, act, norm, dropout)
+        self.separation = (
+            UpMerge(spatial_dims, in_channels, out_channels, out_channels, act, norm, dropout)
+            if "separation" in tasks
+            else None
+        )
 
     def forward(self, x: Tensor, z: Tensor, y: Tensor, skip: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Carry the three maps one level up.
@@ -148,17 +160,18 @@ class MultiTaskBlock(nn.Module):
         Where ``x`` and ``z`` are one and the same tensor, as where the paths part, F runs once.
 
         Args:
-            x: detection map of shape BCHW[D].
+            x: detection map of shape BCHW[D]; without detection z itself.
             z: segmentation map of the same shape.
             y: separation map of the same shape.
             skip: map of the contracting path, twice as large in each spatial dimension.
 
         Returns:
-            the new x, z and y, of the skip's spatial size.
+            the new x, z and y, of the skip's spatial size. What stands for a task that is left out means nothing.
         """
         merged = self.shared([x] if x is z else [x, z], skip)
         x, z = merged[0], merged[-1]
         if self.residual is not None:
             z = z + self.residual(z)
-        y = self.separation([y], z)[0]
+        if self.separation is not None:
+            y = self.separation([y], z)[0]
         return x, z, y

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from monai.networks.blocks import Convolution
-from monai.networks.layers.factories import Pool
 from monai.networks.nets.basic_unet import TwoConv
 from torch import Tensor, nn
 
+from lazylabels_monai.networks.base import CHANNELS, AnySizeNet
 from lazylabels_monai.networks.blocks import ACT, NORM, MultiTaskBlock, UpMerge
-from lazylabels_monai.tasks import IGNORE, TASKS, num_task_classes
+from lazylabels_monai.tasks import TASKS, num_task_classes, validate_tasks
 
-__all__ = ["MultiTaskUNet", "SingleTaskUNet"]
-
-#: Channels at each resolution, the finest first: six resolutions, as in the paper.
-CHANNELS = (32, 64, 128, 256, 512, 512)
+__all__ = ["MultiTaskUNet", "SeparateDecodersUNet", "SingleTaskUNet"]
 
 
-class _UNet(nn.Module):
-    """What both networks share: the contracting path, the up-steps of a single path, and the padding of the image.
+class _UNet(AnySizeNet):
+    """What U-Nets share: the contracting path and the up-steps of a single path.
 
     A subclass turns the remaining features into logits in ``decode``.
 
@@ -40,18 +36,7 @@ class _UNet(nn.Module):
         dropout: float | tuple,
         single_steps: int,
     ) -> None:
-        if spatial_dims not in (2, 3):
-            raise ValueError(f"spatial_dims {spatial_dims} must be 2 or 3.")
-        if in_channels < 1:
-            raise ValueError(f"in_channels {in_channels} must be at least 1, the number of the image's channels.")
-        if not 2 <= num_classes <= IGNORE:
-            raise ValueError(f"num_classes {num_classes} must count the background too and be from 2 to {IGNORE}.")
-        if len(channels) < 2 or min(channels) < 1:
-            raise ValueError(f"channels {list(channels)} must hold two or more positive numbers, one per resolution.")
-        super().__init__()
-        self.spatial_dims = spatial_dims
-        self.multiple = 2 ** (len(channels) - 1)
-        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
+        super().__init__(spatial_dims, in_channels, num_classes, channels)
         self.down = nn.ModuleList(
             TwoConv(spatial_dims, below, width, act=act, norm=norm, bias=True, dropout=dropout)
             for below, width in zip((in_channels, *channels[:-1]), channels, strict=True)
@@ -61,13 +46,9 @@ class _UNet(nn.Module):
             for i in range(1, single_steps + 1)
         )
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits of shape BKHW[D] for an image of shape BCHW[D] and of any size."""
-        size = image.shape[2:]
-        padding: list[int] = []
-        for i in range(self.spatial_dims):  # F.pad starts from the last dimension
-            padding += [0, -size[self.spatial_dims - 1 - i] % self.multiple]
-        features = [self.down[0](F.pad(image, padding, mode="replicate"))]
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits of an image whose size needs no padding."""
+        features = [self.down[0](image)]
         for i, block in enumerate(self.down):
             if i > 0:
                 features.append(block(self.pool(features[-1])))
@@ -75,17 +56,49 @@ class _UNet(nn.Module):
         feature = features.pop()
         for merge in self.single:
             feature = merge([feature], features.pop())[0]
-        logits = self.decode(feature, features)
-        for i in range(self.spatial_dims):
-            logits = logits.narrow(2 + i, 0, size[i])
-        return logits
+        return self.decode(feature, features)
 
     def decode(self, feature: Tensor, skips: list[Tensor]) -> Tensor:
         """Logits from the single path's last map and the skip connections that it did not use, the finest first."""
         raise NotImplementedError
 
 
-class MultiTaskUNet(_UNet):
+class _TasksUNet(_UNet):
+    """What the networks with several tasks share: where their paths part, and a 1x1 convolution per task at their end."""
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        channels: Sequence[int],
+        num_multitask_blocks: int,
+        act: str | tuple,
+        norm: str | tuple | None,
+        dropout: float | tuple,
+        tasks: Sequence[str],
+    ) -> None:
+        steps = len(channels) - 1
+        super().__init__(spatial_dims, in_channels, num_classes, channels, act, norm, dropout, steps - num_multitask_blocks)
+        if not 1 <= num_multitask_blocks <= steps:
+            raise ValueError(
+                f"num_multitask_blocks {num_multitask_blocks} must be from 1 to {steps}, one less than the resolutions."
+            )
+        self.tasks = validate_tasks(tasks)
+        if "segmentation" not in self.tasks:
+            raise ValueError(f"tasks {list(tasks)} must hold 'segmentation', on whose path this network is built.")
+
+    def make_heads(self, width: int, num_classes: int) -> nn.ModuleDict:
+        """A 1x1 convolution for each task. A subclass makes them last: the order decides what a seed's weights are."""
+        return nn.ModuleDict(
+            {
+                task: Convolution(self.spatial_dims, width, num_task_classes(task, num_classes), kernel_size=1, conv_only=True)
+                for task in self.tasks
+            }
+        )
+
+
+class MultiTaskUNet(_TasksUNet):
     """U-Net that learns segmentation, detection and separation at once: Ke et al. 2020, Figure 2 and Eq. 4.
 
     Resolutions are halved by 2x2 max pooling. On each of them the contracting path has two sub-blocks (3x3
@@ -107,6 +120,8 @@ class MultiTaskUNet(_UNet):
         act: activation, in the form MONAI's factories read.
         norm: normalization, likewise.
         dropout: dropout ratio after each normalization; 0 is none.
+        tasks: the tasks that it learns, segmentation among them; the output's channels are those of these tasks, in the
+            order of :py:data:`lazylabels_monai.tasks.TASKS`. What a task left out would need is not there.
 
     Raises:
         ValueError: when an argument is out of its range.
@@ -128,33 +143,92 @@ class MultiTaskUNet(_UNet):
         act: str | tuple = ACT,
         norm: str | tuple | None = NORM,
         dropout: float | tuple = 0.0,
+        tasks: Sequence[str] = TASKS,
     ) -> None:
-        steps = len(channels) - 1
-        super().__init__(spatial_dims, in_channels, num_classes, channels, act, norm, dropout, steps - num_multitask_blocks)
-        if not 1 <= num_multitask_blocks <= steps:
-            raise ValueError(
-                f"num_multitask_blocks {num_multitask_blocks} must be from 1 to {steps}, one less than the resolutions."
-            )
+        super().__init__(spatial_dims, in_channels, num_classes, channels, num_multitask_blocks, act, norm, dropout, tasks)
         self.multitask = nn.ModuleList(
-            MultiTaskBlock(spatial_dims, channels[i + 1], channels[i], channels[i], residual, act, norm, dropout)
+            MultiTaskBlock(spatial_dims, channels[i + 1], channels[i], channels[i], residual, act, norm, dropout, self.tasks)
             for i in reversed(range(num_multitask_blocks))
         )
-        self.heads = nn.ModuleDict(
-            {
-                task: Convolution(spatial_dims, channels[0], num_task_classes(task, num_classes), kernel_size=1, conv_only=True)
-                for task in TASKS
-            }
-        )
+        self.heads = self.make_heads(channels[0], num_classes)
+        self.detects = "detection" in self.tasks
 
     def decode(self, feature: Tensor, skips: list[Tensor]) -> Tensor:
         """Logits of all tasks, in the channel order of :py:mod:`lazylabels_monai.tasks`."""
         x = z = y = feature
         for block in self.multitask:
             x, z, y = block(x, z, y, skips.pop())
+            if not self.detects:
+                x = z  # one path through F
         maps = {"segmentation": z, "detection": x, "separation": y}
         logits: list[Tensor] = []
         for task, head in self.heads.items():
             logits.append(head(maps[task]))
+        return torch.cat(logits, dim=1)
+
+
+class SeparateDecodersUNet(_TasksUNet):
+    """Ablation of :py:class:`MultiTaskUNet`: the tasks share the contracting path, and nothing on the way up.
+
+    Each task has an expanding path of its own, that of :py:class:`SingleTaskUNet`: at each resolution F over its map and
+    the contracting path's skip connection ``c``. Against Eq. 4, detection and segmentation share no weights, separation
+    is not given the segmentation's map, and there is no residual R, whose part is to tell two maps of the same F apart.
+    The paths part where those of :py:class:`MultiTaskUNet` do.
+
+    Images of any size pass, by the same padding as in :py:class:`MultiTaskUNet`.
+
+    Args:
+        spatial_dims: number of spatial dimensions, 2 or 3.
+        in_channels: channels of the image.
+        num_classes: classes of segmentation and detection, with the background; separation always has two.
+        channels: channels at each resolution, the finest first; as many as there shall be resolutions.
+        num_multitask_blocks: how many of the ``len(channels) - 1`` up-steps, the finest, each task has for itself.
+        act: activation, in the form MONAI's factories read.
+        norm: normalization, likewise.
+        dropout: dropout ratio after each normalization; 0 is none.
+        tasks: as in :py:class:`MultiTaskUNet`.
+
+    Raises:
+        ValueError: when an argument is out of its range.
+
+    Examples:
+        >>> network = SeparateDecodersUNet(num_classes=3, channels=(4, 8, 8), num_multitask_blocks=2)
+        >>> network(torch.rand(2, 1, 30, 50)).shape
+        torch.Size([2, 8, 30, 50])
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 2,
+        in_channels: int = 1,
+        num_classes: int = 3,
+        channels: Sequence[int] = CHANNELS,
+        num_multitask_blocks: int = 4,
+        act: str | tuple = ACT,
+        norm: str | tuple | None = NORM,
+        dropout: float | tuple = 0.0,
+        tasks: Sequence[str] = TASKS,
+    ) -> None:
+        super().__init__(spatial_dims, in_channels, num_classes, channels, num_multitask_blocks, act, norm, dropout, tasks)
+        self.decoders = nn.ModuleDict(
+            {
+                task: nn.ModuleList(
+                    UpMerge(spatial_dims, channels[i + 1], channels[i], channels[i], act, norm, dropout)
+                    for i in reversed(range(num_multitask_blocks))
+                )
+                for task in self.tasks
+            }
+        )
+        self.heads = self.make_heads(channels[0], num_classes)
+
+    def decode(self, feature: Tensor, skips: list[Tensor]) -> Tensor:
+        """Logits of all tasks, in the channel order of :py:mod:`lazylabels_monai.tasks`."""
+        logits: list[Tensor] = []
+        for decoder, head in zip(self.decoders.values(), self.heads.values()):  # noqa: B905 - TorchScript knows no strict
+            map_ = feature
+            for i, merge in enumerate(decoder):
+                map_ = merge([map_], skips[len(skips) - 1 - i])[0]
+            logits.append(head(map_))
         return torch.cat(logits, dim=1)
 
 

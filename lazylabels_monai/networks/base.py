@@ -1,0 +1,63 @@
+"""What all networks share: their arguments' ranges, and images of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from monai.networks.layers.factories import Pool
+from torch import Tensor, nn
+
+from lazylabels_monai.tasks import IGNORE
+
+__all__ = ["CHANNELS", "AnySizeNet"]
+
+#: Channels at each resolution, the finest first: six resolutions, as in the paper.
+CHANNELS = (32, 64, 128, 256, 512, 512)
+
+
+class AnySizeNet(nn.Module):
+    """A network whose resolutions are halved by 2x2 max pooling, for images of any size.
+
+    The image is padded at the end of each spatial dimension, by repeating its last pixel, to a multiple of
+    ``2 ** (len(channels) - 1)``, and the result is cropped to the image's size. A subclass maps the padded image to logits
+    of the same size in ``logits``.
+
+    Args:
+        spatial_dims: number of spatial dimensions, 2 or 3.
+        in_channels: channels of the image.
+        num_classes: classes with the background.
+        channels: channels at each resolution, the finest first; as many as there shall be resolutions.
+
+    Raises:
+        ValueError: when an argument is out of its range.
+    """
+
+    def __init__(self, spatial_dims: int, in_channels: int, num_classes: int, channels: Sequence[int]) -> None:
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"spatial_dims {spatial_dims} must be 2 or 3.")
+        if in_channels < 1:
+            raise ValueError(f"in_channels {in_channels} must be at least 1, the number of the image's channels.")
+        if not 2 <= num_classes <= IGNORE:
+            raise ValueError(f"num_classes {num_classes} must count the background too and be from 2 to {IGNORE}.")
+        if len(channels) < 2 or min(channels) < 1:
+            raise ValueError(f"channels {list(channels)} must hold two or more positive numbers, one per resolution.")
+        super().__init__()
+        self.spatial_dims = spatial_dims
+        self.multiple = 2 ** (len(channels) - 1)
+        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of shape BKHW[D] for an image of shape BCHW[D] and of any size."""
+        size = image.shape[2:]
+        padding: list[int] = []
+        for i in range(self.spatial_dims):  # F.pad starts from the last dimension
+            padding += [0, -size[self.spatial_dims - 1 - i] % self.multiple]
+        logits = self.logits(F.pad(image, padding, mode="replicate"))
+        for i in range(self.spatial_dims):
+            logits = logits.narrow(2 + i, 0, size[i])
+        return logits
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits of an image whose size needs no padding, of that size."""
+        raise NotImplementedError
