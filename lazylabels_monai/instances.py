@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.measure import label
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from lazylabels_monai.atomic import write_text
@@ -50,8 +51,11 @@ class InstanceSettings:
         min_marker: markers of fewer pixels are noise ("three maps").
         min_size: objects of at most this many pixels are dropped.
         max_hole: holes in an object of up to this many pixels are filled.
-        cut: pixels of the interface, one pixel wide at least, are taken out of the objects beside it ("three maps").
+        cut: a line of background, one pixel wide, is left where two objects meet ("three maps"). A choice of the user, for
+            programs that tell objects apart by the gaps between them; ``tune`` leaves it alone.
         min_distance: pixels between the tops of two objects ("distance").
+        neck: a marker is parted where it narrows to less than this share of the narrower of its two sides, in [0, 1); 0
+            parts none ("three maps"). For round objects, whose shape tells where they touch.
 
     Raises:
         LazyLabelsError: for values out of range.
@@ -65,6 +69,7 @@ class InstanceSettings:
     max_hole: int = 0
     cut: bool = False
     min_distance: int = 5
+    neck: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -72,20 +77,23 @@ class InstanceSettings:
         for name in ("detection_threshold", "separation_threshold"):
             if not 0 < getattr(self, name) < 1:
                 raise LazyLabelsError(f"{name} {getattr(self, name)} must lie between 0 and 1.")
+        if not 0 <= self.neck < 1:
+            raise LazyLabelsError(f"neck {self.neck} must be 0 or more and below 1.")
         for name, lowest in (("min_marker", 0), ("min_size", 0), ("max_hole", 0), ("min_distance", 1)):
             if getattr(self, name) < lowest:
                 raise LazyLabelsError(f"{name} {getattr(self, name)} must be {lowest} pixels or more.")
 
 
-def read_settings(checkpoint: str | Path, method: str | None = None) -> InstanceSettings:
+def read_settings(checkpoint: str | Path, method: str | None = None, **changes: Any) -> InstanceSettings:
     """Settings that ``tune`` wrote beside the weights; the defaults where it was not run.
 
     Args:
         checkpoint: the weights.
         method: the settings of this method; default those of the best one.
+        changes: settings that take another value than the file's, such as ``cut=True``.
 
     Raises:
-        LazyLabelsError: when the file cannot be read or names a setting that does not exist.
+        LazyLabelsError: when the file cannot be read, and when it or ``changes`` names a setting that does not exist.
     """
     path = Path(checkpoint).with_name(SETTINGS_FILE)
     values: dict[str, Any] = {} if method is None else {"method": method}
@@ -98,7 +106,9 @@ def read_settings(checkpoint: str | Path, method: str | None = None) -> Instance
     known = {field.name for field in fields(InstanceSettings)}
     if unknown := sorted(set(values) - known):
         raise LazyLabelsError(f"{path} names the setting '{unknown[0]}', which does not exist: run tune again.")
-    return InstanceSettings(**values)
+    if unknown := sorted(set(changes) - known):
+        raise LazyLabelsError(f"instance_settings: '{unknown[0]}' does not exist; there are {', '.join(sorted(known))}.")
+    return InstanceSettings(**{**values, **changes})
 
 
 def write_settings(checkpoint: str | Path, found: Sequence[InstanceSettings], **about: Any) -> Path:
@@ -141,6 +151,7 @@ def separate_objects(
         separation_threshold=settings.separation_threshold,
         max_hole=settings.max_hole,
         cut=settings.cut,
+        neck=settings.neck,
     )
 
 
@@ -197,13 +208,14 @@ def three_map_instances(
     separation_threshold: float = 0.5,
     max_hole: int = 0,
     cut: bool = False,
+    neck: float = 0.0,
 ) -> np.ndarray:
     """Objects from detection (where they are), separation (where they part) and segmentation (where they end).
 
     Markers are the connected components of "detected as an object and not an interface"; a watershed grows them inside
     the segmentation over a landscape that rises where separation sees an interface and falls where detection sees an
     object. A component of the segmentation without any marker stays one object, so that nothing segmented is lost.
-    Pixels that are equally far belong to the marker that comes first in the array, so that a result can be repeated.
+    Ties go by the order of the pixels in the array and by nothing else, so that a result can be repeated.
 
     Args:
         segmentation: class values (spatial).
@@ -214,7 +226,8 @@ def three_map_instances(
         detection_threshold: detected where the probability of any object exceeds this.
         separation_threshold: interface where its probability exceeds this.
         max_hole: holes of at most this many pixels are filled.
-        cut: leave a line of background, one pixel wide, where two objects meet.
+        cut: leave a line of background, one pixel wide, where two objects meet; pixels that it cuts off go, too.
+        neck: part a marker where it narrows to less than this share of the narrower side; 0 parts none.
 
     Returns:
         ids 1..n, int32, 0 outside objects.
@@ -225,16 +238,31 @@ def three_map_instances(
     # not class by class: patches of another class inside an object would part it (worse on synthetic validation images)
     markers = label(detected & foreground & ~interface, connectivity=1)
     markers = _drop_specks(markers, max(min_marker - 1, 0))
+    if neck > 0:
+        markers = _part_at_necks(markers > 0, neck)
 
     components = label(foreground, connectivity=1)
-    marked = np.zeros(components.max() + 1, dtype=bool)
-    marked[np.unique(components[markers > 0])] = True
-    orphan = foreground & ~marked[components]
+    orphan = foreground & ~_with_marker(components, markers)
     markers = np.where(orphan, components + markers.max(), markers)
 
     landscape = separation_probability[INTERFACE] + detection_probability[BACKGROUND]
     grown = watershed(landscape, markers=markers, mask=foreground, watershed_line=cut)
+    if cut:
+        # the line may cut single pixels off; the piece that holds the marker is the object
+        grown = np.where(_with_marker(label(grown, connectivity=1), markers), grown, 0)
     return _drop_specks(grown, min_size).astype(np.int32)
+
+
+def _part_at_necks(mask: np.ndarray, neck: float) -> np.ndarray:
+    """Ids of the parts of ``mask`` on both sides of each neck; widths are those of the distance to the border, smoothed.
+
+    A ratio of widths is a difference of their logarithms, so that the parts are the maxima of the logarithm that rise by
+    -log(neck) above the neck: the h-maxima of mathematical morphology (Soille, Morphological Image Analysis, 2003, Sec. 6.3).
+    """
+    width = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1.0)
+    height = np.where(mask, np.log(np.maximum(width, 1e-3)), np.log(1e-3))
+    tops = local_maxima(reconstruction(height + np.log(neck), height), connectivity=mask.ndim) & mask
+    return watershed(-height, label(tops, connectivity=mask.ndim), mask=mask)
 
 
 def instance_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndarray:
@@ -256,6 +284,13 @@ def instance_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndar
     classes = votes.argmax(1)
     classes[0] = 0
     return classes
+
+
+def _with_marker(pieces: np.ndarray, markers: np.ndarray) -> np.ndarray:
+    """True on the pieces (ids 1..n) that hold a pixel of a marker."""
+    marked = np.zeros(pieces.max() + 1, dtype=bool)
+    marked[pieces[markers > 0]] = True
+    return marked[pieces]
 
 
 def _drop_specks(instances: np.ndarray, max_size: int) -> np.ndarray:

@@ -22,7 +22,8 @@ __all__ = ["GRID", "Case", "object_f1", "tune", "tune_settings"]
 GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "three maps": {
         "separation_threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
-        "detection_threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+        "neck": (0.0, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "detection_threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
         "min_marker": (1, 4, 8, 16, 32, 64),
         "min_size": (0, 8, 16, 32, 64, 128),
         "max_hole": (0, 16, 64),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 from monai.data import MetaTensor
+from scipy import ndimage
 
+from lazylabels_monai.data.files import read_label
 from lazylabels_monai.data.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import (
@@ -101,6 +106,47 @@ def test_cut_leaves_a_line_between_objects():
     assert (cut[:, 10] == 0).all()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_three_maps_flood_from_the_markers_on_plateaus_and_ties(seed):
+    """Maps of four values, so that most pixels tie. A pixel goes to a marker from which it is flooded first: one with which
+    it is connected at the lowest level that connects it with any."""
+    rng = np.random.default_rng(seed)
+    mask, detected, interface = (ndimage.gaussian_filter(rng.random((40, 50)), width) for width in (3, 2, 1))
+    mask = (mask > 0.48).astype(np.uint8)
+    detected, interface = (np.digitize(m, np.quantile(m, [0.4, 0.6, 0.8])) / 4 for m in (detected, interface))
+    detection, separation = np.stack([1 - detected, detected]), np.stack([1 - interface, interface])
+    found = three_map_instances(mask, detection, separation, min_marker=1)
+    markers, count = ndimage.label((detected > 0.5) & (interface <= 0.5) & (mask > 0))
+    components, _ = ndimage.label(mask)
+    for number in range(1, count + 1):
+        assert len(np.unique(found[markers == number])) == 1, "a marker lies in one object"
+    orphans = set(np.unique(components)) - set(np.unique(components[markers > 0])) - {0}
+    assert found.max() == count + len(orphans) > 5
+    landscape, open_pixels = interface + 1 - detected, (mask > 0) & (markers == 0)
+    for level in np.unique(landscape):
+        flooded, lakes = ndimage.label((landscape <= level) & (mask > 0))
+        for lake in range(1, lakes + 1):
+            here = flooded == lake
+            if (sources := np.unique(found[here & (markers > 0)])).size:
+                assert np.isin(found[here & open_pixels], sources).all()
+                open_pixels &= ~here
+    again = three_map_instances(*(np.asfortranarray(m) for m in (mask, detection, separation)), min_marker=1)
+    np.testing.assert_array_equal(again, found, err_msg="how the maps lie in memory decides no tie")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cut_objects_stay_in_one_piece_and_never_meet(seed):
+    rng = np.random.default_rng(seed)
+    mask, detected, interface = (ndimage.gaussian_filter(rng.random((60, 70)), width) for width in (2, 1, 1))
+    mask = (mask > 0.5).astype(np.uint8)
+    maps = np.stack([1 - detected, detected]), np.stack([1 - interface, interface])
+    cut = three_map_instances(mask, *maps, min_marker=4, cut=True)
+    assert cut.max() > 10
+    assert all(ndimage.label(cut == i)[1] == 1 for i in range(1, cut.max() + 1))
+    for a, b in ((cut[1:], cut[:-1]), (cut[:, 1:], cut[:, :-1])):
+        assert not ((a != b) & (a > 0) & (b > 0)).any()
+
+
 def test_a_component_without_a_marker_stays_one_object():
     mask = discs((20, 20, 10), (20, 60, 10))
     detection = one_hot(mask, 2)
@@ -151,15 +197,16 @@ def test_class_of_an_object_is_that_of_most_pixels(seed):
     assert got[0] == 0
 
 
-def test_the_same_maps_give_the_same_objects_on_plateaus():
-    mask = np.ones((30, 40), np.uint8)
-    flat = np.full((2, 30, 40), 0.5, np.float32)
-    detection = flat.copy()
-    detection[:, 5:9, 5:9] = detection[:, 20:24, 30:34] = np.array([0.1, 0.9])[:, None, None]
-    detection[0][detection[0] == 0.5] = 0.6
-    first = three_map_instances(mask, detection, flat)
-    assert first.max() == 2
-    assert all((three_map_instances(mask, detection, flat) == first).all() for _ in range(3))
+@pytest.mark.parametrize("seed", range(4))
+def test_distance_loses_and_joins_no_pixel(seed):
+    """Every pixel belongs to an object, and every object lies in one component of one class, in one piece."""
+    rng = np.random.default_rng(seed)
+    classes = np.where(rng.random((40, 50)) < 0.7, rng.integers(1, 3, (40, 50)), 0).astype(np.uint8)
+    found, components = distance_instances(classes, min_distance=3), component_instances(classes)
+    np.testing.assert_array_equal(found > 0, classes > 0)
+    for i in range(1, found.max() + 1):
+        assert len(np.unique(components[found == i])) == 1
+        assert ndimage.label(found == i)[1] == 1
 
 
 def test_volumes():
@@ -184,6 +231,13 @@ def test_settings_out_of_range(values, message):
         InstanceSettings(**values)
 
 
+def test_the_reference_lists_every_setting_with_its_default():
+    text = (Path(__file__).resolve().parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.split("## Objects")[1].splitlines() if line.startswith("| `")]
+    listed = {row[1].strip(" `"): row[2].strip(" `") for row in rows}
+    assert listed == {name: str(value).lower() for name, value in asdict(InstanceSettings()).items()}
+
+
 def test_settings_lie_beside_the_weights(tmp_path):
     checkpoint = tmp_path / "model.pt"
     assert read_settings(checkpoint) == InstanceSettings()
@@ -194,6 +248,9 @@ def test_settings_lie_beside_the_weights(tmp_path):
     assert read_settings(checkpoint, "three maps") == second
     assert read_settings(checkpoint, "distance") == InstanceSettings(method="distance")
     assert json.loads(path.read_text())["f1"] == 0.5
+    assert read_settings(checkpoint, "three maps", cut=True) == InstanceSettings(min_marker=3, cut=True)
+    with pytest.raises(LazyLabelsError, match="instance_settings: 'min_sise' does not exist; there are cut, "):
+        read_settings(checkpoint, min_sise=4)
     path.write_text('{"best": "components", "methods": {"components": {"min_sise": 4}}}')
     with pytest.raises(LazyLabelsError, match=r"instances\.json names the setting 'min_sise'"):
         read_settings(checkpoint)
@@ -221,12 +278,23 @@ def test_transforms_write_ids_as_the_image_lies(tmp_path):
 
 
 def test_more_than_65535_objects(tmp_path):
-    ids = torch.arange(300 * 300).reshape(1, 300, 300)
-    sample = {"image": MetaTensor(torch.zeros(1, 300, 300), meta={"filename_or_obj": "many.png"}), "instances": ids}
-    SaveInstancesd("instances", str(tmp_path))(sample)
-    written = tifffile.imread(tmp_path / "many_instances.tif")
-    assert written.dtype == np.uint32
-    np.testing.assert_array_equal(written, ids[0].numpy().T)
+    """From maps to the file and back: 265 x 265 squares, numbered row by row of the array."""
+    number = torch.arange(1, 265 * 265 + 1).reshape(265, 265)
+    expected = torch.zeros(265 * 4, 265 * 4, dtype=torch.int64)
+    for row, column in itertools.product(range(3), repeat=2):
+        expected[row::4, column::4] = number
+    mask = (expected > 0).to(torch.uint8)
+    sample = {
+        "image": MetaTensor(torch.zeros(1, *mask.shape), meta={"filename_or_obj": "many.png"}),
+        "pred": mask[None],
+        "detection_probability": torch.stack([1 - mask, mask]),
+        "separation_probability": torch.stack([torch.ones_like(mask), torch.zeros_like(mask)]),
+    }
+    separate = SeparateObjectsd("pred", InstanceSettings(min_marker=0, min_size=0))
+    SaveInstancesd("instances", str(tmp_path))(separate(sample))
+    path = tmp_path / "many_instances.tif"
+    assert tifffile.imread(path).dtype == np.uint32
+    np.testing.assert_array_equal(read_label(path), expected.numpy().T)
 
 
 @pytest.mark.parametrize("slices", [3, 4, 5])
@@ -237,3 +305,25 @@ def test_volumes_of_few_slices_are_no_colour_pictures(tmp_path, slices):
     with tifffile.TiffFile(tmp_path / "v_instances.tif") as file:
         assert len(file.pages) == slices
         np.testing.assert_array_equal(file.asarray(), ids[0].numpy().T)
+
+
+def test_a_marker_is_parted_where_it_is_narrow_enough():
+    mask = discs(
+        (30, 30, 15), (30, 54, 15)
+    )  # the neck is sqrt(15^2 - 12^2) = 9 pixels to each side of the axis: 0.6 of a radius
+    detection, none = one_hot(mask, 2), one_hot(np.zeros_like(mask), 2)
+
+    def count(neck, shape=mask):
+        maps = (shape, one_hot(shape, 2), one_hot(np.zeros_like(shape), 2))
+        return separate_objects(*maps, InstanceSettings(neck=neck)).max()
+
+    assert [count(neck) for neck in (0.0, 0.5, 0.75)] == [1, 1, 2]
+    found = three_map_instances(mask, detection, none, neck=0.75)
+    np.testing.assert_array_equal(found > 0, mask > 0)
+    np.testing.assert_array_equal(np.bincount(found.ravel())[1:] / mask.sum() > 0.45, [True, True])
+    assert [count(neck, mask.repeat(2, 0).repeat(2, 1)) for neck in (0.5, 0.75)] == [1, 2], (
+        "a ratio does not depend on the scale"
+    )
+    assert count(0.9, discs((30, 45, 25))) == 1, "a disc has no neck"
+    with pytest.raises(LazyLabelsError, match=r"neck 1\.0 must be"):
+        InstanceSettings(neck=1.0)

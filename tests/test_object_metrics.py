@@ -16,7 +16,7 @@ import torch
 from monai.metrics import HausdorffDistanceMetric
 from monai.metrics.panoptic_quality import compute_panoptic_quality
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import directed_hausdorff
+from scipy.spatial.distance import cdist, directed_hausdorff
 from skimage.metrics import contingency_table
 
 from lazylabels_monai.instances import InstanceSettings
@@ -33,6 +33,7 @@ from lazylabels_monai.metrics import (
     matching_per_class,
     object_overlaps,
 )
+from lazylabels_monai.metrics.bench import format_metric_bench, run_metric_bench
 from lazylabels_monai.results import ResultsWriter, format_results
 from lazylabels_monai.tasks import IGNORE
 
@@ -292,9 +293,13 @@ def test_five_thousand_objects():
     aji = (20 - kept).sum() / ((20 + kept).sum() + 20 * lost.sum())
     assert aggregated_jaccard_index(predicted, truth) == pytest.approx(aji)
     assert aggregated_jaccard_index(predicted, truth, plus=True) == pytest.approx(aji)
-    glas = glas_scores(predicted, truth, hausdorff=False)
+    glas = glas_scores(predicted, truth)
     assert glas.true_positives == len(kept)
     assert glas.object_dice == pytest.approx(((1 - kept / 20).mean() + (1 - kept / 20).sum() / 5041) / 2)
+    # the distance of two equal squares is that of their corners
+    places = np.argwhere(~lost) * 28 + np.stack([np.zeros_like(kept), kept], axis=1)
+    nearest = cdist(np.argwhere(lost) * 28, places).min(axis=1)
+    assert glas.object_hausdorff == pytest.approx((kept.mean() + (kept.sum() + nearest.sum()) / 5041) / 2)
 
 
 @pytest.mark.parametrize(
@@ -485,6 +490,16 @@ def test_written_results(filled, tmp_path):
     table = format_results(json.loads(text))
     assert "f1@0.5 three maps" in table
     assert "f1@0.55" not in table
+
+
+def test_bench_times_each_score():
+    result = run_metric_bench((64, 64), objects=9, repeats=1)
+    assert (result["predicted"], result["true"], result["matched"]) == (9, 9, 9)
+    text = format_metric_bench(result)
+    assert text.startswith("maps of 64 x 64 pixels, 9 predicted and 9 true objects, 9 matched\nmatching at one IoU ")
+    assert len(text.splitlines()) == 8
+    with pytest.raises(ValueError, match="give more of them"):
+        run_metric_bench(objects=0)
 
 
 @pytest.mark.parametrize("name", ["pixels", "interfaces", "matching", "objects", "iteration"])
