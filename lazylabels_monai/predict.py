@@ -20,15 +20,13 @@ from monai.data.utils import list_data_collate
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
+from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
 from lazylabels_monai.tasks import task_slices
 from lazylabels_monai.workflow import trained_network
 
 __all__ = ["Model", "PredictionReport", "predict"]
 
 logger = logging.getLogger(__name__)
-
-#: The file that says that an image is done.
-_DONE = "_pred"
 
 
 @dataclass
@@ -74,9 +72,9 @@ def predict(
     out = Path(out)
     stems: dict[str, Path] = {}
     for path in paths:
-        if (first := stems.setdefault(_stem(path), path)) is not path:
+        if (first := stems.setdefault(image_stem(path), path)) is not path:
             raise LazyLabelsError(
-                f"'{path}' and '{first}' would both write {_stem(path)}{_DONE}: predict them into two folders."
+                f"'{path}' and '{first}' would both write {image_stem(path)}{CLASSES_ENDING}: predict them into two folders."
             )
     report = PredictionReport()
     report.skipped = [] if overwrite else [str(path) for path in paths if _is_done(out, path)]
@@ -168,12 +166,8 @@ class Model:
         return {task: np.ascontiguousarray(output[channels]) for task, channels in slices.items()}
 
 
-def _stem(path: Path) -> str:
-    return path.name[: -len(".nii.gz")] if path.name.endswith(".nii.gz") else path.stem
-
-
 def _is_done(out: Path, path: Path) -> bool:
-    return any(out.glob(f"{_escaped(_stem(path))}{_DONE}.*"))
+    return any(out.glob(f"{_escaped(image_stem(path))}{CLASSES_ENDING}.*"))
 
 
 def _escaped(name: str) -> str:
@@ -182,5 +176,5 @@ def _escaped(name: str) -> str:
 
 def _move_in(partial: Path, out: Path) -> None:
     """Move an image's files; the one that says that it is done comes last."""
-    for file in sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(_DONE), f.name)):
+    for file in sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING), f.name)):
         os.replace(file, out / file.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import math
@@ -14,10 +15,12 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils import ensure_tuple, string_list_all_gather
 
+from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.data.files import read_image, read_label
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
+from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
 from lazylabels_monai.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 
 __all__ = ["ResultsWriter", "compare_runs", "format_results", "results_picture"]
@@ -72,11 +75,12 @@ class ResultsWriter:
         if engine.state.rank != 0:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        (self.output_dir / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        with (self.output_dir / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(rows[0]) if rows else ["image"])
-            table.writeheader()
-            table.writerows(rows)
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(rows[0]) if rows else ["image"], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        write_text(self.output_dir / "metrics.csv", text.getvalue())
+        write_text(self.output_dir / "metrics.json", json.dumps(results, indent=2) + "\n")  # last: it says that all is there
         logger.info(f"results of {len(names)} images in {self.output_dir / 'metrics.json'}\n{format_results(results)}")
 
     def results(self, images: int) -> dict[str, Any]:
@@ -177,7 +181,7 @@ def results_picture(dataset_dir: str | Path, predictions: str | Path, images: Se
     rows = []
     for index in images:
         item = items[index]
-        predicted = Path(predictions) / f"{Path(item['image']).stem}_pred.png"
+        predicted = Path(predictions) / f"{image_stem(item['image'])}{CLASSES_ENDING}.png"
         if not predicted.is_file():
             raise LazyLabelsError(f"{predicted} is not there: predict {item['image']} into that folder first.")
         image = read_image(item["image"])

@@ -20,6 +20,7 @@ from monai.utils import ensure_tuple
 from PIL import Image
 
 from lazylabels_monai.instances import InstanceSettings, separate_objects
+from lazylabels_monai.outputs import INSTANCES_ENDING, OVERLAY_ENDING, image_stem, probability_ending
 from lazylabels_monai.pictures import overlay_contours
 from lazylabels_monai.tasks import IGNORE, TASKS, present_key, task_slices, validate_tasks
 
@@ -208,7 +209,7 @@ class SaveOverlayd(MapTransform):
         ids = None if self.instances_key is None else to_rows_columns(data[self.instances_key])[..., 0]
         for key in self.key_iterator(dict(data)):
             picture = overlay_contours(to_rows_columns(image), to_rows_columns(data[key])[..., 0], ids)
-            Image.fromarray(picture).save(self.output_dir / f"{_stem(image)}_overlay.png")
+            Image.fromarray(picture).save(self.output_dir / f"{image_stem(_file_name(image))}{OVERLAY_ENDING}.png")
         return dict(data)
 
 
@@ -229,14 +230,13 @@ class SaveProbabilitiesd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files in the order (classes, [D,] H, W); ``data`` is returned as it is."""
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        stem = _stem(data[self.image_key])
+        stem = image_stem(_file_name(data[self.image_key]))
         for task in self.keys:
             planes = torch.as_tensor(data[f"{task}_probability"]).cpu().float().numpy()
             planes = np.ascontiguousarray(np.transpose(planes, (0, *range(planes.ndim - 1, 0, -1))))
+            path = self.output_dir / f"{stem}{probability_ending(task)}.tif"
             axes = "CYX" if planes.ndim == 3 else "CZYX"
-            tifffile.imwrite(
-                self.output_dir / f"{stem}_{task}_probability.tif", planes, photometric="minisblack", metadata={"axes": axes}
-            )
+            tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": axes})
         return dict(data)
 
 
@@ -289,7 +289,7 @@ class SaveInstancesd(MapTransform):
         for key in self.key_iterator(dict(data)):
             ids = np.asarray(torch.as_tensor(data[key]).cpu()[0]).T
             ids = np.ascontiguousarray(ids.astype(np.uint16 if ids.max(initial=0) <= 65535 else np.uint32))
-            path = self.output_dir / f"{_stem(data[self.image_key])}_instances.tif"
+            path = self.output_dir / f"{image_stem(_file_name(data[self.image_key]))}{INSTANCES_ENDING}.tif"
             # a volume of 3 or 4 slices would otherwise be taken for a colour picture
             tifffile.imwrite(
                 path, ids, photometric="minisblack", compression="zlib", metadata={"axes": "YX" if ids.ndim == 2 else "ZYX"}
@@ -303,11 +303,6 @@ def to_rows_columns(array: torch.Tensor | np.ndarray) -> np.ndarray:
     if values.ndim == 4:
         values = values[..., values.shape[-1] // 2]
     return np.transpose(values, (2, 1, 0))
-
-
-def _stem(image: Any) -> str:
-    name = Path(_file_name(image)).name
-    return name[: -len(".nii.gz")] if name.endswith(".nii.gz") else Path(name).stem
 
 
 def _file_name(value: Any) -> str:

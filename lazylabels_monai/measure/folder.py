@@ -26,6 +26,7 @@ from lazylabels_monai.data.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.measure.objects import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
+from lazylabels_monai.outputs import CLASSES_ENDING, INSTANCES_ENDING, probability_ending
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]
@@ -33,7 +34,7 @@ __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "me
 #: Files that :func:`measure_folder` writes.
 OUTPUTS = ("objects.csv", "summary.csv", "summary.json")
 
-_ENDINGS = {"_instances": "instances", "_pred": "classes", "_segmentation_probability": "probability"}
+_ENDINGS = {INSTANCES_ENDING: "instances", CLASSES_ENDING: "classes", probability_ending("segmentation"): "probability"}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lazylabels_monai.data.files import read_label
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
+from lazylabels_monai.outputs import CLASSES_ENDING, ENDINGS, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.tasks import TASKS
 
 __all__ = [
@@ -35,8 +36,6 @@ __all__ = [
 
 #: Takes a sentence about a part that the report lacks, and how to get it.
 Note = Callable[[str], None]
-
-_ENDINGS = ("_pred", "_instances", "_overlay", *(f"_{task}_probability" for task in TASKS))
 
 
 class ReportError(LazyLabelsError):
@@ -118,12 +117,12 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
     originals, stated = _originals(images)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
-    volumes = len(labelled) - len(flat) + len(list(out.glob("*_pred.nii.gz")))
+    volumes = len(labelled) - len(flat) + len(list(out.glob(f"*{CLASSES_ENDING}.nii.gz")))
     if volumes:
         note(f"{volumes} volumes: only 2D images are measured and shown.")
     for files in flat:
-        overlay = out / f"{files.name}_overlay.png"
-        maps = {task: out / f"{files.name}_{task}_probability.tif" for task in TASKS}
+        overlay = out / f"{files.name}{OVERLAY_ENDING}.png"
+        maps = {task: out / f"{files.name}{probability_ending(task)}.tif" for task in TASKS}
         predicted.append(
             Predicted(
                 files.name,
@@ -156,7 +155,7 @@ def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, .
         items = [item["image"] for section in SECTIONS for item in content.get(section, [])]
         return {Path(item).stem: Path(absolute_path(file, item)) for item in items}, tuple(content["classes"])
     paths = [Path(path) for path in find_images(given)]
-    return {path.stem: path for path in paths if not path.stem.endswith(_ENDINGS)}, None
+    return {path.stem: path for path in paths if not path.stem.endswith(ENDINGS)}, None
 
 
 def read_measurements(
