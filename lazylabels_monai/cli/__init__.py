@@ -13,6 +13,7 @@ from lazylabels_monai.cli.bench import bench
 from lazylabels_monai.cli.budget import budget
 from lazylabels_monai.cli.check import check
 from lazylabels_monai.cli.datalist import datalist
+from lazylabels_monai.cli.experiment import experiment
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
 from lazylabels_monai.cli.predict import predict
@@ -45,6 +46,7 @@ for _command in (
     measure,
     suggest,
     report,
+    experiment,
     bench,
 ):
     app.command()(_command)

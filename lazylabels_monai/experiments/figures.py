@@ -1,0 +1,92 @@
+"""Figures of a comparison: scores with their spread, and the losses of the trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lazylabels_monai.experiments.spec import Group
+    from lazylabels_monai.experiments.tables import Row
+
+__all__ = ["draw_curves", "draw_scores"]
+
+# Okabe and Ito's colours, told apart by colour-blind readers
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+
+
+def draw_scores(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path | None:
+    """Dice and object F1: a dot per seed, a bar from the lowest to the highest, a tick at the mean. None without a run."""
+    from matplotlib.figure import Figure
+
+    groups = [(group, [row for row in rows if row.records]) for group, rows in groups]
+    groups = [(group, rows) for group, rows in groups if rows]
+    if not groups:
+        return None
+    heights = [0.32 * len(rows) + 0.7 for _, rows in groups]
+    figure = Figure(figsize=(9, sum(heights) + 0.4), layout="constrained")
+    axes = figure.subplots(len(groups), 2, squeeze=False, height_ratios=heights)
+    for line, (group, rows) in zip(axes, groups, strict=True):
+        for axis, (what, key) in zip(line, (("Dice", None), ("object F1 at IoU 0.5", "f1")), strict=True):
+            for position, row in enumerate(rows):
+                values = np.array(row.values(lambda scores, key=key: scores["dice"]["mean"] if key is None else scores[key]))
+                values = values[np.isfinite(values)]
+                if not len(values):
+                    continue
+                colour = _COLOURS[0] if position == group.reference else "#666666"
+                axis.plot([values.min(), values.max()], [position] * 2, color=colour, linewidth=1.5)
+                axis.plot(values, [position] * len(values), "o", color=colour, markersize=4)
+                axis.plot(values.mean(), position, "|", color=colour, markersize=14, markeredgewidth=2)
+            axis.set_ylim(len(rows) - 0.4, -0.6)
+            axis.set_yticks(range(len(rows)), [row.title for row in rows] if what == "Dice" else [""] * len(rows))
+            axis.set_xlabel(what)
+            axis.set_title(group.title if what == "Dice" else "", loc="left", fontsize=10)
+            axis.grid(axis="x", color="#dddddd")
+            axis.spines[["top", "right", "left"]].set_visible(False)
+            axis.tick_params(axis="y", length=0)
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path | None:
+    """The segmentation's training loss by epoch, a line per run; whether the losses have flattened. None without one."""
+    from matplotlib.figure import Figure
+
+    shown = []
+    for group, rows in groups:
+        lines = [
+            (row, record["curves"]["loss/segmentation"])
+            for row in rows
+            for record in row.records.values()
+            if record.get("curves", {}).get("loss/segmentation")
+        ]
+        if lines:
+            shown.append((group, lines))
+    if not shown:
+        return None
+    columns = min(3, len(shown))
+    count = -(-len(shown) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3 * count), layout="constrained")
+    axes = figure.subplots(count, columns, squeeze=False).ravel()
+    for axis, (group, lines) in zip(axes, shown, strict=False):
+        titles = list(dict.fromkeys(row.title for row, _ in lines))
+        drawn = set()
+        for row, points in lines:
+            colour = _COLOURS[titles.index(row.title) % len(_COLOURS)]
+            label = None if row.title in drawn else row.title
+            drawn.add(row.title)
+            axis.plot(*zip(*points, strict=True), color=colour, linewidth=1, label=label)
+        axis.set_title(group.title, loc="left", fontsize=10)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("segmentation loss")
+        axis.set_yscale("log")
+        axis.grid(color="#dddddd")
+        axis.legend(fontsize=7, frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[len(shown) :]:
+        axis.set_visible(False)
+    figure.savefig(path, dpi=110)
+    return path

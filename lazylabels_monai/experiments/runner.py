@@ -1,0 +1,318 @@
+"""Carry out runs: make the data, train, pick instance settings, evaluate, keep a record. Each step is a user's command."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from lazylabels_monai.atomic import write_text
+from lazylabels_monai.experiments.records import images_of, read_record, write_record
+from lazylabels_monai.experiments.spec import ExperimentError, Run, Table, arguments
+from lazylabels_monai.handlers import clock
+
+__all__ = ["Places", "is_done", "run_table", "wanted"]
+
+_TRAIN, _EVALUATE = "bundle/configs/train.yaml", "bundle/configs/evaluate.yaml"
+_FIELD = re.compile(r"{(\w+)}")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of the runs.
+
+    Attributes:
+        out: logs and weights, ``<scale>/<set>-<variant>/<method>_s<seed>``; may be lost.
+        results: records, tables and figures; to keep.
+        data: data sets that the runs make.
+        sets: the real sets; None where they are not there, which is enough for the built-in one.
+    """
+
+    out: Path
+    results: Path
+    data: Path
+    sets: Path | None = None
+
+
+def wanted(run: Run, section: str, results: Path) -> bool:
+    """True where a run's scores on a section are not known yet."""
+    return section not in read_record(results, run)
+
+
+def is_done(runs: Sequence[Run], section: str, results: Path) -> list[bool]:
+    """For each run, whether its scores are known."""
+    return [not wanted(run, section, results) for run in runs]
+
+
+def run_table(
+    table: Table,
+    places: Places,
+    only: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> dict[str, str]:
+    """Do every run of a table that has no scores yet, one after the other.
+
+    Several processes may work on the same tables: a run that another one does is left to it. An interrupted run goes on at its
+    last epoch.
+
+    Args:
+        table: what to run.
+        places: folders.
+        only: do only runs whose name holds one of these texts.
+        say: is given lines of progress.
+
+    Returns:
+        for each run that failed, by name, one sentence. The others are done all the same.
+    """
+    runs = [run for run in table.runs() if not only or any(text in run.name for text in only)]
+    todo = [run for run in runs if wanted(run, table.section, places.results)]
+    say(f"{table.name}: {len(runs)} runs, {len(runs) - len(todo)} of them done")
+    failed: dict[str, str] = {}
+    spent: list[float] = []
+    for number, run in enumerate(todo, 1):
+        if not wanted(run, table.section, places.results):  # another process was faster
+            continue
+        folder = places.out / run.name
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(folder / ".lock", timeout=0):
+                if not wanted(run, table.section, places.results):
+                    continue
+                left = f", ETA {clock(sum(spent) / len(spent) * (len(todo) - number + 1))}" if spent else ""
+                say(f"{number}/{len(todo)} {run.name}: log in {folder}{left}")
+                start = time.monotonic()
+                record = do_run(run, table.section, places)
+                spent.append(time.monotonic() - start)
+                say(f"{number}/{len(todo)} {run.name}: {spent[-1] / 60:.1f} min, {_headline(record[table.section])}")
+        except Timeout:
+            say(f"{number}/{len(todo)} {run.name}: another process is at it")
+        except ExperimentError as error:
+            failed[run.name] = str(error)
+            say(f"{number}/{len(todo)} {run.name} FAILED: {error}")
+    return failed
+
+
+def do_run(run: Run, section: str, places: Places) -> dict[str, Any]:
+    """Do what is missing of one run and write its record.
+
+    Raises:
+        ExperimentError: when a step fails; names its log.
+    """
+    folder = places.out / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    data = make_data(run, run.data, places)
+    record = read_record(places.results, run)
+    if run.method.command is None:
+        steps = _bundle_steps(run, section, folder, data)
+    else:
+        steps = _external_steps(run, section, folder, data)
+    seconds: dict[str, float] = {}
+    for step in steps:
+        if step.done.is_file():
+            continue
+        start = time.monotonic()
+        call(step.arguments, folder / f"{step.name}.log", step.program)
+        seconds[step.name] = time.monotonic() - start
+        if step.name == "training":  # model.pt is there before the last epoch, so it says nothing
+            write_text(step.done, f"{date.today()}\n")
+    if not record:
+        record = _about(run, folder)
+        record["minutes"] = {}
+    record["minutes"] |= {name: round(value / 60, 2) for name, value in seconds.items()}
+    record[section] = _scores(folder if section == "testing" else folder / section, run, folder)
+    write_record(places.results, run, record)
+    return record
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A command; ``done`` is the file that says that it has run."""
+
+    name: str
+    arguments: list[str]
+    done: Path
+    program: str = sys.executable
+
+
+def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Step]:
+    """Training, tuning and evaluation by the bundle."""
+    models = folder / "models"
+    places = {"dataset_dir": data, "output_dir": folder, "ckpt_dir": models}
+    resolve_config(run, folder, {**places, "seed": run.seed})
+
+    def bundle(run_id: str, files: Sequence[str], **values: Any) -> list[str]:
+        named = {**places, **run.values, **values}
+        options = [part for key, value in named.items() for part in (f"--{key}", str(value))]
+        return ["-m", "monai.bundle", "run", run_id, "--config_file", str([*files, *run.overlays]), *options]
+
+    evaluated = folder if section == "testing" else folder / section
+    return [
+        _Step("training", bundle("training", [_TRAIN], seed=run.seed, resume=True), folder / "trained"),
+        _Step("tuning", _tuning(data, models), models / "instances.json"),
+        _Step(
+            section,
+            bundle("evaluating", [_TRAIN, _EVALUATE], section=section, output_dir=evaluated),
+            evaluated / "metrics.json",
+        ),
+    ]
+
+
+def _tuning(data: Path, models: Path) -> list[str]:
+    return ["-m", "lazylabels_monai", "tune", str(data), "--weights", str(models / "model.pt"), "--overwrite"]
+
+
+def _external_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Step]:
+    """Another program's class maps, scored like ours."""
+    program, *command = arguments(run.method.command or "", data=data, out=folder, seed=run.seed)
+    evaluated = folder if section == "testing" else folder / section
+    predictions = {"testing": folder / "predictions", "validation": folder / "validation_predictions"}
+    score = ["-m", "lazylabels_monai", "score", str(data), str(predictions[section]), "--out", str(evaluated)]
+    score += ["--section", section, "--tune", str(predictions["validation"])]
+    return [
+        _Step("training", command, folder / "trained", program),
+        _Step(section, score, evaluated / "metrics.json"),
+    ]
+
+
+def make_data(run: Run, variant: str, places: Places, others: tuple[str, ...] = ()) -> Path:
+    """Make the data set that a run learns from, and those it is made of, unless they are there.
+
+    Raises:
+        ExperimentError: when it cannot be made, and when a variant is made of itself.
+    """
+    folder = places.data / run.scale.name / f"{run.dataset.name}-{variant}_s{run.seed}"
+    if (folder / "datalist.json").is_file():
+        return folder
+    command = run.dataset.variants[variant]
+    fields = set(_FIELD.findall(command))
+    values: dict[str, Any] = {"out": folder, "seed": run.seed, **run.scale.values}
+    if "data" in fields:
+        if places.sets is None:
+            raise ExperimentError(
+                f"set '{run.dataset.name}' is made of real images: name their folder by --data or LAZYLABELS_DATA."
+            )
+        values["data"] = places.sets
+    for other in fields & set(run.dataset.variants):
+        if other in (*others, variant):
+            raise ExperimentError(f"set '{run.dataset.name}': variant '{variant}' is made of itself.")
+        values[other] = make_data(run, other, places, (*others, variant))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if not (folder / "datalist.json").is_file():
+            call(["-m", "lazylabels_monai", *arguments(command, **values)], folder.with_name(f"{folder.name}.log"))
+    return folder
+
+
+def call(parts: Sequence[str], log: Path, program: str = sys.executable) -> None:
+    """Run a program; its output goes to the end of ``log``.
+
+    Raises:
+        ExperimentError: when it fails: its last line, and where the others are.
+    """
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"$ {shlex.join([Path(program).name, *parts])}\n")
+        stream.flush()
+        try:
+            status = subprocess.run([program, *parts], stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
+        except OSError as error:
+            raise ExperimentError(f"{program} cannot be run ({error.strerror}): see docs/experiments.md.") from error
+    if status:
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        raise ExperimentError(f"{log} ends with: {lines[-1]}")
+
+
+def resolve_config(run: Run, folder: Path, values: Mapping[str, Any]) -> None:
+    """Write the training's config with all overlays merged, as the run is told to read it."""
+    from monai.bundle import ConfigParser
+
+    config = ConfigParser.load_config_files([_TRAIN, *run.overlays])
+    parser = ConfigParser(config)
+    for key, value in {**values, **run.values}.items():
+        parser[key] = str(value) if isinstance(value, Path) else value
+    write_text(folder / "config.yaml", yaml.safe_dump(parser.get(), sort_keys=False))
+
+
+def _about(run: Run, folder: Path) -> dict[str, Any]:
+    """What a table says of a run beside its scores."""
+    record: dict[str, Any] = {
+        "set": run.dataset.name,
+        "data": run.data,
+        "method": run.method.name,
+        "seed": run.seed,
+        "scale": run.scale.name,
+        "date": str(date.today()),
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("lazylabels-monai", "monai", "torch")},
+    }
+    if run.method.command is not None:
+        return record
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    steps = config["max_epochs"] * config["crops_per_epoch"] // config["batch_size"]
+    record |= {"steps": steps, "batch_size": config["batch_size"], "crop_size": config["crop_size"]}
+    record["channels"] = config["channels"]
+    return record | {"curves": _curves(folder)}
+
+
+def _curves(folder: Path) -> dict[str, list[list[float]]]:
+    """Loss per epoch and validation Dice, as (epoch, value) pairs."""
+    from lazylabels_monai.report.sources import read_curves
+
+    curves, _ = read_curves([folder], lambda note: None)
+    kept = {tag: points for tag, points in curves.items() if tag.startswith("loss/") or tag == "val_mean_dice"}
+    return {tag: [[step, round(value, 4)] for step, value in points] for tag, points in kept.items()}
+
+
+def _scores(evaluated: Path, run: Run, folder: Path) -> dict[str, Any]:
+    """Scores of a section: the means, and what paired comparisons need per image."""
+    metrics = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
+    settings = (folder / "models" if run.method.command is None else evaluated) / "instances.json"
+    way = json.loads(settings.read_text(encoding="utf-8"))["best"] if settings.is_file() else "components"
+    objects = metrics.get("objects", {})
+    ways = {key.removeprefix("f1@0.5 "): _round(value) for key, value in objects.items() if key.startswith("f1@0.5 ")}
+    names = ("f1@0.5:0.95", "pq", "aji", "glas_f1", "glas_object_dice", "glas_object_hausdorff")
+    return {
+        "dice": {name: _round(value) for name, value in metrics["segmentation"]["dice"].items()},
+        "way": way,
+        "f1": ways.get(way),
+        "f1 by way": ways,
+        "objects": {name: _round(objects[f"{name} {way}"]) for name in names if f"{name} {way}" in objects},
+        "separation": {name: _round(value) for name, value in metrics.get("separation", {}).items()},
+        "images": images_of(evaluated, way),
+    }
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def _headline(scores: Mapping[str, Any]) -> str:
+    parts = {"Dice": scores["dice"]["mean"], f"F1 ({scores['way']})": scores["f1"]}
+    return ", ".join(f"{name} {value:.3f}" for name, value in parts.items() if value is not None)
+
+
+def machine() -> str:
+    """Processor, number of cores and accelerator, in words."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"model name\s*:\s*(.+)", info.read_text(encoding="utf-8", errors="replace"))
+        name = found.group(1).strip() if found else name
+    import torch
+
+    threads = torch.get_num_threads()
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores, {threads} of them used by a run{gpu}"

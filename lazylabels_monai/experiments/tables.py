@@ -1,0 +1,218 @@
+"""Tables of a comparison: Markdown for people, CSV for programs, made of the records alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lazylabels_monai.atomic import write_text
+from lazylabels_monai.experiments.records import as_array, read_record
+from lazylabels_monai.experiments.spec import Group, Run, Table
+from lazylabels_monai.experiments.statistics import Difference, mean_dice, paired_difference, pooled_f1
+
+__all__ = ["Row", "compare_rows", "read_rows", "write_table"]
+
+_COUNTS = ["tp", "fp", "fn"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method on a set: the records of its seeds, in the table's order; a run that was not done is left out."""
+
+    title: str
+    run: Run  # of any seed
+    records: Mapping[int, Mapping[str, Any]]
+    section: str
+
+    def values(self, get: Callable[[Mapping[str, Any]], float | None]) -> list[float]:
+        """A number of each seed's scores; NaN where unknown."""
+        found = [get(record[self.section]) for record in self.records.values()]
+        return [float("nan") if value is None else float(value) for value in found]
+
+    def images(self, seeds: Sequence[int], prefix: str | Sequence[str]) -> list[np.ndarray]:
+        """For each seed (images, columns); columns by name or by the beginning of their names."""
+        found = []
+        for seed in seeds:
+            images = self.records[seed][self.section]["images"]
+            columns = [name for name in images if name.startswith(prefix)] if isinstance(prefix, str) else list(prefix)
+            found.append(as_array(images, columns))
+        return found
+
+
+def read_rows(table: Table, group: Group, results: str | Path) -> list[Row]:
+    """The rows of a group with the records that there are."""
+    rows = []
+    several = len({(dataset.name, data) for dataset, data, _ in group.rows if data == "lazy" or dataset.name}) > 1
+    for dataset, data, method in group.rows:
+        runs = {seed: Run(table.scale, dataset, data, method, seed) for seed in table.seeds}
+        records = {seed: read_record(results, run) for seed, run in runs.items()}
+        known = {seed: record for seed, record in records.items() if table.section in record}
+        named = several and not method.data and data != "lazy"
+        title = f"{method.title}, {data.replace('_', ' ')}" if named else method.title
+        rows.append(Row(title, next(iter(runs.values())), known, table.section))
+    return rows
+
+
+def compare_rows(ours: Row, theirs: Row) -> dict[str, Difference]:
+    """Differences of Dice and of object F1 over the seeds that both have; empty where they share none or other images."""
+    seeds = [seed for seed in ours.records if seed in theirs.records]
+    if not seeds:
+        return {}
+    names = [[row.records[seed][row.section]["images"]["image"] for seed in seeds] for row in (ours, theirs)]
+    if names[0] != names[1]:
+        return {}
+    by_seed = ours.run.dataset.images_by_seed
+    found = {"Dice": paired_difference(ours.images(seeds, "dice "), theirs.images(seeds, "dice "), mean_dice, by_seed)}
+    counts = [row.images(seeds, _COUNTS) for row in (ours, theirs)]
+    if not any(np.isnan(array).all() for arrays in counts for array in arrays):
+        found["F1"] = paired_difference(*counts, pooled_f1, by_seed)
+    return found
+
+
+def write_table(table: Table, results: str | Path) -> list[Path]:
+    """Write ``<table>.md``, ``<table>.csv`` and its figures into ``results``; the CPU scale's names bear no scale."""
+    from lazylabels_monai.experiments.figures import draw_curves, draw_scores
+
+    results = Path(results)
+    name = table.name if table.scale.name == "cpu" else f"{table.name}_{table.scale.name}"
+    groups = [(group, read_rows(table, group, results)) for group in table.groups]
+    results.mkdir(parents=True, exist_ok=True)
+    written = [results / f"{name}.md", results / f"{name}.csv"]
+    figures = []
+    if any(row.records for _, rows in groups for row in rows):
+        figures = [draw_scores(groups, results / f"{name}_scores.png"), draw_curves(groups, results / f"{name}_curves.png")]
+    figures = [path for path in figures if path is not None]
+    write_text(written[0], markdown(table, groups, figures))
+    write_text(written[1], _csv(groups))
+    return [*written, *figures]
+
+
+def markdown(table: Table, groups: Sequence[tuple[Group, list[Row]]], figures: Sequence[Path] = ()) -> str:
+    """The whole page of a table."""
+    again = f"python -m lazylabels_monai experiment configs/experiments/{table.name}.yaml"
+    again += "" if table.scale.name == "cpu" else f" --scale {table.scale.name}"
+    parts = [f"# {table.title}", f"Made by `{again}`; do not edit.", _protocol(table, groups)]
+    for group, rows in groups:
+        parts.append(f"## {group.title}")
+        parts.append(_scores_table(rows, len(table.seeds)))
+        parts.append(_comparison(group, rows))
+    parts += [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in figures]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
+    records = [record for _, rows in groups for row in rows for record in row.records.values()]
+    wanted = sum(len(rows) for _, rows in groups) * len(table.seeds)
+    if not records:
+        return f"None of {wanted} runs is done yet."
+    missing = f" **{wanted - len(records)} of {wanted} runs are not done yet.**" if len(records) < wanted else ""
+    dates = sorted({record["date"] for record in records})
+    lines = [
+        f"Mean over the seeds {', '.join(map(str, table.seeds))}, lowest to highest; {table.section} images.{missing}",
+        "",
+    ]
+    ours = [record for record in records if "steps" in record]
+    for key, what in (
+        ("steps", "steps"),
+        ("batch_size", "crops a step"),
+        ("crop_size", "pixels a crop"),
+        ("channels", "widths"),
+    ):
+        found = sorted({str(record[key]) for record in ours})
+        lines.append(f"- {what}: {', '.join(found)}")
+    minutes = sum(sum(record.get("minutes", {}).values()) for record in records)
+    lines.append(f"- {len(records)} runs, {minutes / 60:.1f} hours one after the other, {dates[0]} to {dates[-1]}")
+    for name in sorted({record["machine"] for record in records}):
+        lines.append(f"- machine: {name}")
+    versions = sorted({", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records})
+    return "\n".join([*lines, f"- {'; '.join(versions)}"])
+
+
+def _scores_table(rows: Sequence[Row], seeds: int) -> str:
+    classes = list(dict.fromkeys(name for row in rows for r in row.records.values() for name in r[row.section]["dice"]))
+    shown = [name for name in classes if name != "mean"] if len(classes) > 2 else []
+    columns: dict[str, Callable[[Mapping[str, Any]], float | None]] = {"Dice": lambda scores: scores["dice"]["mean"]}
+    columns |= {f"Dice, {name}": lambda scores, name=name: scores["dice"].get(name) for name in shown}
+    columns["object F1"] = lambda scores: scores["f1"]
+    for key, what in (
+        ("glas_f1", "GlaS F1"),
+        ("glas_object_dice", "GlaS object Dice"),
+        ("glas_object_hausdorff", "GlaS object Hausdorff, px"),
+    ):
+        if any(key in record[row.section]["objects"] for row in rows for record in row.records.values()):
+            columns[what] = lambda scores, key=key: scores["objects"].get(key)
+    for key in ("precision", "recall"):
+        if any(record[row.section]["separation"].get(key) is not None for row in rows for record in row.records.values()):
+            columns[f"interface {key}"] = lambda scores, key=key: scores["separation"].get(key)
+    lines = [
+        f"| method | seeds | {' | '.join(columns)} | way to objects | minutes |",
+        "|---|---|" + "---|" * (len(columns) + 2),
+    ]
+    for row in rows:
+        cells = [spread(row.values(get)) for get in columns.values()]
+        ways = "/".join(sorted({record[row.section]["way"] for record in row.records.values()})) or "-"
+        minutes = [sum(record.get("minutes", {}).values()) for record in row.records.values()]
+        cells += [ways, f"{np.mean(minutes):.0f}" if minutes else "-"]
+        lines.append(f"| {row.title} | {len(row.records)} of {seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _comparison(group: Group, rows: Sequence[Row]) -> str:
+    ours, lines = rows[group.reference], []
+    for row in rows:
+        differences = {} if row is ours else compare_rows(ours, row)
+        if differences:
+            cells = [
+                f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f}) {d.verdict}" if d is not None else "-"
+                for d in (differences.get("Dice"), differences.get("F1"))
+            ]
+            error = [1 - np.mean(r.values(lambda scores: scores["dice"]["mean"])) for r in (ours, row)]
+            cells.append(f"{100 * (1 - error[0] / error[1]):+.0f} %" if error[1] > 0 else "-")
+            lines.append(f"| {row.title} | {' | '.join(cells)} |")
+    if not lines:
+        return ""
+    head = [
+        f"{ours.title} less the other: difference of the means, 95 % bootstrap interval over seeds and images in pairs.",
+        "",
+        "| other | Dice | object F1 | less error (1 - Dice) |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join([*head, *lines])
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Mean and, of several, lowest to highest; "-" where nothing is known."""
+    known = [value for value in values if np.isfinite(value)]
+    if not known:
+        return "-"
+    mean = f"{np.mean(known):.{digits}f}"
+    return mean if len(known) < 2 else f"{mean} ({min(known):.{digits}f} to {max(known):.{digits}f})"
+
+
+def _csv(groups: Sequence[tuple[Group, list[Row]]]) -> str:
+    """A row per run."""
+    records: list[dict[str, Any]] = []
+    for group, rows in groups:
+        for row in rows:
+            for seed, record in row.records.items():
+                scores = record[row.section]
+                flat: dict[str, Any] = {"group": group.title, "set": record["set"], "data": record["data"]}
+                flat |= {"method": record["method"], "seed": seed, "section": row.section}
+                flat |= {f"dice {name}": value for name, value in scores["dice"].items()}
+                flat |= {"way": scores["way"], "f1@0.5": scores["f1"]}
+                flat |= {f"f1@0.5 {way}": value for way, value in scores["f1 by way"].items()} | scores["objects"]
+                flat |= {f"interface {name}": value for name, value in scores["separation"].items()}
+                flat |= {f"minutes {name}": value for name, value in record.get("minutes", {}).items()}
+                records.append(flat | {"steps": record.get("steps"), "date": record["date"]})
+    text = io.StringIO()
+    columns = list(dict.fromkeys(key for record in records for key in record)) or ["group"]
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(records)
+    return text.getvalue()
