@@ -83,6 +83,15 @@ def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.parametrize(("option", "written"), [((), True), (("--no-probabilities",), False)])
+def test_an_option_that_is_not_given_leaves_the_config_its_word(option, written, folder, trained, tmp_path):
+    config = tmp_path / "own.yaml"
+    config.write_text("save_probabilities: true\n")
+    result = run(folder / "a.png", "--out", tmp_path / "out", "--weights", trained, "--config", config, *option)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "a_detection_probability.tif").is_file() == written
+
+
 def test_settings_beside_the_weights_are_used(folder, trained, tmp_path):
     models = tmp_path / "models"
     shutil.copytree(trained.parent, models)

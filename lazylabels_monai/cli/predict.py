@@ -19,13 +19,16 @@ def predict(
     weights: Annotated[Path | None, typer.Option(help="model.pt of a training; default models/model.pt of the bundle")] = None,
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,
-    probabilities: Annotated[bool, typer.Option(help="write the probability maps, too")] = False,
+    probabilities: Annotated[
+        bool | None, typer.Option(help="write the probability maps, too; default: what --config says")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="predict images again that are done")] = False,
 ) -> None:
     """Predict images: label map, objects and overlay of each. A broken file is named and skipped; exit code 1 then."""
     from lazylabels_monai.predict import predict as predict_images
 
-    overrides = {"save_probabilities": probabilities} | ({} if device is None else {"device": device})
+    given = {"save_probabilities": probabilities, "device": device}
+    overrides = {key: value for key, value in given.items() if value is not None}
     report = predict_images(
         images, out, bundle, weights, overlays=config or (), overwrite=overwrite, overrides=overrides, progress=typer.echo
     )
