@@ -74,6 +74,16 @@ class ResultsWriter:
         results, rows = self.results(len(names)), self.rows(names)
         if engine.state.rank != 0:
             return
+        self._write(results, rows)
+        logger.info(f"results of {len(names)} images in {self.output_dir / 'metrics.json'}\n{format_results(results)}")
+
+    def write(self, names: Sequence[str]) -> dict[str, Any]:
+        """Write both files for images of these names, in the order that the metrics saw; what ``metrics.json`` holds."""
+        results = self.results(len(names))
+        self._write(results, self.rows(names))
+        return results
+
+    def _write(self, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         text = io.StringIO()
         table = csv.DictWriter(text, list(rows[0]) if rows else ["image"], lineterminator="\n")
@@ -81,7 +91,6 @@ class ResultsWriter:
         table.writerows(rows)
         write_text(self.output_dir / "metrics.csv", text.getvalue())
         write_text(self.output_dir / "metrics.json", json.dumps(results, indent=2) + "\n")  # last: it says that all is there
-        logger.info(f"results of {len(names)} images in {self.output_dir / 'metrics.json'}\n{format_results(results)}")
 
     def results(self, images: int) -> dict[str, Any]:
         """The content of ``metrics.json``; numbers that are unknown or infinite are null."""

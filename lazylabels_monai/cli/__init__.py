@@ -19,6 +19,7 @@ from lazylabels_monai.cli.measure import measure
 from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.report import report
 from lazylabels_monai.cli.results import compare, picture, results
+from lazylabels_monai.cli.score import export, score
 from lazylabels_monai.cli.simulate import simulate
 from lazylabels_monai.cli.suggest import suggest
 from lazylabels_monai.cli.synthetic import synthetic
@@ -38,6 +39,7 @@ for _command in (
     check,
     grabcut,
     budget,
+    export,
     predict,
     tune,
     results,
@@ -46,6 +48,7 @@ for _command in (
     measure,
     suggest,
     report,
+    score,
     experiment,
     bench,
 ):

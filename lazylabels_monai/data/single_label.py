@@ -1,0 +1,100 @@
+"""Lazy labels as one label map with a value for "unknown", which is what programs with a single output learn from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+from PIL import Image
+
+from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.data.datalist import SECTIONS, load_datalist, read_items
+from lazylabels_monai.data.files import PathLike, read_image_and_dims, read_label
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.implied import ImpliedSegmentationd
+from lazylabels_monai.outputs import image_stem
+from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, present_key
+
+__all__ = ["export_single_labels", "single_label"]
+
+
+def single_label(labels: dict[str, np.ndarray], interface: int, background_margin: float | None = 1.0) -> np.ndarray:
+    """One map of what an image's labels say about its pixels.
+
+    An exact mask is taken as it is; without one, inner regions have their class, and pixels far from all of them are
+    background by :class:`~lazylabels_monai.implied.ImpliedSegmentationd`, as in training here. A scribble on an interface is
+    drawn over both.
+
+    Args:
+        labels: (H, W) maps by task, those that the image has.
+        interface: value of an interface, one above the last class.
+        background_margin: in depths of the nearest inner region; None leaves the background of such images open.
+
+    Returns:
+        (H, W) uint8: 0 background, 1.. classes, ``interface``, 255 unknown.
+
+    Raises:
+        ValueError: for an image without any label.
+    """
+    if not labels:
+        raise ValueError("an image without labels has no label map.")
+    shape = next(iter(labels.values())).shape
+    sample = {}
+    for task in TASKS:
+        known = task in labels
+        array = labels[task].astype(np.uint8) if known else np.full(shape, IGNORE, np.uint8)
+        sample[task], sample[present_key(task)] = torch.from_numpy(array[None]), int(known)
+    made = ImpliedSegmentationd(background_margin=background_margin)(sample)["segmentation"][0].numpy().copy()
+    made[sample["separation"][0].numpy() == INTERFACE] = interface
+    return made
+
+
+def export_single_labels(dataset_dir: PathLike, out: PathLike, background_margin: float | None = 1.0) -> dict[str, int]:
+    """Write a data set as ``<section>/images/*.tif`` and ``<section>/labels/*.png``; ``dataset.json`` says the values.
+
+    Training labels are those of :func:`single_label`; validation and testing have images only, so that nobody trains on
+    what judges.
+
+    Args:
+        dataset_dir: a data set of 2D images.
+        out: folder to make.
+        background_margin: as in :func:`single_label`.
+
+    Returns:
+        number of images by section.
+
+    Raises:
+        LazyLabelsError: when ``out`` is there already, or an image is a volume.
+    """
+    out = Path(out)
+    if out.exists():
+        raise LazyLabelsError(f"'{out}' is there already: name another folder.")
+    classes = list(load_datalist(dataset_dir)["classes"])
+    interface = len(classes) + 1
+    temporary, counts = temporary_sibling(out), {}
+    try:
+        for section in SECTIONS:
+            items = read_items(dataset_dir, section, labelled_only=section == "training")
+            counts[section] = len(items)
+            for part in ("images", "labels") if section == "training" else ("images",):
+                (temporary / section / part).mkdir(parents=True)
+            for item in items:
+                image, dims = read_image_and_dims(item["image"])
+                if dims != 2:
+                    raise LazyLabelsError(f"'{item['image']}' is a volume: only 2D images are exported.")
+                stem = image_stem(item["image"])
+                tifffile.imwrite(temporary / section / "images" / f"{stem}.tif", image)
+                if section == "training":
+                    labels = {task: read_label(item[task]) for task in TASKS if task in item}
+                    made = single_label(labels, interface, background_margin)
+                    Image.fromarray(made).save(temporary / section / "labels" / f"{stem}.png")
+        about = {"classes": classes, "background": 0, "interface": interface, "unknown": IGNORE, "images": counts}
+        (temporary / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        move_in(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return counts

@@ -1,0 +1,156 @@
+"""Scores of another program's class maps, by the same metrics as an evaluation of the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from lazylabels_monai.data.datalist import load_datalist, read_items
+from lazylabels_monai.data.files import PICTURE_SUFFIXES, PathLike, read_label
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import METHODS, SETTINGS_FILE, read_settings, write_settings
+from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
+from lazylabels_monai.metrics.iteration import INSTANCES
+from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
+from lazylabels_monai.results import ResultsWriter
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
+from lazylabels_monai.tune import Case, tune_settings
+
+__all__ = ["maps_of_classes", "score_predictions"]
+
+
+def maps_of_classes(classes: np.ndarray, num_classes: int) -> dict[str, np.ndarray]:
+    """The three maps that a class map with an interface class stands for, as probabilities of 0 and 1.
+
+    A pixel of the value ``num_classes``, one above the last class, is an interface between touching objects. In the
+    segmentation it belongs to the class of the nearest pixel that is none; detection sees an object wherever the class map
+    has one; separation sees the interfaces.
+
+    Args:
+        classes: (H, W) integers from 0, background, to ``num_classes``.
+        num_classes: classes with background.
+
+    Returns:
+        (task's classes, H, W) float32 by task; without any interface the segmentation alone.
+
+    Raises:
+        ValueError: for another value.
+    """
+    if classes.min() < 0 or classes.max() > num_classes:
+        raise ValueError(f"values from {classes.min()} to {classes.max()}: 0 to {num_classes} are known.")
+    lines = classes == num_classes
+    filled = classes
+    if lines.any():
+        if lines.all():
+            raise ValueError("nothing but interfaces.")
+        nearest = ndimage.distance_transform_edt(lines, return_distances=False, return_indices=True)
+        filled = classes[tuple(nearest)]
+    maps = {"segmentation": filled, "detection": np.where(lines, BACKGROUND, classes), "separation": lines * INTERFACE}
+    return {
+        task: (np.arange(num_task_classes(task, num_classes))[:, None, None] == values).astype(np.float32)
+        for task, values in maps.items()
+    }
+
+
+def score_predictions(
+    dataset_dir: PathLike,
+    predictions: PathLike,
+    out: PathLike,
+    section: str = "testing",
+    tune_on: PathLike | None = None,
+    interfaces: bool = False,
+    gap: int = 2,
+    glas: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Write ``metrics.json`` and ``metrics.csv`` for class maps that any program made.
+
+    Args:
+        dataset_dir: the data set, whose images carry exact masks and ids.
+        predictions: folder of ``<image>.png|tif`` or ``<image>_pred.png|tif``: 0 background, 1.. the data set's classes, and
+            with ``interfaces`` one more.
+        out: folder of the results.
+        section: whose images.
+        tune_on: folder of the class maps of the validation images; they pick the settings of each way to objects, which are
+            written as ``instances.json`` into ``out``. None takes the defaults.
+        interfaces: the value above the last class is an interface: interfaces are scored, and objects are made of three maps.
+        gap: objects at most this many pixels apart touch.
+        glas: the scores of the GlaS challenge too.
+        progress: called with lines of text.
+
+    Returns:
+        what ``metrics.json`` holds.
+
+    Raises:
+        LazyLabelsError: when an image has no class map, or one of another size or with other values.
+    """
+    say = progress or (lambda line: None)
+    out = Path(out)
+    classes = list(load_datalist(dataset_dir)["classes"])
+    num_classes = len(classes) + 1
+    tasks: Sequence[str] = TASKS if interfaces else ("segmentation",)
+    methods = METHODS if interfaces else [method for method in METHODS if method != "three maps"]
+    weights = out / "model.pt"  # beside which settings are looked for; there is none
+    if tune_on is not None:
+        cases = []
+        for item in read_items(dataset_dir, "validation"):
+            if "instances" in item:
+                maps = _maps(item, Path(tune_on), num_classes, interfaces)
+                cases.append(Case(maps["segmentation"].argmax(0).astype(np.uint8), maps, read_label(item["instances"])))
+        if not cases:
+            raise LazyLabelsError(
+                f"'{dataset_dir}': no validation image has \"instances\", the ids of its true objects: add them."
+            )
+        found = {method: tune_settings(cases, method, progress=say) for method in methods}
+        ranked = sorted(found.values(), key=lambda pair: -np.nan_to_num(pair[1]))
+        out.mkdir(parents=True, exist_ok=True)
+        write_settings(weights, [settings for settings, _ in ranked], section="validation", images=len(cases))
+    elif (out / SETTINGS_FILE).exists():
+        raise LazyLabelsError(f"{out / SETTINGS_FILE} is of an earlier run: remove it, or name --tune again.")
+    dice = SegmentationDiceMetric(num_classes, tasks)
+    lines = InterfaceMetric(num_classes, tasks, gap=gap)
+    objects = {name: ObjectMetric(num_classes, tasks, read_settings(weights, name), glas=glas) for name in methods}
+    items = read_items(dataset_dir, section)
+    for number, item in enumerate(items, 1):
+        maps = _maps(item, Path(predictions), num_classes, interfaces)
+        predicted = torch.from_numpy(np.concatenate([maps[task] for task in tasks]))[None]
+        truth = torch.from_numpy(_truth(item, predicted.shape[2:]))[None]
+        for metric in (dice, lines, *objects.values()):
+            metric(predicted, truth)
+        say(f"{number}/{len(items)} {Path(item['image']).name}")
+    return ResultsWriter(out, classes, dice, lines, objects).write([Path(item["image"]).name for item in items])
+
+
+def _maps(item: dict[str, Any], folder: Path, num_classes: int, interfaces: bool) -> dict[str, np.ndarray]:
+    """The maps of one image; without ``interfaces`` the segmentation alone."""
+    stem = image_stem(item["image"])
+    names = [f"{stem}{ending}{suffix}" for ending in (CLASSES_ENDING, "") for suffix in PICTURE_SUFFIXES]
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
+        raise LazyLabelsError(f"'{folder}' has no class map of '{stem}': write {stem}{CLASSES_ENDING}.png there.")
+    classes = read_label(path)
+    try:
+        maps = maps_of_classes(classes, num_classes)
+    except ValueError as error:
+        raise LazyLabelsError(f"'{path}' is no class map: {error}") from error
+    if not interfaces:
+        if classes.max() == num_classes:
+            raise LazyLabelsError(f"'{path}' has the value {num_classes}, which is no class: for interfaces pass --interfaces.")
+        return {"segmentation": maps["segmentation"]}
+    return maps
+
+
+def _truth(item: dict[str, Any], shape: Sequence[int]) -> np.ndarray:
+    """The stacked truth of one image, (4, H, W) int32; see :func:`lazylabels_monai.metrics.iteration.stack_truth`."""
+    truth = []
+    for key in (*TASKS, INSTANCES):
+        label = read_label(item[key]) if key in item else np.full(shape, -1 if key == INSTANCES else IGNORE)
+        if label.shape != tuple(shape):
+            raise LazyLabelsError(f"'{item['image']}': its class map has {tuple(shape)} pixels, its label {label.shape}.")
+        truth.append(label.astype(np.int32))
+    return np.stack(truth)
