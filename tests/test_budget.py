@@ -10,13 +10,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
+from lazylabels_monai.costs import AnnotationCosts, read_costs
 from lazylabels_monai.data.budget import (
-    AnnotationCosts,
     annotation_budget,
     count_objects,
     count_scribbles,
     format_budget,
-    read_costs,
 )
 from lazylabels_monai.errors import LazyLabelsError
 

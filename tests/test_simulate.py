@@ -13,7 +13,7 @@ from lazylabels_monai.data.files import read_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interfaces
-from lazylabels_monai.labels.selection import image_count
+from lazylabels_monai.labels.selection import fitting, hours_of_work, image_count
 from lazylabels_monai.labels.simulate import simulate
 from lazylabels_monai.labels.writing import format_summary
 
@@ -72,6 +72,28 @@ def test_image_count(value, total, count):
     assert image_count(value, total, "strong") == count
 
 
+@pytest.mark.parametrize(
+    ("value", "hours"),
+    [("2.5h", 2.5), ("3 H", 3.0), ("0h", 0.0), ("h", None), ("-1h", None), ("infh", None), ("3", None), (3, None)],
+)
+def test_hours_of_work(value, hours):
+    assert hours_of_work(value) == hours
+
+
+@pytest.mark.parametrize(
+    ("costs", "budget", "chosen"),
+    [
+        ([3, 3, 3], 7, [0, 1]),
+        ([3, 9, 3, 1], 7, [0, 2]),  # the second takes longer than is left; then less is left than half of the mean, 2
+        ([3, 9, 3, 1], 8, [0, 2, 3]),
+        ([5, 5], 4, []),
+        ([], 4, []),
+    ],
+)
+def test_fitting_stays_within_the_budget(costs, budget, chosen):
+    assert fitting([str(i) for i in range(len(costs))], lambda name: costs[int(name)], budget) == [str(i) for i in chosen]
+
+
 @pytest.mark.parametrize("value", [-1, 2.5, "many", float("nan"), None, 11])
 def test_ill_image_count(value):
     with pytest.raises(ValueError, match="strong"):
@@ -102,6 +124,14 @@ def test_from_instance_masks(tmp_path):
     assert summary["objects"] == 3 * 15
     assert summary["interfaces"] == 15
     assert 0.5 < summary["inner_region_dice"] < 0.9
+
+
+def test_hours_buy_labels_by_the_cost_model(tmp_path):
+    """Each image has 3 objects, one pair of which touches: 237 s exact, 32.7 s marked, 2.4 s scribbled (Bearman et al.)."""
+    hours = {"strong": "0.2h", "detection": "0.05h", "separation": "0.0041h"}  # 720, 180 and 14.8 s
+    simulate(source(tmp_path / "src"), tmp_path / "out", **hours)
+    made = [len(carried(tmp_path / "out", key)) for key in ("segmentation", "detection", "separation")]
+    assert made == [int(720 / 237), int(180 / 32.7), int(14.8 / 2.4)] == [3, 5, 6]
 
 
 def test_from_class_masks(tmp_path):

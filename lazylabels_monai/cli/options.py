@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["COUNT", "names"]
+__all__ = ["COUNT", "LABELLED", "names"]
 
 #: Help of an option that counts training images.
 COUNT = "a count of training images (1 or more), a share (below 1) or 'all'"
+
+#: Help of an option that says how many training images get a label.
+LABELLED = f"{COUNT}; or hours of work by the cost model, such as 2.5h"
 
 
 def names(value: str | None) -> list[str] | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lazylabels_monai.cli.options import COUNT, names
+from lazylabels_monai.cli.options import COUNT, LABELLED, names
 from lazylabels_monai.labels.inner import DEFAULT_JITTER, STYLES
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS, MISSED
 from lazylabels_monai.labels.simulate import simulate as simulate_labels
@@ -36,9 +36,9 @@ def simulate(
         Path, typer.Argument(help="train/ val/ test/ (any), each with images/ and masks/ or classes/; or one of these folders")
     ],
     out: Annotated[Path, typer.Argument(help="folder to make: images, labels and datalist.json")],
-    strong: Annotated[str, typer.Option(help=f"images that keep their exact mask: {COUNT}")] = "0.1",
-    detection: Annotated[str, typer.Option(help=f"images with inner regions: {COUNT}")] = "0.75",
-    separation: Annotated[str, typer.Option(help=f"images with interface scribbles: {COUNT}")] = "all",
+    strong: Annotated[str, typer.Option(help=f"images that keep their exact mask: {LABELLED}")] = "0.1",
+    detection: Annotated[str, typer.Option(help=f"images with inner regions: {LABELLED}")] = "0.75",
+    separation: Annotated[str, typer.Option(help=f"images with interface scribbles: {LABELLED}")] = "all",
     seed: Annotated[int, typer.Option(help="draws which images keep what, and the marks")] = 0,
     classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
     validation: Annotated[str | None, typer.Option(help=f"where SRC has no val/, taken from train/: {COUNT}")] = None,

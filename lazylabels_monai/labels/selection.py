@@ -1,14 +1,14 @@
-"""Which images get which label: counts as a person gives them, and draws by seed."""
+"""Which images get which label: counts or hours of work as a person gives them, and draws by seed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from lazylabels_monai.labels.items import SimulationError
 
-__all__ = ["image_count", "shuffled"]
+__all__ = ["fitting", "hours_of_work", "image_count", "shuffled"]
 
 
 def image_count(value: int | float | str, total: int, what: str) -> int:
@@ -42,3 +42,39 @@ def shuffled(names: Sequence[str], *seeds: int) -> list[str]:
     """The names in a random order that depends on nothing but the names and the seeds."""
     ordered = sorted(names)
     return [ordered[k] for k in np.random.default_rng(list(seeds)).permutation(len(ordered))]
+
+
+def hours_of_work(value: int | float | str) -> float | None:
+    """Hours that ``"2.5h"`` asks for; None for anything else, which :func:`image_count` reads."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    try:
+        hours = float(text.removesuffix("h")) if text.endswith("h") else -1.0
+    except ValueError:
+        hours = -1.0
+    return hours if 0 <= hours < float("inf") else None
+
+
+def fitting(names: Sequence[str], seconds: Callable[[str], float], budget: float) -> list[str]:
+    """What a person with ``budget`` seconds labels: in the given order, past images that take longer than is left.
+
+    The work ends when less is left than half of an average image takes; to fill up the rest with images of next to no
+    objects would make the labelled images unlike the others.
+
+    Args:
+        names: images.
+        seconds: what each takes.
+        budget: seconds, 0 or more.
+
+    Returns:
+        names whose seconds are at most ``budget`` together.
+    """
+    costs = {name: seconds(name) for name in names}
+    least = sum(costs.values()) / len(costs) / 2 if costs else 0.0
+    chosen, left = [], budget
+    for name, cost in costs.items():
+        if left < least:
+            break
+        if cost <= left:
+            chosen.append(name)
+            left -= cost
+    return chosen

@@ -14,12 +14,14 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.costs import KINDS, AnnotationCosts
 from lazylabels_monai.labels.inner import dice_of_inner_regions, shares_kept
+from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.labels.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
 from lazylabels_monai.labels.marking import Marking
 from lazylabels_monai.labels.objects import distinct_values
-from lazylabels_monai.labels.selection import image_count, shuffled
-from lazylabels_monai.tasks import IGNORE, TASKS
+from lazylabels_monai.labels.selection import fitting, hours_of_work, image_count, shuffled
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["check_target", "format_summary", "write_dataset"]
 
@@ -76,7 +78,8 @@ def write_dataset(
         out: folder to make.
         items: the images; names must differ.
         class_names: names of the object classes 1, 2, ...
-        strong: training images that keep their exact mask; see :func:`~lazylabels_monai.labels.selection.image_count`.
+        strong: training images that keep their exact mask; see :func:`~lazylabels_monai.labels.selection.image_count`. Or
+            ``"2.5h"``: as many as that time is enough for by :class:`~lazylabels_monai.costs.AnnotationCosts`.
         detection: training images with inner regions.
         separation: training images with scribbles on interfaces.
         seed: of the draws and of the marks.
@@ -103,7 +106,8 @@ def write_dataset(
     marking = Marking(**marks)
     check_target(out, overwrite)
     _check_names([item.name for item in items])
-    drawn = _draw_tasks(items, {"segmentation": strong, "detection": detection, "separation": separation}, seed)
+    wanted = {"segmentation": strong, "detection": detection, "separation": separation}
+    drawn = _draw_tasks(items, wanted, seed, lambda item, task: _seconds(item, task, len(class_names), marking.gap))
     kept = {item.name: [t for t in TASKS if item.section != "training" or item.name in drawn[t]] for item in items}
     labelled = [item for item in items if kept[item.name]]
     summary = {
@@ -170,17 +174,37 @@ def _check_names(names: Sequence[str]) -> None:
         raise SimulationError("image names must not contain '/': give the file's name without its folder.")
 
 
-def _draw_tasks(items: Sequence[LazyItem], wanted: Mapping[str, int | float | str], seed: int) -> dict[str, set[str]]:
-    """Names of the training images that get a label for each task."""
+def _draw_tasks(
+    items: Sequence[LazyItem],
+    wanted: Mapping[str, int | float | str],
+    seed: int,
+    seconds: Callable[[LazyItem, str], float],
+) -> dict[str, set[str]]:
+    """Names of the training images that get a label for each task; ``seconds(item, task)`` is asked where hours are wanted."""
     training = {item.name: item for item in items if item.section == "training"}
     flags = {"segmentation": "strong", "detection": "detection", "separation": "separation"}
-    counts = {task: image_count(wanted[task], len(training), flags[task]) for task in TASKS}
     drawn = {}
     for k, task in enumerate(TASKS):
         order = shuffled(list(training), seed, 1 + k)
         able = (name for name in order if task == "separation" or _has_objects(training[name]))
-        drawn[task] = set(itertools.islice(able, counts[task]))
+        hours = hours_of_work(wanted[task])
+        if hours is None:
+            drawn[task] = set(itertools.islice(able, image_count(wanted[task], len(training), flags[task])))
+        else:
+            drawn[task] = set(fitting(list(able), lambda name, task=task: seconds(training[name], task), 3600 * hours))
     return drawn
+
+
+def _seconds(item: LazyItem, task: str, num_classes: int, gap: int) -> float:
+    """What a person spends on a label of an image, by the cost model."""
+    classes, instances = item.load()
+    if task == "separation":
+        count = len(touching_pairs(instances, gap))
+        absent = int(count == 0)
+    else:
+        count = np.count_nonzero(distinct_values(instances))
+        absent = num_classes - np.setdiff1d(classes, (BACKGROUND, IGNORE)).size
+    return AnnotationCosts().seconds(dict(zip(TASKS, KINDS, strict=True))[task], count, absent)
 
 
 def _has_objects(item: LazyItem) -> bool:
