@@ -382,6 +382,24 @@ def test_resume_keeps_the_best_model_unless_it_finds_a_better_one(bundle, tiny_d
     assert load(models / "checkpoint_epoch=3.pt")["trainer"]["iteration"] == 3 * STEPS
 
 
+def test_the_saved_model_is_the_running_mean_of_the_weights(bundle, tiny_data, tmp_path):
+    """One step an epoch, so that the checkpoints hold the weights after every step; the last epoch is resumed."""
+    decay, key = 0.6, "heads.segmentation.conv.weight"
+    values = {"ema_decay": decay, "crops_per_epoch": 2, "batch_size": 2, "val_interval": 1}
+    means, weights = [], []
+    for epochs in (1, 2, 3):
+        bundle.train(tiny_data, tmp_path, max_epochs=epochs, resume=epochs > 1, **values)
+        checkpoint = load(tmp_path / "models" / f"checkpoint_epoch={epochs}.pt")
+        means.append(checkpoint["ema"][key])
+        weights.append(checkpoint["model"][key])
+    for i in (1, 2):
+        torch.testing.assert_close(means[i], decay * means[i - 1] + (1 - decay) * weights[i])
+        assert not torch.allclose(means[i], weights[i])
+    best = max(events(tmp_path).Scalars("val_mean_dice"), key=lambda value: value.value).step
+    torch.testing.assert_close(load(tmp_path / "models" / "model.pt")[key], means[best - 1])
+    bundle.evaluate(tiny_data, tmp_path, ema_decay=decay)
+
+
 def test_resume_without_a_checkpoint_overwrites_no_model(tmp_path, caplog):
     (tmp_path / "model.pt").write_bytes(b"weights from elsewhere")
     keep_previous_model(tmp_path, resume=True)
