@@ -1,18 +1,25 @@
-"""Predicting images one by one: a broken file is named and skipped, finished ones are kept, results appear whole."""
+"""Predicting images one by one: a broken file is named and skipped, finished ones are kept, results appear whole.
+
+Several processes, on one machine or on several that share the folder, may predict the same images into the same folder:
+each image is claimed by a lock that ends with its process, so that none is done twice and none is lost by a kill.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from monai.bundle import ConfigWorkflow
 from monai.data import decollate_batch
 from monai.data.utils import list_data_collate
@@ -65,8 +72,11 @@ def predict(
         what was done, what was left as it was, and what failed.
 
     Raises:
-        LazyLabelsError: when there is no image, no bundle or no weights, or two images would write the same files.
+        LazyLabelsError: when there is no image, no bundle or no weights, or two images would write the same files; and for
+            ``overwrite`` by several processes of ``torchrun``, which would predict each other's images again.
     """
+    if overwrite and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise LazyLabelsError(f"several processes cannot overwrite '{out}': name another folder, or remove what is there.")
     paths = [Path(path) for path in find_images(images)]
     weights = Path(checkpoint) if checkpoint is not None else Path(bundle) / "models" / "model.pt"
     out = Path(out)
@@ -85,27 +95,81 @@ def predict(
     if not to_do:
         return report
 
-    partial = out / f".partial_{os.getpid()}"
-    model = Model(weights, bundle, overlays, {**(overrides or {}), "output_dir": str(partial)})
+    given = {"device": _device_of_rank(), **(overrides or {})}
+    partial = out / f".partial_{platform.node()}_{os.getpid()}"
+    given = {key: value for key, value in given.items() if value is not None} | {"output_dir": str(partial)}
+    model = Model(weights, bundle, overlays, given)
     out.mkdir(parents=True, exist_ok=True)
+    start, before = time.monotonic(), len(report.skipped)
     try:
-        start = time.monotonic()
-        for number, path in enumerate(to_do, 1):
-            shutil.rmtree(partial, ignore_errors=True)
-            try:
-                model.save(path)
-                _move_in(partial, out)
-            except Exception as error:  # one bad image must not cost the others
-                found = user_error(error)
-                report.failed[str(path)] = f"{type(error).__name__}: {error}" if found is None else str(found)
-                say(f"{number}/{len(to_do)} {path.name} FAILED: {report.failed[str(path)]}")
-                continue
-            report.done.append(str(path))
-            spent = time.monotonic() - start
-            say(f"{number}/{len(to_do)} {path.name}, {spent:.1f} s, ETA {clock(spent / number * (len(to_do) - number))}")
+        while to_do:
+            elsewhere = []
+            for path in to_do:
+                with _claimed(out, path) as ours:
+                    if not ours:
+                        elsewhere.append(path)
+                        continue
+                    if not overwrite and _is_done(out, path):
+                        report.skipped.append(str(path))
+                        continue
+                    failure = _predict_one(model, path, partial, out)
+                if failure is None:
+                    report.done.append(str(path))
+                else:  # one bad image must not cost the others
+                    report.failed[str(path)] = failure
+                number = len(report.done) + len(report.failed) + len(report.skipped)
+                spent = time.monotonic() - start
+                eta = clock(spent / (len(report.done) + len(report.failed)) * (len(paths) - number))
+                result = f"{spent:.1f} s, ETA {eta}" if failure is None else f"FAILED: {failure}"
+                say(f"{number - before}/{len(paths) - before} {path.name}, {result}")
+            to_do = elsewhere
+            if to_do:
+                time.sleep(_PATIENCE)  # a process that is killed leaves its image to the others
+        shutil.rmtree(out / _CLAIMS, ignore_errors=True)  # every image is done or broken: no claim means anything any more
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return report
+
+
+#: Folder of the locks in the folder of the results.
+_CLAIMS = ".claims"
+
+#: Seconds between looks at images that other processes are at.
+_PATIENCE = 0.5
+
+
+def _device_of_rank() -> str | None:
+    """The GPU of a process that ``torchrun`` started; None leaves it to the config."""
+    rank = os.environ.get("LOCAL_RANK")
+    return f"cuda:{rank}" if rank is not None and torch.cuda.is_available() else None
+
+
+@contextmanager
+def _claimed(out: Path, path: Path) -> Iterator[bool]:
+    """Hold the claim to an image; False where another process holds it. The operating system ends a dead process's claims."""
+    claim = FileLock(out / _CLAIMS / image_stem(path))
+    try:
+        (out / _CLAIMS).mkdir(exist_ok=True)
+        claim.acquire(timeout=0)
+    except (Timeout, FileNotFoundError):  # the latter: another process has finished everything just now
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        claim.release()
+
+
+def _predict_one(model: Model, path: Path, partial: Path, out: Path) -> str | None:
+    """Predict an image; what went wrong in a sentence, or None."""
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        model.save(path)
+        _move_in(partial, out)
+    except Exception as error:
+        found = user_error(error)
+        return f"{type(error).__name__}: {error}" if found is None else str(found)
+    return None
 
 
 class Model:

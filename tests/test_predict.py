@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -118,3 +121,35 @@ def test_two_images_of_one_name(folder, trained, tmp_path):
     shutil.copyfile(folder / "a.png", folder / "a.bmp")
     with pytest.raises(LazyLabelsError, match=r"would both write a_pred"):
         predict(folder, tmp_path / "out", checkpoint=trained)
+
+
+def test_several_processes_share_the_images_and_a_killed_one_loses_none(bundle, tiny_data, trained, tmp_path):
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    pixels = np.tile(read_image(next((tiny_data / "images").iterdir())), (3, 3))
+    names = [f"{number:02d}.png" for number in range(24)]
+    for name in names:
+        Image.fromarray(pixels).save(images / name)
+    command = [sys.executable, "-m", "lazylabels_monai", "predict", str(images), "--out", str(out), "--weights", str(trained)]
+    command += ["--bundle", str(bundle.configs.parent), "--device", "cpu"]
+    workers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=bundle.environment)
+        for _ in range(3)
+    ]
+    first = workers[0].stdout.readline()
+    workers[0].send_signal(signal.SIGKILL)
+    said = [first + workers[0].communicate()[0], *(worker.communicate()[0] for worker in workers[1:])]
+    assert [worker.returncode for worker in workers] == [-signal.SIGKILL, 0, 0], said
+    done = [line.split()[1].rstrip(",") for text in said for line in text.splitlines() if ", ETA " in line]
+    assert len(done) == len(set(done))  # none twice
+    # an image that the killed process finished but did not tell of may be missing in what was said, not on disk
+    assert len(done) >= len(names) - 1
+    assert sorted(path.name for path in out.glob("*_pred.png")) == [name.replace(".png", "_pred.png") for name in names]
+    assert not (out / ".claims").exists()
+    read_image(out / "00_pred.png")
+
+
+def test_several_ranks_do_not_overwrite(folder, trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(LazyLabelsError, match="several processes cannot overwrite"):
+        predict(folder, tmp_path / "out", checkpoint=trained, overwrite=True)
