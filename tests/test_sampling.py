@@ -42,6 +42,17 @@ def test_several_tasks_meet_their_shares_and_stay_closest_to_uniform():
     np.testing.assert_allclose(flags @ solution, np.log(weights), atol=1e-6)
 
 
+def test_a_share_that_is_there_already_changes_nothing():
+    """As on pseudo labels, where most images carry a mask: images without one are not drawn more often."""
+    np.testing.assert_allclose(sampling_weights(carriers(*["sdi"] * 9, "i"), {"segmentation": 0.4}), 0.1)
+    # detection is short only once segmentation is raised
+    weights = np.array(sampling_weights(carriers("s", "d", "d"), {"segmentation": 0.5, "detection": 0.5}))
+    np.testing.assert_allclose(weights, [0.5, 0.25, 0.25])
+    weights = np.array(sampling_weights(carriers("s", "sd", "d", "d", "d"), {"segmentation": 0.7, "detection": 0.7}))
+    assert weights[[0, 1]].sum() == pytest.approx(0.7)
+    assert weights[1:].sum() == pytest.approx(0.7)
+
+
 def test_draws():
     import torch
 
@@ -63,9 +74,9 @@ def test_share_out_of_reach():
     with pytest.warns(UserWarning, match="share 0.4 of 'detection' is left out: every image carries this label"):
         weights = sampling_weights(carriers("d", "di"), {"detection": 0.4, "separation": 0.8})
     np.testing.assert_allclose(weights, [0.2, 0.8])
-    # the same images carry both
+    # the same image carries both and would have to be drawn always
     with pytest.warns(UserWarning, match="cannot be reached together"):
-        weights = sampling_weights(carriers("sd", "i"), {"segmentation": 0.3, "detection": 0.6})
+        weights = sampling_weights(carriers("sd", "d", "i"), {"segmentation": 0.6, "separation": 0.6})
     assert sum(weights) == pytest.approx(1)
     with pytest.warns(UserWarning, match="cannot be reached together"):
         weights = sampling_weights(carriers("s", "d"), {"segmentation": 1.0, "detection": 1.0})

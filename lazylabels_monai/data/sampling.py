@@ -17,14 +17,15 @@ __all__ = ["sampling_weights"]
 def sampling_weights(items: Sequence[Mapping[str, Any]], shares: Mapping[str, float] | None = None) -> list[float]:
     """Probability of each image to be drawn, so that few strong masks are seen often enough.
 
-    ``{"segmentation": 0.4}`` makes four of ten drawn crops come from images that carry a segmentation mask, however
-    few they are. Images that carry the same labels are drawn equally often. Shares for several tasks are met together
-    by iterative proportional fitting from the uniform distribution, the closest one to it that has these shares.
+    ``{"segmentation": 0.4}`` makes at least four of ten drawn crops come from images that carry a segmentation mask,
+    however few they are; where more images than that carry one, nothing changes. Images that carry the same labels are
+    drawn equally often. Shares for several tasks are met together by iterative proportional fitting from the uniform
+    distribution, the closest one to it that has these shares.
 
     Args:
         items: what :func:`read_items` returns.
-        shares: for each task, the expected share in (0, 1] of draws from images that carry its label; tasks that are
-            not named are left to chance; ``None`` or empty: uniform.
+        shares: for each task, the least expected share in (0, 1] of draws from images that carry its label; tasks that
+            are not named are left to chance; ``None`` or empty: uniform.
 
     Returns:
         weights for ``torch.utils.data.WeightedRandomSampler``, their sum is 1.
@@ -47,7 +48,17 @@ def sampling_weights(items: Sequence[Mapping[str, Any]], shares: Mapping[str, fl
             warnings.warn(f"sampling share {share} of '{task}' is left out: {who} this label.", stacklevel=2)
             continue
         groups.append((task, carries, float(share)))
-    return _rake(weights, groups).tolist()
+    return _reach(weights, groups).tolist()
+
+
+def _reach(start: np.ndarray, groups: list[tuple[str, np.ndarray, float]]) -> np.ndarray:
+    """Raise the shares that are too small; to raise one may make another one too small."""
+    raised: list[tuple[str, np.ndarray, float]] = []
+    weights = start
+    while short := [group for group in groups if group not in raised and weights[group[1]].sum() < group[2] - 1e-9]:
+        raised.append(short[0])
+        weights = _rake(start.copy(), raised)
+    return weights
 
 
 def _rake(weights: np.ndarray, groups: list[tuple[str, np.ndarray, float]], rounds: int = 1000) -> np.ndarray:
