@@ -134,6 +134,20 @@ def test_three_maps_flood_from_the_markers_on_plateaus_and_ties(seed):
     np.testing.assert_array_equal(again, found, err_msg="how the maps lie in memory decides no tie")
 
 
+@pytest.mark.parametrize("settings", [{}, {"neck": 0.8}, {"cut": True}, {"method": "components"}, {"method": "distance"}])
+def test_objects_of_plateaus_are_the_same_whenever_and_however_they_are_asked_for(settings):
+    """Squares of one size, whose distances tie, under maps of two values."""
+    mask = np.kron(np.random.default_rng(0).integers(0, 2, (12, 15)), np.ones((8, 8), int)).astype(np.uint8)
+    interface = one_hot((np.add.outer(np.arange(96) // 24, np.arange(120) // 24) % 2) * mask, 2)
+    maps = (mask, one_hot(mask, 2), interface)
+    chosen = InstanceSettings(min_marker=1, min_size=0, **settings)
+    first = separate_objects(*maps, chosen)
+    assert first.max() > 5
+    for other in (maps, [np.asfortranarray(m) for m in maps], [m.copy() for m in maps], [m.astype(np.float64) for m in maps]):
+        kinds = [other[0].astype(np.uint8), *other[1:]]
+        np.testing.assert_array_equal(separate_objects(*kinds, chosen), first)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_cut_objects_stay_in_one_piece_and_never_meet(seed):
     rng = np.random.default_rng(seed)
