@@ -148,13 +148,14 @@ def test_objects_of_plateaus_are_the_same_whenever_and_however_they_are_asked_fo
         np.testing.assert_array_equal(separate_objects(*kinds, chosen), first)
 
 
+@pytest.mark.parametrize("neck", [0.0, 0.9])
 @pytest.mark.parametrize("seed", range(4))
-def test_cut_objects_stay_in_one_piece_and_never_meet(seed):
+def test_cut_objects_stay_in_one_piece_and_never_meet(seed, neck):
     rng = np.random.default_rng(seed)
     mask, detected, interface = (ndimage.gaussian_filter(rng.random((60, 70)), width) for width in (2, 1, 1))
     mask = (mask > 0.5).astype(np.uint8)
     maps = np.stack([1 - detected, detected]), np.stack([1 - interface, interface])
-    cut = three_map_instances(mask, *maps, min_marker=4, cut=True)
+    cut = three_map_instances(mask, *maps, min_marker=4, cut=True, neck=neck)
     assert cut.max() > 10
     assert all(ndimage.label(cut == i)[1] == 1 for i in range(1, cut.max() + 1))
     for a, b in ((cut[1:], cut[:-1]), (cut[:, 1:], cut[:, :-1])):
