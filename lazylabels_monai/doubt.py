@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import tifffile
 import torch
 from monai.data import MetaTensor
 from monai.data.utils import list_data_collate
@@ -33,12 +35,22 @@ from torch import Tensor, nn
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.objects import border_pixels, checked_instances, compact_instances
+from lazylabels_monai.outputs import doubt_ending
 from lazylabels_monai.tasks import task_slices
 
 if TYPE_CHECKING:
     from lazylabels_monai.predict import Model
 
-__all__ = ["TaskDoubt", "doubt_maps", "dropout_layers", "dropout_on", "entropy", "object_doubt", "view_flips"]
+__all__ = [
+    "TaskDoubt",
+    "doubt_maps",
+    "dropout_layers",
+    "dropout_on",
+    "entropy",
+    "object_doubt",
+    "save_doubt",
+    "view_flips",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +176,29 @@ def doubt_maps(
             for number in range(dropout_samples if layers else 0):
                 running.add(_answer(model, image, views[number % len(views)]))
     return running.result()
+
+
+def save_doubt(maps: Mapping[str, TaskDoubt], folder: str | os.PathLike, stem: str) -> list[Path]:
+    """Write ``<stem>_<task>_doubt.tif`` for each task: float32, two planes, entropy and mutual information, each 0 to 1.
+
+    Args:
+        maps: from :func:`doubt_maps`.
+        folder: made where missing.
+        stem: name of the image.
+
+    Returns:
+        the files, of the axes (2, H, W); of a volume (2, Z, Y, X).
+    """
+    folder, written = Path(folder), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for task, found in maps.items():
+        planes = np.stack([found.entropy, found.mutual_information]).astype(np.float32)
+        if planes.ndim == 4:
+            planes = np.ascontiguousarray(planes.transpose(0, 3, 2, 1))
+        written.append(folder / f"{stem}{doubt_ending(task)}.tif")
+        axes = "CYX" if planes.ndim == 3 else "CZYX"
+        tifffile.imwrite(written[-1], planes, photometric="minisblack", metadata={"axes": axes})
+    return written
 
 
 def object_doubt(instances: np.ndarray, doubt: np.ndarray) -> pd.DataFrame:

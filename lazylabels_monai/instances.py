@@ -239,7 +239,10 @@ def three_map_instances(
     markers = label(detected & foreground & ~interface, connectivity=1)
     markers = _drop_specks(markers, max(min_marker - 1, 0))
     if neck > 0:
-        markers = _part_at_necks(markers > 0, neck)
+        markers = _part_at_necks(markers > 0, neck, line=cut)
+    if neck > 0 and cut:
+        # what the lines cut off is no part of its marker any more
+        markers = _drop_specks(label(markers, connectivity=1), max(min_marker - 1, 0))
 
     components = label(foreground, connectivity=1)
     orphan = foreground & ~_with_marker(components, markers)
@@ -253,8 +256,10 @@ def three_map_instances(
     return _drop_specks(grown, min_size).astype(np.int32)
 
 
-def _part_at_necks(mask: np.ndarray, neck: float) -> np.ndarray:
+def _part_at_necks(mask: np.ndarray, neck: float, line: bool = False) -> np.ndarray:
     """Ids of the parts of ``mask`` on both sides of each neck; widths are those of the distance to the border, smoothed.
+
+    With ``line`` the pixels where two parts meet belong to neither.
 
     A ratio of widths is a difference of their logarithms, so that the parts are the maxima of the logarithm that rise by
     -log(neck) above the neck: the h-maxima of mathematical morphology (Soille, Morphological Image Analysis, 2003, Sec. 6.3).
@@ -262,7 +267,7 @@ def _part_at_necks(mask: np.ndarray, neck: float) -> np.ndarray:
     width = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1.0)
     height = np.where(mask, np.log(np.maximum(width, 1e-3)), np.log(1e-3))
     tops = local_maxima(reconstruction(height + np.log(neck), height), connectivity=mask.ndim) & mask
-    return watershed(-height, label(tops, connectivity=mask.ndim), mask=mask)
+    return watershed(-height, label(tops, connectivity=mask.ndim), mask=mask, watershed_line=line)
 
 
 def instance_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndarray:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["CLASSES_ENDING", "ENDINGS", "INSTANCES_ENDING", "OVERLAY_ENDING", "image_stem", "probability_ending"]
+__all__ = [
+    "CLASSES_ENDING",
+    "ENDINGS",
+    "INSTANCES_ENDING",
+    "OVERLAY_ENDING",
+    "doubt_ending",
+    "image_stem",
+    "probability_ending",
+]
 
 #: The class map. It is the ``output_postfix`` of ``inference.yaml``, and the file that says that an image is done.
 CLASSES_ENDING = "_pred"
@@ -22,8 +30,19 @@ def probability_ending(task: str) -> str:
     return f"_{task}_probability"
 
 
-#: All of them.
-ENDINGS = (CLASSES_ENDING, INSTANCES_ENDING, OVERLAY_ENDING, *map(probability_ending, TASKS))
+def doubt_ending(task: str) -> str:
+    """The ending of the doubt about a task, two planes: entropy and mutual information."""
+    return f"_{task}_doubt"
+
+
+#: All of them, the one that says that an image is done first.
+ENDINGS = (
+    CLASSES_ENDING,
+    INSTANCES_ENDING,
+    OVERLAY_ENDING,
+    *map(probability_ending, TASKS),
+    *map(doubt_ending, TASKS),
+)
 
 
 def image_stem(path: str | os.PathLike) -> str:

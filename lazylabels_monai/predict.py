@@ -25,9 +25,11 @@ from monai.data import decollate_batch
 from monai.data.utils import list_data_collate
 
 from lazylabels_monai.data.datalist import find_images
+from lazylabels_monai.data.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
+from lazylabels_monai.doubt import doubt_maps, save_doubt
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
-from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
+from lazylabels_monai.outputs import CLASSES_ENDING, ENDINGS, image_stem
 from lazylabels_monai.tasks import task_slices
 from lazylabels_monai.workflow import trained_network
 
@@ -54,6 +56,8 @@ def predict(
     overwrite: bool = False,
     overrides: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
+    doubt: bool = False,
+    dropout_samples: int = 0,
 ) -> PredictionReport:
     """Predict images by the bundle's ``inference.yaml``.
 
@@ -64,9 +68,11 @@ def predict(
         checkpoint: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
             network, instance settings) is used.
         overlays: config files merged after ``inference.yaml``.
-        overwrite: predict images again that are done already.
+        overwrite: predict images again that are done already; all that was predicted of them before is replaced.
         overrides: ids of the config and their values.
         progress: called with a line of text per image.
+        doubt: write the doubt of each task as well (:func:`~lazylabels_monai.doubt.save_doubt`): four more predictions.
+        dropout_samples: for it, that many more with the network's dropout.
 
     Returns:
         what was done, what was left as it was, and what failed.
@@ -112,7 +118,7 @@ def predict(
                     if not overwrite and _is_done(out, path):
                         report.skipped.append(str(path))
                         continue
-                    failure = _predict_one(model, path, partial, out)
+                    failure = _predict_one(model, path, partial, out, dropout_samples if doubt else None)
                 if failure is None:
                     report.done.append(str(path))
                 else:  # one bad image must not cost the others
@@ -160,12 +166,14 @@ def _claimed(out: Path, path: Path) -> Iterator[bool]:
         claim.release()
 
 
-def _predict_one(model: Model, path: Path, partial: Path, out: Path) -> str | None:
-    """Predict an image; what went wrong in a sentence, or None."""
+def _predict_one(model: Model, path: Path, partial: Path, out: Path, doubt_samples: int | None) -> str | None:
+    """Predict an image, with its doubt unless ``doubt_samples`` is None; what went wrong in a sentence, or None."""
     shutil.rmtree(partial, ignore_errors=True)
     try:
         model.save(path)
-        _move_in(partial, out)
+        if doubt_samples is not None:
+            save_doubt(doubt_maps(model, path, dropout_samples=doubt_samples), partial, image_stem(path))
+        _move_in(partial, out, path)
     except Exception as error:
         found = user_error(error)
         return f"{type(error).__name__}: {error}" if found is None else str(found)
@@ -231,14 +239,21 @@ class Model:
 
 
 def _is_done(out: Path, path: Path) -> bool:
-    return any(out.glob(f"{_escaped(image_stem(path))}{CLASSES_ENDING}.*"))
+    return any(file.is_file() for file in _files(out, path, CLASSES_ENDING))
 
 
-def _escaped(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+def _files(out: Path, path: Path, ending: str) -> list[Path]:
+    """Where a prediction of this ending may lie."""
+    return [out / f"{image_stem(path)}{ending}{suffix}" for suffix in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)]
 
 
-def _move_in(partial: Path, out: Path) -> None:
-    """Move an image's files; the one that says that it is done comes last."""
+def _move_in(partial: Path, out: Path, path: Path) -> None:
+    """Put an image's files in place of those of an earlier prediction, of which none stays.
+
+    The file that says that the image is done goes first and comes last, so that a kill leaves an image that is not done.
+    """
+    for ending in ENDINGS:
+        for old in _files(out, path, ending):
+            old.unlink(missing_ok=True)
     for file in sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING), f.name)):
         os.replace(file, out / file.name)

@@ -134,13 +134,28 @@ def test_three_maps_flood_from_the_markers_on_plateaus_and_ties(seed):
     np.testing.assert_array_equal(again, found, err_msg="how the maps lie in memory decides no tie")
 
 
+@pytest.mark.parametrize("settings", [{}, {"neck": 0.8}, {"cut": True}, {"method": "components"}, {"method": "distance"}])
+def test_objects_of_plateaus_are_the_same_whenever_and_however_they_are_asked_for(settings):
+    """Squares of one size, whose distances tie, under maps of two values."""
+    mask = np.kron(np.random.default_rng(0).integers(0, 2, (12, 15)), np.ones((8, 8), int)).astype(np.uint8)
+    interface = one_hot((np.add.outer(np.arange(96) // 24, np.arange(120) // 24) % 2) * mask, 2)
+    maps = (mask, one_hot(mask, 2), interface)
+    chosen = InstanceSettings(min_marker=1, min_size=0, **settings)
+    first = separate_objects(*maps, chosen)
+    assert first.max() > 5
+    for other in (maps, [np.asfortranarray(m) for m in maps], [m.copy() for m in maps], [m.astype(np.float64) for m in maps]):
+        kinds = [other[0].astype(np.uint8), *other[1:]]
+        np.testing.assert_array_equal(separate_objects(*kinds, chosen), first)
+
+
+@pytest.mark.parametrize("neck", [0.0, 0.9])
 @pytest.mark.parametrize("seed", range(4))
-def test_cut_objects_stay_in_one_piece_and_never_meet(seed):
+def test_cut_objects_stay_in_one_piece_and_never_meet(seed, neck):
     rng = np.random.default_rng(seed)
     mask, detected, interface = (ndimage.gaussian_filter(rng.random((60, 70)), width) for width in (2, 1, 1))
     mask = (mask > 0.5).astype(np.uint8)
     maps = np.stack([1 - detected, detected]), np.stack([1 - interface, interface])
-    cut = three_map_instances(mask, *maps, min_marker=4, cut=True)
+    cut = three_map_instances(mask, *maps, min_marker=4, cut=True, neck=neck)
     assert cut.max() > 10
     assert all(ndimage.label(cut == i)[1] == 1 for i in range(1, cut.max() + 1))
     for a, b in ((cut[1:], cut[:-1]), (cut[:, 1:], cut[:, :-1])):

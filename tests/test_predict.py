@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
@@ -16,16 +17,18 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.files import read_image
+from lazylabels_monai.doubt import doubt_maps, object_doubt
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import InstanceSettings, write_settings
-from lazylabels_monai.predict import predict
+from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.predict import Model, predict
 
 
 @pytest.fixture(scope="module")
 def trained(bundle, tiny_data, tmp_path_factory):
     """Weights of a tiny training."""
     out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1)
+    bundle.train(tiny_data, out, max_epochs=1, dropout=0.2)
     return out / "models" / "model.pt"
 
 
@@ -53,6 +56,9 @@ def test_a_broken_file_is_named_and_the_others_are_done(folder, trained, tmp_pat
     assert "broken.png" in result.output
     assert "cannot be read as an image" in result.output
     assert "Traceback" not in result.output
+    last = result.output.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert last.count("broken.png") == last.count("cannot identify image file") + 1, "named once, and by Pillow"
     names = sorted(path.name for path in out.iterdir())
     assert names == sorted(f"{s}_{k}" for s in ("a", "b", "c.ome") for k in ("instances.tif", "overlay.png", "pred.png"))
     # the training's own widths and classes are found without naming its overlays
@@ -76,6 +82,77 @@ def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
     assert all(path.stat().st_mtime_ns == time for path, time in before.items() if not path.name.startswith("b_"))
     assert len(predict(folder, out, overwrite=True, **given).done) == 3
     assert not list(out.glob(".*")), "no partial results stay"
+
+
+def test_a_pattern_names_the_images(folder, trained, tmp_path):
+    result = run(folder / "*.ome.tif", "--out", tmp_path / "out", "--weights", trained, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert {path.name.split(".")[0] for path in (tmp_path / "out").iterdir()} == {"c"}
+
+
+def test_of_an_earlier_prediction_nothing_stays(folder, trained, tmp_path):
+    out, image = tmp_path / "out", folder / "a.png"
+    given = {"checkpoint": trained, "overrides": {"device": "cpu"}}
+    predict(image, out, checkpoint=trained, overrides={"device": "cpu", "save_probabilities": True})
+    for name in ("a_notes.txt", "a_pred.txt", "ab_pred.png"):
+        (out / name).write_text("mine")
+    assert (out / "a_separation_probability.tif").is_file()
+    predict(image, out, overwrite=True, **given)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["a_instances.tif", "a_notes.txt", "a_overlay.png", "a_pred.png", "a_pred.txt", "ab_pred.png"]
+    )
+
+
+def test_a_kill_while_files_are_replaced_leaves_an_image_to_do(folder, trained, tmp_path, monkeypatch):
+    out, image = tmp_path / "out", folder / "a.png"
+    given = {"checkpoint": trained, "overrides": {"device": "cpu"}}
+    predict(image, out, **given)
+    moved = []
+
+    def killed(source, target):
+        moved.append(target)
+        if len(moved) == 2:
+            raise KeyboardInterrupt
+        shutil.move(source, target)
+
+    monkeypatch.setattr("lazylabels_monai.predict.os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        predict(image, out, overwrite=True, **given)
+    monkeypatch.undo()
+    assert not (out / "a_pred.png").exists()
+    assert not list(out.glob(".*"))
+    assert predict(image, out, **given).done == [str(image)]
+
+
+def test_doubt_beside_the_prediction_and_about_each_object(folder, trained, tmp_path):
+    out = tmp_path / "out"
+    arguments = (folder / "[ac].*", "--out", out, "--weights", trained, "--device", "cpu")
+    result = run(*arguments, "--doubt", "--dropout-samples", "2")
+    assert result.exit_code == 0, result.output
+    expected = doubt_maps(Model(trained, overrides={"device": "cpu"}), folder / "a.png", dropout_samples=2)
+    assert expected["segmentation"].samples == 6
+    for task, found in expected.items():
+        planes = tifffile.imread(out / f"a_{task}_doubt.tif")
+        np.testing.assert_array_equal(planes, [found.entropy, found.mutual_information])
+    # a mask that the tiny network did not draw, so that there are objects to measure
+    ids = np.zeros(read_image(folder / "a.png").shape, np.uint16)
+    ids[5:20, 5:25], ids[30:50, 10:40] = 1, 2
+    for name in ("a", "c.ome"):
+        tifffile.imwrite(out / f"{name}_instances.tif", ids)
+        Image.fromarray((ids > 0).astype(np.uint8)).save(out / f"{name}_pred.png")
+    measure_folder(out, tmp_path / "measured", resamples=100)
+    rows = pd.read_csv(tmp_path / "measured" / "objects.csv").query("image == 'a'")
+    for column, doubt in (
+        ("mean_entropy", expected["segmentation"].entropy),
+        ("mean_mutual_information", expected["segmentation"].mutual_information),
+    ):
+        np.testing.assert_allclose(rows[column], object_doubt(ids, doubt)["doubt"], rtol=1e-5)
+    tifffile.imwrite(out / "a_segmentation_doubt.tif", np.zeros((2, 5, 5), np.float32))
+    with pytest.raises(LazyLabelsError, match="predict the image again with --doubt"):
+        measure_folder(out, tmp_path / "other", resamples=100)
+    refused = run(*arguments, "--dropout-samples", "2")
+    assert refused.exit_code == 1
+    assert "add --doubt" in str(refused.exception)
 
 
 def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp_path):

@@ -22,13 +22,15 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.synthetic import make_image
+from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.measure import measure_objects
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.pictures import overlay_contours
 from lazylabels_monai.report import ReportError, make_report
 from lazylabels_monai.report.doubt import object_doubt
 from lazylabels_monai.report.figures import histogram_plot
-from lazylabels_monai.report.page import number
+from lazylabels_monai.report.gallery import object_colours
+from lazylabels_monai.report.page import number, unbroken
 from lazylabels_monai.report.sources import read_curves
 
 #: Names that HTML, SVG and matplotlib's formulas would each trip over.
@@ -182,6 +184,44 @@ def test_a_bare_prediction_is_measured_and_the_rest_is_named(made, tmp_path):
     for section in ("doubt", "training", "metrics"):
         assert f'<section id="{section}">' not in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["im0_pred.png", "im1_pred.png", "m", "report.html"]
+
+
+def test_lengths_are_shown_in_a_unit_that_fits(made, tmp_path):
+    shutil.copytree(made / "pred", tmp_path / "pred", ignore=shutil.ignore_patterns("measured"))
+    out, truth = tmp_path / "pred", tmp_path / "truth"
+    shutil.copytree(out, truth)
+    for k in range(3):  # some objects are overlooked
+        classes, ids = np.asarray(Image.open(out / f"im{k}_pred.png")), tifffile.imread(out / f"im{k}_instances.tif")
+        tifffile.imwrite(out / f"im{k}_instances.tif", np.where(ids % 5 == 0, 0, ids))
+        Image.fromarray(np.where(ids % 5 == 0, 0, classes)).save(out / f"im{k}_pred.png")
+    result = measure_folder(out, out / "measured", classes=CLASSES, resamples=200, pixel_size="2nm", truth=truth)
+    text = make_report(out, images=made / "images").read_text()
+    shown = re.sub(r"<[^>]+>", "", text)
+    mean = result["classes"][CLASSES[0]]["mean_diameter_um"]["value"]
+    assert mean < 0.1
+    assert f'<data value="{mean:.8g}">{mean * 1000:.1f}</data>' in text
+    assert "equivalent diameter (nm)" in shown
+    assert "A pixel is 2 nm wide." in shown
+    error = result["error"][CLASSES[0]]["area_fraction"]
+    assert error["error"] < 0
+    low, high = (re.sub(r"<[^>]+>", "", number(error[end], scale=100)) for end in ("error_low", "error_high"))
+    assert f"{low} to {high}" in shown
+    assert "area fraction, %" in shown
+    assert "diameter um" not in shown
+
+
+def test_objects_in_contact_differ_in_colour():
+    ids = np.kron(np.arange(1, 145).reshape(12, 12), np.ones((4, 4), int))  # each touches the one 12 further, too
+    colours = object_colours(ids)
+    for a, b in touching_pairs(ids):
+        assert colours[a] != colours[b], (a, b)
+    assert set(colours[1:]) == set(range(12))
+    assert object_colours(np.zeros((3, 4), int)).tolist() == [0]
+
+
+def test_no_line_ends_inside_an_option():
+    shown = unbroken("a --pixel-size <b> non--option")
+    assert shown == 'a <span class="option">--pixel-size</span> &lt;b&gt; non--option'
 
 
 def test_an_evaluation_alone(made, tmp_path):
@@ -482,12 +522,15 @@ VISIBLE = """[...new Set([...document.querySelectorAll(".layer")]
 def test_layers_are_toggled(browser, page):
     browser.open(f"file://{page}")
     assert browser.evaluate(VISIBLE) == ["instances"]
+    place = "document.querySelector('.pictures').getBoundingClientRect().top + scrollY"
+    at_first = browser.evaluate(place)
     for layer in ("detection", "separation", "segmentation", "doubt"):
         browser.evaluate(f"document.querySelector('label[for=layer-{layer}]').click()")
         assert browser.evaluate(VISIBLE) == [layer]
         assert browser.evaluate("location.hash") == f"#layer={layer}&opacity=70"
     browser.evaluate("document.getElementById('layer-image').click()")
     assert browser.evaluate(VISIBLE) == []
+    assert browser.evaluate(place) == at_first, "the pictures keep their place, so that an eye can compare"
     browser.evaluate("document.getElementById('layer-image').focus()")
     for kind in ("keyDown", "keyUp"):
         browser.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)

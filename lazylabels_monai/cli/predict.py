@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lazylabels_monai.cli.options import failure
+
 __all__ = ["predict"]
 
 
@@ -22,18 +24,35 @@ def predict(
     probabilities: Annotated[
         bool | None, typer.Option(help="write the probability maps, too; default: what --config says")
     ] = None,
+    doubt: Annotated[
+        bool, typer.Option("--doubt", help="write the doubt of each task, from four flips of the image: five times as long")
+    ] = False,
+    dropout_samples: Annotated[
+        int, typer.Option(min=0, help="with --doubt: further predictions with dropout, if the network has any")
+    ] = 0,
     overwrite: Annotated[bool, typer.Option(help="predict images again that are done")] = False,
 ) -> None:
     """Predict images: label map, objects and overlay of each. A broken file is named and skipped; exit code 1 then."""
     from lazylabels_monai.predict import predict as predict_images
 
+    if dropout_samples and not doubt:
+        raise ValueError(f"--dropout-samples {dropout_samples} is for the doubt: add --doubt, or leave it out.")
     given = {"save_probabilities": probabilities, "device": device}
     overrides = {key: value for key, value in given.items() if value is not None}
     report = predict_images(
-        images, out, bundle, weights, overlays=config or (), overwrite=overwrite, overrides=overrides, progress=typer.echo
+        images,
+        out,
+        bundle,
+        weights,
+        overlays=config or (),
+        overwrite=overwrite,
+        overrides=overrides,
+        progress=typer.echo,
+        doubt=doubt,
+        dropout_samples=dropout_samples,
     )
     typer.echo(f"written: {out} ({len(report.done)} images, {len(report.skipped)} were done before)")
     for path, reason in report.failed.items():
-        typer.echo(f"error: '{path}': {reason}", err=True)
+        typer.echo(failure(path, reason), err=True)
     if report.failed:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lazylabels_monai.cli.options import names
+from lazylabels_monai.cli.options import failure, names
 
 __all__ = ["suggest"]
 
@@ -79,6 +79,6 @@ def suggest(
         count = len(doubt_pictures(pictures, found, model, top, overwrite=overwrite, **how))
         typer.echo(f"written: {pictures} ({count} pictures)")
     for path, reason in found.failed.items():
-        typer.echo(f"error: '{path}': {reason}", err=True)
+        typer.echo(failure(path, reason), err=True)
     if found.failed:
         raise typer.Exit(1)

@@ -26,7 +26,7 @@ from lazylabels_monai.data.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.measure.objects import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
-from lazylabels_monai.outputs import CLASSES_ENDING, INSTANCES_ENDING, probability_ending
+from lazylabels_monai.outputs import CLASSES_ENDING, INSTANCES_ENDING, doubt_ending, probability_ending
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]
@@ -34,7 +34,14 @@ __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "me
 #: Files that :func:`measure_folder` writes.
 OUTPUTS = ("objects.csv", "summary.csv", "summary.json")
 
-_ENDINGS = {INSTANCES_ENDING: "instances", CLASSES_ENDING: "classes", probability_ending("segmentation"): "probability"}
+_ENDINGS = {
+    INSTANCES_ENDING: "instances",
+    CLASSES_ENDING: "classes",
+    probability_ending("segmentation"): "probability",
+    doubt_ending("segmentation"): "doubt",
+}
+#: Of these, the label maps: the others tell something about them.
+_LABELS = {"instances", "classes"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class LabelledImage:
     classes: str | None = None
     image: str | None = None
     probability: str | None = None
+    doubt: str | None = None
     pixel_size: str | float | None = None  # the item's key in a datalist
 
 
@@ -55,8 +63,8 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
     Args:
         source: a data set (``datalist.json`` or its folder), of which items with ``instances`` or ``segmentation`` count; a
             folder of ``<name>_pred.png|tif`` (classes), ``<name>_instances.png|tif`` (ids) or both, and perhaps
-            ``<name>_segmentation_probability.tif`` (a plane per class); or a folder with ``classes/`` or ``masks/`` (ids)
-            and perhaps ``images/``.
+            ``<name>_segmentation_probability.tif`` (a plane per class) and ``<name>_segmentation_doubt.tif``; or a folder
+            with ``classes/`` or ``masks/`` (ids) and perhaps ``images/``.
 
     Returns:
         images sorted by name; the names of the classes, where the source states them.
@@ -240,7 +248,7 @@ def _of_exact_folders(folder: Path) -> list[LabelledImage]:
             if key in files:
                 raise MeasureError(f"'{path}' and '{files[key]}' share a name: rename one of them.")
             files[key] = str(path)
-    return [LabelledImage(name, **files) for name, files in found.items() if len(files) > ("image" in files)]
+    return [LabelledImage(name, **files) for name, files in found.items() if _LABELS & set(files)]
 
 
 def _of_predictions(folder: Path) -> list[LabelledImage]:
@@ -252,7 +260,7 @@ def _of_predictions(folder: Path) -> list[LabelledImage]:
                 if key in files:
                     raise MeasureError(f"'{path}' and '{files[key]}' are the same map of one image: remove one of them.")
                 files[key] = str(path)
-    return [LabelledImage(name, **files) for name, files in found.items() if len(files) > ("probability" in files)]
+    return [LabelledImage(name, **files) for name, files in found.items() if _LABELS & set(files)]
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -316,7 +324,13 @@ def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[st
         return None if path is None else reader(path)
 
     instances, classes = read(files.instances, read_label), read(files.classes, read_label)
-    image, planes = read(files.image, read_image), read(files.probability, tifffile.imread)
+    image, planes, doubt = read(files.image, read_image), *(read(p, tifffile.imread) for p in (files.probability, files.doubt))
+    labels = classes if instances is None else instances
+    if doubt is not None and doubt.shape != (2, *labels.shape):
+        raise MeasureError(
+            f"file '{files.doubt}' has planes of shape {doubt.shape}, which do not fit the labels {labels.shape}: predict the "
+            "image again with --doubt."
+        )
     probability = None
     if planes is not None and classes is not None:
         if planes.shape[1:] != classes.shape or len(planes) <= int(classes[classes != IGNORE].max(initial=0)):
@@ -326,4 +340,4 @@ def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[st
             )
         shown = np.where(classes == IGNORE, BACKGROUND, classes)
         probability = np.take_along_axis(planes, shown[None].astype(np.int64), axis=0)[0]
-    return measure_image(instances, classes, image, probability, pixel_size, name=files.name, **options)
+    return measure_image(instances, classes, image, probability, pixel_size, name=files.name, doubt=doubt, **options)

@@ -86,6 +86,7 @@ def measure_objects(
     probability: np.ndarray | None = None,
     pixel_size: float | str | None = None,
     gap: int = 2,
+    doubt: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Measure every object of a label map.
 
@@ -98,15 +99,17 @@ def measure_objects(
         pixel_size: side of a square pixel in micrometres, or text such as "120 nm"; None measures in pixels.
         gap: two objects with at most this many pixels between them are in contact; see
             :func:`~lazylabels_monai.labels.interfaces.touching_pairs`.
+        doubt: (2, H, W) entropy and mutual information of the segmentation (:mod:`lazylabels_monai.doubt`), for
+            ``mean_entropy`` and ``mean_mutual_information``.
 
     Returns:
         a row per object in the order of the ids; columns ``id``, ``class``, ``area_um2`` (``_px2`` without a pixel size),
         ``equivalent_diameter_um`` (of the disc of the same area), ``centroid_row_px``, ``centroid_col_px``,
         ``bbox_row_min_px`` ... ``bbox_col_max_px`` (half open), ``major_axis_um``, ``minor_axis_um`` (of the ellipse of the
         same second moments), ``eccentricity``, ``solidity`` (area by that of the convex hull), ``perimeter_um`` (Crofton's
-        formula in four directions), ``mean_intensity``, ``mean_probability`` (each only where its map is given),
-        ``touches_border``, ``neighbours`` (objects in contact), ``border_weight`` (1 / chance that an object of this
-        bounding box lies wholly inside, 0 for one that touches the border; see
+        formula in four directions), ``mean_intensity``, ``mean_probability``, ``mean_entropy``, ``mean_mutual_information``
+        (each only where its map is given), ``touches_border``, ``neighbours`` (objects in contact), ``border_weight``
+        (1 / chance that an object of this bounding box lies wholly inside, 0 for one that touches the border; see
         :func:`~lazylabels_monai.measure.statistics.summarize`). Never NaN, as long as the maps hold none.
 
     Raises:
@@ -117,7 +120,7 @@ def measure_objects(
         >>> measure_objects(square, pixel_size="500 nm")["area_um2"].tolist()
         [25.0]
     """
-    return _measured(*_checked(instances, classes), image, probability, pixel_size, gap, "")
+    return _measured(*_checked(instances, classes), image, probability, doubt, pixel_size, gap, "")
 
 
 def _measured(
@@ -125,6 +128,7 @@ def _measured(
     classes: np.ndarray | None,
     image: np.ndarray | None,
     probability: np.ndarray | None,
+    doubt: np.ndarray | None,
     pixel_size: float | str | None,
     gap: int,
     where: str,
@@ -144,7 +148,10 @@ def _measured(
     columns: dict[str, np.ndarray] = {"id": ids.astype(np.int64), "class": _object_classes(compact, classes, ids, where)}
     for key, (name, power) in _PROPERTIES.items():
         columns[name.format(u=unit)] = table[key] * scale**power if power else table[key]
-    for name, values in (("mean_intensity", image), ("mean_probability", probability)):
+    maps = {"mean_intensity": image, "mean_probability": probability}
+    if doubt is not None:
+        maps["mean_entropy"], maps["mean_mutual_information"] = doubt
+    for name, values in maps.items():
         if values is not None:
             columns[name] = _means(compact, np.asarray(values), ids.size, f"{where}the map for {name}")
     weights = _border_weights(table, instances.shape, None if classes is None else classes != IGNORE)
@@ -165,12 +172,13 @@ def measure_image(
     min_size: int = 1,
     name: str = "",
     class_names: Sequence[str] | None = None,
+    doubt: np.ndarray | None = None,
 ) -> ImageMeasurements:
     """Measure one image: its objects, and the pixels of each class.
 
     Args:
         instances: (H, W) ids, 0 = no object; None takes the connected components of each class.
-        classes, image, probability, pixel_size, gap: as for :func:`measure_objects`.
+        classes, image, probability, pixel_size, gap, doubt: as for :func:`measure_objects`.
         min_size: objects of fewer pixels are left out; their pixels still count for the area fraction.
         name: of the image.
         class_names: of the classes 1, 2, ...; default "class 1", ...
@@ -197,7 +205,7 @@ def measure_image(
     if min_size > 1:
         kept, inverse, sizes = np.unique(instances, return_inverse=True, return_counts=True)
         instances = np.where(sizes >= min_size, kept, 0)[inverse].reshape(instances.shape)
-    objects = _measured(instances, classes, image, probability, pixel_size, gap, where)
+    objects = _measured(instances, classes, image, probability, doubt, pixel_size, gap, where)
     objects.insert(0, "image", name)
     objects.insert(3, "class_name", [names[k - 1] for k in objects["class"]])
 

@@ -13,19 +13,21 @@ from skimage.segmentation import find_boundaries
 
 from lazylabels_monai.data.files import read_image
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.interfaces import touching_pairs
+from lazylabels_monai.labels.objects import compact_instances
 from lazylabels_monai.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
 from lazylabels_monai.report.doubt import pixel_doubt
 from lazylabels_monai.report.sources import Note, Predicted, ReportError
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
-__all__ = ["DOUBT_COLOUR", "LAYERS", "Picture", "crop", "data_uri", "make_picture", "shown_image"]
+__all__ = ["DOUBT_COLOUR", "LAYERS", "Picture", "crop", "data_uri", "make_picture", "object_colours", "shown_image"]
 
 #: Layers of the gallery and what they show.
 LAYERS: dict[str, str] = {
     "detection": "where the network sees the inside of objects, in class colours",
     "separation": "the probability of an interface between touching objects",
     "segmentation": "the class of each pixel",
-    "instances": "the single objects, each in a colour of its own",
+    "instances": "the single objects; those that touch differ in colour",
     "doubt": "1 less the highest class probability: full colour where all classes are equally likely",
 }
 #: Colour of doubtful pixels: none of the classes has it.
@@ -97,7 +99,8 @@ def make_picture(files: Predicted, longest: int, note: Note) -> Picture | None:
     if classes is not None:
         layers["segmentation"] = _class_layer(_nearest(classes, size))
     if ids is not None:
-        layers["instances"] = _object_layer(_nearest(ids, size))
+        numbers, _ = compact_instances(ids)
+        layers["instances"] = _object_layer(_nearest(numbers, size), object_colours(numbers))
     if segmentation is not None:
         # full colour where all classes are equally likely
         most = max(1 - 1 / len(segmentation), 1e-6)
@@ -177,11 +180,35 @@ def _class_layer(classes: np.ndarray) -> np.ndarray:
     return layer
 
 
-def _object_layer(ids: np.ndarray) -> np.ndarray:
-    """Each object in one of 12 colours, by its id, with a full contour."""
+def object_colours(ids: np.ndarray) -> np.ndarray:
+    """A colour for each object, such that those in contact differ as long as there are colours left.
+
+    Args:
+        ids: (H, W) from 1 to n, 0 = no object.
+
+    Returns:
+        (n + 1,) numbers from 0 to 11. Objects take turns, but where a touching one of lower id has a colour already.
+    """
+    count = len(_OBJECT_COLOURS)
+    colours = np.arange(int(ids.max(initial=0)) + 1) % count
+    for pairs in _by_second(touching_pairs(ids)):
+        taken = set(colours[pairs[:, 0]].tolist())
+        own = int(pairs[0, 1])
+        colours[own] = next((c for c in range(own, own + count) if c % count not in taken), own) % count
+    return colours
+
+
+def _by_second(pairs: np.ndarray) -> list[np.ndarray]:
+    """Pairs (N, 2) grouped by their second id, in its order."""
+    pairs = pairs[np.argsort(pairs[:, 1], kind="stable")]
+    return np.split(pairs, np.flatnonzero(np.diff(pairs[:, 1])) + 1) if len(pairs) else []
+
+
+def _object_layer(ids: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Each object in its colour with a full contour."""
     layer = np.zeros((*ids.shape, 4), np.uint8)
     inside = ids > 0
-    layer[inside, :3] = _OBJECT_COLOURS[ids[inside] % len(_OBJECT_COLOURS)]
+    layer[inside, :3] = _OBJECT_COLOURS[colours[ids[inside]]]
     layer[inside, 3] = round(255 * _FILL)
     layer[find_boundaries(ids, mode="inner") & inside, 3] = 255
     return layer

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import lazylabels_monai
 from lazylabels_monai.atomic import write_text
@@ -44,7 +45,6 @@ __all__ = ["REPORT_NAME", "make_report"]
 REPORT_NAME = "report.html"
 
 _PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "scikit-image", "pandas")
-_UNITS = {"um": "µm", "px": "px"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 #: Rows of the table of objects: key in metrics.json, what the page calls it.
@@ -64,6 +64,10 @@ _OBJECT_METRICS = {
     "glas_object_hausdorff": "GlaS object Hausdorff (px)",
     "count_error": "relative error of the count",
 }
+#: Lengths are shown in nanometres where no class has a mean of this many micrometres, ...
+_NANOMETRES_BELOW = 0.1
+#: ... and in millimetres from this many on.
+_MILLIMETRES_FROM = 1e4
 #: Ends of the columns of metrics.csv that the table per image shows, beside those of Dice.
 _IMAGE_METRICS = ("interface precision", "interface recall", "objects three maps f1@0.5", "objects three maps pq")
 
@@ -172,7 +176,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["unbroken"] = unbroken
     return environment
+
+
+def unbroken(text: Any) -> Markup:
+    """Text in which no line ends inside the name of an option: browsers break ``--pixel-size`` at each hyphen."""
+    return Markup(re.sub(r"(?<![\w-])--[\w-]+", r'<span class="option">\g<0></span>', str(escape(text))))
 
 
 def number(value: Any, digits: int = 3, decimals: int | None = None, scale: float = 1.0) -> Markup:
@@ -208,11 +218,11 @@ def _tiles(
     """The few numbers at the top."""
     tiles = [_tile("images", len(predicted), decimals=0)] if predicted else []
     if measured is not None:
-        unit = measured.summary["unit"]
+        unit, (shown, scale) = measured.summary["unit"], _length(measured)
         tiles.append(_tile("objects", len(measured.objects), decimals=0))
         for k, (name, entry) in enumerate(measured.summary["classes"].items(), 1):
-            mean = number(entry[f"mean_diameter_{unit}"]["value"])
-            label = Markup("of the area is {}, mean diameter {} {}").format(name, mean, _UNITS.get(unit, unit))
+            mean = number(entry[f"mean_diameter_{unit}"]["value"], scale=scale)
+            label = Markup("of the area is {}, mean diameter {} {}").format(name, mean, shown)
             tiles.append(_tile(label, entry["area_fraction"]["value"], "%", _css(class_colour(k)), scale=100))
     results = {} if evaluation is None else evaluation.results
     dice, f1 = results.get("segmentation", {}).get("dice", {}).get("mean"), results.get("objects", {}).get("f1@0.5")
@@ -226,14 +236,37 @@ def _tile(
     return {"label": label, "value": value, "unit": unit, "colour": colour, "decimals": decimals, "scale": scale}
 
 
+def _length(measured: Measurements) -> tuple[str, float]:
+    """Unit in which lengths are shown, one for all so that they compare, and how many of it make one of the files' unit."""
+    unit, entries = measured.summary["unit"], measured.summary["classes"].values()
+    if unit != "um":
+        return unit, 1.0
+    largest = max((entry["mean_diameter_um"]["value"] or 0.0 for entry in entries), default=0.0)
+    if 0 < largest < _NANOMETRES_BELOW:
+        return "nm", 1000.0
+    return ("mm", 0.001) if largest >= _MILLIMETRES_FROM else ("µm", 1.0)
+
+
+def _written(length: float) -> str:
+    """Micrometres as text."""
+    return f"{length:g} µm" if length >= 1 else f"{length * 1000:g} nm"
+
+
+def _density(measured: Measurements) -> tuple[str, float]:
+    """What number densities are shown per, and how many of the files' square units that is: so many that the numbers need
+    no leading zeros."""
+    unit, entries = measured.summary["unit"], measured.summary["classes"].values()
+    densities = [entry[f"number_density_per_{unit}2"]["value"] or 0 for entry in entries]
+    exponent = max(0, -math.floor(math.log10(max(densities)))) if any(densities) else 0
+    per = "" if exponent == 0 else f"10{str(exponent).translate(_SUPERSCRIPT)} "
+    return f"per {per}{'µm' if unit == 'um' else unit}²", 10.0**exponent
+
+
 def _summary(measured: Measurements, out: Path) -> dict[str, Any]:
     content = measured.summary
     unit = content["unit"]
     entries = content["classes"]
-    densities = [entry[f"number_density_per_{unit}2"]["value"] or 0 for entry in entries.values()]
-    # per so many square units that the numbers need no leading zeros
-    exponent = max(0, -math.floor(math.log10(max(densities)))) if any(densities) else 0
-    per = "" if exponent == 0 else f"10{str(exponent).translate(_SUPERSCRIPT)} "
+    (shown, length_scale), (density_unit, density_scale) = _length(measured), _density(measured)
     rows = [
         {
             "name": name,
@@ -248,14 +281,15 @@ def _summary(measured: Measurements, out: Path) -> dict[str, Any]:
     known = [entry for entry in entries.values() if entry["interval_over"]]
     return {
         "rows": rows,
-        "unit": _UNITS.get(unit, unit),
-        "density_unit": f"per {per}{_UNITS.get(unit, unit)}²",
-        "density_scale": 10.0**exponent,
+        "unit": shown,
+        "scale": length_scale,
+        "density_unit": density_unit,
+        "density_scale": density_scale,
         "percent": f"{100 * content['confidence']:g} %",
         "over": " or ".join(dict.fromkeys(f"{e['interval_units']} {e['interval_over']}" for e in known)),
         "border": content.get("border"),
-        "pixel_size": size if isinstance(size, (int, float)) else None,
-        "pixel_sizes": size if isinstance(size, list) else None,
+        "pixel_size": _written(size) if isinstance(size, (int, float)) else None,
+        "pixel_sizes": ", ".join(map(_written, size)) if isinstance(size, list) else None,
         "from": "measured for this report" if measured.folder is None else _inside(measured.folder, out) + "summary.json",
     }
 
@@ -265,11 +299,26 @@ def _inside(folder: Path, out: Path) -> str:
 
 
 def _truth_errors(measured: Measurements) -> list[dict[str, Any]]:
-    """Rows of measured - truth, where ``measure --truth`` was run."""
+    """Rows of measured - truth, where ``measure --truth`` was run, in the units of the summary."""
+    unit, (shown, length_scale), (per, density_scale) = measured.summary["unit"], _length(measured), _density(measured)
+    labels = {
+        f"number_density_per_{unit}2": (f"number density, {per}", density_scale),
+        "area_fraction": ("area fraction, %", 100),
+    }
+    for key, label in (("mean", "mean diameter"), ("p10", "10th percentile"), ("median", "median"), ("p90", "90th percentile")):
+        labels[f"{key}_diameter_{unit}"] = (f"{label}, {shown}", length_scale)
+    names = measured.summary["classes"]
     return [
-        {"name": name, "statistic": statistic.replace("_", " "), **row}
+        {
+            "name": name,
+            "colour": _css(class_colour(list(names).index(name) + 1)) if name in names else None,
+            "statistic": labels[key][0],
+            "scale": labels[key][1],
+            **statistics[key],
+        }
         for name, statistics in measured.summary.get("error", {}).items()
-        for statistic, row in statistics.items()
+        for key in labels
+        if key in statistics
     ]
 
 
@@ -288,19 +337,19 @@ def _image_rows(measured: Measurements) -> list[dict[str, Any]]:
 
 def _size_plots(measured: Measurements) -> list[Markup]:
     unit, entries = measured.summary["unit"], measured.summary["classes"]
-    column, found, plots = f"equivalent_diameter_{unit}", [], []
+    column, found, plots, (shown, scale) = f"equivalent_diameter_{unit}", [], [], _length(measured)
     for k, (name, entry) in enumerate(entries.items(), 1):
         rows = measured.objects[measured.objects["class"] == k]
         corrected = measured.summary.get("border") == "ml"
         weights = rows["border_weight"].to_numpy(float) if corrected else np.ones(len(rows))
-        diameters, weights = rows[column].to_numpy(float)[weights > 0], weights[weights > 0]
+        diameters, weights = rows[column].to_numpy(float)[weights > 0] * scale, weights[weights > 0]
         if not len(diameters):
             continue
         found.append((k, name, diameters, weights))
         mean = entry[f"mean_diameter_{unit}"]
-        ends = (mean["low"], mean["high"])
-        plots.append(histogram_plot(diameters, weights, k, name, _UNITS.get(unit, unit), mean["value"], ends))
-    return [*plots, cumulative_plot(found, _UNITS.get(unit, unit))] if found else []
+        ends = tuple(None if end is None else end * scale for end in (mean["low"], mean["high"]))
+        plots.append(histogram_plot(diameters, weights, k, name, shown, mean["value"] * scale, ends))
+    return [*plots, cumulative_plot(found, shown)] if found else []
 
 
 def _evaluation(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
@@ -404,8 +453,7 @@ def _scale_bar(picture: Picture, pixel_size: float) -> dict[str, Any]:
     quarter = picture.shape[1] * pixel_size / 4
     base = 10.0 ** math.floor(math.log10(quarter))
     length = base * max(step for step in (1, 2, 5) if step * base <= quarter)
-    text = f"{length:g} µm" if length >= 1 else f"{length * 1000:g} nm"
-    return {"percent": 100 * length / (picture.shape[1] * pixel_size), "text": text}
+    return {"percent": 100 * length / (picture.shape[1] * pixel_size), "text": _written(length)}
 
 
 def _doubtful(
@@ -448,6 +496,7 @@ def _doubtful(
                 "diameter": None if known is None else float(known[f"equivalent_diameter_{unit}"]),
                 "doubt": row["doubt"],
                 "margin": row["margin"],
+                "disagreement": None if known is None else known.get("mean_mutual_information"),
                 "at_border": bool(known["touches_border"]) if known is not None else None,
                 "crop": crop(pixels, ids, identity, (row["row_min"], row["row_max"], row["col_min"], row["col_max"]), value),
             }
