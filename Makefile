@@ -7,7 +7,7 @@ DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test lint bench
+.PHONY: setup dev demo test lint bench benchmark-random-forest benchmark-nnunet
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -44,3 +44,13 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.runtime ## seconds per training step and per predicted image on this machine
 	$(RUN) -m lazylabels_monai bench
 
+# Other programs, each in an environment of its own, for configs/experiments/baselines.yaml; see docs/benchmarks.md.
+benchmark-random-forest: benchmarks/random_forest/.venv/.made ## pixel classification by a random forest
+
+benchmark-nnunet: benchmarks/nnunet_ignore/.venv/.made ## nnU-Net v2 with its ignore label
+
+benchmarks/%/.venv/.made: benchmarks/%/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet -r $<
+	touch $@

@@ -13,7 +13,7 @@ from scipy import ndimage
 from lazylabels_monai.data.datalist import load_datalist, read_items
 from lazylabels_monai.data.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import METHODS, SETTINGS_FILE, read_settings, write_settings
+from lazylabels_monai.instances import METHODS, SETTINGS_FILE, InstanceSettings, write_settings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.metrics.iteration import INSTANCES
 from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
@@ -36,7 +36,7 @@ def maps_of_classes(classes: np.ndarray, num_classes: int) -> dict[str, np.ndarr
         num_classes: classes with background.
 
     Returns:
-        (task's classes, H, W) float32 by task; without any interface the segmentation alone.
+        (task's classes, H, W) float32 by task.
 
     Raises:
         ValueError: for another value.
@@ -95,26 +95,27 @@ def score_predictions(
     num_classes = len(classes) + 1
     tasks: Sequence[str] = TASKS if interfaces else ("segmentation",)
     methods = METHODS if interfaces else [method for method in METHODS if method != "three maps"]
-    weights = out / "model.pt"  # beside which settings are looked for; there is none
+    settings = {method: InstanceSettings(method=method) for method in methods}
+    ranked: list[InstanceSettings] = []
     if tune_on is not None:
         cases = []
         for item in read_items(dataset_dir, "validation"):
             if "instances" in item:
                 maps = _maps(item, Path(tune_on), num_classes, interfaces)
-                cases.append(Case(maps["segmentation"].argmax(0).astype(np.uint8), maps, read_label(item["instances"])))
+                truth = _truth(item, maps["segmentation"].shape[1:])[-1]
+                cases.append(Case(maps["segmentation"].argmax(0).astype(np.uint8), maps, truth))
         if not cases:
             raise LazyLabelsError(
                 f"'{dataset_dir}': no validation image has \"instances\", the ids of its true objects: add them."
             )
         found = {method: tune_settings(cases, method, progress=say) for method in methods}
-        ranked = sorted(found.values(), key=lambda pair: -np.nan_to_num(pair[1]))
-        out.mkdir(parents=True, exist_ok=True)
-        write_settings(weights, [settings for settings, _ in ranked], section="validation", images=len(cases))
+        settings = {method: pair[0] for method, pair in found.items()}
+        ranked = [settings[method] for method in sorted(found, key=lambda method: -np.nan_to_num(found[method][1]))]
     elif (out / SETTINGS_FILE).exists():
         raise LazyLabelsError(f"{out / SETTINGS_FILE} is of an earlier run: remove it, or name --tune again.")
     dice = SegmentationDiceMetric(num_classes, tasks)
     lines = InterfaceMetric(num_classes, tasks, gap=gap)
-    objects = {name: ObjectMetric(num_classes, tasks, read_settings(weights, name), glas=glas) for name in methods}
+    objects = {name: ObjectMetric(num_classes, tasks, settings[name], glas=glas) for name in methods}
     items = read_items(dataset_dir, section)
     for number, item in enumerate(items, 1):
         maps = _maps(item, Path(predictions), num_classes, interfaces)
@@ -123,6 +124,9 @@ def score_predictions(
         for metric in (dice, lines, *objects.values()):
             metric(predicted, truth)
         say(f"{number}/{len(items)} {Path(item['image']).name}")
+    if ranked:
+        out.mkdir(parents=True, exist_ok=True)
+        write_settings(out / "model.pt", ranked, section="validation", images=len(cases))  # beside weights that are not there
     return ResultsWriter(out, classes, dice, lines, objects).write([Path(item["image"]).name for item in items])
 
 

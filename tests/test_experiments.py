@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -385,3 +386,84 @@ def test_a_step_that_fails_tells_its_last_line_and_its_log(tmp_path):
         runner.call(["-c", "raise SystemExit('no such thing')"], log)
     with pytest.raises(ExperimentError, match="cannot be run"):
         runner.call([], log, str(tmp_path / "nothing"))
+
+
+def external(specs: Path, tmp_path: Path, **more) -> Path:
+    """A method that is a program of a few lines: the images' class maps are one class, with a line of interface."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import json, pathlib, sys\n"
+        "import numpy as np\n"
+        "from PIL import Image\n"
+        "labels, out, seed = map(pathlib.Path, sys.argv[1:])\n"
+        "about = json.loads((labels / 'dataset.json').read_text())\n"
+        "for section, name in (('testing', 'predictions'), ('validation', 'validation_predictions')):\n"
+        "    (out / name).mkdir()\n"
+        "    for path in (labels / section / 'images').iterdir():\n"
+        "        classes = np.ones((64, 64), np.uint8)\n"
+        "        classes[:, 30:33] = about['interface']\n"
+        "        Image.fromarray(classes).save(out / name / f'{path.stem}.png')\n"
+        "(out / 'about.json').write_text(json.dumps({'versions': {'program': '7'}, 'settings': {'seed': str(seed)}}))\n"
+    )
+    methods = yaml.safe_load((specs / "methods.yaml").read_text())
+    command = f'"{sys.executable}" "{program}" {{labels}} {{out}} {{seed}}'
+    methods["external"] = {"title": "another program", "command": command, **more}
+    (specs / "methods.yaml").write_text(yaml.safe_dump(methods))
+    return write_spec(specs, methods=["external"])
+
+
+def test_another_program_is_given_labels_and_its_maps_are_scored(specs, tmp_path):
+    table = read_table(external(specs, tmp_path, interfaces=True), "tiny")
+    made = places(tmp_path)
+    assert run_table(table, made, say=lambda line: None) == {}
+    run = next(table.runs())
+    kept = read_record(made.results, run)
+    assert kept["versions"]["program"] == "7"
+    assert "torch" in kept["versions"]
+    assert kept["settings"] == {"seed": "0"}
+    assert set(kept["minutes"]) == {"export", "training", "testing"}
+    scores = kept["testing"]
+    assert len(scores["images"]["image"]) == 12
+    assert "three maps" in scores["f1 by way"]
+    assert scores["separation"]["precision"] is not None
+    page = write_table(table, made.results)[0].read_text()
+    assert "| another program | 1 of 1 |" in page
+    assert "program 7" in page
+    assert "- another program: seed 0\n" in page
+    assert "- steps" not in page, "no run of ours"
+
+
+@pytest.mark.parametrize("interfaces", [True, False])
+def test_settings_are_tuned_on_the_validation_maps_and_interfaces_scored_where_there_are_any(
+    specs, tmp_path, monkeypatch, interfaces
+):
+    table = read_table(external(specs, tmp_path, interfaces=interfaces), "tiny")
+    made, commands = places(tmp_path), {}
+
+    def call(parts, log_file, program=None):
+        commands[log_file.stem] = parts
+        if log_file.stem == "testing":
+            raise ExperimentError("enough")
+
+    monkeypatch.setattr(runner, "call", call)
+    monkeypatch.setattr(runner, "make_data", lambda run, variant, places: tmp_path / "data")
+    run_table(table, made, say=lambda line: None)
+    folder = made.out / next(table.runs()).name
+    assert commands["export"][2:] == ["export", str(tmp_path / "data"), str(folder / "exported")]
+    assert commands["training"][1:] == [str(folder / "exported"), str(folder), "0"]
+    score = commands["testing"]
+    assert score[2:5] == ["score", str(tmp_path / "data"), str(folder / "predictions")]
+    assert score[score.index("--tune") + 1] == str(folder / "validation_predictions")
+    assert ("--interfaces" in score) == interfaces
+    assert "--overwrite" in score, "an interrupted evaluation is done again"
+
+
+def test_a_program_that_is_not_installed_is_named(specs, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "make_data", lambda run, variant, places: tmp_path / "data")
+    methods = yaml.safe_load((specs / "methods.yaml").read_text())
+    methods["external"] = {"title": "another program", "command": "nowhere/bin/python {data}"}
+    (specs / "methods.yaml").write_text(yaml.safe_dump(methods))
+    table = read_table(write_spec(specs, methods=["external"]), "tiny")
+    failed = run_table(table, places(tmp_path), say=lambda line: None)
+    assert [("nowhere/bin/python" in text, "docs/benchmarks.md" in text) for text in failed.values()] == [(True, True)]
+    assert (FOLDER.parents[1] / "docs" / "benchmarks.md").is_file()

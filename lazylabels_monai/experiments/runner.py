@@ -177,15 +177,19 @@ def _tuning(data: Path, models: Path) -> list[str]:
 
 def _external_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Step]:
     """Another program's class maps, scored like ours."""
-    program, *command = arguments(run.method.command or "", data=data, out=folder, seed=run.seed)
+    labels = folder / "exported"
+    command = run.method.command or ""
+    program, *parts = arguments(command, data=data, labels=labels, out=folder, seed=run.seed)
+    steps = []
+    if "labels" in _FIELD.findall(command):
+        export = ["-m", "lazylabels_monai", "export", str(data), str(labels)]
+        steps.append(_Step("export", export, labels / "dataset.json"))
     evaluated = folder if section == "testing" else folder / section
     predictions = {"testing": folder / "predictions", "validation": folder / "validation_predictions"}
     score = ["-m", "lazylabels_monai", "score", str(data), str(predictions[section]), "--out", str(evaluated)]
-    score += ["--section", section, "--tune", str(predictions["validation"])]
-    return [
-        _Step("training", command, folder / "trained", program),
-        _Step(section, score, evaluated / "metrics.json"),
-    ]
+    score += ["--section", section, "--tune", str(predictions["validation"]), "--overwrite"]
+    score += ["--interfaces"] if run.method.interfaces else []
+    return [*steps, _Step("training", parts, folder / "trained", program), _Step(section, score, evaluated / "metrics.json")]
 
 
 def make_data(run: Run, variant: str, places: Places, others: tuple[str, ...] = ()) -> Path:
@@ -229,7 +233,9 @@ def call(parts: Sequence[str], log: Path, program: str = sys.executable) -> None
         try:
             status = subprocess.run([program, *parts], stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
         except OSError as error:
-            raise ExperimentError(f"{program} cannot be run ({error.strerror}): see docs/experiments.md.") from error
+            raise ExperimentError(
+                f"{program} cannot be run ({error.strerror}): make its environment as docs/benchmarks.md says."
+            ) from error
     if status:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         raise ExperimentError(f"{log} ends with: {lines[-1]}")
@@ -259,12 +265,25 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("lazylabels-monai", "monai", "torch")},
     }
     if run.method.command is not None:
-        return record
+        return record | _external_about(folder, record["versions"])
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     steps = config["max_epochs"] * config["crops_per_epoch"] // config["batch_size"]
     record |= {"steps": steps, "batch_size": config["batch_size"], "crop_size": config["crop_size"]}
     record["channels"] = config["channels"]
     return record | {"curves": _curves(folder)}
+
+
+def _external_about(folder: Path, versions: Mapping[str, str]) -> dict[str, Any]:
+    """What another program says of itself in ``about.json``: its versions, beside ours, its settings and its losses."""
+    path = folder / "about.json"
+    if not path.is_file():
+        return {}
+    try:
+        about = dict(json.loads(path.read_text(encoding="utf-8")))
+        about["versions"] = {**versions, **about.get("versions", {})}
+    except (ValueError, TypeError) as error:
+        raise ExperimentError(f"{path} cannot be read ({error}): it must hold JSON, versions by name among it.") from error
+    return {key: about[key] for key in ("versions", "settings", "curves") if key in about}
 
 
 def _curves(folder: Path) -> dict[str, list[list[float]]]:

@@ -72,7 +72,8 @@ class Method:
         set: ids of the config and their values.
         data: the variant of the set that it learns from, where that is not the group's.
         command: instead of the bundle, a program that writes ``{out}/predictions`` and ``{out}/validation_predictions``;
-            fields: ``{data}`` (the data set), ``{out}``, ``{seed}``.
+            fields: ``{data}`` (the data set), ``{labels}`` (what ``export`` makes of it), ``{out}``, ``{seed}``.
+        interfaces: the class maps of ``command`` have the interfaces of touching objects as a value above the last class.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Method:
     set: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
     command: str | None = None
+    interfaces: bool = False
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,15 @@ def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
         ("channels", "widths"),
     ):
         found = sorted({str(record[key]) for record in ours})
-        lines.append(f"- {what}: {', '.join(found)}")
+        lines += [f"- {what}: {', '.join(found)}"] if found else []
+    for title, settings in {
+        (row.title, ", ".join(f"{name} {value}" for name, value in record["settings"].items())): None
+        for _, rows in groups
+        for row in rows
+        for record in row.records.values()
+        if "settings" in record
+    }:
+        lines.append(f"- {title}: {settings}")
     minutes = sum(sum(record.get("minutes", {}).values()) for record in records)
     lines.append(f"- {len(records)} runs, {minutes / 60:.1f} hours one after the other, {dates[0]} to {dates[-1]}")
     for name in sorted({record["machine"] for record in records}):
