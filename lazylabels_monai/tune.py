@@ -73,15 +73,22 @@ def tune_settings(
     Returns:
         the settings and their F1.
     """
+    known: dict[InstanceSettings, float] = {}
+
+    def f1_of(settings: InstanceSettings) -> float:
+        if settings not in known:  # the second pass meets many of the first one again
+            known[settings] = object_f1(cases, settings)
+        return known[settings]
+
     best = replace(start or InstanceSettings(), method=method)
-    score = object_f1(cases, best)
+    score = f1_of(best)
     for _ in range(rounds):
         before = best
         for name, values in GRID[method].items():
             for value in values:
                 trial = replace(best, **{name: value})
-                if trial != best and (f1 := object_f1(cases, trial)) > score:
-                    best, score = trial, f1
+                if f1_of(trial) > score:
+                    best, score = trial, f1_of(trial)
                     if progress:
                         progress(f"{method}: {name} {value} -> F1 {score:.3f}")
         if best == before:
