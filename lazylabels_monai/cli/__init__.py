@@ -16,7 +16,7 @@ from lazylabels_monai.cli.datalist import datalist
 from lazylabels_monai.cli.experiment import experiment
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
-from lazylabels_monai.cli.pack import pack
+from lazylabels_monai.cli.pack import pack, pack_bioimage
 from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.report import report
 from lazylabels_monai.cli.results import compare, picture, results
@@ -43,6 +43,7 @@ for _command in (
     export,
     predict,
     pack,
+    pack_bioimage,
     tune,
     results,
     compare,
