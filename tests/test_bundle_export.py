@@ -99,10 +99,11 @@ def test_torch_export_file_gives_the_networks_output(bundle, weights, tmp_path):
     net, file = weights
     network = Model(file, bundle.configs.parent, overrides={"device": "cpu", **SMALL}).network
     sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
-    program = torch.export.export(network, (torch.rand(2, 1, 96, 160),), dynamic_shapes=(sizes,))
+    program = torch.export.export(network, (torch.rand(2, 1, 95, 158),), dynamic_shapes=(sizes,))
     torch.export.save(program, tmp_path / "model.pt2")
-    loaded = torch.export.load(tmp_path / "model.pt2").module()
-    for size in ((2, 1, 50, 70), (3, 1, 64, 33)):
+    # the guards would refuse sizes that need no padding, for the layout of an intermediate's memory
+    loaded = torch.export.load(tmp_path / "model.pt2").module(check_guards=False)
+    for size in ((2, 1, 50, 70), (3, 1, 64, 33), (1, 1, 64, 96)):
         image = torch.randn(size)
         with torch.no_grad():
             torch.testing.assert_close(loaded(image), net(image))
