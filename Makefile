@@ -1,13 +1,14 @@
 # Everything runs in its own environment in .venv; a target makes what it needs.
 PYTHON ?= python3
 VENV := .venv
+DEPLOY := .venv-deploy# MONAI Deploy's, whose packages would change the training's
 RUN := $(VENV)/bin/python
 BUNDLE := $(RUN) -m monai.bundle run
 DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test lint bench benchmark-random-forest benchmark-nnunet
+.PHONY: setup dev demo test lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -54,3 +55,16 @@ benchmarks/%/.venv/.made: benchmarks/%/requirements.txt
 	$(@D)/bin/python -m pip install --quiet --upgrade pip
 	$(@D)/bin/python -m pip install --quiet -r $<
 	touch $@
+
+deploy: $(DEPLOY)/.done ## the environment of the MONAI Deploy app
+
+$(DEPLOY)/.done: requirements-deploy.txt requirements.txt
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --upgrade pip
+	$(DEPLOY)/bin/python -m pip install --quiet -r requirements-deploy.txt "pytest>=8"
+	touch $@
+
+# With the SDK there, `import monai` needs CUDA's runtime; the app itself finds the wheel's.
+test-deploy: $(DEPLOY)/.done ## export, stage and run the MONAI Deploy app
+	LD_LIBRARY_PATH=$$(echo $(CURDIR)/$(DEPLOY)/lib/python3*/site-packages/nvidia/cu13/lib) \
+		$(DEPLOY)/bin/python -m pytest tests/acceptance/deploy

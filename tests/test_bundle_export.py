@@ -1,4 +1,4 @@
-"""What MONAI's own tools make of the bundle: the network check of the metadata, TorchScript and ONNX files."""
+"""What MONAI's own tools make of the bundle: the network check of the metadata; TorchScript, ONNX and torch.export files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from monai.bundle import ckpt_export, onnx_export, verify_net_in_out
 
 from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.predict import Model
 
 SMALL = {"channels": [4, 8, 8], "num_multitask_blocks": 2}
 
@@ -67,15 +68,42 @@ def test_torchscript_file_gives_the_networks_output(described, weights, tmp_path
             torch.testing.assert_close(exported(image), net(image))
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_onnx_file_gives_the_networks_output(described, weights, tmp_path):
+    """For any batch and size, by the command of docs/how-to.md."""
     onnxruntime = pytest.importorskip("onnxruntime")
     net, file = weights
     target = tmp_path / "model.onnx"
+    axes = {0: "batch", 2: "y", 3: "x"}
+    names = {"input_names": ["image"], "output_names": ["logits"], "dynamic_axes": {"image": axes, "logits": axes}}
     onnx_export(
-        "network_def", filepath=str(target), ckpt_file=file, input_shape=[1, 1, 50, 70], use_trace=True, **described, **SMALL
+        "network_def",
+        filepath=str(target),
+        ckpt_file=file,
+        input_shape=[1, 1, 50, 70],
+        use_trace=True,
+        converter_kwargs=names,
+        **described,
+        **SMALL,
     )
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
-    image = torch.randn(1, 1, 50, 70)
-    (output,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
-    with torch.no_grad():
-        np.testing.assert_allclose(output, net(image).numpy(), rtol=1e-3, atol=1e-5)
+    for size in ((1, 1, 50, 70), (2, 1, 64, 33)):
+        image = torch.randn(size)
+        (output,) = session.run(["logits"], {"image": image.numpy()})
+        with torch.no_grad():
+            np.testing.assert_allclose(output, net(image).numpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_torch_export_file_gives_the_networks_output(bundle, weights, tmp_path):
+    """For any batch and size, by the lines of docs/how-to.md."""
+    net, file = weights
+    network = Model(file, bundle.configs.parent, overrides={"device": "cpu", **SMALL}).network
+    sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    program = torch.export.export(network, (torch.rand(2, 1, 95, 158),), dynamic_shapes=(sizes,))
+    torch.export.save(program, tmp_path / "model.pt2")
+    # the guards would refuse sizes that need no padding, for the layout of an intermediate's memory
+    loaded = torch.export.load(tmp_path / "model.pt2").module(check_guards=False)
+    for size in ((2, 1, 50, 70), (3, 1, 64, 33), (1, 1, 64, 96)):
+        image = torch.randn(size)
+        with torch.no_grad():
+            torch.testing.assert_close(loaded(image), net(image))

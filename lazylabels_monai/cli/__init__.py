@@ -16,6 +16,7 @@ from lazylabels_monai.cli.datalist import datalist
 from lazylabels_monai.cli.experiment import experiment
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
+from lazylabels_monai.cli.pack import pack, pack_bioimage
 from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.report import report
 from lazylabels_monai.cli.results import compare, picture, results
@@ -41,6 +42,8 @@ for _command in (
     budget,
     export,
     predict,
+    pack,
+    pack_bioimage,
     tune,
     results,
     compare,

@@ -1,0 +1,7 @@
+"""A trained bundle in the forms that other programs take."""
+
+from __future__ import annotations
+
+from lazylabels_monai.packing.trained import trained_config, trained_metadata, trained_values
+
+__all__ = ["trained_config", "trained_metadata", "trained_values"]

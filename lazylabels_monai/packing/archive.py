@@ -1,0 +1,158 @@
+"""The bundle as one zip file that runs wherever it is unzipped, this package inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pydoc import locate
+from typing import Any
+
+import yaml
+
+import lazylabels_monai
+from lazylabels_monai.atomic import temporary_sibling
+from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import SETTINGS_FILE
+from lazylabels_monai.packing.trained import NETWORK_IDS, require_weights, trained_metadata
+from lazylabels_monai.workflow import trained_classes, trained_network
+
+__all__ = ["pack_bundle", "set_values", "zip_folder"]
+
+PathLike = str | os.PathLike
+
+#: What is no part of a package.
+_IGNORED = shutil.ignore_patterns("__pycache__")
+
+
+def pack_bundle(
+    out: PathLike,
+    bundle: PathLike = "bundle",
+    weights: PathLike | None = None,
+    overlays: Sequence[PathLike] = (),
+    overwrite: bool = False,
+) -> None:
+    """Zip the bundle with this package in it, so that ``python -m monai.bundle run inferring --config_file
+    configs/inference.yaml`` works in the unzipped folder without an installed package.
+
+    The network's settings are those of the training, in ``train.yaml``, ``inference.yaml`` and ``metadata.json``. The folder
+    in the zip is called like the file.
+
+    Args:
+        out: the zip file; it appears whole.
+        bundle: folder of the bundle.
+        weights: ``model.pt`` of a training; default ``models/model.pt`` of the bundle, and none where that is not there.
+        overlays: config files whose settings of the network replace those of the configs, where the training left no
+            ``network.json``.
+        overwrite: replace ``out``.
+
+    Raises:
+        LazyLabelsError: when the bundle or the named weights are not there.
+        FileExistsError: when ``out`` is there and ``overwrite`` is not given.
+    """
+    out, bundle = Path(out), Path(bundle)
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
+    if not (bundle / "configs" / "inference.yaml").is_file():
+        raise LazyLabelsError(f"{bundle} holds no configs/inference.yaml: name the bundle's folder by --bundle.")
+    if weights is None and (bundle / "models" / "model.pt").is_file():
+        weights = bundle / "models" / "model.pt"
+    values: dict[str, Any] = {}
+    for overlay in overlays:
+        content = yaml.safe_load(Path(overlay).read_text(encoding="utf-8"))
+        values.update({key: content[key] for key in NETWORK_IDS if key in content})
+    temporary = temporary_sibling(out)
+    try:
+        root = temporary / out.stem
+        shutil.copytree(bundle, root, ignore=lambda folder, names: [*_IGNORED(folder, names), *_models(folder, names)])
+        if weights is not None:
+            values.update(_trained_network(require_weights(weights), bundle))
+            _copy_weights(Path(weights), root / "models")
+            classes = trained_classes(weights)
+            given = {key: values[key] for key in ("tasks", "in_channels") if key in values}
+            text = json.dumps(trained_metadata(bundle, classes, **given), indent=4)
+            (root / "configs" / "metadata.json").write_text(text + "\n", encoding="utf-8")
+        for name in ("train.yaml", "inference.yaml"):
+            file = root / "configs" / name
+            file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")
+        package = Path(lazylabels_monai.__file__).parent
+        shutil.copytree(package, root / package.name, ignore=_IGNORED)
+        if (requirements := package.parent / "requirements.txt").is_file():
+            shutil.copy(requirements, root)
+        zip_folder(temporary, temporary.with_suffix(".zip"))
+        os.replace(temporary.with_suffix(".zip"), out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.with_suffix(".zip").unlink(missing_ok=True)
+
+
+def _trained_network(weights: PathLike, bundle: Path) -> dict[str, Any]:
+    """The network's settings; without its definition where that says in other words what the bundle's own does."""
+    values = trained_network(weights)
+    own = yaml.safe_load((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))["network_def"]
+    found = values.get("network_def", own)
+    if {**found, "_target_": locate(found["_target_"])} == {**own, "_target_": locate(own["_target_"])}:
+        values.pop("network_def", None)
+    return values
+
+
+def set_values(text: str, values: Mapping[str, Any]) -> str:
+    """Replace values of top-level keys in the text of a YAML file; everything else, comments too, stays.
+
+    Args:
+        text: the file's text.
+        values: new values; keys that the file does not have are left out.
+
+    Raises:
+        LazyLabelsError: when the result does not read as intended.
+    """
+    content = yaml.safe_load(text)
+    values = {key: value for key, value in values.items() if key in content}
+    for key, value in values.items():
+        if content[key] == value:
+            continue
+        dumped = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+        line = f"{key}: " + dumped.removesuffix("...\n").rstrip()  # dots end the document of a lone number
+        # the key's line and the indented lines below it
+        pattern = rf"^{re.escape(key)}:[^\n#]*(?P<comment>#[^\n]*)?(?:\n[ \t]+\S[^\n]*)*$"
+        text = re.sub(pattern, lambda m, line=line: f"{line} {m['comment'] or ''}".rstrip(), text, count=1, flags=re.MULTILINE)
+    if yaml.safe_load(text) != {**content, **values}:
+        raise LazyLabelsError(f"the values of {', '.join(values)} could not be written into the config; pack without --config.")
+    return text
+
+
+def zip_folder(folder: Path, out: Path) -> None:
+    """Zip what ``folder`` holds; the same files give the same bytes."""
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.writestr(_entry(file.relative_to(folder).as_posix()), file.read_bytes())
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)  # dated 1980
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def _models(folder: str, names: Sequence[str]) -> list[str]:
+    """Everything in models/ but the file that keeps the folder: weights are chosen, checkpoints stay at home."""
+    return [name for name in names if name != ".gitkeep"] if Path(folder).name == "models" else []
+
+
+def _copy_weights(weights: Path, models: Path) -> None:
+    shutil.copy(weights, models / "model.pt")
+    for name in (CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE):
+        if (file := weights.with_name(name)).is_file():
+            shutil.copy(file, models / name)
+    settings = models / SETTINGS_FILE
+    if settings.is_file():
+        content = json.loads(settings.read_text(encoding="utf-8"))
+        if "dataset" in content:  # no path of this machine
+            content["dataset"] = Path(content["dataset"]).name
+        settings.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

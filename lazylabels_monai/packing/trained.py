@@ -1,0 +1,100 @@
+"""The bundle's config and metadata with the values of a training written in, so that they stand without its files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import read_settings
+from lazylabels_monai.tasks import IGNORE, TASKS, task_slices
+from lazylabels_monai.workflow import trained_classes, trained_network
+
+__all__ = ["NETWORK_IDS", "require_weights", "trained_config", "trained_metadata", "trained_values"]
+
+PathLike = str | os.PathLike
+
+#: Ids of the configs that say what network the weights belong to, those that training keeps in ``network.json``.
+NETWORK_IDS = (
+    "network_def",
+    "spatial_dims",
+    "in_channels",
+    "channels",
+    "num_multitask_blocks",
+    "dropout",
+    "tasks",
+    "crop_size",
+)
+
+
+def require_weights(checkpoint: PathLike) -> Path:
+    """The path of the weights.
+
+    Raises:
+        LazyLabelsError: when they are not there.
+    """
+    if not Path(checkpoint).is_file():
+        raise LazyLabelsError(f"{checkpoint}: there are no trained weights; train first, or name them by --weights PATH.")
+    return Path(checkpoint)
+
+
+def trained_values(checkpoint: PathLike) -> dict[str, Any]:
+    """Ids of the configs with the values of a training: its classes, and its network where ``network.json`` tells of it."""
+    return {**trained_network(checkpoint), "classes": trained_classes(checkpoint)}
+
+
+def trained_config(bundle: PathLike, checkpoint: PathLike, overlays: Sequence[PathLike] = (), **values: Any) -> dict[str, Any]:
+    """``inference.yaml`` with everything that stands in files beside the weights written in.
+
+    Args:
+        bundle: folder of the bundle.
+        checkpoint: ``model.pt`` of a training.
+        overlays: config files merged after ``inference.yaml``; what the training wrote wins over them.
+        values: further ids and their values.
+
+    Raises:
+        LazyLabelsError: when the bundle or the weights are not there.
+    """
+    file = Path(bundle) / "configs" / "inference.yaml"
+    if not file.is_file():
+        raise LazyLabelsError(f"{file} is not there: name the bundle's folder by --bundle.")
+    config = ConfigParser.load_config_files([str(file), *map(str, overlays)])
+    settings = asdict(read_settings(require_weights(checkpoint)))
+    config.update(trained_values(checkpoint))
+    config["instance_settings"] = f"$lazylabels_monai.instances.InstanceSettings(**{settings!r})"
+    config.update(values)
+    return config
+
+
+def trained_metadata(bundle: PathLike, classes: Sequence[str], tasks: Sequence[str] = TASKS, in_channels: int = 1) -> dict:
+    """``metadata.json`` whose channels and classes are those of a training.
+
+    Args:
+        bundle: folder of the bundle.
+        classes: names of the object classes.
+        tasks: the tasks of the network.
+        in_channels: channels of its image.
+    """
+    metadata = json.loads((Path(bundle) / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    objects = ["background", *classes]
+    names, ranges = [], []
+    for task, channels in task_slices(len(objects), tasks).items():
+        own = ["other", "interface"] if task == "separation" else objects
+        names += own if task == "segmentation" else [f"{task} {name}" for name in own]
+        ranges.append(f"{channels.start}-{channels.stop - 1} {task} ({', '.join(own)})")
+    metadata["network_data_format"]["inputs"]["image"].update(
+        num_channels=in_channels, channel_def={str(i): f"image {i}" if in_channels > 1 else "image" for i in range(in_channels)}
+    )
+    metadata["network_data_format"]["outputs"]["pred"].update(
+        num_channels=len(names), channel_def={str(i): name for i, name in enumerate(names)}
+    )
+    metadata["pred_classes"] = f"channels {', '.join(ranges)}"
+    values = ", ".join(f"{i} {name}" for i, name in enumerate(objects))
+    metadata["label_classes"] = f"{values}; separation: 0 other, 1 interface; {IGNORE} not labelled"
+    return metadata
