@@ -7,7 +7,9 @@ DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test lint bench
+LABEL := .venv-monailabel
+
+.PHONY: setup dev demo test lint bench setup-monailabel test-monailabel
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -44,3 +46,18 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.runtime ## seconds per training step and per predicted image on this machine
 	$(RUN) -m lazylabels_monai bench
 
+setup-monailabel: $(LABEL)/.ready ## the environment of MONAI Label's server, apart from that of training
+
+# The constraint reaches the environment in which sam2 is built: newer versions of pip want it told once more.
+$(LABEL)/.ready: requirements-monailabel.txt pyproject.toml
+	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
+	grep '^torch==' requirements-monailabel.txt > $(LABEL)/torch.txt
+	$(LABEL)/bin/python -m pip install --quiet --upgrade pip
+	PIP_CONSTRAINT=$(LABEL)/torch.txt PIP_BUILD_CONSTRAINT=$(LABEL)/torch.txt \
+		$(LABEL)/bin/python -m pip install --quiet -r requirements-monailabel.txt
+	$(LABEL)/bin/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+test-monailabel: $(LABEL)/.ready ## both apps behind MONAI Label's server, on loopback
+	$(LABEL)/bin/python -m pip install --quiet pytest
+	$(LABEL)/bin/python -m pytest tests/acceptance/monailabel
