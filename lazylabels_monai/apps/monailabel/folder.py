@@ -15,7 +15,7 @@ from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
 from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE, load_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.tasks import BACKGROUND, INTERFACE, TASKS, task_slices
+from lazylabels_monai.tasks import TASKS, task_slices
 from lazylabels_monai.workflow import trained_classes, trained_network
 
 __all__ = ["BUNDLE", "class_names", "make_app"]
@@ -104,11 +104,7 @@ def make_app(
 
 def class_names(task: str, classes: Sequence[str]) -> list[str]:
     """What the values 0, 1, ... of a task's class map stand for."""
-    names = ["background", *classes]
-    if task == "separation":
-        names = ["other"]
-        names.insert(INTERFACE, "interface")
-    return names
+    return ["other", "interface"] if task == "separation" else ["background", *classes]
 
 
 def _check(bundle: Path, weights: Path) -> None:
@@ -129,7 +125,6 @@ def _describe(metadata: dict[str, Any], classes: Sequence[str], tasks: Sequence[
     for task in task_slices(len(classes) + 1, tasks):
         names = class_names(task, classes)
         channels += names if task == "segmentation" else [f"{task} {name}" for name in names]
-    assert channels[BACKGROUND] == "background"
     formats = metadata["network_data_format"]
     formats["inputs"]["image"].update(num_channels=in_channels)
     formats["outputs"]["pred"].update(num_channels=len(channels), channel_def={str(i): n for i, n in enumerate(channels)})

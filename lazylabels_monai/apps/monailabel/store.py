@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
-
-from monailabel.interfaces.datastore import Datastore
+from typing import TYPE_CHECKING, Any
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS
+
+if TYPE_CHECKING:
+    from monailabel.interfaces.datastore import Datastore
 
 __all__ = ["images_without", "labelled_items", "split_items", "write_datalist"]
 
@@ -42,14 +43,16 @@ def labelled_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[d
     return items
 
 
-def split_items(items: Sequence[dict[str, Any]], share: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def split_items(
+    items: Sequence[dict[str, Any]], share: float, before: Collection[str] = ()
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Training and validation items; only images with an exact mask can validate.
-
-    Which ones is drawn by the name of the file, so that an image that validates once does so in each later training.
 
     Args:
         items: labelled images.
         share: of the images with an exact mask, below 1; at least one of them validates and one trains.
+        before: images that validated an earlier training: they do again, since the weights have not seen them. Others are
+            drawn by the name of the file.
 
     Returns:
         both lists; none validate where fewer than two images have an exact mask or ``share`` is 0 or less.
@@ -58,7 +61,11 @@ def split_items(items: Sequence[dict[str, Any]], share: float) -> tuple[list[dic
     if len(exact) < 2 or share <= 0:
         return list(items), []
     number = min(max(1, round(share * len(exact))), len(exact) - 1)
-    drawn = sorted(exact, key=lambda item: (zlib.crc32(Path(item["image"]).name.encode()), item["image"]))[:number]
+
+    def place(item: dict[str, Any]) -> tuple[bool, int, str]:
+        return item["image"] not in before, zlib.crc32(Path(item["image"]).name.encode()), item["image"]
+
+    drawn = sorted(exact, key=place)[:number]
     return [item for item in items if item not in drawn], drawn
 
 

@@ -35,11 +35,14 @@ class NextImage(Strategy):
         return {"id": waiting[0]} if waiting else None
 
     def _waiting(self, request: dict[str, Any], datastore: Datastore) -> list[str]:
-        def proposed(image: str) -> int:
-            # the server notes when it proposed an image, and for which strategy
-            return datastore.get_image_info(image).get("strategy", {}).get(request["strategy"], {}).get("ts", 0)
+        return sorted(
+            images_without(datastore, self.task), key=lambda image: (_proposed(datastore, request["strategy"], image), image)
+        )
 
-        return sorted(images_without(datastore, self.task), key=lambda image: (proposed(image), image))
+
+def _proposed(datastore: Datastore, strategy: str, image: str) -> int:
+    """When the server proposed an image for a strategy, which it notes itself; 0: never."""
+    return datastore.get_image_info(image).get("strategy", {}).get(strategy, {}).get("ts", 0)
 
 
 class MostDoubt(NextImage):
@@ -67,9 +70,12 @@ class MostDoubt(NextImage):
             limit = int(request.get("max_images", self.max_images))
             self._ranking = made, self._rank(waiting[: max(1, limit)], datastore)
         ranks = {image: rank for rank, image in enumerate(self._ranking[1])}
-        infos = {image: datastore.get_image_info(image).get("strategy", {}).get(request["strategy"], {}) for image in waiting}
-        # among those proposed equally long ago; an image that somebody passed over comes again when all were proposed
-        waiting.sort(key=lambda image: (infos[image].get("ts", 0), ranks.get(image, len(ranks)), image))
+
+        def place(image: str) -> tuple[int, int, str]:
+            # an image that somebody passed over comes again when all were proposed
+            return _proposed(datastore, request["strategy"], image), ranks.get(image, len(ranks)), image
+
+        waiting.sort(key=place)
         return {"id": waiting[0]} if waiting else None
 
     def _rank(self, images: list[str], datastore: Datastore) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,20 @@ class LazyLabelsTrainTask(BundleTrainTask):
             raise LazyLabelsError(f"max_epochs {epochs!r} of the request must be a whole number, 1 or more.")
         return super().__call__(self._request, datastore)
 
+    @property
+    def _datalist_file(self) -> Path:
+        return Path(self.bundle_path, "models", "training", "datalist.json")
+
     def _fetch_datalist(self, request: dict[str, Any], datastore: Datastore) -> list[dict[str, str]]:
         return labelled_items(datastore, self.tasks)
 
     def _partition_datalist(
         self, datalist: list[dict[str, str]], request: dict[str, Any], shuffle: bool = False
     ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        return split_items(datalist, float(request.get("val_split", 0.2)))
+        file, before = self._datalist_file, []
+        if file.is_file():
+            before = [item["image"] for item in json.loads(file.read_text(encoding="utf-8")).get("validation", [])]
+        return split_items(datalist, float(request.get("val_split", 0.2)), before)
 
     def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list[dict[str, Any]]) -> None:
         train_handlers[:] = [handler for handler in train_handlers if handler["_target_"] != "CheckpointLoader"]
@@ -68,7 +76,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
         training = overrides.pop(self.const.key_train_dataset_data())
         validation = overrides.pop(self.const.key_validate_dataset_data())
         epochs = self._request["max_epochs"]
-        file = write_datalist(Path(self.bundle_path, "models", "training", "datalist.json"), self.classes, training, validation)
+        file = write_datalist(self._datalist_file, self.classes, training, validation)
         overrides.update({"datalist": str(file), "max_epochs": epochs})
         if validation:
             overrides["val_interval"] = min(self.bundle_config["val_interval"], epochs)  # once at least

@@ -159,7 +159,10 @@ def labelled(servers, without_labels, data) -> dict[str, tuple[int, ...]]:
 
 @pytest.fixture(scope="session")
 def trained(servers, labelled, weights) -> dict[str, dict[str, Any]]:
-    """Status of a training on each server, at its end."""
+    """Status of a training on each server, at its end, and the data set that ours trained on."""
     servers["ours"].client.train_start("lazylabels", {"max_epochs": 2, "pretrained": False, "multi_gpu": True})
     servers["stock"].client.train_start("lazylabels", {"max_epochs": 2, "val_split": 0.5})
-    return {name: server.wait_for_training() for name, server in servers.items()}
+    found = {name: server.wait_for_training() for name, server in servers.items()}
+    datalist = servers["ours"].models / "training" / "datalist.json"
+    found["ours"]["datalist"] = json.loads(datalist.read_text()) if datalist.is_file() else None
+    return found

@@ -49,6 +49,10 @@ class Server:
         """POST to the REST interface."""
         return requests.post(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **more)
 
+    def delete(self, path: str) -> requests.Response:
+        """DELETE at the REST interface."""
+        return requests.delete(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE)
+
     def wait(self) -> None:
         """Until it answers."""
         end = time.monotonic() + PATIENCE

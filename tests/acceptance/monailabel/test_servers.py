@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 from scipy import ndimage
 from serving import CLASSES, SIZE, expected
@@ -188,9 +189,28 @@ def test_a_training_makes_the_model_that_is_served(servers, trained, weights, na
     assert (new != expected(weights, server.studies / "image5.png")["segmentation"]).any()
 
 
-def test_our_training_took_each_label_and_validated_on_an_exact_mask(ours, trained, labelled):
-    datalist = json.loads((ours.models / "training" / "datalist.json").read_text())
+def test_our_training_took_each_label_and_validated_on_an_exact_mask(trained, labelled):
+    datalist = trained["ours"]["datalist"]
     items = {Path(item["image"]).stem: set(item) - {"image"} for item in datalist["training"] + datalist["validation"]}
     assert items == {f"image{n}": {task for task in TASKS if n in labelled[task]} for n in range(5)}
     (judge,) = datalist["validation"]
     assert "segmentation" in judge
+
+
+def test_without_exact_masks_the_last_weights_go_on_from_those_served(ours, trained, labelled):
+    for number in labelled["segmentation"]:
+        assert ours.delete(f"/datastore/label?id=image{number}&tag=segmentation").ok
+    before = (ours.models / "model.pt").read_bytes()
+    answer = ours.post("/train/lazylabels?run_sync=true", json={"max_epochs": 1, "run_id": ""})
+    assert answer.ok, answer.text
+    datalist = json.loads((ours.models / "training" / "datalist.json").read_text())
+    assert datalist["validation"] == []
+    assert not [item for item in datalist["training"] if "segmentation" in item]
+    now = torch.load(ours.models / "model.pt", weights_only=True)
+    (kept,) = [file for file in ours.models.glob("previous_*/model.pt") if file.read_bytes() == before]
+    start = torch.load(kept, weights_only=True)
+    moved = [(now[key] - start[key]).abs().max().item() for key in now if key.endswith("conv.weight")]
+    # two steps of Adam at 2e-4 away from where they were, which no new network is
+    assert 0 < max(moved) < 1e-3
+    result = ours.predict("detection", "image5")
+    np.testing.assert_array_equal(result, expected(ours.models / "model.pt", ours.studies / "image5.png")["detection"])
