@@ -19,7 +19,8 @@ __all__ = ["images_without", "labelled_items", "split_items", "write_datalist"]
 
 
 def images_without(datastore: Datastore, task: str) -> list[str]:
-    """Ids of the images that have no label for ``task``, sorted."""
+    """Ids of the images that have no label for ``task``, sorted; the folder is looked into anew."""
+    datastore.refresh()  # MONAI Label watches the folders of those tags only that were there when it started
     return sorted(image for image in datastore.list_images() if task not in datastore.get_labels_by_image_id(image))
 
 
@@ -29,6 +30,7 @@ def labelled_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[d
     Raises:
         LazyLabelsError: when no image has one.
     """
+    datastore.refresh()  # as above
     items = []
     for image in sorted(datastore.list_images()):
         tags = datastore.get_labels_by_image_id(image)
