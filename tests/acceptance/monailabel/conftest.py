@@ -1,4 +1,4 @@
-"""Two servers on loopback, the stock app and ours, with the same tiny bundle; without a way to the network."""
+"""Two servers on loopback, the stock app and ours, with the same tiny bundle; every proxy leads nowhere."""
 
 from __future__ import annotations
 
