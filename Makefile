@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 DEPLOY := .venv-deploy# MONAI Deploy's, whose packages would change the training's
+LABEL := .venv-monailabel# MONAI Label's, likewise
 RUN := $(VENV)/bin/python
 BUNDLE := $(RUN) -m monai.bundle run
 DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy
+.PHONY: setup dev demo test lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy monailabel test-monailabel
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -68,3 +69,19 @@ $(DEPLOY)/.done: requirements-deploy.txt requirements.txt
 test-deploy: $(DEPLOY)/.done ## export, stage and run the MONAI Deploy app
 	LD_LIBRARY_PATH=$$(echo $(CURDIR)/$(DEPLOY)/lib/python3*/site-packages/nvidia/cu13/lib) \
 		$(DEPLOY)/bin/python -m pytest tests/acceptance/deploy
+
+monailabel: $(LABEL)/.ready ## the environment of MONAI Label's server, apart from that of training
+
+# The constraint reaches the environment in which sam2 is built: newer versions of pip want it told once more.
+$(LABEL)/.ready: requirements-monailabel.txt pyproject.toml
+	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
+	grep '^torch==' requirements-monailabel.txt > $(LABEL)/torch.txt
+	$(LABEL)/bin/python -m pip install --quiet --upgrade pip
+	PIP_CONSTRAINT=$(LABEL)/torch.txt PIP_BUILD_CONSTRAINT=$(LABEL)/torch.txt \
+		$(LABEL)/bin/python -m pip install --quiet -r requirements-monailabel.txt
+	$(LABEL)/bin/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+test-monailabel: $(LABEL)/.ready ## both apps behind MONAI Label's server, on loopback
+	$(LABEL)/bin/python -m pip install --quiet pytest
+	$(LABEL)/bin/python -m pytest tests/acceptance/monailabel

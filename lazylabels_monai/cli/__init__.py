@@ -16,6 +16,7 @@ from lazylabels_monai.cli.datalist import datalist
 from lazylabels_monai.cli.experiment import experiment
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
+from lazylabels_monai.cli.monai_label import monai_label
 from lazylabels_monai.cli.pack import pack, pack_bioimage
 from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.report import report
@@ -54,6 +55,7 @@ for _command in (
     score,
     experiment,
     bench,
+    monai_label,
 ):
     app.command()(_command)
 

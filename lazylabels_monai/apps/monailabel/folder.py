@@ -1,0 +1,132 @@
+"""The folder of a MONAI Label app: its ``main.py``, and a bundle in which all values of a training stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
+from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE, load_weights
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import SETTINGS_FILE
+from lazylabels_monai.tasks import TASKS, task_slices
+from lazylabels_monai.workflow import trained_classes, trained_network
+
+__all__ = ["BUNDLE", "class_names", "make_app"]
+
+#: Name of the bundle's folder, below ``model``. MONAI Label guesses a model's kind from it: it must name no task.
+BUNDLE = "lazylabels"
+
+_MAIN = '''"""A MONAI Label app for lazy labels."""
+
+from lazylabels_monai.apps.monailabel.app import LazyLabelsApp
+
+__all__ = ["LazyLabelsApp"]
+'''
+#: What an inference by MONAI Label needs otherwise: the server takes the result, nothing is written.
+_INFERENCE = {
+    "ckpt_dir": "$@bundle_root + '/models'",
+    "checkpoint": "$@ckpt_dir + '/model.pt'",
+    "save_overlay": False,
+    "save_instances": False,
+    "save_probabilities": False,
+}
+
+
+def make_app(
+    out: str | os.PathLike,
+    weights: str | os.PathLike,
+    bundle: str | os.PathLike = "bundle",
+    overlays: Sequence[str | os.PathLike] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> Path:
+    """Make the folder of an app, ``--app`` of ``start_server``; its bundle can be served by the stock app as well.
+
+    Args:
+        out: the folder, new or empty.
+        weights: ``model.pt`` of a training; what the training wrote beside it (classes, network, instance settings) is taken.
+        bundle: folder of the bundle.
+        overlays: config files of the training, merged after the bundle's: sizes and rates of trainings to come.
+        overrides: ids of the configs and their values, merged last.
+
+    Returns:
+        ``out/model/lazylabels``, the bundle.
+
+    Raises:
+        LazyLabelsError: when ``out`` holds something, a file is missing, the weights belong to another network, or the network
+            is one for volumes.
+    """
+    out, weights, bundle = Path(out), Path(weights), Path(bundle)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise LazyLabelsError(f"{out} is there already: name another folder for the app, or remove it.")
+    if not (bundle / "configs" / "train.yaml").is_file():
+        raise LazyLabelsError(f"{bundle / 'configs' / 'train.yaml'} is not there: name the bundle's folder by --bundle.")
+    if not weights.is_file():
+        raise LazyLabelsError(f"{weights}: there are no trained weights; train first, or name them by --weights PATH.")
+    classes = trained_classes(weights)
+    given = {**(overrides or {}), **trained_network(weights)}
+    partial = temporary_sibling(out)
+    try:
+        write_text(partial / "main.py", _MAIN)
+        made = partial / "model" / BUNDLE
+        shutil.copytree(bundle, made, ignore=shutil.ignore_patterns("models", "*.yaml", "metadata.json", ".*", "__pycache__"))
+        (made / "models").mkdir()
+        for name in (weights.name, CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE):
+            if (source := weights.with_name(name)).is_file():
+                shutil.copy2(source, made / "models" / ("model.pt" if name == weights.name else name))
+        own = {
+            "inference.yaml": ([], _INFERENCE),
+            "train.yaml": ([Path(__file__).with_name("train.yaml")], {"classes": classes}),
+        }
+        for name, (files, values) in own.items():
+            # the app's own last: an overlay's output_dir and ckpt_dir are those of trainings by hand
+            config = {**ConfigParser.load_config_files([str(f) for f in (bundle / "configs" / name, *overlays, *files)])}
+            config.update({**given, **values})
+            if name == "train.yaml":  # MONAI Label adds its own, for the weights that are served
+                handlers = config["train"]["handlers"]
+                config["train"]["handlers"] = [h for h in handlers if h["_target_"] != "CheckpointLoader"]
+            ConfigParser.export_config_file(config, made / "configs" / name, "yaml", sort_keys=False)
+        _check(made, weights)
+        metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
+        _describe(metadata, classes, given.get("tasks", TASKS), given.get("in_channels", 1))
+        write_text(made / "configs" / "metadata.json", json.dumps(metadata, indent=4) + "\n")
+        move_in(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out / "model" / BUNDLE
+
+
+def class_names(task: str, classes: Sequence[str]) -> list[str]:
+    """What the values 0, 1, ... of a task's class map stand for."""
+    return ["other", "interface"] if task == "separation" else ["background", *classes]
+
+
+def _check(bundle: Path, weights: Path) -> None:
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs" / "inference.yaml"))
+    parser["bundle_root"] = str(bundle)
+    if parser.get_parsed_content("spatial_dims") != 2:
+        raise LazyLabelsError(f"{weights}: the network is one for volumes; a MONAI Label app is made for pictures only.")
+    try:
+        load_weights(parser.get_parsed_content("network_def"), bundle / "models" / "model.pt")
+    except LazyLabelsError as error:
+        raise LazyLabelsError(str(error).replace(str(bundle / "models" / "model.pt"), str(weights))) from error
+
+
+def _describe(metadata: dict[str, Any], classes: Sequence[str], tasks: Sequence[str], in_channels: int) -> None:
+    """Put the trained classes into the bundle's metadata, from which the stock app takes its labels."""
+    channels = []
+    for task in task_slices(len(classes) + 1, tasks):
+        names = class_names(task, classes)
+        channels += names if task == "segmentation" else [f"{task} {name}" for name in names]
+    formats = metadata["network_data_format"]
+    formats["inputs"]["image"].update(num_channels=in_channels)
+    formats["outputs"]["pred"].update(num_channels=len(channels), channel_def={str(i): n for i, n in enumerate(channels)})
+    metadata["label_classes"] = ", ".join(f"{i} {name}" for i, name in enumerate(["background", *classes]))
+    metadata["pred_classes"] = ", ".join(f"{i} {name}" for i, name in enumerate(channels))

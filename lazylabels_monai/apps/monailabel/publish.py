@@ -1,0 +1,69 @@
+"""From the folder that a training wrote to the weights that are served."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+
+import torch
+
+from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE, latest_checkpoint
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import SETTINGS_FILE
+
+__all__ = ["publish"]
+
+logger = logging.getLogger(__name__)
+
+_WEIGHTS = "model.pt"
+
+
+def publish(training: str | Path, models: str | Path, keep_last: bool = False) -> Path:
+    """Serve what a training made; the weights served before are kept in ``models/previous_<date>/``.
+
+    ``model.pt`` is replaced in one step, so that a server always finds a whole one and loads it with the next image.
+
+    Args:
+        training: the training's ``ckpt_dir``; its weights move away, its newest checkpoints are removed.
+        models: folder of the ``model.pt`` that is served.
+        keep_last: take the last weights instead of the best on validation; also done where none were validated.
+
+    Returns:
+        the folder that the weights from before went to.
+
+    Raises:
+        LazyLabelsError: when the training left no weights.
+    """
+    training, models = Path(training), Path(models)
+    best, last = training / _WEIGHTS, latest_checkpoint(training)
+    if keep_last or not best.is_file():
+        if last is None:
+            raise LazyLabelsError(f"{training}: the training left no weights; train for one epoch or more.")
+        state = torch.load(last, map_location="cpu", weights_only=True)
+        torch.save(state.get("ema", state["model"]), best)
+    previous = _previous(models)
+    for name in (_WEIGHTS, CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE):
+        if (models / name).is_file():
+            shutil.copy2(models / name, previous / name)
+    for name in (CLASSES_FILE, NETWORK_FILE):
+        os.replace(training / name, models / name)
+    os.replace(best, models / _WEIGHTS)
+    for checkpoint in training.glob("checkpoint_epoch=*.pt"):
+        checkpoint.unlink()
+    logger.info(f"{models / _WEIGHTS} is new; the weights from before are in {previous}.")
+    return previous
+
+
+def _previous(models: Path) -> Path:
+    stamp, number = time.strftime("previous_%Y%m%d_%H%M%S"), 0
+    while True:
+        folder = models / (f"{stamp}_{number}" if number else stamp)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        return folder

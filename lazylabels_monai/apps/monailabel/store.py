@@ -1,0 +1,81 @@
+"""The datastore's tags: a label for a task lies under the tag of the task's name, and most images lack most of them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lazylabels_monai.atomic import write_text
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.tasks import TASKS
+
+if TYPE_CHECKING:
+    from monailabel.interfaces.datastore import Datastore
+
+__all__ = ["images_without", "labelled_items", "split_items", "write_datalist"]
+
+
+def images_without(datastore: Datastore, task: str) -> list[str]:
+    """Ids of the images that have no label for ``task``, sorted; the folder is looked into anew."""
+    datastore.refresh()  # MONAI Label watches the folders of those tags only that were there when it started
+    return sorted(image for image in datastore.list_images() if task not in datastore.get_labels_by_image_id(image))
+
+
+def labelled_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[dict[str, str]]:
+    """Items of a datalist, an image's path and those of its labels, for the images that have a label for any of ``tasks``.
+
+    Raises:
+        LazyLabelsError: when no image has one.
+    """
+    datastore.refresh()  # as above
+    items = []
+    for image in sorted(datastore.list_images()):
+        tags = datastore.get_labels_by_image_id(image)
+        labels = {task: datastore.get_label_uri(tags[task], task) for task in tasks if task in tags}
+        if labels:
+            items.append({"image": datastore.get_image_uri(image), **labels})
+    if not items:
+        raise LazyLabelsError(
+            f"no image of the datastore carries a label to train on: save labels under the tags {', '.join(tasks)}, "
+            "as PUT /datastore/label?image=ID&tag=detection does."
+        )
+    return items
+
+
+def split_items(
+    items: Sequence[dict[str, Any]], share: float, before: Collection[str] = ()
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Training and validation items; only images with an exact mask can validate.
+
+    Args:
+        items: labelled images.
+        share: of the images with an exact mask, below 1; at least one of them validates and one trains.
+        before: images that validated an earlier training: they do again, since the weights have not seen them. Others are
+            drawn by the name of the file.
+
+    Returns:
+        both lists; none validate where fewer than two images have an exact mask or ``share`` is 0 or less.
+    """
+    exact = [item for item in items if "segmentation" in item]
+    if len(exact) < 2 or share <= 0:
+        return list(items), []
+    number = min(max(1, round(share * len(exact))), len(exact) - 1)
+
+    def place(item: dict[str, Any]) -> tuple[bool, int, str]:
+        return item["image"] not in before, zlib.crc32(Path(item["image"]).name.encode()), item["image"]
+
+    drawn = sorted(exact, key=place)[:number]
+    return [item for item in items if item not in drawn], drawn
+
+
+def write_datalist(
+    file: Path, classes: Sequence[str], training: Sequence[dict[str, Any]], validation: Sequence[dict[str, Any]] = ()
+) -> Path:
+    """Write the items as the data set that the bundle and the other commands read."""
+    content = {"classes": list(classes), "training": list(training), "validation": list(validation)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, json.dumps(content, indent=1) + "\n")
+    return file

@@ -1,0 +1,93 @@
+"""Training from the labels that are there, by the bundle's own config."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.tasks.train.bundle import BundleTrainTask
+
+from lazylabels_monai.apps.monailabel.store import labelled_items, split_items, write_datalist
+from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors
+
+__all__ = ["LazyLabelsTrainTask"]
+
+
+class LazyLabelsTrainTask(BundleTrainTask):
+    """All tasks at once, from the labels of any of them; one process.
+
+    What differs from the stock trainer: the datalist comes from the tags of the tasks and is checked as any data set is;
+    ``"pretrained": false`` works; without two exact masks there is no validation, and the last weights are served.
+
+    Args:
+        path: the app's bundle.
+        conf: of the server.
+    """
+
+    def __init__(self, path: str, conf: dict[str, str]) -> None:
+        super().__init__(path, conf)
+        self.tasks = tuple(self.bundle_config["tasks"])
+        self.classes = list(self.bundle_config["classes"])
+        self._request: dict[str, Any] = {}
+
+    def config(self) -> dict[str, Any]:
+        """Options of a request and their defaults."""
+        return {**super().config(), "multi_gpu": False, "max_epochs": self.bundle_config["max_epochs"]}
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Train and serve the result.
+
+        Raises:
+            LazyLabelsError: when there is nothing to train on, a label cannot be used or an option is out of range.
+        """
+        one_sentence_errors()  # the server runs a training as a program of its own and shows the end of its output
+        defaults = {"max_epochs": self.bundle_config["max_epochs"]}
+        # several processes would train without the datalist from the tags
+        self._request = {**defaults, **request, "multi_gpu": False, "force_multi_gpu": False}
+        self._request["run_id"] = request.get("run_id") or "run"  # clients send back the empty text that they were shown
+        epochs = self._request["max_epochs"]
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+            raise LazyLabelsError(f"max_epochs {epochs!r} of the request must be a whole number, 1 or more.")
+        return super().__call__(self._request, datastore)
+
+    @property
+    def _datalist_file(self) -> Path:
+        return Path(self.bundle_path, "models", "training", "datalist.json")
+
+    def _fetch_datalist(self, request: dict[str, Any], datastore: Datastore) -> list[dict[str, str]]:
+        return labelled_items(datastore, self.tasks)
+
+    def _partition_datalist(
+        self, datalist: list[dict[str, str]], request: dict[str, Any], shuffle: bool = False
+    ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+        file, before = self._datalist_file, []
+        if file.is_file():
+            before = [item["image"] for item in json.loads(file.read_text(encoding="utf-8")).get("validation", [])]
+        return split_items(datalist, float(request.get("val_split", 0.2)), before)
+
+    def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list[dict[str, Any]]) -> None:
+        train_handlers[:] = [handler for handler in train_handlers if handler["_target_"] != "CheckpointLoader"]
+        if pretrained:  # the stock trainer asks whether the path None exists
+            super()._load_checkpoint(model_pytorch, pretrained, train_handlers)
+
+    def _update_overrides(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        training = overrides.pop(self.const.key_train_dataset_data())
+        validation = overrides.pop(self.const.key_validate_dataset_data())
+        epochs = self._request["max_epochs"]
+        file = write_datalist(self._datalist_file, self.classes, training, validation)
+        overrides.update({"datalist": str(file), "max_epochs": epochs})
+        if validation:
+            overrides["val_interval"] = min(self.bundle_config["val_interval"], epochs)  # once at least
+        else:
+            no_validation = {
+                "keep_last": True,
+                "checked_sections": ["training"],
+                "val_interval": epochs + 1,
+                # the config builds its validation set, of which nothing is read then
+                "validate#dataset#data": training[:1],
+                "validate#dataset#cache_rate": 0.0,
+            }
+            overrides.update(no_validation)
+        return overrides
