@@ -12,6 +12,7 @@ __all__ = [
     "IGNORE",
     "INTERFACE",
     "TASKS",
+    "class_names",
     "num_task_classes",
     "present_key",
     "task_slices",
@@ -67,6 +68,12 @@ def task_slices(num_classes: int, tasks: Sequence[str] = TASKS) -> dict[str, sli
 def total_channels(num_classes: int, tasks: Sequence[str] = TASKS) -> int:
     """Number of channels of the network's output."""
     return sum(num_task_classes(task, num_classes) for task in validate_tasks(tasks))
+
+
+def class_names(task: str, classes: Sequence[str]) -> list[str]:
+    """What the values 0, 1, ... of a task's class map stand for; ``classes`` are the names of the object classes."""
+    names = ["other", "interface"] if task == "separation" else ["background", *classes]
+    return names
 
 
 def present_key(task: str) -> str:

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import read_settings
-from lazylabels_monai.tasks import IGNORE, TASKS, task_slices
+from lazylabels_monai.tasks import IGNORE, TASKS, class_names, task_slices
 from lazylabels_monai.workflow import trained_classes, trained_network
 
 __all__ = ["NETWORK_IDS", "require_weights", "trained_config", "trained_metadata", "trained_values"]
@@ -85,7 +85,7 @@ def trained_metadata(bundle: PathLike, classes: Sequence[str], tasks: Sequence[s
     objects = ["background", *classes]
     names, ranges = [], []
     for task, channels in task_slices(len(objects), tasks).items():
-        own = ["other", "interface"] if task == "separation" else objects
+        own = class_names(task, classes)
         names += own if task == "segmentation" else [f"{task} {name}" for name in own]
         ranges.append(f"{channels.start}-{channels.stop - 1} {task} ({', '.join(own)})")
     metadata["network_data_format"]["inputs"]["image"].update(

@@ -15,10 +15,11 @@ from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
 from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE, load_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.tasks import TASKS, task_slices
+from lazylabels_monai.packing.trained import require_weights, trained_metadata
+from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.workflow import trained_classes, trained_network
 
-__all__ = ["BUNDLE", "class_names", "make_app"]
+__all__ = ["BUNDLE", "make_app"]
 
 #: Name of the bundle's folder, below ``model``. MONAI Label guesses a model's kind from it: it must name no task.
 BUNDLE = "lazylabels"
@@ -67,9 +68,7 @@ def make_app(
         raise LazyLabelsError(f"{out} is there already: name another folder for the app, or remove it.")
     if not (bundle / "configs" / "train.yaml").is_file():
         raise LazyLabelsError(f"{bundle / 'configs' / 'train.yaml'} is not there: name the bundle's folder by --bundle.")
-    if not weights.is_file():
-        raise LazyLabelsError(f"{weights}: there are no trained weights; train first, or name them by --weights PATH.")
-    classes = trained_classes(weights)
+    classes = trained_classes(require_weights(weights))
     given = {**(overrides or {}), **trained_network(weights)}
     partial = temporary_sibling(out)
     try:
@@ -93,18 +92,12 @@ def make_app(
                 config["train"]["handlers"] = [h for h in handlers if h["_target_"] != "CheckpointLoader"]
             ConfigParser.export_config_file(config, made / "configs" / name, "yaml", sort_keys=False)
         _check(made, weights)
-        metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-        _describe(metadata, classes, given.get("tasks", TASKS), given.get("in_channels", 1))
+        metadata = trained_metadata(bundle, classes, given.get("tasks", TASKS), given.get("in_channels", 1))
         write_text(made / "configs" / "metadata.json", json.dumps(metadata, indent=4) + "\n")
         move_in(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out / "model" / BUNDLE
-
-
-def class_names(task: str, classes: Sequence[str]) -> list[str]:
-    """What the values 0, 1, ... of a task's class map stand for."""
-    return ["other", "interface"] if task == "separation" else ["background", *classes]
 
 
 def _check(bundle: Path, weights: Path) -> None:
@@ -117,16 +110,3 @@ def _check(bundle: Path, weights: Path) -> None:
         load_weights(parser.get_parsed_content("network_def"), bundle / "models" / "model.pt")
     except LazyLabelsError as error:
         raise LazyLabelsError(str(error).replace(str(bundle / "models" / "model.pt"), str(weights))) from error
-
-
-def _describe(metadata: dict[str, Any], classes: Sequence[str], tasks: Sequence[str], in_channels: int) -> None:
-    """Put the trained classes into the bundle's metadata, from which the stock app takes its labels."""
-    channels = []
-    for task in task_slices(len(classes) + 1, tasks):
-        names = class_names(task, classes)
-        channels += names if task == "segmentation" else [f"{task} {name}" for name in names]
-    formats = metadata["network_data_format"]
-    formats["inputs"]["image"].update(num_channels=in_channels)
-    formats["outputs"]["pred"].update(num_channels=len(channels), channel_def={str(i): n for i, n in enumerate(channels)})
-    metadata["label_classes"] = ", ".join(f"{i} {name}" for i, name in enumerate(["background", *classes]))
-    metadata["pred_classes"] = ", ".join(f"{i} {name}" for i, name in enumerate(channels))

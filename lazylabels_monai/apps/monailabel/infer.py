@@ -14,10 +14,9 @@ from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.transform.post import FindContoursd
 from monailabel.transform.writer import PolygonWriter
 
-from lazylabels_monai.apps.monailabel.folder import class_names
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import instance_classes
-from lazylabels_monai.tasks import BACKGROUND
+from lazylabels_monai.tasks import BACKGROUND, class_names
 from lazylabels_monai.transforms import SeparateObjectsd
 from lazylabels_monai.workflow import trained_classes
 
