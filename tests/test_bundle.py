@@ -527,23 +527,42 @@ def test_a_process_without_exact_mask_takes_part_in_the_gradient(bundle, tmp_pat
     assert sorted(file.name for file in tmp_path.glob("fine_*")) == ["fine_0", "fine_1"]
 
 
+def launch(bundle, folder: Path, processes: int, *overlays: Path, **values: object) -> subprocess.CompletedProcess:
+    """Train by torchrun."""
+    arguments = bundle.arguments("training", bundle.files("train.yaml", "multi_gpu_train.yaml", *overlays), **values)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    done = subprocess.run(
+        [sys.executable, *launcher, *arguments], cwd=folder, env=bundle.environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_one_and_two_processes_have_the_same_loss_curve_for_the_same_global_batch(bundle, tiny_data, tmp_path):
+    """Crops are drawn anew by each process, so the curves are those of two seeds: close to each other, far from their start."""
+    curves = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        share = {"batch_size": 8 // processes, "crops_per_epoch": 128 // processes}
+        longer = {"max_epochs": 6, "val_interval": 6, "learning_rate": 3.0e-3}
+        launch(bundle, tmp_path, processes, **{**bundle.training, **bundle.overrides(tiny_data, out), **share, **longer})
+        curves.append([value.value for value in events(out).Scalars("loss/total")])
+    one, two = (np.array(curve) for curve in curves)
+    assert len(one) == len(two) == 6
+    fall = one[0] - one[-2:].mean()
+    assert fall > 0.1 * one[0]
+    assert np.abs(one - two).mean() < 0.5 * fall
+    assert abs(one[-2:].mean() - two[-2:].mean()) < 0.5 * fall
+
+
 @pytest.mark.slow
 def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_data, tmp_path):
     # one of four images has an exact mask and each process draws one crop a step: nearly every step has a process without
     uniform = tmp_path / "uniform.yaml"
     uniform.write_text("sampling_shares: null\nimplied_segmentation: false\n")
     more = {**bundle.training, **bundle.overrides(tiny_data, tmp_path / "out"), "batch_size": 1}
-    arguments = bundle.arguments("training", bundle.files("train.yaml", "multi_gpu_train.yaml", uniform), **more)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [sys.executable, *launcher, *arguments],
-        cwd=tmp_path,
-        env=bundle.environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = launch(bundle, tmp_path, 2, uniform, **more)
     files = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert [file for file in files if "tfevents" not in file] == [
         f"models/{name}"
