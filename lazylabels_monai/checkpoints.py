@@ -13,11 +13,9 @@ import torch
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
+from lazylabels_monai.outputs import CLASSES_FILE
 
 __all__ = ["CheckpointSaver", "keep_previous_model", "latest_checkpoint", "load_weights"]
-
-#: Written beside model.pt, so that a prediction knows what the classes of its network are called.
-CLASSES_FILE = "classes.json"
 
 #: What ``predict`` must know of the network's training; beside the weights.
 NETWORK_FILE = "network.json"

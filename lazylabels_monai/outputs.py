@@ -9,6 +9,7 @@ from lazylabels_monai.tasks import TASKS
 
 __all__ = [
     "CLASSES_ENDING",
+    "CLASSES_FILE",
     "ENDINGS",
     "INSTANCES_ENDING",
     "OVERLAY_ENDING",
@@ -17,6 +18,8 @@ __all__ = [
     "probability_ending",
 ]
 
+#: The names of the object classes, beside weights and beside what ``predict`` wrote.
+CLASSES_FILE = "classes.json"
 #: The class map. It is the ``output_postfix`` of ``inference.yaml``, and the file that says that an image is done.
 CLASSES_ENDING = "_pred"
 #: The ids of the objects.

@@ -31,7 +31,7 @@ from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
 from lazylabels_monai.outputs import CLASSES_ENDING, ENDINGS, image_stem
 from lazylabels_monai.tasks import task_slices
-from lazylabels_monai.workflow import trained_network
+from lazylabels_monai.workflow import trained_classes, trained_network, write_classes
 
 __all__ = ["Model", "PredictionReport", "predict"]
 
@@ -63,7 +63,8 @@ def predict(
 
     Args:
         images: a file, a folder or a glob pattern.
-        out: folder of the results, those that ``inference.yaml`` writes. An image's files appear together when it is done.
+        out: folder of the results, those that ``inference.yaml`` writes, and ``classes.json``, the names of the classes. An
+            image's files appear together when it is done.
         bundle: folder of the bundle.
         checkpoint: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
             network, instance settings) is used.
@@ -106,6 +107,7 @@ def predict(
     given = {key: value for key, value in given.items() if value is not None} | {"output_dir": str(partial)}
     model = Model(weights, bundle, overlays, given)
     out.mkdir(parents=True, exist_ok=True)
+    write_classes(out, trained_classes(weights))  # so that measurements and reports call them by their names
     start, before = time.monotonic(), len(report.skipped)
     try:
         while to_do:

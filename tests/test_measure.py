@@ -30,6 +30,7 @@ from lazylabels_monai.measure import (
     summary_dict,
 )
 from lazylabels_monai.measure.folder import find_labels, format_measurements, measure_folder
+from lazylabels_monai.measure.objects import MeasureError
 
 
 def discs(shape, centres, radii) -> np.ndarray:
@@ -452,6 +453,17 @@ def test_class_maps_alone_are_taken_apart(tmp_path):
         "class 1": counts[1],
         "class 2": counts[2],
     }
+
+
+def test_classes_are_called_as_the_prediction_says(tmp_path):
+    predictions(tmp_path / "p", count=1)
+    (tmp_path / "p" / "classes.json").write_text('["pore", "grain"]')
+    assert list(measure_folder(tmp_path / "p", tmp_path / "o", resamples=100)["classes"]) == ["pore", "grain"]
+    named = measure_folder(tmp_path / "p", tmp_path / "own", resamples=100, classes=["a", "b"])
+    assert list(named["classes"]) == ["a", "b"]
+    (tmp_path / "p" / "classes.json").write_text("pore, grain")
+    with pytest.raises(MeasureError, match="is no JSON list of class names"):
+        measure_folder(tmp_path / "p", tmp_path / "x")
 
 
 def test_images_give_intensity_and_pixel_size(tmp_path):

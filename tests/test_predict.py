@@ -60,7 +60,9 @@ def test_a_broken_file_is_named_and_the_others_are_done(folder, trained, tmp_pat
     assert last.startswith("error: ")
     assert last.count("broken.png") == last.count("cannot identify image file") + 1, "named once, and by Pillow"
     names = sorted(path.name for path in out.iterdir())
-    assert names == sorted(f"{s}_{k}" for s in ("a", "b", "c.ome") for k in ("instances.tif", "overlay.png", "pred.png"))
+    of_images = [f"{s}_{k}" for s in ("a", "b", "c.ome") for k in ("instances.tif", "overlay.png", "pred.png")]
+    assert names == sorted([*of_images, "classes.json"])
+    assert json.loads((out / "classes.json").read_text()) == json.loads((trained.parent / "classes.json").read_text())
     # the training's own widths and classes are found without naming its overlays
     assert json.loads((trained.parent / "network.json").read_text())["channels"] == [4, 8, 8]
     size = read_image(folder / "a.png").shape
@@ -79,7 +81,9 @@ def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
     report = predict(folder, out, **given)
     assert [path.rsplit("/", 1)[-1] for path in report.done] == ["b.png"]
     assert len(report.skipped) == 2
-    assert all(path.stat().st_mtime_ns == time for path, time in before.items() if not path.name.startswith("b_"))
+    others = {path: time for path, time in before.items() if path.name.startswith(("a_", "c."))}
+    assert len(others) == 6
+    assert all(path.stat().st_mtime_ns == time for path, time in others.items())
     assert len(predict(folder, out, overwrite=True, **given).done) == 3
     assert not list(out.glob(".*")), "no partial results stay"
 
@@ -87,7 +91,7 @@ def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
 def test_a_pattern_names_the_images(folder, trained, tmp_path):
     result = run(folder / "*.ome.tif", "--out", tmp_path / "out", "--weights", trained, "--device", "cpu")
     assert result.exit_code == 0, result.output
-    assert {path.name.split(".")[0] for path in (tmp_path / "out").iterdir()} == {"c"}
+    assert {path.name.split(".")[0] for path in (tmp_path / "out").iterdir()} == {"c", "classes"}
 
 
 def test_of_an_earlier_prediction_nothing_stays(folder, trained, tmp_path):
@@ -99,7 +103,7 @@ def test_of_an_earlier_prediction_nothing_stays(folder, trained, tmp_path):
     assert (out / "a_separation_probability.tif").is_file()
     predict(image, out, overwrite=True, **given)
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["a_instances.tif", "a_notes.txt", "a_overlay.png", "a_pred.png", "a_pred.txt", "ab_pred.png"]
+        ["a_instances.tif", "a_notes.txt", "a_overlay.png", "a_pred.png", "a_pred.txt", "ab_pred.png", "classes.json"]
     )
 
 
@@ -159,6 +163,7 @@ def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp
     (folder / "broken.png").unlink()
     predict(folder, tmp_path / "one", checkpoint=trained, overrides={"device": "cpu"})
     bundle.infer(folder, tmp_path / "two", ckpt_dir=str(trained.parent))
+    (tmp_path / "one" / "classes.json").unlink()
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 

@@ -26,7 +26,7 @@ from lazylabels_monai.data.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.measure.objects import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
-from lazylabels_monai.outputs import CLASSES_ENDING, INSTANCES_ENDING, doubt_ending, probability_ending
+from lazylabels_monai.outputs import CLASSES_ENDING, CLASSES_FILE, INSTANCES_ENDING, doubt_ending, probability_ending
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]
@@ -63,8 +63,8 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
     Args:
         source: a data set (``datalist.json`` or its folder), of which items with ``instances`` or ``segmentation`` count; a
             folder of ``<name>_pred.png|tif`` (classes), ``<name>_instances.png|tif`` (ids) or both, and perhaps
-            ``<name>_segmentation_probability.tif`` (a plane per class) and ``<name>_segmentation_doubt.tif``; or a folder
-            with ``classes/`` or ``masks/`` (ids) and perhaps ``images/``.
+            ``<name>_segmentation_probability.tif`` (a plane per class), ``<name>_segmentation_doubt.tif`` and
+            ``classes.json``, the names; or a folder with ``classes/`` or ``masks/`` (ids) and perhaps ``images/``.
 
     Returns:
         images sorted by name; the names of the classes, where the source states them.
@@ -83,12 +83,24 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
         images = _of_exact_folders(source)
     else:
         images = _of_predictions(source)
+        names = _names_of_predictions(source)
     if not images:
         raise MeasureError(
             f"'{source}' holds no label map: give a folder of <name>_pred.png or <name>_instances.tif, or a data set with "
             "exact labels."
         )
     return sorted(images, key=lambda image: image.name), names
+
+
+def _names_of_predictions(folder: Path) -> tuple[str, ...] | None:
+    """The names that ``predict`` wrote beside its results; None where there are none."""
+    path = folder / CLASSES_FILE
+    if not path.is_file():
+        return None
+    try:
+        return tuple(str(name) for name in json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise MeasureError(f"'{path}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
 
 
 def measure_folder(

@@ -16,9 +16,10 @@ import yaml
 
 import lazylabels_monai
 from lazylabels_monai.atomic import temporary_sibling
-from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE
+from lazylabels_monai.checkpoints import NETWORK_FILE
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
+from lazylabels_monai.outputs import CLASSES_FILE
 from lazylabels_monai.packing.trained import NETWORK_IDS, require_weights, trained_metadata
 from lazylabels_monai.workflow import trained_classes, trained_network
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from lazylabels_monai.checkpoints import CLASSES_FILE, NETWORK_FILE, latest_checkpoint
+from lazylabels_monai.checkpoints import NETWORK_FILE, latest_checkpoint
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
+from lazylabels_monai.outputs import CLASSES_FILE
 
 __all__ = ["publish"]
 
