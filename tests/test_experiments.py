@@ -239,7 +239,7 @@ def test_a_table_says_what_the_records_say(specs, tmp_path):
     assert [path.name for path in paths] == ["small_tiny.md", "small_tiny.csv", "small_tiny_scores.png"]  # no curve was kept
     page = paths[0].read_text()
     assert "| multi-task | 1 of 1 | 0.800 | " in page
-    assert "| U-Net on strong labels | +0.100 (+0.100 to +0.100) better |" in page
+    assert "| U-Net on strong labels | +0.100 (+0.100 to +0.100) better, one seed |" in page
     assert "| +33 % |" in page  # of the error: 0.3 became 0.2
     assert "not done yet" not in page
     with paths[1].open() as file:

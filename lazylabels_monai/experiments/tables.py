@@ -176,8 +176,10 @@ def _comparison(group: Group, rows: Sequence[Row]) -> str:
     for row in rows:
         differences = {} if row is ours else compare_rows(ours, row)
         if differences:
+            # one seed tells nothing of the spread over seeds, which is left out of its interval
+            lone = ", one seed" if len(set(ours.records) & set(row.records)) == 1 else ""
             cells = [
-                f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f}) {d.verdict}" if d is not None else "-"
+                f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f}) {d.verdict}{lone}" if d is not None else "-"
                 for d in (differences.get("Dice"), differences.get("F1"))
             ]
             error = [1 - np.mean(r.values(lambda scores: scores["dice"]["mean"])) for r in (ours, row)]
