@@ -15,7 +15,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
 from lazylabels_monai.outputs import CLASSES_FILE
 
-__all__ = ["CheckpointSaver", "keep_previous_model", "latest_checkpoint", "load_weights"]
+__all__ = ["CheckpointSaver", "keep_previous_model", "latest_checkpoint", "load_weights", "require_weights"]
 
 #: What ``predict`` must know of the network's training; beside the weights.
 NETWORK_FILE = "network.json"
@@ -92,6 +92,17 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
     for file in files:
         file.rename(target / file.name)
     logger.info(f"{folder} held an earlier training; moved to {target} (--resume True continues one instead).")
+
+
+def require_weights(checkpoint: str | Path) -> Path:
+    """The path of the weights.
+
+    Raises:
+        LazyLabelsError: when they are not there.
+    """
+    if not Path(checkpoint).is_file():
+        raise LazyLabelsError(f"{checkpoint}: there are no trained weights; train first, or name them by --weights PATH.")
+    return Path(checkpoint)
 
 
 def load_weights(network: torch.nn.Module, path: str | Path) -> None:

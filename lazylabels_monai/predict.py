@@ -24,6 +24,7 @@ from monai.bundle import ConfigWorkflow
 from monai.data import decollate_batch
 from monai.data.utils import list_data_collate
 
+from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.data.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.doubt import doubt_maps, save_doubt
@@ -205,8 +206,7 @@ class Model:
         config = Path(bundle) / "configs" / "inference.yaml"
         if not config.is_file():
             raise LazyLabelsError(f"{config} is not there: name the bundle's folder by --bundle.")
-        if not Path(checkpoint).is_file():
-            raise LazyLabelsError(f"{checkpoint}: there are no trained weights; train first, or name them by --weights PATH.")
+        require_weights(checkpoint)
         given = {**trained_network(checkpoint), **(overrides or {}), "bundle_root": str(bundle), "checkpoint": str(checkpoint)}
         # before any image is named: the built-in data must not be made for this
         given.setdefault("dataset_dir", str(bundle))

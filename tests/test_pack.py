@@ -22,6 +22,7 @@ from lazylabels_monai.instances import InstanceSettings, write_settings
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.packing import trained_metadata
 from lazylabels_monai.packing.archive import pack_bundle, set_values
+from lazylabels_monai.packing.trained import NETWORK_IDS
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.workflow import write_classes, write_network
 
@@ -216,3 +217,8 @@ def test_metadata_names_the_channels_of_fewer_tasks():
     assert list(output["channel_def"].values()) == ["background", "pore", "separation other", "separation interface"]
     assert (output["num_channels"], image["num_channels"], len(image["channel_def"])) == (4, 3, 3)
     assert made["pred_classes"] == "channels 0-1 segmentation (background, pore), 2-3 separation (other, interface)"
+
+
+def test_the_ids_of_the_network_are_those_that_training_keeps(bundle):
+    config = yaml.safe_load((bundle.configs / "train.yaml").read_text())
+    assert sorted(NETWORK_IDS) == sorted([*config["trained_with"], "network_def"])

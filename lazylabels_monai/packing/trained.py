@@ -11,12 +11,13 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import read_settings
 from lazylabels_monai.tasks import IGNORE, TASKS, class_names, task_slices
 from lazylabels_monai.workflow import trained_classes, trained_network
 
-__all__ = ["NETWORK_IDS", "require_weights", "trained_config", "trained_metadata", "trained_values"]
+__all__ = ["NETWORK_IDS", "trained_config", "trained_metadata", "trained_values"]
 
 PathLike = str | os.PathLike
 
@@ -31,17 +32,6 @@ NETWORK_IDS = (
     "tasks",
     "crop_size",
 )
-
-
-def require_weights(checkpoint: PathLike) -> Path:
-    """The path of the weights.
-
-    Raises:
-        LazyLabelsError: when they are not there.
-    """
-    if not Path(checkpoint).is_file():
-        raise LazyLabelsError(f"{checkpoint}: there are no trained weights; train first, or name them by --weights PATH.")
-    return Path(checkpoint)
 
 
 def trained_values(checkpoint: PathLike) -> dict[str, Any]:
