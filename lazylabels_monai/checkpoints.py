@@ -116,7 +116,8 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> None:
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except RuntimeError as error:
+        first = str(error).splitlines()[1].strip().partition(",")[0]  # torch lists all keys in one line
         raise LazyLabelsError(
-            f"{path}: these weights belong to another network (first difference: {str(error).splitlines()[1].strip()}); "
+            f"{path}: these weights belong to another network (first difference: {first}); "
             "use the configs and overrides of its training."
         ) from error

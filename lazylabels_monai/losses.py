@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
+from monai.losses import MaskedDiceLoss
+from monai.networks.utils import one_hot
 from torch import Tensor, nn
 
 from lazylabels_monai.tasks import (
@@ -36,6 +38,11 @@ class MaskedMultiTaskLoss(nn.Module):
     gradient in every step, which distributed training needs, and a batch without labels gives 0 and zero gradients.
     The same holds for a label without a labelled pixel.
 
+    With ``dice_weight`` w each task's cross entropy is joined by w times its Dice loss over the labelled pixels of the whole
+    batch, the mean over the classes but the background (MONAI's ``MaskedDiceLoss``; nnU-Net, Isensee et al. 2021, has both
+    with equal weights): objects that are a few pixels of a crop then count as much as large ones. A class that no labelled
+    pixel of the batch has costs up to 1 where it is predicted on labelled pixels, and nothing where none is labelled.
+
     Args:
         num_classes: classes of segmentation and detection, with the background.
         tasks: the tasks in the network's output.
@@ -48,6 +55,7 @@ class MaskedMultiTaskLoss(nn.Module):
         pixel_mean: "labelled" takes the mean over a sample's labelled pixels, so that a few marks weigh as much as a whole
             mask. "all" divides by all of its pixels: each labelled pixel of a batch then weighs the same, and a sample
             counts by the share of it that is labelled.
+        dice_weight: weight of the Dice loss beside the cross entropy, 0 or more; 0 is the paper's loss.
         check_labels: whether to raise an error for label values that are no class. It costs one wait for the GPU each
             step, as does reading the loss; without it such a value is an error of torch's own, on a GPU a fatal one.
 
@@ -70,6 +78,7 @@ class MaskedMultiTaskLoss(nn.Module):
         class_weights: Mapping[str, Sequence[float]] | None = None,
         normalization: str = "batch",
         pixel_mean: str = "labelled",
+        dice_weight: float = 0.0,
         check_labels: bool = True,
     ) -> None:
         super().__init__()
@@ -79,6 +88,8 @@ class MaskedMultiTaskLoss(nn.Module):
             raise ValueError(f"normalization '{normalization}' must be 'batch' or 'labelled'.")
         if pixel_mean not in ("labelled", "all"):
             raise ValueError(f"pixel_mean '{pixel_mean}' must be 'labelled' or 'all'.")
+        if not 0 <= dice_weight < float("inf"):
+            raise ValueError(f"dice_weight {dice_weight} must be a finite number from 0 up.")
         tasks = validate_tasks(tasks)
         task_weights, class_weights = dict(task_weights or {}), dict(class_weights or {})
         for name, weights in (("task_weights", task_weights), ("class_weights", class_weights)):
@@ -98,6 +109,8 @@ class MaskedMultiTaskLoss(nn.Module):
         self.task_weights = {task: float(task_weights.get(task, 1.0)) for task in tasks}
         self.normalization = normalization
         self.pixel_mean = pixel_mean
+        self.dice_weight = float(dice_weight)
+        self.dice = MaskedDiceLoss(include_background=False, batch=True)
         self.check_labels = check_labels
         #: each task's part of the last result, detached, for logging
         self.last_parts: dict[str, Tensor] = {}
@@ -180,8 +193,13 @@ class MaskedMultiTaskLoss(nn.Module):
         if self.pixel_mean == "all":
             sample_loss = sample_loss * labelled.flatten(1).to(loss.dtype).mean(1)
         if self.normalization == "batch":
-            return self.task_weights[task] * sample_loss.mean()
-        return self.task_weights[task] * sample_loss.sum() / labelled.flatten(1).any(1).sum().clamp_min(1)
+            mean = sample_loss.mean()
+        else:
+            mean = sample_loss.sum() / labelled.flatten(1).any(1).sum().clamp_min(1)
+        if self.dice_weight > 0:
+            truth = one_hot(label.where(labelled, 0).unsqueeze(1), logits.shape[1])
+            mean = mean + self.dice_weight * self.dice(logits.softmax(1), truth, labelled.unsqueeze(1))
+        return self.task_weights[task] * mean
 
 
 def _buffer(task: str) -> str:

@@ -344,7 +344,7 @@ def test_an_interrupted_run_goes_on_and_one_that_fails_is_named(specs, tmp_path,
 
     monkeypatch.setattr(runner, "call", call)
     monkeypatch.setattr(runner, "make_data", lambda run, variant, places: tmp_path)
-    monkeypatch.setattr(runner, "resolve_config", lambda *a: None)
+    monkeypatch.setattr(runner, "resolve_config", lambda *a: {})
     failed = run_table(table, made, say=lambda line: None)
     assert set(failed) == {run.name for run in table.runs()}
     assert all("no power" in sentence for sentence in failed.values())

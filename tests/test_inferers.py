@@ -40,6 +40,30 @@ def test_blend_equals_plain_restatement():
     torch.testing.assert_close(inferer(image, network)[0], total / weights, atol=1e-5, rtol=1e-4)
 
 
+def test_mirroring_is_the_mean_over_the_mirror_images_of_each_window():
+    image, network = torch.randn(1, 1, 16, 24), _Positional()  # one window
+    inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 24), num_classes=3, mirroring=True)
+    views = [
+        task_softmax(network(image), 3),
+        task_softmax(network(image.flip(2)), 3).flip(2),
+        task_softmax(network(image.flip(3)), 3).flip(3),
+        task_softmax(network(image.flip(2, 3)), 3).flip(2, 3),
+    ]
+    torch.testing.assert_close(inferer(image, network), torch.stack(views).mean(0), atol=1e-5, rtol=1e-4)
+
+
+def test_mirroring_of_a_volume_takes_eight_views():
+    calls = []
+
+    def network(window):
+        calls.append(window)
+        return torch.zeros(1, 8, *window.shape[2:])
+
+    volume = torch.arange(4 * 4 * 4.0).reshape(1, 1, 4, 4, 4)
+    MultiTaskSlidingWindowInferer(roi_size=(4, 4, 4), num_classes=3, mirroring=True)(volume, network)
+    assert len({tuple(window.flatten().tolist()) for window in calls}) == len(calls) == 8
+
+
 def test_images_smaller_than_the_window():
     inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 24), num_classes=3)
     out = inferer(torch.randn(1, 1, 9, 13), _Positional())

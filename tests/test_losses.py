@@ -289,3 +289,53 @@ def test_bad_shapes():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         MaskedMultiTaskLoss(**{"num_classes": NUM_CLASSES, **arguments})
+
+
+def soft_dice_loops(logits, target, num_classes=NUM_CLASSES, smooth=1e-5):
+    """1 - Dice of each task over the labelled pixels of the whole batch, the mean over its object classes, pixel by pixel."""
+    logits = logits.double().numpy()
+    parts = {}
+    for task, channels in task_slices(num_classes).items():
+        losses = []
+        for value in range(1, channels.stop - channels.start):
+            both, predicted, true = 0.0, 0.0, 0.0
+            for i in range(len(logits)):
+                scores = logits[i, channels].reshape(channels.stop - channels.start, -1)
+                label = target[task][i].numpy().reshape(-1)
+                for pixel in range(label.size):
+                    if label[pixel] == IGNORE or not target[present_key(task)][i]:
+                        continue
+                    p = math.exp(scores[value, pixel]) / sum(math.exp(score) for score in scores[:, pixel])
+                    both, predicted, true = both + p * (label[pixel] == value), predicted + p, true + (label[pixel] == value)
+            losses.append(1 - (2 * both + smooth) / (predicted + true + smooth))
+        parts[task] = sum(losses) / len(losses)
+    return parts
+
+
+@pytest.mark.parametrize("normalization", ["batch", "labelled"])
+@pytest.mark.parametrize("spatial", [(5, 4), (3, 4, 2)], ids=["2d", "3d"])
+def test_dice_loss_is_added_to_the_cross_entropy(normalization, spatial):
+    logits, target = make_batch(spatial)
+    alpha = {"detection": 0.5, "separation": 3.0}
+    cross_entropy = double_loop(logits, target, task_weights=alpha, normalization=normalization)
+    dice = soft_dice_loops(logits, target)
+    expected = {task: cross_entropy[task] + 0.7 * alpha.get(task, 1.0) * dice[task] for task in TASKS}
+    loss = MaskedMultiTaskLoss(NUM_CLASSES, task_weights=alpha, normalization=normalization, dice_weight=0.7)
+    parts = {task: part.item() for task, part in loss.task_losses(logits, target).items()}
+    assert parts == pytest.approx(expected, rel=1e-5)
+
+
+def test_dice_loss_leaves_pixels_without_a_label_alone():
+    logits, target = make_batch()
+    logits.requires_grad_()
+    MaskedMultiTaskLoss(NUM_CLASSES, dice_weight=1.0)(logits, target).backward()
+    for task, channels in task_slices(NUM_CLASSES).items():
+        moved = (logits.grad[:, channels] != 0).any(dim=1, keepdim=True)
+        assert torch.equal(moved, target[task] != IGNORE)
+
+    logits, target = absent_batch()
+    logits.requires_grad_()
+    loss = MaskedMultiTaskLoss(NUM_CLASSES, dice_weight=1.0)(logits, target)
+    loss.backward()
+    assert loss.item() == 0
+    assert (logits.grad == 0).all()

@@ -27,7 +27,14 @@ from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.workflow import write_classes, write_network
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = {"spatial_dims": 2, "in_channels": 1, "channels": [4, 8, 8], "num_multitask_blocks": 2, "dropout": 0.0}
+SETTINGS = {
+    "spatial_dims": 2,
+    "in_channels": 1,
+    "channels": [4, 8, 8],
+    "num_multitask_blocks": 2,
+    "norm": "BATCH",
+    "dropout": 0.0,
+}
 
 # removes the installed package's way into Python; the folder that `python -m` runs in comes first only afterwards
 HIDE = """

@@ -24,6 +24,9 @@ def predict(
     probabilities: Annotated[
         bool | None, typer.Option(help="write the probability maps, too; default: what --config says")
     ] = None,
+    mirroring: Annotated[
+        bool | None, typer.Option(help="average over mirrored windows: a little more accurate, four times slower")
+    ] = None,
     doubt: Annotated[
         bool, typer.Option("--doubt", help="write the doubt of each task, from four flips of the image: five times as long")
     ] = False,
@@ -37,7 +40,7 @@ def predict(
 
     if dropout_samples and not doubt:
         raise ValueError(f"--dropout-samples {dropout_samples} is for the doubt: add --doubt, or leave it out.")
-    given = {"save_probabilities": probabilities, "device": device}
+    given = {"save_probabilities": probabilities, "mirroring": mirroring, "device": device}
     overrides = {key: value for key, value in given.items() if value is not None}
     report = predict_images(
         images,

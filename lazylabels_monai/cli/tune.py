@@ -17,6 +17,9 @@ def tune(
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,
     method: Annotated[list[str] | None, typer.Option(help="three maps, components or distance; default: all")] = None,
+    mirroring: Annotated[
+        bool | None, typer.Option(help="as predictions and evaluation will be made: over mirrored windows")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace what an earlier tune wrote beside the weights")] = False,
 ) -> None:
     """Pick how objects are separated on validation images; writes instances.json beside the weights, for predictions."""
@@ -30,7 +33,7 @@ def tune(
         raise FileExistsError(f"{target} is there already: pass --overwrite to pick the settings again.")
     if unknown := [name for name in method or () if name not in METHODS]:
         raise ValueError(f"--method {unknown[0]}: use {', '.join(METHODS)}.")
-    overrides = {} if device is None else {"device": device}
+    overrides = {key: value for key, value in {"mirroring": mirroring, "device": device}.items() if value is not None}
     found = tune_model(data, weights, bundle, config or (), overrides, method or METHODS, progress=typer.echo)
     for name, (settings, score) in found.items():
         values = ", ".join(f"{key} {value}" for key, value in asdict(settings).items() if key != "method")

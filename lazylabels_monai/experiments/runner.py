@@ -152,7 +152,7 @@ def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Ste
     """Training, tuning and evaluation by the bundle."""
     models = folder / "models"
     places = {"dataset_dir": data, "output_dir": folder, "ckpt_dir": models}
-    resolve_config(run, folder, {**places, "seed": run.seed})
+    config = resolve_config(run, folder, {**places, "seed": run.seed})
 
     def bundle(run_id: str, files: Sequence[str], **values: Any) -> list[str]:
         named = {**places, **run.values, **values}
@@ -162,7 +162,7 @@ def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Ste
     evaluated = folder if section == "testing" else folder / section
     return [
         _Step("training", bundle("training", [_TRAIN], seed=run.seed, resume=True), folder / "trained"),
-        _Step("tuning", _tuning(data, models), models / "instances.json"),
+        _Step("tuning", _tuning(data, models, bool(config.get("mirroring"))), models / "instances.json"),
         _Step(
             section,
             bundle("evaluating", [_TRAIN, _EVALUATE], section=section, output_dir=evaluated),
@@ -171,8 +171,9 @@ def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Ste
     ]
 
 
-def _tuning(data: Path, models: Path) -> list[str]:
-    return ["-m", "lazylabels_monai", "tune", str(data), "--weights", str(models / "model.pt"), "--overwrite"]
+def _tuning(data: Path, models: Path, mirroring: bool) -> list[str]:
+    options = ["--overwrite", *(["--mirroring"] if mirroring else [])]  # settings are picked on maps like those they serve
+    return ["-m", "lazylabels_monai", "tune", str(data), "--weights", str(models / "model.pt"), *options]
 
 
 def _external_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Step]:
@@ -241,15 +242,17 @@ def call(parts: Sequence[str], log: Path, program: str = sys.executable) -> None
         raise ExperimentError(f"{log} ends with: {lines[-1]}")
 
 
-def resolve_config(run: Run, folder: Path, values: Mapping[str, Any]) -> None:
-    """Write the training's config with all overlays merged, as the run is told to read it."""
+def resolve_config(run: Run, folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the training's config with all overlays merged, as the run is told to read it, and return it."""
     from monai.bundle import ConfigParser
 
     config = ConfigParser.load_config_files([_TRAIN, *run.overlays])
     parser = ConfigParser(config)
     for key, value in {**values, **run.values}.items():
         parser[key] = str(value) if isinstance(value, Path) else value
-    write_text(folder / "config.yaml", yaml.safe_dump(parser.get(), sort_keys=False))
+    resolved = dict(parser.get())
+    write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
+    return resolved
 
 
 def _about(run: Run, folder: Path) -> dict[str, Any]:
@@ -269,7 +272,11 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     steps = config["max_epochs"] * config["crops_per_epoch"] // config["batch_size"]
     record |= {"steps": steps, "batch_size": config["batch_size"], "crop_size": config["crop_size"]}
-    record["channels"] = config["channels"]
+    norm = config.get("norm", "BATCH")
+    record |= {"channels": config["channels"], "norm": norm if isinstance(norm, str) else norm[0]}
+    # a processor without bfloat16 instructions stays in float32; the log of the training says so
+    record["precision"] = "bfloat16" if config.get("cpu_bfloat16") else "float32"
+    record["mirroring"] = bool(config.get("mirroring", False))
     return record | {"curves": _curves(folder)}
 
 

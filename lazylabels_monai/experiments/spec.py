@@ -30,7 +30,7 @@ class Scale:
     """The size of the runs.
 
     Attributes:
-        name: "cpu" or "paper".
+        name: such as "cpu" or "paper".
         overlays: config files after those of set and method.
         values: what stands for ``{name}`` in the commands that make the sets.
     """

@@ -123,8 +123,11 @@ def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
         ("batch_size", "crops a step"),
         ("crop_size", "pixels a crop"),
         ("channels", "widths"),
+        ("norm", "normalization"),
+        ("precision", "numbers in training"),
+        ("mirroring", "mirrored windows in evaluation"),
     ):
-        found = sorted({str(record[key]) for record in ours})
+        found = sorted({str(record[key]) for record in ours if key in record})
         lines += [f"- {what}: {', '.join(found)}"] if found else []
     for title, settings in {
         (row.title, ", ".join(f"{name} {value}" for name, value in record["settings"].items())): None

@@ -28,6 +28,7 @@ NETWORK_IDS = (
     "in_channels",
     "channels",
     "num_multitask_blocks",
+    "norm",
     "dropout",
     "tasks",
     "crop_size",
