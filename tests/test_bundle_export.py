@@ -21,16 +21,16 @@ def described(bundle):
     return {"meta_file": str(bundle.configs / "metadata.json"), "config_file": str(bundle.configs / "inference.yaml")}
 
 
-@pytest.fixture
-def weights(tmp_path):
-    """A network whose batch statistics are not those of a fresh one, and the file of its weights."""
+@pytest.fixture(params=["BATCH", ["INSTANCE", {"affine": True}]], ids=["batch", "instance"])
+def weights(request, tmp_path):
+    """A network whose batch statistics are not those of a fresh one, the file of its weights, and the ids of its config."""
     torch.manual_seed(0)
-    net = MultiTaskUNet(num_classes=3, channels=(4, 8, 8), num_multitask_blocks=2)
+    net = MultiTaskUNet(num_classes=3, channels=(4, 8, 8), num_multitask_blocks=2, norm=request.param)
     with torch.no_grad():
         for _ in range(3):
             net(3 * torch.randn(2, 1, 32, 32) + 1)
     torch.save(net.state_dict(), tmp_path / "model.pt")
-    return net.eval(), str(tmp_path / "model.pt")
+    return net.eval(), str(tmp_path / "model.pt"), {**SMALL, "norm": request.param}
 
 
 @pytest.mark.parametrize(("override", "size"), [({}, 1), (SMALL, 45)])
@@ -53,10 +53,10 @@ def test_the_network_check_can_fail(described, override, message):
 
 @pytest.mark.parametrize("trace", [False, True])
 def test_torchscript_file_gives_the_networks_output(described, weights, tmp_path, trace):
-    net, file = weights
+    net, file, ids = weights
     target = tmp_path / "model.ts"
     more = {"use_trace": True, "input_shape": [1, 1, 50, 70]} if trace else {}
-    ckpt_export("network_def", filepath=str(target), ckpt_file=file, **described, **SMALL, **more)
+    ckpt_export("network_def", filepath=str(target), ckpt_file=file, **described, **ids, **more)
     extra = {"metadata.json": "", "inference.json": ""}
     exported = torch.jit.load(str(target), _extra_files=extra).eval()
     assert json.loads(extra["metadata.json"])["name"] == "Lazy labels for microscopy"
@@ -72,7 +72,7 @@ def test_torchscript_file_gives_the_networks_output(described, weights, tmp_path
 def test_onnx_file_gives_the_networks_output(described, weights, tmp_path):
     """For any batch and size, by the command of docs/how-to.md."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    net, file = weights
+    net, file, ids = weights
     target = tmp_path / "model.onnx"
     axes = {0: "batch", 2: "y", 3: "x"}
     names = {"input_names": ["image"], "output_names": ["logits"], "dynamic_axes": {"image": axes, "logits": axes}}
@@ -84,7 +84,7 @@ def test_onnx_file_gives_the_networks_output(described, weights, tmp_path):
         use_trace=True,
         converter_kwargs=names,
         **described,
-        **SMALL,
+        **ids,
     )
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     for size in ((1, 1, 50, 70), (2, 1, 64, 33)):
@@ -96,8 +96,8 @@ def test_onnx_file_gives_the_networks_output(described, weights, tmp_path):
 
 def test_torch_export_file_gives_the_networks_output(bundle, weights, tmp_path):
     """For any batch and size, by the lines of docs/how-to.md."""
-    net, file = weights
-    network = Model(file, bundle.configs.parent, overrides={"device": "cpu", **SMALL}).network
+    net, file, ids = weights
+    network = Model(file, bundle.configs.parent, overrides={"device": "cpu", **ids}).network
     sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     program = torch.export.export(network, (torch.rand(2, 1, 95, 158),), dynamic_shapes=(sizes,))
     torch.export.save(program, tmp_path / "model.pt2")

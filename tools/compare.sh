@@ -9,9 +9,10 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 OUT=outputs/compare
 MORE=${MORE---cpu_bfloat16 True} # faster on CPUs with bfloat16 instructions, float32 on others
+THEN="'configs/experiments/settings/batch_norm.yaml'" # these comparisons are older than instance normalization
 
 run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
-    local out=$OUT/$1_s$2 seed=$2 epochs=$3 overlays="'configs/cpu.yaml'$4"
+    local out=$OUT/$1_s$2 seed=$2 epochs=$3 overlays="'configs/cpu.yaml',$THEN$4"
     shift 4
     [ -f "$out/metrics.json" ] && return 0
     mkdir -p "$out"
@@ -26,7 +27,7 @@ run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
 }
 
 tuned() { # NAME SEED OVERLAYS DATA: the same weights, with instance settings picked on validation images
-    local from=$OUT/$1_s$2 to=$OUT/$1-tuned_s$2 overlays="'configs/cpu.yaml'$3" data=${4:-data/emps}
+    local from=$OUT/$1_s$2 to=$OUT/$1-tuned_s$2 overlays="'configs/cpu.yaml',$THEN$3" data=${4:-data/emps}
     [ -f "$to/metrics.json" ] && return 0
     mkdir -p "$to"
     cp -r "$from/models" "$to/models"

@@ -12,7 +12,7 @@ __all__ = ["experiment"]
 
 def experiment(
     table: Annotated[list[Path], typer.Argument(help="files of configs/experiments, such as table1.yaml")],
-    scale: Annotated[str, typer.Option(help="size of the runs: cpu, cpu_batch or paper")] = "cpu",
+    scale: Annotated[str | None, typer.Option(help="size of the runs, such as cpu or paper; default the table's own")] = None,
     only: Annotated[list[str] | None, typer.Option(help="only runs whose name holds this text, may be repeated")] = None,
     seeds: Annotated[str | None, typer.Option(help="other seeds than the table's, separated by commas")] = None,
     out: Annotated[Path, typer.Option(help="folder of the runs")] = Path("outputs/experiments"),

@@ -137,6 +137,7 @@ class Table:
         seeds: each row's.
         section: whose images judge: testing, or validation for what chooses a setting.
         scale: see :class:`Scale`.
+        own_scale: whether that is the one its file is made for.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Table:
     seeds: tuple[int, ...]
     section: str
     scale: Scale
+    own_scale: bool = True
 
     def runs(self) -> Iterator[Run]:
         """All runs once; all rows of the first seed come first."""
@@ -158,18 +160,18 @@ class Table:
                         yield run
 
 
-def read_table(path: str | Path, scale: str = "cpu") -> Table:
+def read_table(path: str | Path, scale: str | None = None) -> Table:
     """Read a table and what it refers to.
 
     Args:
         path: such as ``configs/experiments/table1.yaml``; ``sets.yaml``, ``methods.yaml`` and ``scales.yaml`` lie beside it.
-        scale: a name in ``scales.yaml``.
+        scale: a name in ``scales.yaml``; default the one that the table names, otherwise "cpu".
 
     Raises:
         ExperimentError: for a file that is not there, a key that does not exist and a name that nothing defines.
     """
     path = Path(path)
-    table = _load(path, {"title", "groups"}, {"seeds", "section"})
+    table = _load(path, {"title", "groups"}, {"seeds", "section", "scale"})
     sets = {
         name: DataSet(name, **_checked(entry, path.with_name("sets.yaml"), name, DataSet))
         for name, entry in _load(path.with_name("sets.yaml")).items()
@@ -179,12 +181,14 @@ def read_table(path: str | Path, scale: str = "cpu") -> Table:
         for name, entry in _load(path.with_name("methods.yaml")).items()
     }
     scales = _load(path.with_name("scales.yaml"))
-    size = Scale(scale, **_checked(_get(scales, scale, path.with_name("scales.yaml")), path, scale, Scale))
+    own = str(table.get("scale", "cpu"))
+    name = own if scale is None else scale
+    size = Scale(name, **_checked(_get(scales, name, path.with_name("scales.yaml")), path, name, Scale))
     groups = tuple(_group(entry, path, sets, methods) for entry in table["groups"])
     section = table.get("section", SECTIONS[0])
     if section not in SECTIONS:
         raise ExperimentError(f"{path}: section '{section}' must be {' or '.join(SECTIONS)}.")
-    return Table(path.stem, str(table["title"]), groups, tuple(table.get("seeds", (0,))), section, size)
+    return Table(path.stem, str(table["title"]), groups, tuple(table.get("seeds", (0,))), section, size, name == own)
 
 
 def _group(entry: Mapping[str, Any], path: Path, sets: Mapping[str, DataSet], methods: Mapping[str, Method]) -> Group:

@@ -76,11 +76,11 @@ def compare_rows(ours: Row, theirs: Row) -> dict[str, Difference]:
 
 
 def write_table(table: Table, results: str | Path) -> list[Path]:
-    """Write ``<table>.md``, ``<table>.csv`` and its figures into ``results``; the CPU scale's names bear no scale."""
+    """Write ``<table>.md``, ``<table>.csv`` and its figures into ``results``; a scale other than the table's own is part of the names."""
     from lazylabels_monai.experiments.figures import draw_curves, draw_scores
 
     results = Path(results)
-    name = table.name if table.scale.name == "cpu" else f"{table.name}_{table.scale.name}"
+    name = table.name if table.own_scale else f"{table.name}_{table.scale.name}"
     groups = [(group, read_rows(table, group, results)) for group in table.groups]
     results.mkdir(parents=True, exist_ok=True)
     written = [results / f"{name}.md", results / f"{name}.csv"]
@@ -96,7 +96,7 @@ def write_table(table: Table, results: str | Path) -> list[Path]:
 def markdown(table: Table, groups: Sequence[tuple[Group, list[Row]]], figures: Sequence[Path] = ()) -> str:
     """The whole page of a table."""
     again = f"python -m lazylabels_monai experiment configs/experiments/{table.name}.yaml"
-    again += "" if table.scale.name == "cpu" else f" --scale {table.scale.name}"
+    again += "" if table.own_scale else f" --scale {table.scale.name}"
     parts = [f"# {table.title}", f"Made by `{again}`; do not edit.", _protocol(table, groups)]
     for group, rows in groups:
         parts.append(f"## {group.title}")

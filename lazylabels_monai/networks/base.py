@@ -21,19 +21,28 @@ class AnySizeNet(nn.Module):
 
     The image is padded at the end of each spatial dimension, by repeating its last pixel, to a multiple of
     ``2 ** (len(channels) - 1)``, and the result is cropped to the image's size. A subclass maps the padded image to logits
-    of the same size in ``logits``.
+    of the same size in ``logits``. With instance normalization, which a single pixel cannot have, it is padded to at least
+    two such multiples.
 
     Args:
         spatial_dims: number of spatial dimensions, 2 or 3.
         in_channels: channels of the image.
         num_classes: classes with the background.
         channels: channels at each resolution, the finest first; as many as there shall be resolutions.
+        norm: normalization, in the form MONAI's factories read.
 
     Raises:
         ValueError: when an argument is out of its range.
     """
 
-    def __init__(self, spatial_dims: int, in_channels: int, num_classes: int, channels: Sequence[int]) -> None:
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        channels: Sequence[int],
+        norm: str | Sequence | None = None,
+    ) -> None:
         if spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims {spatial_dims} must be 2 or 3.")
         if in_channels < 1:
@@ -45,6 +54,8 @@ class AnySizeNet(nn.Module):
         super().__init__()
         self.spatial_dims = spatial_dims
         self.multiple = 2 ** (len(channels) - 1)
+        name = norm if norm is None or isinstance(norm, str) else norm[0]
+        self.one_pixel = name is None or not str(name).upper().startswith("INSTANCE")
         self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -52,7 +63,11 @@ class AnySizeNet(nn.Module):
         size = image.shape[2:]
         padding: list[int] = []
         for i in range(self.spatial_dims):  # F.pad starts from the last dimension
-            padding += [0, -size[self.spatial_dims - 1 - i] % self.multiple]
+            length = size[self.spatial_dims - 1 - i]
+            more = -length % self.multiple
+            if not self.one_pixel and length <= self.multiple:
+                more += self.multiple
+            padding += [0, more]
         logits = self.logits(F.pad(image, padding, mode="replicate"))
         for i in range(self.spatial_dims):
             logits = logits.narrow(2 + i, 0, size[i])

@@ -65,7 +65,7 @@ class DMUNet(AnySizeNet):
         norm: str | tuple | None = NORM,
         dropout: float | tuple = 0.0,
     ) -> None:
-        super().__init__(spatial_dims, in_channels, num_classes, channels)
+        super().__init__(spatial_dims, in_channels, num_classes, channels, norm)
         self.up2, self.up4 = (
             UpSample(spatial_dims, scale_factor=factor, mode="nontrainable", interp_mode="linear", align_corners=False)
             for factor in (2, 4)

@@ -36,7 +36,7 @@ class _UNet(AnySizeNet):
         dropout: float | tuple,
         single_steps: int,
     ) -> None:
-        super().__init__(spatial_dims, in_channels, num_classes, channels)
+        super().__init__(spatial_dims, in_channels, num_classes, channels, norm)
         self.down = nn.ModuleList(
             TwoConv(spatial_dims, below, width, act=act, norm=norm, bias=True, dropout=dropout)
             for below, width in zip((in_channels, *channels[:-1]), channels, strict=True)
