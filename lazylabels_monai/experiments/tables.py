@@ -76,7 +76,7 @@ def compare_rows(ours: Row, theirs: Row) -> dict[str, Difference]:
 
 
 def write_table(table: Table, results: str | Path) -> list[Path]:
-    """Write ``<table>.md``, ``<table>.csv`` and figures into ``results``; a scale that is not the table's own is in the name."""
+    """Write ``<table>.md``, ``<table>.csv``, figures into ``results``; a scale that is not the table's own is in the name."""
     from lazylabels_monai.experiments.figures import draw_curves, draw_scores
 
     results = Path(results)
