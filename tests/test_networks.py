@@ -184,6 +184,18 @@ def test_any_size_is_padded_at_its_end_and_cropped(name, size):
     torch.testing.assert_close(logits, expected)
 
 
+@pytest.mark.parametrize("name", ["multi-2d", "separate-2d", "single-2d", "dense-2d"])
+@pytest.mark.parametrize("size", [(1, 1), (8, 3), (9, 8)])
+def test_instance_normalization_of_tiny_images(name, size):
+    """One pixel at the coarsest resolution cannot be normalized: images are padded to two each way."""
+    network = build(name, norm=["instance", {"affine": True}]).train()
+    (image,) = images(network, size)
+    padding = [(0, 0), (0, 0)] + [(0, 16 - extent) for extent in size]
+    padded = torch.from_numpy(np.pad(image.numpy(), padding, mode="edge"))
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), network(padded)[..., : size[0], : size[1]])
+
+
 @every_network
 def test_every_parameter_is_trained(name):
     network = build(name).train()

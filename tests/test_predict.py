@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
+from monai.bundle import ConfigParser
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -22,6 +24,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import InstanceSettings, write_settings
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.predict import Model, predict
+from lazylabels_monai.workflow import write_network
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,20 @@ def test_a_broken_file_is_named_and_the_others_are_done(folder, trained, tmp_pat
     assert np.asarray(Image.open(out / "a_pred.png")).shape == size
     assert tifffile.imread(out / "a_instances.tif").shape == size
     assert tifffile.imread(out / "c.ome_instances.tif").shape == size
+
+
+@pytest.mark.parametrize("norm", ["BATCH", ["INSTANCE", {"affine": True}], ["GROUP", {"num_groups": 2}]])
+def test_the_normalization_of_the_training_is_found(norm, bundle, tmp_path):
+    """Any that MONAI's factories know, not only the default's."""
+    parser = ConfigParser(ConfigParser.load_config_file(bundle.configs / "train.yaml"))
+    parser.update({"norm": norm, "num_classes": 3, "channels": [4, 8], "num_multitask_blocks": 1})
+    network = parser.get_parsed_content("network_def")
+    write_network(tmp_path, network, **parser.get_parsed_content("trained_with"))
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    loaded = Model(tmp_path / "model.pt", bundle.configs.parent, overrides={"device": "cpu"}).network
+    image = torch.rand(1, 1, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(image), network.eval()(image))
 
 
 def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
