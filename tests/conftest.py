@@ -107,7 +107,7 @@ def bundle() -> BundleRunner:
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     """Name the tests on real images that ran, and say where they were left out."""
     reports = [r for kind in ("passed", "failed", "skipped") for r in terminalreporter.stats.get(kind, [])]
-    real = [r for r in reports if "real_data" in r.keywords and (r.when == "call" or r.skipped)]
+    real = [r for r in reports if "real_data" in getattr(r, "keywords", ()) and (r.when == "call" or r.skipped)]
     terminalreporter.section(f"tests on real images ({os.environ.get('LAZYLABELS_DATA') or 'LAZYLABELS_DATA is not set'})")
     for report in real:
         terminalreporter.write_line(f"{report.outcome:<8}{report.nodeid}")

@@ -43,7 +43,8 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def network() -> MultiTaskUNet:
-    return MultiTaskUNet(num_classes=3, channels=(4, 8, 8), num_multitask_blocks=2).eval()
+    norm = ["INSTANCE", {"affine": True}]  # the bundle's default
+    return MultiTaskUNet(num_classes=3, channels=(4, 8, 8), num_multitask_blocks=2, norm=norm).eval()
 
 
 def adam_steps(checkpoint: dict) -> set[int]:

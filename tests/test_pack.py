@@ -32,7 +32,7 @@ SETTINGS = {
     "in_channels": 1,
     "channels": [4, 8, 8],
     "num_multitask_blocks": 2,
-    "norm": "BATCH",
+    "norm": ["INSTANCE", {"affine": True}],
     "dropout": 0.0,
 }
 
@@ -50,7 +50,7 @@ def weights(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / "models"
     folder.mkdir()
     torch.manual_seed(0)
-    net = MultiTaskUNet(num_classes=4, channels=(4, 8, 8), num_multitask_blocks=2)
+    net = MultiTaskUNet(num_classes=4, channels=(4, 8, 8), num_multitask_blocks=2, norm=SETTINGS["norm"])
     torch.save(net.state_dict(), folder / "model.pt")
     write_classes(folder, ["pore", "grain", "crack"])
     write_network(folder, net, **SETTINGS, tasks=list(TASKS), crop_size=[32, 32])

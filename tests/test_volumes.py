@@ -77,7 +77,8 @@ def test_a_prediction_lies_where_its_volume_lies(bundle, tmp_path, suffix):
         image.SetDirection(itk.matrix_from_array(lps[:3, :3] / spacing))
         itk.imwrite(image, str(source / f"one{suffix}"))
     torch.manual_seed(0)
-    net = MultiTaskUNet(spatial_dims=3, num_classes=3, channels=(4, 8), num_multitask_blocks=1).eval()
+    norm = ["INSTANCE", {"affine": True}]  # the bundle's default
+    net = MultiTaskUNet(spatial_dims=3, num_classes=3, channels=(4, 8), num_multitask_blocks=1, norm=norm).eval()
     scaled = torch.from_numpy((values - values.mean()) / values.std())[None, None]
     with torch.no_grad():  # so that each class is found somewhere
         net.heads["segmentation"].conv.bias -= net(scaled)[0, :3].flatten(1).median(dim=1).values
