@@ -127,6 +127,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert {key: train[key] for key in shared} == {key: infer[key] for key in shared}
     assert evaluate["checkpoint"] == infer["checkpoint"]
     assert evaluate["val_overlap"] == infer["overlap"]
+    assert evaluate["mirroring"] == infer["mirroring"]
 
     def image_steps(transforms: list) -> list:
         steps = [train["image_loader"] if step == "@image_loader" else step for step in transforms]
@@ -136,6 +137,8 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert [step["_target_"].split(".")[-1] for step in expected] == ["LoadImaged", "MatchChannelsd", "NormalizeIntensityd"]
     assert image_steps(train["train"]["preprocessing"]["transforms"]) == expected
     assert image_steps(train["validate"]["preprocessing"]["transforms"]) == expected
+    # validation in training has an overlap of its own and mirrors nothing: it is there to choose an epoch
+    assert infer["inferer"].pop("mirroring") == "@mirroring"
     assert {**train["validate"]["inferer"], "overlap": None} == {**infer["inferer"], "overlap": None}
 
 
