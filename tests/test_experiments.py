@@ -71,6 +71,26 @@ def test_tables_of_the_project_name_files_that_exist(path, scale):
         assert made[0] in ("synthetic", "simulate", "grabcut")
 
 
+def test_a_table_names_the_scale_that_it_is_made_for(specs, tmp_path):
+    path = specs / "small.yaml"
+    path.write_text(path.read_text() + "scale: tiny\n")
+    own, other = read_table(path), read_table(path, "cpu")
+    assert (own.scale.name, own.own_scale, other.scale.name, other.own_scale) == ("tiny", True, "cpu", False)
+    assert [write_table(table, tmp_path)[0].name for table in (own, other)] == ["small.md", "small_cpu.md"]
+    assert "small.yaml --scale cpu`" in (tmp_path / "small_cpu.md").read_text()
+    assert "--scale" not in (tmp_path / "small.md").read_text()
+
+
+@pytest.mark.parametrize("mirroring", [True, False])
+def test_settings_are_tuned_on_maps_like_those_that_are_scored(specs, tmp_path, mirroring):
+    overlay = specs / "tiny_run.yaml"
+    overlay.write_text(overlay.read_text() + f"mirroring: {str(mirroring).lower()}\n")
+    run = next(read_table(specs / "small.yaml", "tiny").runs())
+    steps = {step.name: step.arguments for step in runner._bundle_steps(run, "testing", tmp_path, tmp_path)}
+    assert ("--mirroring" in steps["tuning"]) is mirroring
+    assert str(overlay) in str(steps["testing"]), "the overlay that says so is evaluation's, too"
+
+
 def test_every_method_but_the_external_ones_is_an_overlay(specs):
     methods = yaml.safe_load((FOLDER / "methods.yaml").read_text())
     overlays = {path.stem for path in (FOLDER / "methods").iterdir()}
