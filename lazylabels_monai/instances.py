@@ -266,7 +266,14 @@ def _part_at_necks(mask: np.ndarray, neck: float, line: bool = False) -> np.ndar
     """
     width = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1.0)
     height = np.where(mask, np.log(np.maximum(width, 1e-3)), np.log(1e-3))
-    tops = local_maxima(reconstruction(height + np.log(neck), height), connectivity=mask.ndim) & mask
+    # component by component: the reconstruction sorts all pixels that it is given, those of the background too
+    pieces, _ = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, mask.ndim))
+    tops = np.zeros(mask.shape, bool)
+    for index, box in enumerate(ndimage.find_objects(pieces), 1):
+        inside = np.pad(pieces[box] == index, 1)
+        hill = np.where(inside, np.pad(height[box], 1), np.log(1e-3))
+        maxima = local_maxima(reconstruction(hill + np.log(neck), hill), connectivity=mask.ndim) & inside
+        tops[box] |= maxima[(slice(1, -1),) * mask.ndim]
     return watershed(-height, label(tops, connectivity=mask.ndim), mask=mask, watershed_line=line)
 
 
