@@ -32,7 +32,14 @@ SIZES = {
     "a.png": (64, 80),
     "b.tif": (131, 203),
 }  # rows and columns; the second is no multiple of the network's 4, nor of the window
-NETWORK = {"spatial_dims": 2, "in_channels": 1, "channels": [4, 8, 8], "num_multitask_blocks": 2, "dropout": 0.0}
+NETWORK = {
+    "spatial_dims": 2,
+    "in_channels": 1,
+    "channels": [4, 8, 8],
+    "num_multitask_blocks": 2,
+    "norm": ["INSTANCE", {"affine": True}],  # the bundle's default
+    "dropout": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,7 @@ def weights(images, tmp_path_factory):
     """A network that knows nothing but predicts every class in specks, each of which is an object: more than 255 of them."""
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    net = MultiTaskUNet(num_classes=3, **{key: NETWORK[key] for key in ("channels", "num_multitask_blocks")})
+    net = MultiTaskUNet(num_classes=3, **{key: NETWORK[key] for key in ("channels", "num_multitask_blocks", "norm")})
     image = torch.from_numpy(tifffile.imread(images / "b.tif").astype(np.float32).T)
     with torch.no_grad():
         logits = net.eval()(((image - image.mean()) / image.std())[None, None])[0].flatten(1)
