@@ -22,28 +22,28 @@ def draw_scores(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
     """Dice and object F1: a dot per seed, a bar from the lowest to the highest, a tick at the mean. None without a run."""
     from matplotlib.figure import Figure
 
-    groups = [(group, [row for row in rows if row.records]) for group, rows in groups]
-    groups = [(group, rows) for group, rows in groups if rows]
-    if not groups:
+    shown = [(group.title, [(row, row is rows[group.reference]) for row in rows if row.records]) for group, rows in groups]
+    shown = [(title, rows) for title, rows in shown if rows]
+    if not shown:
         return None
-    heights = [0.32 * len(rows) + 0.7 for _, rows in groups]
+    heights = [0.32 * len(rows) + 0.7 for _, rows in shown]
     figure = Figure(figsize=(9, sum(heights) + 0.4), layout="constrained")
-    axes = figure.subplots(len(groups), 2, squeeze=False, height_ratios=heights)
-    for line, (group, rows) in zip(axes, groups, strict=True):
+    axes = figure.subplots(len(shown), 2, squeeze=False, height_ratios=heights)
+    for line, (title, rows) in zip(axes, shown, strict=True):
         for axis, (what, key) in zip(line, (("Dice", None), ("object F1 at IoU 0.5", "f1")), strict=True):
-            for position, row in enumerate(rows):
+            for position, (row, is_reference) in enumerate(rows):
                 values = np.array(row.values(lambda scores, key=key: scores["dice"]["mean"] if key is None else scores[key]))
                 values = values[np.isfinite(values)]
                 if not len(values):
                     continue
-                colour = _COLOURS[0] if position == group.reference else "#666666"
+                colour = _COLOURS[0] if is_reference else "#666666"
                 axis.plot([values.min(), values.max()], [position] * 2, color=colour, linewidth=1.5)
                 axis.plot(values, [position] * len(values), "o", color=colour, markersize=4)
                 axis.plot(values.mean(), position, "|", color=colour, markersize=14, markeredgewidth=2)
             axis.set_ylim(len(rows) - 0.4, -0.6)
-            axis.set_yticks(range(len(rows)), [row.title for row in rows] if what == "Dice" else [""] * len(rows))
+            axis.set_yticks(range(len(rows)), [row.title for row, _ in rows] if what == "Dice" else [""] * len(rows))
             axis.set_xlabel(what)
-            axis.set_title(group.title if what == "Dice" else "", loc="left", fontsize=10)
+            axis.set_title(title if what == "Dice" else "", loc="left", fontsize=10)
             axis.grid(axis="x", color="#dddddd")
             axis.spines[["top", "right", "left"]].set_visible(False)
             axis.tick_params(axis="y", length=0)
