@@ -272,8 +272,8 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     steps = config["max_epochs"] * config["crops_per_epoch"] // config["batch_size"]
     record |= {"steps": steps, "batch_size": config["batch_size"], "crop_size": config["crop_size"]}
-    norm = config.get("norm", "BATCH")
-    record |= {"channels": config["channels"], "norm": norm if isinstance(norm, str) else norm[0]}
+    norm = config["norm"]
+    record |= {"channels": config["channels"], "norm": norm[0] if isinstance(norm, list) else norm}
     # a processor without bfloat16 instructions stays in float32; the log of the training says so
     record["precision"] = "bfloat16" if config.get("cpu_bfloat16") else "float32"
     record["mirroring"] = bool(config.get("mirroring", False))

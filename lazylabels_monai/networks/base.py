@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from monai.networks.layers.factories import Pool
+from monai.networks.layers.factories import Pool, split_args
 from torch import Tensor, nn
 
 from lazylabels_monai.tasks import IGNORE
@@ -54,8 +54,7 @@ class AnySizeNet(nn.Module):
         super().__init__()
         self.spatial_dims = spatial_dims
         self.multiple = 2 ** (len(channels) - 1)
-        name = norm if norm is None or isinstance(norm, str) else norm[0]
-        self.one_pixel = name is None or not str(name).upper().startswith("INSTANCE")
+        self.takes_one_pixel = norm is None or not str(split_args(norm)[0]).upper().startswith("INSTANCE")
         self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -65,7 +64,7 @@ class AnySizeNet(nn.Module):
         for i in range(self.spatial_dims):  # F.pad starts from the last dimension
             length = size[self.spatial_dims - 1 - i]
             more = -length % self.multiple
-            if not self.one_pixel and length <= self.multiple:
+            if not self.takes_one_pixel and length <= self.multiple:
                 more += self.multiple
             padding += [0, more]
         logits = self.logits(F.pad(image, padding, mode="replicate"))
