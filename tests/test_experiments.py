@@ -320,12 +320,15 @@ def test_a_comparison_from_its_file_to_its_table_and_nothing_twice(specs, tmp_pa
     command = ["experiment", str(specs / "small.yaml"), "--scale", "tiny", "--out", str(made.out)]
     command += ["--results", str(made.results), "--made", str(made.data)]
     listed = CliRunner().invoke(app, [*command, "--dry-run"])
-    assert listed.output.split() == [
-        "missing",
-        "tiny/synthetic-lazy/multitask_s0",
-        "missing",
-        "tiny/synthetic-full/unet_full_s0",
+    assert listed.output.splitlines() == [
+        "missing tiny/synthetic-lazy/multitask_s0",
+        "missing tiny/synthetic-full/unet_full_s0",
+        "small: 2 runs, 0 of them done",
     ]
+    few = CliRunner().invoke(app, [*command, "--dry-run", "--only", "full", "--seeds", "0,3"])
+    assert [line.split("/")[-1] for line in few.output.splitlines()[:-1]] == ["unet_full_s0", "unet_full_s3"]
+    wrong = CliRunner().invoke(app, [*command, "--seeds", "0-2"])
+    assert "separated by commas" in str(wrong.exception)
     assert not made.out.exists()
 
     done = CliRunner().invoke(app, command)

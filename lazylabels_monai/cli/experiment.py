@@ -25,20 +25,26 @@ def experiment(
     """Run what is missing of a comparison, then write its table and figures. Goes on where it was interrupted."""
     from dataclasses import replace
 
-    from lazylabels_monai.experiments.runner import Places, is_done, run_table
+    from lazylabels_monai.experiments.runner import Places, chosen, is_done, run_table
     from lazylabels_monai.experiments.spec import read_table
     from lazylabels_monai.experiments.tables import write_table
 
     tables = [read_table(path, scale) for path in table]
     if seeds is not None:
-        tables = [replace(one, seeds=tuple(int(seed) for seed in seeds.split(","))) for one in tables]
+        try:
+            numbers = tuple(int(seed) for seed in seeds.split(","))
+        except ValueError:
+            raise ValueError(f"--seeds {seeds}: give whole numbers separated by commas, such as 0,1,2.") from None
+        tables = [replace(one, seeds=numbers) for one in tables]
     places = Places(out, results, made, data)
     failed: dict[str, str] = {}
     for one in tables:
         if dry_run:
-            runs = list(one.runs())
-            for run, done in zip(runs, is_done(runs, one.section, results), strict=True):
+            runs = chosen(one, only or ())
+            finished = is_done(runs, one.section, results)
+            for run, done in zip(runs, finished, strict=True):
                 typer.echo(f"{'done   ' if done else 'missing'} {run.name}")
+            typer.echo(f"{one.name}: {len(runs)} runs, {sum(finished)} of them done")
             continue
         if not tables_only:
             failed |= run_table(one, places, only or (), typer.echo)

@@ -58,6 +58,11 @@ def is_done(runs: Sequence[Run], section: str, results: Path) -> list[bool]:
     return [not wanted(run, section, results) for run in runs]
 
 
+def chosen(table: Table, only: Sequence[str] = ()) -> list[Run]:
+    """The runs of a table whose name holds one of these texts, or all of them."""
+    return [run for run in table.runs() if not only or any(text in run.name for text in only)]
+
+
 def run_table(
     table: Table,
     places: Places,
@@ -78,7 +83,7 @@ def run_table(
     Returns:
         for each run that failed, by name, one sentence. The others are done all the same.
     """
-    runs = [run for run in table.runs() if not only or any(text in run.name for text in only)]
+    runs = chosen(table, only)
     todo = [run for run in runs if wanted(run, table.section, places.results)]
     say(f"{table.name}: {len(runs)} runs, {len(runs) - len(todo)} of them done")
     failed: dict[str, str] = {}
