@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
             label = None if row.title in drawn else row.title
             drawn.add(row.title)
             axis.plot(*zip(*points, strict=True), color=colour, linewidth=1, label=label)
-        axis.set_title(group.title, loc="left", fontsize=10)
+        axis.set_title(textwrap.fill(group.title, 40), loc="left", fontsize=10)
         axis.set_xlabel("epoch")
         axis.set_ylabel("segmentation loss")
         axis.set_yscale("log")
