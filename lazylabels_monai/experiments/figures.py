@@ -45,6 +45,7 @@ def draw_scores(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
             axis.set_yticks(range(len(rows)), [row.title for row, _ in rows] if what == "Dice" else [""] * len(rows))
             axis.set_xlabel(what)
             axis.set_title(title if what == "Dice" else "", loc="left", fontsize=10)
+            axis.locator_params(axis="x", nbins=6)
             axis.grid(axis="x", color="#dddddd")
             axis.spines[["top", "right", "left"]].set_visible(False)
             axis.tick_params(axis="y", length=0)
@@ -70,7 +71,8 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
         return None
     columns = min(3, len(shown))
     count = -(-len(shown) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3 * count), layout="constrained")
+    names = max(len({row.title for row, _ in lines}) for _, lines in shown)
+    figure = Figure(figsize=(4.2 * columns, (3 + 0.14 * names) * count), layout="constrained")
     axes = figure.subplots(count, columns, squeeze=False).ravel()
     for axis, (group, lines) in zip(axes, shown, strict=False):
         titles = list(dict.fromkeys(row.title for row, _ in lines))
@@ -85,7 +87,9 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
         axis.set_ylabel("segmentation loss")
         axis.set_yscale("log")
         axis.grid(color="#dddddd")
-        axis.legend(fontsize=7, frameon=False)
+        # below, as lines fill the axes
+        short = max(map(len, titles)) < 27
+        axis.legend(fontsize=7, frameon=False, ncols=2 if short else 1, loc="upper left", bbox_to_anchor=(0, -0.22))
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
