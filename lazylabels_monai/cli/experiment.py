@@ -25,7 +25,7 @@ def experiment(
     """Run what is missing of a comparison, then write its table and figures. Goes on where it was interrupted."""
     from dataclasses import replace
 
-    from lazylabels_monai.experiments.runner import Places, chosen, is_done, run_table
+    from lazylabels_monai.experiments.runner import Places, chosen, is_done, run_table, tally
     from lazylabels_monai.experiments.spec import read_table
     from lazylabels_monai.experiments.tables import write_table
 
@@ -44,7 +44,7 @@ def experiment(
             finished = is_done(runs, one.section, results)
             for run, done in zip(runs, finished, strict=True):
                 typer.echo(f"{'done   ' if done else 'missing'} {run.name}")
-            typer.echo(f"{one.name}: {len(runs)} runs, {sum(finished)} of them done")
+            typer.echo(tally(one, finished))
             continue
         if not tables_only:
             failed |= run_table(one, places, only or (), typer.echo)

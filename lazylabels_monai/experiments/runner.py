@@ -63,6 +63,11 @@ def chosen(table: Table, only: Sequence[str] = ()) -> list[Run]:
     return [run for run in table.runs() if not only or any(text in run.name for text in only)]
 
 
+def tally(table: Table, finished: Sequence[bool]) -> str:
+    """One line: how many runs there are, how many of them are done."""
+    return f"{table.name}: {len(finished)} runs, {sum(finished)} of them done"
+
+
 def run_table(
     table: Table,
     places: Places,
@@ -84,8 +89,9 @@ def run_table(
         for each run that failed, by name, one sentence. The others are done all the same.
     """
     runs = chosen(table, only)
-    todo = [run for run in runs if wanted(run, table.section, places.results)]
-    say(f"{table.name}: {len(runs)} runs, {len(runs) - len(todo)} of them done")
+    finished = is_done(runs, table.section, places.results)
+    todo = [run for run, done in zip(runs, finished, strict=True) if not done]
+    say(tally(table, finished))
     failed: dict[str, str] = {}
     spent: list[float] = []
     for number, run in enumerate(todo, 1):
