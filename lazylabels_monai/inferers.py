@@ -6,10 +6,12 @@ import itertools
 import platform
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
+from monai.utils import fall_back_tuple
 
 from lazylabels_monai.tasks import TASKS, task_slices, total_channels
 
@@ -69,7 +71,8 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
     """MONAI's ``SlidingWindowInferer`` over per-task probabilities (Ke et al. 2020, Sec. 4: overlapping windows are
     blended with a Gaussian weight that favours each window's centre).
 
-    MONAI blends whatever the network returns; the softmax per task is therefore put inside the predictor.
+    MONAI blends whatever the network returns; the softmax per task is therefore put inside the predictor. A window is never
+    larger than the image: MONAI would pad the image with zeros, and instance normalization would take them for a part of it.
 
     Args:
         num_classes: number of classes with background.
@@ -102,4 +105,8 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
                 total = total + (torch.flip(probabilities, dims) if dims else probabilities)
             return total / len(mirrored)
 
-        return super().__call__(inputs, predictor, *args, **kwargs)
+        clipped = copy(self)  # not a change of this one, which other threads may be using
+        clipped.roi_size = tuple(map(min, fall_back_tuple(self.roi_size, inputs.shape[2:]), inputs.shape[2:]))
+        if self.roi_weight_map is not None and tuple(self.roi_weight_map.shape) != clipped.roi_size:
+            clipped.roi_weight_map = None  # the one that ``cache_roi_weight_map`` keeps is as large as a whole window
+        return SlidingWindowInferer.__call__(clipped, inputs, predictor, *args, **kwargs)

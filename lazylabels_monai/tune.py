@@ -21,6 +21,7 @@ __all__ = ["GRID", "Case", "object_f1", "tune", "tune_settings"]
 #: Values that are tried, setting by setting, for each method.
 GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "three maps": {
+        "drop_undetected": (False, True),
         "separation_threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
         "neck": (0.0, 0.5, 0.6, 0.7, 0.8, 0.9),
         "detection_threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),

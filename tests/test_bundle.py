@@ -122,7 +122,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     # what each file does with the rest; training reads the classes from the data set, inference from beside the weights
     own = {"imports", "initialize", "run", "network", "classes"}
     shared = (set(train) & set(infer)) - own
-    wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size"}
+    wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size", "window_size"}
     assert wanted | {"num_multitask_blocks", "dropout", "ckpt_dir", "dataset_dir", "device", "amp"} <= shared
     assert {key: train[key] for key in shared} == {key: infer[key] for key in shared}
     assert evaluate["checkpoint"] == infer["checkpoint"]
@@ -137,9 +137,11 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert [step["_target_"].split(".")[-1] for step in expected] == ["LoadImaged", "MatchChannelsd", "NormalizeIntensityd"]
     assert image_steps(train["train"]["preprocessing"]["transforms"]) == expected
     assert image_steps(train["validate"]["preprocessing"]["transforms"]) == expected
-    # validation in training has an overlap of its own and mirrors nothing: it is there to choose an epoch
+    # validation in training has windows and an overlap of its own and mirrors nothing: it is there to choose an epoch
     assert infer["inferer"].pop("mirroring") == "@mirroring"
-    assert {**train["validate"]["inferer"], "overlap": None} == {**infer["inferer"], "overlap": None}
+    assert evaluate["validate#inferer#roi_size"] == infer["inferer"]["roi_size"] == train["val_window_size"]
+    own = {"overlap": None, "roi_size": None}
+    assert train["validate"]["inferer"] | own == infer["inferer"] | own
 
 
 def test_prediction_knows_the_classes_of_its_training(tmp_path):
@@ -228,7 +230,7 @@ def test_reported_dice_is_that_of_the_written_label_maps(predicted, tiny_data):
 def test_written_maps_are_the_networks_in_the_orientation_of_the_image(predicted, tiny_data):
     net = network()
     net.load_state_dict(load(predicted / "models" / "model.pt"))
-    inferer = MultiTaskSlidingWindowInferer((32, 32), sw_batch_size=1, overlap=0.5, num_classes=3)
+    inferer = MultiTaskSlidingWindowInferer((64, 64), sw_batch_size=1, overlap=0.5, num_classes=3)
     for file in sorted((tiny_data / "images").glob("*test*.png")):
         image = pixels(file)
         assert image.shape == (64, 80)

@@ -40,6 +40,20 @@ def test_blend_equals_plain_restatement():
     torch.testing.assert_close(inferer(image, network)[0], total / weights, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_window_is_at_most_the_image(cached):
+    image, network = torch.randn(1, 1, 20, 56), _Positional()
+    whole = MultiTaskSlidingWindowInferer(roi_size=(32, 24), overlap=0.5, num_classes=3, cache_roi_weight_map=cached)
+    fitting = MultiTaskSlidingWindowInferer(roi_size=(20, 24), overlap=0.5, num_classes=3)
+    shapes = set()
+    with network.register_forward_pre_hook(lambda module, args: shapes.add(args[0].shape[2:])):
+        torch.testing.assert_close(whole(image, network), fitting(image, network))
+    assert shapes == {(20, 24)}, "no zeros around the image"
+    larger = torch.randn(1, 1, 40, 56)
+    again = MultiTaskSlidingWindowInferer(roi_size=(32, 24), overlap=0.5, num_classes=3)
+    torch.testing.assert_close(whole(larger, network), again(larger, network))  # the small image has left nothing behind
+
+
 def test_mirroring_is_the_mean_over_the_mirror_images_of_each_window():
     image, network = torch.randn(1, 1, 16, 24), _Positional()  # one window
     inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 24), num_classes=3, mirroring=True)

@@ -169,6 +169,10 @@ def test_a_component_without_a_marker_stays_one_object():
     found = three_map_instances(mask, detection, one_hot(np.zeros_like(mask), 2))
     np.testing.assert_array_equal(found > 0, mask > 0)
     assert found.max() == 2
+    dropped = three_map_instances(mask, detection, one_hot(np.zeros_like(mask), 2), drop_undetected=True)
+    np.testing.assert_array_equal(dropped > 0, discs((20, 20, 10), (20, 60, 10)) * (np.arange(mask.shape[1]) < 40) > 0)
+    by_settings = InstanceSettings(drop_undetected=True, min_size=0)
+    np.testing.assert_array_equal(separate_objects(mask, detection, one_hot(np.zeros_like(mask), 2), by_settings), dropped)
 
 
 def test_distance_parts_two_overlapping_discs():

@@ -36,8 +36,17 @@ def test_the_threshold_that_parts_the_objects_is_found():
     assert settings.separation_threshold < 0.35
     assert settings.detection_threshold == 0.5, "what brings nothing stays as it was"
     assert settings.min_size == 16
-    kept, score = tune_settings([case], "three maps", InstanceSettings(separation_threshold=0.3, min_size=0))
+    kept, score = tune_settings([case], "three maps", InstanceSettings(separation_threshold=0.3, min_size=0, min_marker=1))
     assert (kept.min_size, score) == (16, 1.0), "the speck has nine pixels"
+
+
+def test_undetected_pieces_are_dropped_where_that_helps():
+    case = three_squares(0.9)
+    case.segmentation[1:19, 42:49] = 1  # larger than any speck, and detection sees nothing there
+    case.probabilities["detection"][:, :, 42:] = np.array([1, 0], np.float32)[:, None, None]
+    settings, score = tune_settings([case], "three maps")
+    assert (settings.drop_undetected, score) == (True, 1.0)
+    assert not tune_settings([three_squares(0.9)], "three maps")[0].drop_undetected, "a start that does as well stays"
 
 
 def test_f1_counts_over_all_images_together():

@@ -89,7 +89,7 @@ def test_a_prediction_lies_where_its_volume_lies(bundle, tmp_path, suffix):
     assert label.shape == SIZE
     np.testing.assert_allclose(label.affine, ROTATED, atol=1e-5)
 
-    inferer = MultiTaskSlidingWindowInferer((16, 16, 16), overlap=0.5, num_classes=3)
+    inferer = MultiTaskSlidingWindowInferer((32, 32, 32), overlap=0.5, num_classes=3)
     with torch.no_grad():
         expected = inferer(scaled, net)[0, :3].argmax(0).numpy()
     found = np.asarray(label.dataobj)

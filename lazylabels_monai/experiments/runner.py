@@ -143,6 +143,8 @@ def do_run(run: Run, section: str, places: Places) -> dict[str, Any]:
     if not record:
         record = _about(run, folder)
         record["minutes"] = {}
+    if run.method.command is None:
+        record |= _about_evaluation(folder)
     record["minutes"] |= {name: round(value / 60, 2) for name, value in seconds.items()}
     record[section] = _scores(folder if section == "testing" else folder / section, run, folder)
     write_record(places.results, run, record)
@@ -287,8 +289,16 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
     record |= {"channels": config["channels"], "norm": norm[0] if isinstance(norm, list) else norm}
     # a processor without bfloat16 instructions stays in float32; the log of the training says so
     record["precision"] = "bfloat16" if config.get("cpu_bfloat16") else "float32"
-    record["mirroring"] = bool(config.get("mirroring", False))
     return record | {"curves": _curves(folder)}
+
+
+def _about_evaluation(folder: Path) -> dict[str, Any]:
+    """What a table says of the evaluation: known runs are evaluated again when it changes."""
+    from monai.bundle import ConfigParser
+
+    config = ConfigParser(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+    window = config.get_parsed_content("window_size")
+    return {"mirroring": bool(config.get("mirroring", False)), "window_size": list(window)}
 
 
 def _external_about(folder: Path, versions: Mapping[str, str]) -> dict[str, Any]:

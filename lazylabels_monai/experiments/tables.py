@@ -122,6 +122,7 @@ def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
         ("steps", "steps"),
         ("batch_size", "crops a step"),
         ("crop_size", "pixels a crop"),
+        ("window_size", "pixels a window in evaluation, at most the image"),
         ("channels", "widths"),
         ("norm", "normalization"),
         ("precision", "numbers in training"),

@@ -32,6 +32,7 @@ NETWORK_IDS = (
     "dropout",
     "tasks",
     "crop_size",
+    "window_size",
 )
 
 
