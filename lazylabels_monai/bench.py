@@ -45,7 +45,7 @@ def run_bench(
         steps: timed repeats of each; the median counts.
         channels: widths of the network.
         batch_size: crops in a step.
-        crop: size of the crops and of the inference windows in pixels.
+        crop: size of the crops in pixels; inference windows are twice as large, as in the bundle.
         image: size of the predicted image in pixels.
 
     Returns:
@@ -69,7 +69,7 @@ def run_bench(
 
     training = _seconds(step, steps, target_device)
     network.eval()
-    inferer = MultiTaskSlidingWindowInferer(roi_size=(crop, crop), sw_batch_size=8, overlap=0.5, num_classes=NUM_CLASSES)
+    inferer = MultiTaskSlidingWindowInferer(roi_size=(2 * crop, 2 * crop), sw_batch_size=2, overlap=0.5, num_classes=NUM_CLASSES)
     picture = torch.randn(1, 1, *image, device=target_device)
     with torch.no_grad():
         prediction = _seconds(lambda: inferer(picture, network), max(1, steps // 2), target_device)
