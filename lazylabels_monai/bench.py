@@ -69,7 +69,8 @@ def run_bench(
 
     training = _seconds(step, steps, target_device)
     network.eval()
-    inferer = MultiTaskSlidingWindowInferer(roi_size=(2 * crop, 2 * crop), sw_batch_size=2, overlap=0.5, num_classes=NUM_CLASSES)
+    window = (2 * crop, 2 * crop)
+    inferer = MultiTaskSlidingWindowInferer(window, sw_batch_size=2, overlap=0.5, num_classes=NUM_CLASSES)
     picture = torch.randn(1, 1, *image, device=target_device)
     with torch.no_grad():
         prediction = _seconds(lambda: inferer(picture, network), max(1, steps // 2), target_device)
