@@ -80,7 +80,9 @@ def run(options: argparse.Namespace) -> None:
     train(options.seed)
     model = work / "results" / NAME / f"ShortTrainer__{PLANS}__2d"
     predict(exported, options, model)
-    settings = {name: getattr(options, name) for name in ("epochs", "iterations", "patch", "batch", "widths", "mirroring")}
+    settings = {
+        name: getattr(options, name) for name in ("epochs", "iterations", "patch", "batch", "widths", "window", "mirroring")
+    }
     curves = {"loss/nnU-Net, Dice and cross entropy": losses(model)}
     write_about(options.out, ("nnunetv2", "torch"), settings, curves=curves)
     shutil.rmtree(work / "preprocessed")
@@ -115,7 +117,7 @@ def train(seed: int) -> None:
 
 
 def predict(exported: Exported, options: argparse.Namespace, model: Path) -> None:
-    """Class maps by nnU-Net's predictor from the last weights."""
+    """Class maps by nnU-Net's predictor from the last weights, over windows that may be larger than the patches of training."""
     import torch
     from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -125,9 +127,15 @@ def predict(exported: Exported, options: argparse.Namespace, model: Path) -> Non
     )
     predictor.initialize_from_trained_model_folder(str(model), ("all",), "checkpoint_final.pth")
     reader = NaturalImage2DIO()
+    windows = predictor.configuration_manager.configuration
+    multiple = 2 ** (len(options.widths) - 1)
 
     def classify(path: Path) -> np.ndarray:
-        return predictor.predict_single_npy_array(*reader.read_images((str(path),)))[0]
+        image, properties = reader.read_images((str(path),))
+        if options.window:
+            # not larger than the image: it would be padded with zeros, and nnU-Net's instance normalization would see them
+            windows["patch_size"] = [min(options.window, -(-size // multiple) * multiple) for size in image.shape[-2:]]
+        return predictor.predict_single_npy_array(image, properties)[0]
 
     write_predictions(exported, options.out, classify, partial(print, flush=True))
 
@@ -146,6 +154,9 @@ def parse() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--iterations", type=int, default=20, help="of an epoch")
     parser.add_argument("--patch", type=int, default=128, help="pixels; 2 to the power of the number of widths divides it")
+    parser.add_argument(
+        "--window", type=int, help="of prediction, in pixels, at most the image; default the patch, nnU-Net's own way"
+    )
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 64, 128, 256], help="of the stages, from the top")
     parser.add_argument("--no-mirroring", dest="mirroring", action="store_false", help="predict each window once, not flipped")
