@@ -198,7 +198,8 @@ def test_random_forest_names_what_was_not_exported(tmp_path):
 
 @pytest.mark.slow
 def test_nnunet_plans_learns_and_predicts_by_its_ignore_label(exported, tmp_path):
-    options = ("--epochs", "2", "--iterations", "2", "--batch", "2", "--patch", "32", "--widths", "4", "8", "--no-mirroring")
+    options = ("--epochs", "2", "--iterations", "2", "--batch", "2", "--patch", "32", "--widths", "4", "8")
+    options += ("--no-mirroring", "--window", "64")
     out = tmp_path / "out"
     done = run_program(NNUNET, "benchmarks.nnunet_ignore", "benchmark-nnunet", exported, out, *options)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -80,9 +80,8 @@ def run(options: argparse.Namespace) -> None:
     train(options.seed)
     model = work / "results" / NAME / f"ShortTrainer__{PLANS}__2d"
     predict(exported, options, model)
-    settings = {
-        name: getattr(options, name) for name in ("epochs", "iterations", "patch", "batch", "widths", "window", "mirroring")
-    }
+    told = ("epochs", "iterations", "patch", "batch", "widths", "window", "mirroring")
+    settings = {name: getattr(options, name) for name in told if getattr(options, name) is not None}
     curves = {"loss/nnU-Net, Dice and cross entropy": losses(model)}
     write_about(options.out, ("nnunetv2", "torch"), settings, curves=curves)
     shutil.rmtree(work / "preprocessed")
@@ -154,9 +153,7 @@ def parse() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--iterations", type=int, default=20, help="of an epoch")
     parser.add_argument("--patch", type=int, default=128, help="pixels; 2 to the power of the number of widths divides it")
-    parser.add_argument(
-        "--window", type=int, help="of prediction, in pixels, at most the image; default the patch, nnU-Net's own way"
-    )
+    parser.add_argument("--window", type=int, help="in prediction, at most the image; default the patch, nnU-Net's own way")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 64, 128, 256], help="of the stages, from the top")
     parser.add_argument("--no-mirroring", dest="mirroring", action="store_false", help="predict each window once, not flipped")
