@@ -68,6 +68,7 @@ def test_a_broken_file_is_named_and_the_others_are_done(folder, trained, tmp_pat
     assert json.loads((out / "classes.json").read_text()) == json.loads((trained.parent / "classes.json").read_text())
     # the training's own widths and classes are found without naming its overlays
     assert json.loads((trained.parent / "network.json").read_text())["channels"] == [4, 8, 8]
+    assert json.loads((trained.parent / "network.json").read_text())["window_size"] == [64, 64], "twice the crops"
     size = read_image(folder / "a.png").shape
     assert np.asarray(Image.open(out / "a_pred.png")).shape == size
     assert tifffile.imread(out / "a_instances.tif").shape == size
