@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.data import decollate_batch
 from monai.data.utils import list_data_collate
 
@@ -207,7 +207,10 @@ class Model:
         if not config.is_file():
             raise LazyLabelsError(f"{config} is not there: name the bundle's folder by --bundle.")
         require_weights(checkpoint)
-        given = {**trained_network(checkpoint), **(overrides or {}), "bundle_root": str(bundle), "checkpoint": str(checkpoint)}
+        trained = trained_network(checkpoint)
+        if overlays and "window_size" in ConfigParser.load_config_files([*map(str, overlays)]):
+            trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
+        given = {**trained, **(overrides or {}), "bundle_root": str(bundle), "checkpoint": str(checkpoint)}
         # before any image is named: the built-in data must not be made for this
         given.setdefault("dataset_dir", str(bundle))
         self.workflow = ConfigWorkflow(

@@ -75,6 +75,15 @@ def test_a_broken_file_is_named_and_the_others_are_done(folder, trained, tmp_pat
     assert tifffile.imread(out / "c.ome_instances.tif").shape == size
 
 
+def test_windows_are_those_of_the_training_unless_a_config_file_says_otherwise(bundle, trained, tmp_path):
+    overlay = tmp_path / "windows.yaml"
+    overlay.write_text("window_size: [48, 40]\nchannels: [4, 8]\n")
+    assert list(Model(trained, bundle.configs.parent).inferer.roi_size) == [64, 64]
+    model = Model(trained, bundle.configs.parent, [str(overlay)])
+    assert list(model.inferer.roi_size) == [48, 40]
+    assert list(Model(trained, bundle.configs.parent, [str(overlay)], {"window_size": [32, 32]}).inferer.roi_size) == [32, 32]
+
+
 @pytest.mark.parametrize("norm", ["BATCH", ["INSTANCE", {"affine": True}], ["GROUP", {"num_groups": 2}]])
 def test_the_normalization_of_the_training_is_found(norm, bundle, tmp_path):
     """Any that MONAI's factories know, not only the default's."""
