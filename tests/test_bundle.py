@@ -472,6 +472,7 @@ def test_a_killed_training_resumes_to_the_same_epoch_count(bundle, tiny_data, tm
 # ---------------------------------------------------------------------------------------------- several processes
 
 TWO_PROCESSES = """
+import socket
 import sys
 import torch
 import torch.distributed as dist
@@ -493,9 +494,10 @@ def gradients(net, rank):
     loss(net(image), target).backward()
     assert (loss.last_parts["segmentation"] > 0) == (rank == 0), loss.last_parts
 
-def work(rank, folder):
+def work(rank, folder, port):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    # not by a file: the process that leaves last waits for it for minutes, when the other has removed it
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     torch.manual_seed(0)
     net = MultiTaskUNet(num_classes=3, channels=(4, 8), num_multitask_blocks=1, norm=None)
     alone = []
@@ -514,11 +516,15 @@ def work(rank, folder):
     for p, a, b in zip(net.parameters(), *alone):
         torch.testing.assert_close(p.grad, (a + b) / 2)
     assert any(p.grad.any() for n, p in net.named_parameters() if n.startswith("heads.segmentation"))
-    dist.destroy_process_group()
     open(f"{folder}/fine_{rank}", "w").close()
+    dist.barrier()  # the first process holds the meeting point: it must not leave before the other is done
+    dist.destroy_process_group()
 
 if __name__ == "__main__":
-    mp.start_processes(work, args=(sys.argv[1],), nprocs=2, start_method="fork")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(work, args=(sys.argv[1], port), nprocs=2)
 """
 
 
