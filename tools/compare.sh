@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The comparisons of docs/results.md: multi-task against single-task, one process after the other, a folder for each run in
+# The comparisons of docs/earlier-results.md: multi-task against single-task, one process after the other, a folder for each run in
 # outputs/compare. A run that has its metrics.json is left alone, so an interrupted comparison goes on where it stopped.
 #   tools/compare.sh superalloy 0 1 2      SET SEED...; sets: synthetic synthetic-long superalloy emps emps-settings emps-logic
 #                                          emps-objects nuclei_fluo-objects
