@@ -498,6 +498,36 @@ def test_defaults_are_the_papers():
     assert (len(network.single), len(network.multitask)) == (1, 4)
 
 
+@pytest.mark.parametrize("norm", ["BATCH", ("INSTANCE", {"affine": True}), ("GROUP", {"num_groups": 2}), None])
+def test_residual_that_begins_as_zero_is_none_at_first_and_learns(norm):
+    """The map of a network without R, until a step later."""
+    arguments = {"channels": (4, 8, 8), "num_multitask_blocks": 2, "norm": norm}
+    network = MultiTaskUNet(**arguments, zero_init_residual=True).train()
+    without = MultiTaskUNet(**arguments, residual=False).train()
+    weights = {key: value for key, value in network.state_dict().items() if ".residual." not in key}
+    without.load_state_dict(weights)
+    image = torch.rand(2, 1, 16, 24)
+    torch.testing.assert_close(network(image), without(image))
+
+    begins_at_random = MultiTaskUNet(**arguments).train()
+    begins_at_random.load_state_dict(weights, strict=False)
+    assert not torch.allclose(begins_at_random(image), without(image))
+
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):  # the first step gives R a weight, the second one teaches what is before it
+        before = {key: value.clone() for key, value in network.multitask[-1].residual.named_parameters()}
+        optimizer.zero_grad()
+        network(image)[:, task_slices(3)["segmentation"]].square().mean().backward()
+        optimizer.step()
+    after = dict(network.multitask[-1].residual.named_parameters())
+    assert all(not torch.equal(before[key], after[key]) for key in after if norm is None or "conv.bias" not in key)
+
+
+def test_residual_cannot_begin_as_zero_without_a_weight():
+    with pytest.raises(ValueError, match=r"zero_init_residual needs a norm with weights.*INSTANCE has none"):
+        MultiTaskUNet(channels=(4, 8), num_multitask_blocks=1, norm="INSTANCE", zero_init_residual=True)
+
+
 def test_detection_does_not_learn_through_the_other_branches():
     """While training, too: neither R nor G gets a gradient from detection, and G none from segmentation."""
     network = MultiTaskUNet(channels=(4, 8, 8), num_multitask_blocks=2).train()

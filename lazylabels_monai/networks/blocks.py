@@ -97,6 +97,16 @@ def _twin(module: nn.Module) -> nn.Module:
     return twin
 
 
+def _begin_as_zero(block: Convolution, norm: str | tuple | None) -> None:
+    """Let a sub-block without activation give zero until it has learnt something."""
+    last = block.conv if norm is None else block.adn.N
+    if last.weight is None:
+        raise ValueError(f"zero_init_residual needs a norm with weights, as [INSTANCE, {{affine: true}}] has; {norm} has none.")
+    nn.init.zeros_(last.weight)
+    if last.bias is not None:
+        nn.init.zeros_(last.bias)
+
+
 class MultiTaskBlock(nn.Module):
     """One resolution of the expanding path with a map for each task: Eq. 4 of Ke et al. 2020.
 
@@ -119,10 +129,16 @@ class MultiTaskBlock(nn.Module):
         skip_channels: channels of the skip connection.
         out_channels: channels of each result.
         residual: whether there is an R; without it z' = h.
+        zero_init_residual: let R begin as zero, so that z' = h at first, as Goyal et al. 2017 (Sec. 5.1) begin the residual
+            blocks of a ResNet: R's last normalization (without one its last convolution) gets the weight 0. The paper does
+            not say how it begins.
         act: activation, in the form MONAI's factories read.
         norm: normalization, likewise.
         dropout: dropout ratio after each normalization; 0 is none.
         tasks: the tasks whose maps it carries; segmentation's always is.
+
+    Raises:
+        ValueError: when R shall begin as zero and ``norm`` has no weight that could.
     """
 
     def __init__(
@@ -136,6 +152,7 @@ class MultiTaskBlock(nn.Module):
         norm: str | tuple | None = NORM,
         dropout: float | tuple = 0.0,
         tasks: Sequence[str] = TASKS,
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
         paths = 2 if "detection" in tasks else 1
@@ -148,6 +165,8 @@ class MultiTaskBlock(nn.Module):
             if residual
             else None
         )
+        if self.residual is not None and zero_init_residual:
+            _begin_as_zero(self.residual[-1], norm)
         self.separation = (
             UpMerge(spatial_dims, in_channels, out_channels, out_channels, act, norm, dropout)
             if "separation" in tasks

@@ -122,6 +122,8 @@ class MultiTaskUNet(_TasksUNet):
         dropout: dropout ratio after each normalization; 0 is none.
         tasks: the tasks that it learns, segmentation among them; the output's channels are those of these tasks, in the
             order of :py:data:`lazylabels_monai.tasks.TASKS`. What a task left out would need is not there.
+        zero_init_residual: let R begin as zero, as in :py:class:`~lazylabels_monai.networks.MultiTaskBlock`: training
+            then starts sooner (docs/results.md).
 
     Raises:
         ValueError: when an argument is out of its range.
@@ -144,10 +146,12 @@ class MultiTaskUNet(_TasksUNet):
         norm: str | tuple | None = NORM,
         dropout: float | tuple = 0.0,
         tasks: Sequence[str] = TASKS,
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__(spatial_dims, in_channels, num_classes, channels, num_multitask_blocks, act, norm, dropout, tasks)
+        rest = (residual, act, norm, dropout, self.tasks, zero_init_residual)
         self.multitask = nn.ModuleList(
-            MultiTaskBlock(spatial_dims, channels[i + 1], channels[i], channels[i], residual, act, norm, dropout, self.tasks)
+            MultiTaskBlock(spatial_dims, channels[i + 1], channels[i], channels[i], *rest)
             for i in reversed(range(num_multitask_blocks))
         )
         self.heads = self.make_heads(channels[0], num_classes)
