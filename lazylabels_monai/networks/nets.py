@@ -122,8 +122,8 @@ class MultiTaskUNet(_TasksUNet):
         dropout: dropout ratio after each normalization; 0 is none.
         tasks: the tasks that it learns, segmentation among them; the output's channels are those of these tasks, in the
             order of :py:data:`lazylabels_monai.tasks.TASKS`. What a task left out would need is not there.
-        zero_init_residual: let R begin as zero, as in :py:class:`~lazylabels_monai.networks.MultiTaskBlock`: training
-            then starts sooner (docs/results.md).
+        zero_init_residual: let R begin as zero, as in :py:class:`~lazylabels_monai.networks.MultiTaskBlock` (what it is
+            worth: docs/results.md).
 
     Raises:
         ValueError: when an argument is out of its range.
