@@ -121,6 +121,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     )
     # what each file does with the rest; training reads the classes from the data set, inference from beside the weights
     own = {"imports", "initialize", "run", "network", "classes"}
+    assert train["network_def"].pop("zero_init_residual") == "@zero_init_residual"  # how weights begin: inference reads them
     shared = (set(train) & set(infer)) - own
     wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size", "window_size"}
     assert wanted | {"num_multitask_blocks", "dropout", "ckpt_dir", "dataset_dir", "device", "amp"} <= shared
