@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 OUT=outputs/compare
 MORE=${MORE---cpu_bfloat16 True} # faster on CPUs with bfloat16 instructions, float32 on others
-THEN="'configs/experiments/settings/batch_norm.yaml'" # these comparisons are older than instance normalization
+THEN="'configs/experiments/settings/batch_norm.yaml','configs/experiments/settings/earlier.yaml'" # older than today's default
 
 run() { # NAME SEED EPOCHS OVERLAYS ARGUMENTS...
     local out=$OUT/$1_s$2 seed=$2 epochs=$3 overlays="'configs/cpu.yaml',$THEN$4"
