@@ -116,6 +116,7 @@ def test_runs_of_one_seed_come_before_those_of_the_next_and_tables_share_them(sp
         ({"methods": ["multitask"], "data": "none"}, ["synthetic", "none"]),
         ({"methods": []}, ["no methods"]),
         ({"methods": ["multitask"], "colour": 1}, ["colour"]),
+        ({"methods": ["multitask"], "seeds": 3}, ["small.yaml", "seeds 3", "[0, 1, 2]"]),
         ({"methods": ["multitask"], "reference": "unet_weak"}, ["unet_weak", "multitask"]),
     ],
 )
@@ -266,6 +267,32 @@ def test_a_table_says_what_the_records_say(specs, tmp_path):
         rows = list(csv.DictReader(file))
     assert [float(row["dice mean"]) for row in rows] == pytest.approx([0.8, 0.7])
     assert float(rows[0]["f1@0.5"]) == pytest.approx(2 * 24 / (2 * 24 + 2 + 3))
+
+
+def test_pairs_of_all_groups_are_counted_once_and_by_set(specs, tmp_path):
+    path = specs / "pairs.yaml"
+    groups = [
+        {"set": "synthetic", "methods": ["multitask_no_detection", "multitask"], "reference": "multitask"},
+        {"set": "superalloy", "methods": ["unet_full", "multitask"], "reference": "multitask", "seeds": [0]},
+    ]
+    path.write_text(yaml.safe_dump({"title": "Pairs", "seeds": [0, 1], "groups": groups}))
+    table = read_table(path, "tiny")
+    assert [(run.dataset.name, run.seed) for run in table.runs()] == [
+        *[("synthetic", 0)] * 2,
+        *[("superalloy", 0)] * 2,
+        *[("synthetic", 1)] * 2,
+    ]
+    assert {group.seeds for group in table.with_seeds([3]).groups} == {(3,)}
+    dice = {("synthetic", 0): (0.7, 0.8), ("synthetic", 1): (0.6, 0.5), ("superalloy", 0): (0.9, 0.93)}
+    for run in table.runs():
+        first = run.method.name == "multitask"
+        scored = scores([dice[run.dataset.name, run.seed][first]], [(2, 1, 1) if first else (3, 0, 0)])
+        write_record(tmp_path, run, record(testing=scored, curves={"loss/total": [[1, 3.0], [2, 0.5 if first else 0.75]]}))
+    page = write_table(table, tmp_path)[0].read_text()
+    f1, loss = (f"-{value} (-{value} to -{value}), higher in 0" for value in ("0.333", "0.250"))
+    assert f"microstructures | 2 | +0.000 (-0.100 to +0.100), higher in 1 | {f1} | {loss} |" in page
+    assert "| superalloy | 1 | +0.030, higher in 1 | -0.333, higher in 0 | - |" in page
+    assert f"| all | 3 | +0.010 (-0.100 to +0.100), higher in 2 | {f1} | {loss} |" in page
 
 
 def test_a_run_that_is_missing_is_said_to_be(specs, tmp_path):

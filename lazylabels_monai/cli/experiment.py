@@ -23,8 +23,6 @@ def experiment(
     tables_only: Annotated[bool, typer.Option("--tables-only", help="make tables and figures of what is there")] = False,
 ) -> None:
     """Run what is missing of a comparison, then write its table and figures. Goes on where it was interrupted."""
-    from dataclasses import replace
-
     from lazylabels_monai.experiments.runner import Places, chosen, is_done, run_table, tally
     from lazylabels_monai.experiments.spec import read_table
     from lazylabels_monai.experiments.tables import write_table
@@ -35,7 +33,7 @@ def experiment(
             numbers = tuple(int(seed) for seed in seeds.split(","))
         except ValueError:
             raise ValueError(f"--seeds {seeds}: give whole numbers separated by commas, such as 0,1,2.") from None
-        tables = [replace(one, seeds=numbers) for one in tables]
+        tables = [one.with_seeds(numbers) for one in tables]
     places = Places(out, results, made, data)
     failed: dict[str, str] = {}
     for one in tables:

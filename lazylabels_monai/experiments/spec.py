@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +118,13 @@ class Group:
     Attributes:
         title: above the rows.
         rows: (set, variant, method) of each.
+        seeds: each row's.
         reference: the row that the others are compared with.
     """
 
     title: str
     rows: tuple[tuple[DataSet, str, Method], ...]
+    seeds: tuple[int, ...]
     reference: int = 0
 
 
@@ -134,7 +136,6 @@ class Table:
         name: of its file.
         title: above the table.
         groups: see :class:`Group`.
-        seeds: each row's.
         section: whose images judge: testing, or validation for what chooses a setting.
         scale: see :class:`Scale`.
         own_scale: whether that is the one its file is made for.
@@ -143,17 +144,25 @@ class Table:
     name: str
     title: str
     groups: tuple[Group, ...]
-    seeds: tuple[int, ...]
     section: str
     scale: Scale
     own_scale: bool = True
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those of all groups, in their order."""
+        return tuple(dict.fromkeys(seed for group in self.groups for seed in group.seeds))
+
+    def with_seeds(self, seeds: Sequence[int]) -> Table:
+        """The same comparison with these seeds in every group."""
+        return replace(self, groups=tuple(replace(group, seeds=tuple(seeds)) for group in self.groups))
 
     def runs(self) -> Iterator[Run]:
         """All runs once; all rows of the first seed come first."""
         seen = set()
         for seed in self.seeds:
             for group in self.groups:
-                for dataset, data, method in group.rows:
+                for dataset, data, method in group.rows if seed in group.seeds else ():
                     run = Run(self.scale, dataset, data, method, seed)
                     if run.name not in seen:
                         seen.add(run.name)
@@ -184,18 +193,19 @@ def read_table(path: str | Path, scale: str | None = None) -> Table:
     own = str(table.get("scale", "cpu"))
     name = own if scale is None else scale
     size = Scale(name, **_checked(_get(scales, name, path.with_name("scales.yaml")), path, name, Scale))
-    groups = tuple(_group(entry, path, sets, methods) for entry in table["groups"])
+    seeds = table.get("seeds", (0,))
+    groups = tuple(_group({"seeds": seeds, **entry}, path, sets, methods) for entry in table["groups"])
     section = table.get("section", SECTIONS[0])
     if section not in SECTIONS:
         raise ExperimentError(f"{path}: section '{section}' must be {' or '.join(SECTIONS)}.")
-    return Table(path.stem, str(table["title"]), groups, tuple(table.get("seeds", (0,))), section, size, name == own)
+    return Table(path.stem, str(table["title"]), groups, section, size, name == own)
 
 
 def _group(entry: Mapping[str, Any], path: Path, sets: Mapping[str, DataSet], methods: Mapping[str, Method]) -> Group:
     """A group lists methods on one set and variant, or ``rows`` of ``{set, data, method}``."""
-    unknown = set(entry) - {"title", "set", "data", "methods", "rows", "reference"}
-    if unknown:
-        raise ExperimentError(f"{path}: a group has no key '{sorted(unknown)[0]}'; use set, data, methods, reference, title.")
+    known = ("set", "data", "methods", "rows", "reference", "seeds", "title")
+    if unknown := set(entry) - set(known):
+        raise ExperimentError(f"{path}: a group has no key '{sorted(unknown)[0]}'; use {', '.join(known)}.")
     rows = []
     for row in entry.get("rows") or [{"method": name} for name in entry.get("methods", [])]:
         dataset = _get(sets, row.get("set", entry.get("set")), path.with_name("sets.yaml"))
@@ -206,13 +216,15 @@ def _group(entry: Mapping[str, Any], path: Path, sets: Mapping[str, DataSet], me
         rows.append((dataset, data, method))
     if not rows:
         raise ExperimentError(f"{path}: a group lists no methods.")
+    if not isinstance(entry["seeds"], (list, tuple)) or not all(isinstance(seed, int) for seed in entry["seeds"]):
+        raise ExperimentError(f"{path}: seeds {entry['seeds']} must be a list of whole numbers, such as [0, 1, 2].")
     names = [method.name for _, _, method in rows]
     reference = entry.get("reference", 0)
     if isinstance(reference, str):
         if reference not in names:
             raise ExperimentError(f"{path}: reference '{reference}' is none of the group's methods {', '.join(names)}.")
         reference = names.index(reference)
-    return Group(str(entry.get("title", rows[0][0].title)), tuple(rows), reference)
+    return Group(str(entry.get("title", rows[0][0].title)), tuple(rows), tuple(entry["seeds"]), reference)
 
 
 def _load(path: Path, required: Sequence[str] | set[str] = (), optional: Sequence[str] | set[str] = ()) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def read_rows(table: Table, group: Group, results: str | Path) -> list[Row]:
     rows = []
     several = len({(dataset.name, data) for dataset, data, _ in group.rows if data == "lazy" or dataset.name}) > 1
     for dataset, data, method in group.rows:
-        runs = {seed: Run(table.scale, dataset, data, method, seed) for seed in table.seeds}
+        runs = {seed: Run(table.scale, dataset, data, method, seed) for seed in group.seeds}
         records = {seed: read_record(results, run) for seed, run in runs.items()}
         known = {seed: record for seed, record in records.items() if table.section in record}
         named = several and not method.data and data != "lazy"
@@ -100,23 +100,23 @@ def markdown(table: Table, groups: Sequence[tuple[Group, list[Row]]], figures: S
     parts = [f"# {table.title}", f"Made by `{again}`; do not edit.", _protocol(table, groups)]
     for group, rows in groups:
         parts.append(f"## {group.title}")
-        parts.append(_scores_table(rows, len(table.seeds)))
+        parts.append(_scores_table(rows, len(group.seeds)))
         parts.append(_comparison(group, rows))
+    parts.append(_pairs(groups))
     parts += [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in figures]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
     records = [record for _, rows in groups for row in rows for record in row.records.values()]
-    wanted = sum(len(rows) for _, rows in groups) * len(table.seeds)
+    wanted = sum(len(rows) * len(group.seeds) for group, rows in groups)
     if not records:
         return f"None of {wanted} runs is done yet."
     missing = f" **{wanted - len(records)} of {wanted} runs are not done yet.**" if len(records) < wanted else ""
     dates = sorted({record["date"] for record in records})
-    lines = [
-        f"Mean over the seeds {', '.join(map(str, table.seeds))}, lowest to highest; {table.section} images.{missing}",
-        "",
-    ]
+    alike = all(group.seeds == table.seeds for group in table.groups)
+    seeds = f"Mean over the seeds {', '.join(map(str, table.seeds))}" if alike else "Mean over each row's seeds"
+    lines = [f"{seeds}, lowest to highest; {table.section} images.{missing}", ""]
     ours = [record for record in records if "steps" in record]
     for key, what in (
         ("steps", "steps"),
@@ -198,6 +198,45 @@ def _comparison(group: Group, rows: Sequence[Row]) -> str:
         "|---|---|---|---|",
     ]
     return "\n".join([*head, *lines])
+
+
+def _pairs(groups: Sequence[tuple[Group, list[Row]]]) -> str:
+    """Where every group is one pair of rows: what the differences are over all pairs of runs with the same seed."""
+    if len(groups) < 2 or any(len(rows) != 2 for _, rows in groups):
+        return ""
+    measures: dict[str, Callable[[Mapping[str, Any], str], float | None]] = {
+        "Dice": lambda record, section: record[section]["dice"]["mean"],
+        "object F1": lambda record, section: record[section]["f1"],
+        "last training loss": lambda record, section: record.get("curves", {}).get("loss/total", [[0, None]])[-1][1],
+    }
+    pairs: dict[str, list[list[float]]] = {}
+    for group, rows in groups:
+        ours, theirs = rows[group.reference], rows[1 - group.reference]
+        for seed in (seed for seed in ours.records if seed in theirs.records):
+            values = [[get(row.records[seed], row.section) for row in (ours, theirs)] for get in measures.values()]
+            found = [float("nan") if None in pair else pair[0] - pair[1] for pair in values]
+            if ours.run.data != theirs.run.data:
+                found[-1] = float("nan")  # losses of other labels are no measure
+            pairs.setdefault(ours.run.dataset.title, []).append(found)
+    if not pairs:
+        return ""
+    lines = [
+        "## All pairs of runs",
+        "",
+        "What is compared in each group, less the other row, with the same seed: mean of the differences, lowest to highest, "
+        "and in how many pairs it is higher. Training losses are compared where the labels are the same.",
+        "",
+        f"| set | pairs | {' | '.join(measures)} |",
+        "|---|---|" + "---|" * len(measures),
+    ]
+    for title, differences in [*pairs.items(), ("all", [pair for several in pairs.values() for pair in several])]:
+        cells = []
+        for values in map(np.array, zip(*differences, strict=True)):
+            known = values[np.isfinite(values)]
+            ends = f" ({known.min():+.3f} to {known.max():+.3f})" if len(known) > 1 else ""
+            cells.append(f"{known.mean():+.3f}{ends}, higher in {(known > 0).sum()}" if len(known) else "-")
+        lines.append(f"| {title} | {len(differences)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
