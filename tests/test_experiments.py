@@ -269,6 +269,26 @@ def test_a_table_says_what_the_records_say(specs, tmp_path):
     assert float(rows[0]["f1@0.5"]) == pytest.approx(2 * 24 / (2 * 24 + 2 + 3))
 
 
+def test_a_run_in_two_groups_is_counted_once(specs, tmp_path):
+    path = specs / "twice.yaml"
+    groups = [{"set": "synthetic", "methods": ["multitask", other]} for other in ("unet_full", "unet_strong")]
+    path.write_text(yaml.safe_dump({"title": "Twice", "groups": groups}))
+    table = read_table(path, "tiny")
+    write_record(tmp_path, next(table.runs()), record(testing=scores([0.9], [(1, 0, 0)])))
+    page = write_table(table, tmp_path)[0].read_text()
+    assert "2 of 3 runs are not done yet" in page
+    assert "- 1 runs, 0.1 hours" in page  # 3 minutes
+
+
+def test_error_is_compared_over_the_seeds_that_both_rows_have(specs, tmp_path):
+    table = read_table(write_spec(specs, methods=["multitask", "unet_strong"], seeds=[0, 1]), "tiny")
+    for run, dice in zip(table.runs(), (0.8, 0.7, 0.4), strict=False):  # the U-Net's second seed was not done
+        write_record(tmp_path, run, record(testing=scores([dice], [(1, 0, 0)])))
+    page = write_table(table, tmp_path)[0].read_text()
+    assert "| +0.100 (+0.100 to +0.100) better, one seed |" in page
+    assert "| +33 % |" in page  # 0.2 against 0.3, both of seed 0
+
+
 def test_pairs_of_all_groups_are_counted_once_and_by_set(specs, tmp_path):
     path = specs / "pairs.yaml"
     groups = [

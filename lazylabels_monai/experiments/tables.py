@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +108,18 @@ def markdown(table: Table, groups: Sequence[tuple[Group, list[Row]]], figures: S
 
 
 def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
-    records = [record for _, rows in groups for row in rows for record in row.records.values()]
-    wanted = sum(len(rows) * len(group.seeds) for group, rows in groups)
+    # once each: a run may stand in several groups
+    every = [(row.run, row.records) for _, rows in groups for row in rows]
+    records = list({replace(run, seed=seed).name: record for run, known in every for seed, record in known.items()}.values())
+    wanted = len(list(table.runs()))
     if not records:
         return f"None of {wanted} runs is done yet."
     missing = f" **{wanted - len(records)} of {wanted} runs are not done yet.**" if len(records) < wanted else ""
     dates = sorted({record["date"] for record in records})
     alike = all(group.seeds == table.seeds for group in table.groups)
-    seeds = f"Mean over the seeds {', '.join(map(str, table.seeds))}" if alike else "Mean over each row's seeds"
-    lines = [f"{seeds}, lowest to highest; {table.section} images.{missing}", ""]
+    seeds = ", ".join(map(str, table.seeds)) if alike else "of each group"
+    mean = f"Mean over the seeds {seeds}, lowest to highest" if len(table.seeds) > 1 else f"Seed {seeds}"
+    lines = [f"{mean}; {table.section} images.{missing}", ""]
     ours = [record for record in records if "steps" in record]
     for key, what in (
         ("steps", "steps"),
@@ -128,8 +131,8 @@ def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
         ("precision", "numbers in training"),
         ("mirroring", "mirrored windows in evaluation"),
     ):
-        found = sorted({str(record[key]) for record in ours if key in record})
-        lines += [f"- {what}: {', '.join(found)}"] if found else []
+        values = sorted({str(record[key]) for record in ours if key in record})
+        lines += [f"- {what}: {', '.join(values)}"] if values else []
     for title, settings in {
         (row.title, ", ".join(f"{name} {value}" for name, value in record["settings"].items())): None
         for _, rows in groups
@@ -181,12 +184,13 @@ def _comparison(group: Group, rows: Sequence[Row]) -> str:
         differences = {} if row is ours else compare_rows(ours, row)
         if differences:
             # one seed tells nothing of the spread over seeds, which is left out of its interval
-            lone = ", one seed" if len(set(ours.records) & set(row.records)) == 1 else ""
+            both = set(ours.records) & set(row.records)
+            lone = ", one seed" if len(both) == 1 else ""
             cells = [
                 f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f}) {d.verdict}{lone}" if d is not None else "-"
                 for d in (differences.get("Dice"), differences.get("F1"))
             ]
-            error = [1 - np.mean(r.values(lambda scores: scores["dice"]["mean"])) for r in (ours, row)]
+            error = [1 - np.mean([r.records[seed][r.section]["dice"]["mean"] for seed in both]) for r in (ours, row)]
             cells.append(f"{100 * (1 - error[0] / error[1]):+.0f} %" if error[1] > 0 else "-")
             lines.append(f"| {row.title} | {' | '.join(cells)} |")
     if not lines:
