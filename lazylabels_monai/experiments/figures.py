@@ -56,6 +56,7 @@ def draw_scores(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
 def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path | None:
     """The segmentation's training loss by epoch, a line per run; whether the losses have flattened. None without one."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     shown = []
     for group, rows in groups:
@@ -86,6 +87,9 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
         axis.set_xlabel("epoch")
         axis.set_ylabel("segmentation loss")
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")  # 0.2, not 2 x 10^-1
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(color="#dddddd")
         # below, as lines fill the axes
         short = max(map(len, titles)) < 27
