@@ -131,8 +131,8 @@ def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
         ("precision", "numbers in training"),
         ("mirroring", "mirrored windows in evaluation"),
     ):
-        values = sorted({str(record[key]) for record in ours if key in record})
-        lines += [f"- {what}: {', '.join(values)}"] if values else []
+        found = sorted({str(record[key]) for record in ours if key in record})
+        lines += [f"- {what}: {', '.join(found)}"] if found else []
     for title, settings in {
         (row.title, ", ".join(f"{name} {value}" for name, value in record["settings"].items())): None
         for _, rows in groups
