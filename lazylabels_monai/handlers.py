@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from lazylabels_monai.pictures import colour_map, side_by_side, to_uint8_rgb
+from lazylabels_monai.images.pictures import colour_map, side_by_side, to_uint8_rgb
 from lazylabels_monai.tasks import TASKS, task_slices
 from lazylabels_monai.transforms import to_rows_columns
 

@@ -17,11 +17,11 @@ from monai.utils import ensure_tuple, string_list_all_gather
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import read_items
-from lazylabels_monai.data.files import read_image, read_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.images.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
-from lazylabels_monai.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 
 __all__ = ["ResultsWriter", "compare_runs", "format_results", "results_picture"]
 

@@ -11,8 +11,8 @@ import torch
 from scipy import ndimage
 
 from lazylabels_monai.data.datalist import load_datalist, read_items
-from lazylabels_monai.data.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.instances import METHODS, SETTINGS_FILE, InstanceSettings, write_settings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.metrics.iteration import INSTANCES

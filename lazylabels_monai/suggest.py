@@ -36,8 +36,8 @@ from lazylabels_monai.data.datalist import (
     has_key,
     load_datalist,
 )
-from lazylabels_monai.data.files import PathLike, file_suffix, read_image
 from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.images.files import PathLike, file_suffix, read_image
 from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.tasks import BACKGROUND, INTERFACE, TASKS, validate_tasks
 
@@ -448,7 +448,7 @@ def doubt_pictures(
     from PIL import Image
 
     from lazylabels_monai.doubt import doubt_maps
-    from lazylabels_monai.pictures import side_by_side, to_uint8_rgb
+    from lazylabels_monai.images.pictures import side_by_side, to_uint8_rgb
 
     folder = Path(folder)
     check_pictures(folder, overwrite)

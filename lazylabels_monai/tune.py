@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.data.datalist import read_items
-from lazylabels_monai.data.files import read_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_label
 from lazylabels_monai.instances import METHODS, InstanceSettings, separate_objects, write_settings
 from lazylabels_monai.metrics import match_objects
 from lazylabels_monai.predict import Model

@@ -15,8 +15,8 @@ from lazylabels_monai.cli import app
 from lazylabels_monai.data.building import BuildError, BuildOptions, build_datalist, parse_keyed, parse_names
 from lazylabels_monai.data.building.splits import Candidate, draw_sections
 from lazylabels_monai.data.checking import check_datalist
-from lazylabels_monai.data.files import read_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_label
 
 SHAPE = (40, 56)
 

@@ -470,7 +470,7 @@ def test_contact_sheet_of_a_broken_set(data, tmp_path):
 @pytest.mark.parametrize(("name", "masks"), [("superalloy", "classes"), ("emps", "masks"), ("nuclei_fluo", "masks")])
 def test_marks_made_from_real_masks_are_sound(data_root, name, masks):
     """Labels as :mod:`lazylabels_monai.labels` draws them: no error, and next to no warning."""
-    from lazylabels_monai.data.files import read_label
+    from lazylabels_monai.images.files import read_label
     from lazylabels_monai.labels.inner import inner_regions
     from lazylabels_monai.labels.interfaces import interfaces
 

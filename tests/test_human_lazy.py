@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import load_datalist
-from lazylabels_monai.data.files import read_label
+from lazylabels_monai.images.files import read_label
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-import lazylabels_monai.data.readers as readers
+import lazylabels_monai.images.readers as readers
 from lazylabels_monai.data.proposals import propose_dataset
 from lazylabels_monai.data.synthetic import make_dataset
 from lazylabels_monai.predict import predict

@@ -18,9 +18,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from lazylabels_monai.data.files import read_image
 from lazylabels_monai.doubt import doubt_maps, object_doubt
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.instances import InstanceSettings, write_settings
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.predict import Model, predict

@@ -14,9 +14,9 @@ from monai.data import PILReader
 from monai.transforms import LoadImage, LoadImaged, SaveImage
 from PIL import Image
 
-from lazylabels_monai.data import files
-from lazylabels_monai.data.files import ReadError, file_suffix, read_image, read_label
-from lazylabels_monai.data.readers import MicroscopyReader
+from lazylabels_monai.images import files
+from lazylabels_monai.images.files import ReadError, file_suffix, read_image, read_label
+from lazylabels_monai.images.readers import MicroscopyReader
 
 H, W = 20, 31
 

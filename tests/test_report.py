@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.synthetic import make_image
+from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.measure import measure_objects
 from lazylabels_monai.measure.folder import measure_folder
-from lazylabels_monai.pictures import overlay_contours
 from lazylabels_monai.report import ReportError, make_report
 from lazylabels_monai.report.doubt import object_doubt
 from lazylabels_monai.report.figures import histogram_plot

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.data.files import read_image
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interfaces
 from lazylabels_monai.labels.selection import fitting, hours_of_work, image_count

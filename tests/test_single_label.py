@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.datalist import read_items
-from lazylabels_monai.data.files import read_image, read_label
 from lazylabels_monai.data.single_label import export_single_labels, single_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image, read_label
 
 UNKNOWN = 255
 

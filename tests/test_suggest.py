@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import DatalistError
-from lazylabels_monai.data.files import read_image
 from lazylabels_monai.doubt import TaskDoubt
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.suggest import Candidate, expected_work, find_pool, format_suggestions, rank, suggest
 from lazylabels_monai.tasks import TASKS
 

@@ -17,10 +17,10 @@ import numpy as np
 from skimage.segmentation import find_boundaries
 
 from lazylabels_monai.data.datalist import read_items
-from lazylabels_monai.data.files import read_image, read_label
+from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.images.pictures import to_uint8_rgb
 from lazylabels_monai.instances import METHODS, read_settings, separate_objects
 from lazylabels_monai.metrics.matching import match_overlaps, object_overlaps
-from lazylabels_monai.pictures import to_uint8_rgb
 from lazylabels_monai.predict import Model
 from lazylabels_monai.tasks import TASKS
 

@@ -14,8 +14,8 @@ from scipy import ndimage
 from lazylabels_monai.costs import KINDS, AnnotationCosts
 from lazylabels_monai.data.checking.marks import pieces
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
-from lazylabels_monai.data.files import PathLike, read_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import PathLike, read_label
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
 __all__ = [

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lazylabels_monai.data.checking.items import transposed
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
-from lazylabels_monai.data.files import PathLike, ReadError, read_image_and_dims, read_label
-from lazylabels_monai.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
+from lazylabels_monai.images.files import PathLike, ReadError, read_image_and_dims, read_label
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS
 
 __all__ = ["draw_labels", "sheet_paths", "write_contact_sheet"]

@@ -30,10 +30,10 @@ from lazylabels_monai.data.datalist import (
     has_key,
     load_datalist,
 )
-from lazylabels_monai.data.files import VOLUME_SUFFIXES, PathLike, file_suffix, read_image, read_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import VOLUME_SUFFIXES, PathLike, file_suffix, read_image, read_label
+from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.grabcut import GrabCutSettings, Proposal, propose
-from lazylabels_monai.pictures import overlay_contours
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose_dataset"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.data.files import PICTURE_SUFFIXES, read_image, read_label
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.labels.items import SECTIONS, MissingInputError, SimulationError
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.labels.selection import image_count, shuffled
@@ -210,7 +210,7 @@ def scaled_image(path: Path, scale: float) -> np.ndarray:
 def loader(source: Source, scale: float) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     """Gives the classes and instances of an image, (H, W) int32 each, at a scale.
 
-    What it returns raises :class:`SimulationError`, or :class:`~lazylabels_monai.data.files.ReadError`, for a label that
+    What it returns raises :class:`SimulationError`, or :class:`~lazylabels_monai.images.files.ReadError`, for a label that
     cannot be read or does not fit its image.
     """
 

@@ -11,9 +11,9 @@ import pandas as pd
 from skimage.measure import regionprops_table
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.pixel_size import parse_pixel_size
 from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.labels.objects import instances_from_classes, object_classes
-from lazylabels_monai.measure.pixel_size import parse_pixel_size
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["ImageMeasurements", "MeasureError", "measure_image", "measure_objects", "unit_name"]

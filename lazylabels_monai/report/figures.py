@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup, escape
 
-from lazylabels_monai.pictures import class_colour
+from lazylabels_monai.images.pictures import class_colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

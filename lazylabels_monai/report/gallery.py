@@ -11,11 +11,11 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 from skimage.segmentation import find_boundaries
 
-from lazylabels_monai.data.files import read_image
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
 from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.labels.objects import compact_instances
-from lazylabels_monai.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
 from lazylabels_monai.report.doubt import pixel_doubt
 from lazylabels_monai.report.sources import Note, Predicted, ReportError
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE

@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 import lazylabels_monai
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.pictures import class_colour
+from lazylabels_monai.images.pictures import class_colour
 from lazylabels_monai.report.doubt import object_doubt, pixel_doubt
 from lazylabels_monai.report.figures import cumulative_plot, curves_plot, histogram_plot
 from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture, shown_image

@@ -14,8 +14,8 @@ import pandas as pd
 import tifffile
 
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, find_images, load_datalist
-from lazylabels_monai.data.files import read_label
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
 from lazylabels_monai.outputs import CLASSES_ENDING, ENDINGS, OVERLAY_ENDING, probability_ending

@@ -18,8 +18,8 @@ from monai.deploy.core import AppContext, Fragment, Image, IOType, Operator, Ope
 from monai.deploy.operators.monai_bundle_inference_operator import IOMapping, MonaiBundleInferenceOperator
 from monai.transforms import MapTransform
 
-from lazylabels_monai.data.readers import MicroscopyReader
 from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.images.readers import MicroscopyReader
 
 __all__ = ["BundleOperator", "ImageFolderOperator", "WriterOperator", "from_image", "require_exported_name", "to_image"]
 

@@ -25,8 +25,8 @@ from lazylabels_monai.apps.monailabel.infer import INSTANCES, TaskInfer
 from lazylabels_monai.apps.monailabel.store import images_without
 from lazylabels_monai.apps.monailabel.strategies import MostDoubt, NextImage
 from lazylabels_monai.apps.monailabel.trainer import LazyLabelsTrainTask
-from lazylabels_monai.data.files import PICTURE_SUFFIXES
 from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.images.files import PICTURE_SUFFIXES
 from lazylabels_monai.tasks import TASKS
 
 __all__ = ["LazyLabelsApp", "TaskBatchInfer"]

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.sources import Source
-from lazylabels_monai.data.files import read_label
+from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import DEFAULT_THICKNESS, interface_labels
 from lazylabels_monai.labels.objects import class_table, compact_instances, instances_from_classes

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lazylabels_monai.data.building.options import ANNOTATIONS, PICTURES, BuildError, BuildOptions, kind_of
 from lazylabels_monai.data.datalist import FILE_NAME
-from lazylabels_monai.data.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, file_suffix
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, file_suffix
 from lazylabels_monai.labels.annotations import Annotation
 from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, image_names, read_annotations
 

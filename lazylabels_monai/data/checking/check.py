@@ -16,7 +16,7 @@ from lazylabels_monai.data.checking.whole import (
     odd_scales,
 )
 from lazylabels_monai.data.datalist import SECTIONS, DatalistError, datalist_file, load_datalist, summary_table
-from lazylabels_monai.data.files import PathLike
+from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.tasks import TASKS, validate_tasks
 
 __all__ = ["check_datalist"]

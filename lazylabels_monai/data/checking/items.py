@@ -16,7 +16,7 @@ from lazylabels_monai.data.checking.findings import ERROR, Fault, Finding
 from lazylabels_monai.data.checking.images import contrast, image_faults
 from lazylabels_monai.data.checking.marks import mark_diameter, mark_faults
 from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, absolute_path, has_key
-from lazylabels_monai.data.files import (
+from lazylabels_monai.images.files import (
     PICTURE_SUFFIXES,
     ReadError,
     file_suffix,

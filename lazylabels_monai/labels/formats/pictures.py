@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.data.files import file_suffix, read_image, read_label
+from lazylabels_monai.images.files import file_suffix, read_image, read_label
 from lazylabels_monai.labels.annotations import AnnotationError
 
 __all__ = ["LABEL_SUFFIXES", "Colour", "read_label_picture", "read_legend"]

@@ -92,7 +92,7 @@ def read_label(path: PathLike) -> np.ndarray:
         integers, (H, W) for a picture; (X, Y[, Z]) as MONAI loads it for a volume.
 
     Raises:
-        ReadError: when the file cannot be read as one label: see :class:`~lazylabels_monai.data.readers.MicroscopyReader`.
+        ReadError: when the file cannot be read as one label: see :class:`~lazylabels_monai.images.readers.MicroscopyReader`.
     """
     if file_suffix(path) in VOLUME_SUFFIXES:
         array, dims = _load_volume(path)

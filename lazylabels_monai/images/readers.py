@@ -1,4 +1,4 @@
-"""MONAI's image reader for microscopy files; decoding is in :mod:`lazylabels_monai.data.files`.
+"""MONAI's image reader for microscopy files; decoding is in :mod:`lazylabels_monai.images.files`.
 
 Volumes (NIfTI, NRRD, MHA / MHD) stay with MONAI's own readers.
 """
@@ -14,7 +14,7 @@ from monai.config import PathLike
 from monai.data import PILReader
 from monai.utils import ensure_tuple
 
-from lazylabels_monai.data.files import PICTURE_SUFFIXES, ReadError, decode_picture, file_suffix
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, ReadError, decode_picture, file_suffix
 
 __all__ = ["MicroscopyReader"]
 
