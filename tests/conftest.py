@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from lazylabels_monai.data.synthetic import make_dataset
+from lazylabels_monai.data.simulating.synthetic import make_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -23,7 +23,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lazylabels_monai.checkpoints import CheckpointSaver, keep_previous_model, latest_checkpoint
-from lazylabels_monai.data.synthetic import CLASS_NAMES
+from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError, check_overrides
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.checking import check_datalist
-from lazylabels_monai.data.synthetic import make_image
+from lazylabels_monai.data.simulating.synthetic import make_image
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_simulate_takes_a_subset_at_another_scale(run, source, tmp_path):
 @pytest.mark.parametrize("volumes", [(), ("--volumes", ".nii.gz")])
 def test_synthetic_makes_a_data_set_that_passes_the_check(run, tmp_path, volumes, monkeypatch):
     if volumes:
-        from lazylabels_monai.data import synthetic
+        from lazylabels_monai.data.simulating import synthetic
 
         small = {"size": (16, 20, 24), "num_train": 2, "radius": (3.0, 4.0)}
         whole = synthetic.make_volume_dataset

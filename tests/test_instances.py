@@ -14,7 +14,7 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 
-from lazylabels_monai.data.synthetic import make_image
+from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.instances import (

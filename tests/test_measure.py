@@ -15,7 +15,7 @@ from skimage.measure import regionprops
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from lazylabels_monai.data.synthetic import make_image
+from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure import (

@@ -10,8 +10,8 @@ from PIL import Image
 
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import read_items
+from lazylabels_monai.data.simulating.simulate import simulate
 from lazylabels_monai.images.files import read_label
-from lazylabels_monai.labels.simulate import simulate
 
 NETWORK = {"channels": [8, 16, 32, 64], "num_multitask_blocks": 3, "crop_size": [96, 96]}
 

@@ -21,7 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from lazylabels_monai.data.synthetic import make_image
+from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.measure import measure_objects

@@ -9,13 +9,13 @@ import pytest
 import tifffile
 from PIL import Image
 
+from lazylabels_monai.data.simulating.selection import fitting, hours_of_work, image_count
+from lazylabels_monai.data.simulating.simulate import simulate
+from lazylabels_monai.data.simulating.writing import format_summary
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interfaces
-from lazylabels_monai.labels.selection import fitting, hours_of_work, image_count
-from lazylabels_monai.labels.simulate import simulate
-from lazylabels_monai.labels.writing import format_summary
 
 SHAPE = (40, 56)  # rows, columns
 

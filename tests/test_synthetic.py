@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from lazylabels_monai.data.synthetic import (
+from lazylabels_monai.data.simulating.synthetic import (
     CLASS_NAMES,
     ensure_dataset,
     make_dataset,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lazylabels_monai.data.synthetic import make_volume_dataset
+from lazylabels_monai.data.simulating.synthetic import make_volume_dataset
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
 

@@ -22,7 +22,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from lazylabels_monai.data import synthetic
+from lazylabels_monai.data.simulating import synthetic
 from lazylabels_monai.measure import STATISTICS, ImageMeasurements, measure_image, measure_objects, summarize
 
 SIZE, RADIUS, CONDITIONS, DATA_SET_SIZES = (256, 320), (9.0, 20.0), 10, (3, 6, 12)

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from lazylabels_monai.cli.options import COUNT, LABELLED, names
+from lazylabels_monai.data.simulating.simulate import simulate as simulate_labels
+from lazylabels_monai.data.simulating.writing import format_summary
 from lazylabels_monai.labels.inner import DEFAULT_JITTER, STYLES
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS, MISSED
-from lazylabels_monai.labels.simulate import simulate as simulate_labels
-from lazylabels_monai.labels.writing import format_summary
 
 __all__ = ["simulate"]
 

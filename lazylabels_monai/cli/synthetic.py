@@ -25,8 +25,8 @@ def synthetic(
     overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
 ) -> None:
     """Make the built-in microstructure data set with other numbers than the default ones."""
-    from lazylabels_monai.data.synthetic import make_dataset, make_volume_dataset
-    from lazylabels_monai.labels.writing import format_summary
+    from lazylabels_monai.data.simulating.synthetic import make_dataset, make_volume_dataset
+    from lazylabels_monai.data.simulating.writing import format_summary
 
     if volumes:
         typer.echo(format_summary(make_volume_dataset(out, suffix=volumes, seed=seed, overwrite=overwrite)))

@@ -24,9 +24,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lazylabels_monai.data.simulating.items import SECTIONS as FOLDERS
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
-from lazylabels_monai.labels.items import SECTIONS as FOLDERS
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
 
 __all__ = [

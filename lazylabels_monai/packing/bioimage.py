@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lazylabels_monai.checkpoints import require_weights
-from lazylabels_monai.data.synthetic import make_image
+from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.packing.trained import trained_metadata, trained_values
 from lazylabels_monai.predict import Model

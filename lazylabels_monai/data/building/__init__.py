@@ -26,11 +26,11 @@ from lazylabels_monai.data.building.sources import Source, find_sources
 from lazylabels_monai.data.building.splits import Candidate, draw_sections
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, format_build, notes_on, readings
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError
+from lazylabels_monai.data.simulating.writing import check_target
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image_and_dims
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.formats import read_label_picture, read_legend
-from lazylabels_monai.labels.writing import check_target
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["BuildError", "BuildOptions", "BuildSummary", "build_datalist", "format_build", "parse_keyed", "parse_names"]

@@ -19,7 +19,7 @@ from PIL import Image
 from serving import CLASSES, SETTINGS, SIZE, Server, network, normalised
 
 from lazylabels_monai.apps.monailabel.folder import make_app
-from lazylabels_monai.data.synthetic import make_dataset
+from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.tasks import TASKS, task_slices
 from lazylabels_monai.workflow import write_classes, write_network
 

@@ -9,9 +9,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lazylabels_monai.labels.items import SECTIONS, LazyItem, MissingInputError, SimulationError
-from lazylabels_monai.labels.sources import Source, assign_sections, class_count, find_sources, loader, scaled_image
-from lazylabels_monai.labels.writing import check_target, write_dataset
+from lazylabels_monai.data.simulating.exact import Source, assign_sections, class_count, find_sources, loader, scaled_image
+from lazylabels_monai.data.simulating.items import SECTIONS, LazyItem, MissingInputError, SimulationError
+from lazylabels_monai.data.simulating.writing import check_target, write_dataset
 
 __all__ = ["simulate"]
 
@@ -64,8 +64,8 @@ def simulate(
         marks: arguments of :class:`~lazylabels_monai.labels.marking.Marking`: style, gap, thickness, ...
 
     Returns:
-        A summary; see :func:`~lazylabels_monai.labels.writing.write_dataset`, and
-        :func:`~lazylabels_monai.labels.writing.format_summary` to print it.
+        A summary; see :func:`~lazylabels_monai.data.simulating.writing.write_dataset`, and
+        :func:`~lazylabels_monai.data.simulating.writing.format_summary` to print it.
 
     Raises:
         MissingInputError: when ``src``, a split's folder or a label is missing.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lazylabels_monai.labels.items import SimulationError
+from lazylabels_monai.data.simulating.items import SimulationError
 
 __all__ = ["fitting", "hours_of_work", "image_count", "shuffled"]
 

@@ -15,12 +15,12 @@ from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.costs import KINDS, AnnotationCosts
+from lazylabels_monai.data.simulating.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
+from lazylabels_monai.data.simulating.selection import fitting, hours_of_work, image_count, shuffled
 from lazylabels_monai.labels.inner import dice_of_inner_regions, shares_kept
 from lazylabels_monai.labels.interfaces import touching_pairs
-from lazylabels_monai.labels.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
 from lazylabels_monai.labels.marking import Marking
 from lazylabels_monai.labels.objects import distinct_values
-from lazylabels_monai.labels.selection import fitting, hours_of_work, image_count, shuffled
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["check_target", "format_summary", "write_dataset"]
@@ -78,7 +78,7 @@ def write_dataset(
         out: folder to make.
         items: the images; names must differ.
         class_names: names of the object classes 1, 2, ...
-        strong: training images that keep their exact mask; see :func:`~lazylabels_monai.labels.selection.image_count`. Or
+        strong: training images that keep their exact mask; see :func:`~lazylabels_monai.data.simulating.selection.image_count`. Or
             ``"2.5h"``: as many as that time is enough for by :class:`~lazylabels_monai.costs.AnnotationCosts`.
         detection: training images with inner regions.
         separation: training images with scribbles on interfaces.

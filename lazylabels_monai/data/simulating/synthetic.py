@@ -497,7 +497,7 @@ def make_dataset(
         num_validation: validation images, with every label.
         num_test: test images, with every label.
         size: (H, W) in pixels.
-        strong: training images with exact masks; see :func:`~lazylabels_monai.labels.selection.image_count`. Counts
+        strong: training images with exact masks; see :func:`~lazylabels_monai.data.simulating.selection.image_count`. Counts
             beyond ``num_train`` mean every image.
         detection: training images with inner regions.
         separation: training images with scribbles on interfaces.
@@ -508,7 +508,7 @@ def make_dataset(
         overwrite: replace a data set that is already there.
 
     Returns:
-        The summary of :func:`~lazylabels_monai.labels.writing.write_dataset`.
+        The summary of :func:`~lazylabels_monai.data.simulating.writing.write_dataset`.
 
     Raises:
         OutputExistsError: when ``root`` holds something already.
@@ -526,7 +526,7 @@ def make_dataset(
         gap=gap,
         thickness=thickness,
         overwrite=overwrite,
-        parameters={"source": "lazylabels_monai.data.synthetic", "size": list(size), "radius": list(radius)},
+        parameters={"source": "lazylabels_monai.data.simulating.synthetic", "size": list(size), "radius": list(radius)},
     )
 
 
@@ -623,7 +623,7 @@ def make_volume_dataset(
         overwrite: replace a data set that is already there.
 
     Returns:
-        The summary of :func:`~lazylabels_monai.labels.writing.write_dataset`.
+        The summary of :func:`~lazylabels_monai.data.simulating.writing.write_dataset`.
 
     Raises:
         OutputExistsError: when ``root`` holds something already.
@@ -643,5 +643,5 @@ def make_volume_dataset(
         overwrite=overwrite,
         suffix=suffix,
         save=_volume_saver(suffix),
-        parameters={"source": "lazylabels_monai.data.synthetic", "size": list(size), "radius": list(radius)},
+        parameters={"source": "lazylabels_monai.data.simulating.synthetic", "size": list(size), "radius": list(radius)},
     )

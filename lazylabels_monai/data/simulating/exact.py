@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lazylabels_monai.data.simulating.items import SECTIONS, MissingInputError, SimulationError
+from lazylabels_monai.data.simulating.selection import image_count, shuffled
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
-from lazylabels_monai.labels.items import SECTIONS, MissingInputError, SimulationError
 from lazylabels_monai.labels.objects import instances_from_classes
-from lazylabels_monai.labels.selection import image_count, shuffled
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = ["Source", "assign_sections", "class_count", "find_sources", "loader", "scaled_image"]
