@@ -4,7 +4,7 @@ A candidate is a label that an image does not have. Its *gain* is the network's 
 (:mod:`lazylabels_monai.doubt`), summed over the pixels: like the work it grows with the image, so that gain per second
 favours neither large nor small ones. Doubt is the mutual information by default: it is what a label would resolve. The
 predictive entropy counts every object's blurred edge as well, which no label makes sharper; it is for networks that can give
-one answer only. Its *cost* is that of :mod:`lazylabels_monai.costs` for what there seems to be to draw.
+one answer only. Its *cost* is that of :mod:`lazylabels_monai.data.costs` for what there seems to be to draw.
 
 Settles 2009, "Active learning literature survey", Sec. 6.5, on dividing by the cost. The best candidates one by one may be
 copies of each other (Kirsch, van Amersfoort, Gal 2019); those that look like one ranked higher are moved down.
@@ -25,8 +25,8 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.costs import AnnotationCosts
 from lazylabels_monai.data.budget import _count_item, _time, count_objects, count_scribbles
+from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
     SECTIONS,

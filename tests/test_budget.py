@@ -10,13 +10,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from lazylabels_monai.costs import AnnotationCosts, read_costs
 from lazylabels_monai.data.budget import (
     annotation_budget,
     count_objects,
     count_scribbles,
     format_budget,
 )
+from lazylabels_monai.data.costs import AnnotationCosts, read_costs
 from lazylabels_monai.errors import LazyLabelsError
 
 COSTS = AnnotationCosts(strong=60, inner=6, scribble=3, absent=1, image=0)

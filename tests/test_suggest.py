@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from lazylabels_monai.costs import AnnotationCosts
+from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.doubt import TaskDoubt
 from lazylabels_monai.errors import LazyLabelsError

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.costs import AnnotationCosts
 from lazylabels_monai.data.budget import _count_item
+from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import LABEL_KEYS, absolute_path, datalist_file, load_datalist
 from lazylabels_monai.tasks import TASKS
 

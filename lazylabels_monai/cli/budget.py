@@ -27,8 +27,8 @@ def budget(
     overwrite: Annotated[bool, typer.Option(help="replace an earlier JSON file")] = False,
 ) -> None:
     """Reckon what a data set's labels cost to draw, by a published cost model, and what the next hour would buy."""
-    from lazylabels_monai.costs import read_costs
     from lazylabels_monai.data.budget import annotation_budget, format_budget
+    from lazylabels_monai.data.costs import read_costs
 
     if json_file not in (None, "-") and Path(json_file).exists() and not overwrite:
         raise FileExistsError(f"{json_file} is there already: name another file, or pass --overwrite.")

@@ -1,4 +1,4 @@
-"""What a data set's labels cost to draw, and what the next hour would buy, by the model of :mod:`lazylabels_monai.costs`."""
+"""What a data set's labels cost to draw, and what the next hour would buy, by the model of :mod:`lazylabels_monai.data.costs`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from lazylabels_monai.costs import KINDS, AnnotationCosts
 from lazylabels_monai.data.checking.marks import pieces
+from lazylabels_monai.data.costs import KINDS, AnnotationCosts
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_label

@@ -48,7 +48,7 @@ def simulate(
         out: folder to make.
         strong: training images that keep their exact mask. A whole number from 1 on is a count (``1`` and ``1.0`` are
             one image), a number below 1 a share, ``"all"`` is every image, ``"2.5h"`` as many as so many hours of work by
-            :class:`~lazylabels_monai.costs.AnnotationCosts` are enough for. The defaults are the paper's shares.
+            :class:`~lazylabels_monai.data.costs.AnnotationCosts` are enough for. The defaults are the paper's shares.
         detection: training images with inner regions.
         separation: training images with scribbles on the interfaces.
         seed: of every draw.
