@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 
 from lazylabels_monai.images.pictures import colour_map, side_by_side, to_uint8_rgb
 from lazylabels_monai.tasks import TASKS, task_slices
-from lazylabels_monai.transforms import to_rows_columns
+from lazylabels_monai.transforms.outputs import to_rows_columns
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lazylabels_monai.implied import ImpliedMarksd, ImpliedSegmentationd
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key
-from lazylabels_monai.transforms import FillMissingLabelsd
+from lazylabels_monai.transforms.implied import ImpliedMarksd, ImpliedSegmentationd
+from lazylabels_monai.transforms.outputs import FillMissingLabelsd
 
 
 def _image(*shape):
