@@ -1,7 +1,7 @@
 """Which unlabelled image to annotate next, and for which task: the most doubt per second of work.
 
 A candidate is a label that an image does not have. Its *gain* is the network's doubt about that task in that image
-(:mod:`lazylabels_monai.doubt`), summed over the pixels: like the work it grows with the image, so that gain per second
+(:mod:`lazylabels_monai.predicting.uncertainty`), summed over the pixels: like the work it grows with the image, so that gain per second
 favours neither large nor small ones. Doubt is the mutual information by default: it is what a label would resolve. The
 predictive entropy counts every object's blurred edge as well, which no label makes sharper; it is for networks that can give
 one answer only. Its *cost* is that of :mod:`lazylabels_monai.data.costs` for what there seems to be to draw.
@@ -44,8 +44,8 @@ from lazylabels_monai.tasks import BACKGROUND, INTERFACE, TASKS, validate_tasks
 if TYPE_CHECKING:
     from torch import nn
 
-    from lazylabels_monai.doubt import TaskDoubt
-    from lazylabels_monai.predict import Model
+    from lazylabels_monai.predicting.folder import Model
+    from lazylabels_monai.predicting.uncertainty import TaskDoubt
 
 __all__ = [
     "KIND",
@@ -177,7 +177,7 @@ def suggest(
         tasks: labels that are wanted; default all that the network learned.
         measure: one of :data:`MEASURES`. With one answer an image (no flips, no dropout) there is no disagreement, and entropy
             is taken instead, which a note says.
-        flips, dropout_samples: see :func:`~lazylabels_monai.doubt.doubt_maps`.
+        flips, dropout_samples: see :func:`~lazylabels_monai.predicting.uncertainty.doubt_maps`.
         costs: seconds by which the work is reckoned; None: the published ones.
         hours: of work to plan for.
         diversity: see :func:`rank`.
@@ -190,7 +190,7 @@ def suggest(
     Raises:
         LazyLabelsError: when an argument is out of its range, no label is missing, or no image could be read.
     """
-    from lazylabels_monai.doubt import doubt_maps, dropout_layers
+    from lazylabels_monai.predicting.uncertainty import doubt_maps, dropout_layers
 
     _check(measure, hours, diversity)
     wanted = validate_tasks(tasks or model.tasks)
@@ -294,7 +294,7 @@ def expected_work(maps: dict[str, TaskDoubt], settings: InstanceSettings | None 
     """What the predicted maps show to draw.
 
     Args:
-        maps: what :func:`~lazylabels_monai.doubt.doubt_maps` returned.
+        maps: what :func:`~lazylabels_monai.predicting.uncertainty.doubt_maps` returned.
         settings: how objects are separated.
 
     Returns:
@@ -447,8 +447,8 @@ def doubt_pictures(
     from matplotlib import colormaps
     from PIL import Image
 
-    from lazylabels_monai.doubt import doubt_maps
     from lazylabels_monai.images.pictures import side_by_side, to_uint8_rgb
+    from lazylabels_monai.predicting.uncertainty import doubt_maps
 
     folder = Path(folder)
     check_pictures(folder, overwrite)

@@ -14,7 +14,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.instances import METHODS, InstanceSettings, separate_objects, write_settings
 from lazylabels_monai.metrics import match_objects
-from lazylabels_monai.predict import Model
+from lazylabels_monai.predicting.folder import Model
 
 __all__ = ["GRID", "Case", "object_f1", "tune", "tune_settings"]
 
@@ -112,7 +112,7 @@ def tune(
     Args:
         dataset_dir: data set whose items carry ``instances``.
         checkpoint: ``model.pt``.
-        bundle, overlays, overrides: see :class:`~lazylabels_monai.predict.Model`.
+        bundle, overlays, overrides: see :class:`~lazylabels_monai.predicting.folder.Model`.
         methods: the ways to objects that are tried. A model without detection and separation has no three maps.
         section: "validation"; "training" where that has the ids. Test images are refused: they judge, they do not choose.
         progress: called with lines of text.

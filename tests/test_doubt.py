@@ -11,11 +11,11 @@ import torch
 from monai.transforms import Compose, LoadImaged, ScaleIntensityd
 from PIL import Image
 
-from lazylabels_monai.doubt import doubt_maps, dropout_layers, dropout_on, entropy, object_doubt, view_flips
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.readers import MicroscopyReader
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.predicting.uncertainty import doubt_maps, dropout_layers, dropout_on, entropy, object_doubt, view_flips
 from lazylabels_monai.tasks import TASKS
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 import lazylabels_monai.images.readers as readers
 from lazylabels_monai.data.proposals import propose_dataset
 from lazylabels_monai.data.simulating.synthetic import make_dataset
-from lazylabels_monai.predict import predict
+from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.transforms.outputs import MatchChannelsd
 from lazylabels_monai.tune import tune

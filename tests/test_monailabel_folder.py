@@ -14,7 +14,7 @@ from lazylabels_monai.apps.monailabel.folder import make_app
 from lazylabels_monai.apps.monailabel.publish import publish
 from lazylabels_monai.apps.monailabel.store import split_items
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.predict import Model
+from lazylabels_monai.predicting.folder import Model
 
 OVERLAY = Path(__file__).parents[1] / "lazylabels_monai" / "apps" / "monailabel" / "train.yaml"
 

@@ -18,12 +18,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from lazylabels_monai.doubt import doubt_maps, object_doubt
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.instances import InstanceSettings, write_settings
 from lazylabels_monai.measure.folder import measure_folder
-from lazylabels_monai.predict import Model, predict
+from lazylabels_monai.predicting.folder import Model, predict
+from lazylabels_monai.predicting.uncertainty import doubt_maps, object_doubt
 from lazylabels_monai.workflow import write_network
 
 
@@ -146,7 +146,7 @@ def test_a_kill_while_files_are_replaced_leaves_an_image_to_do(folder, trained, 
             raise KeyboardInterrupt
         shutil.move(source, target)
 
-    monkeypatch.setattr("lazylabels_monai.predict.os.replace", killed)
+    monkeypatch.setattr("lazylabels_monai.predicting.folder.os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
         predict(image, out, overwrite=True, **given)
     monkeypatch.undo()

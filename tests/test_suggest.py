@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import DatalistError
-from lazylabels_monai.doubt import TaskDoubt
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
+from lazylabels_monai.predicting.uncertainty import TaskDoubt
 from lazylabels_monai.suggest import Candidate, expected_work, find_pool, format_suggestions, rank, suggest
 from lazylabels_monai.tasks import TASKS
 
@@ -143,7 +143,9 @@ def folder(tmp_path):
 
 
 def test_gain_and_cost_by_hand(folder, monkeypatch):
-    monkeypatch.setattr("lazylabels_monai.doubt.doubt_maps", FakeDoubt({"a": (4, 1, 0.1), "b": (2, 3, 0.2), "c": (0, 2, 0.3)}))
+    monkeypatch.setattr(
+        "lazylabels_monai.predicting.uncertainty.doubt_maps", FakeDoubt({"a": (4, 1, 0.1), "b": (2, 3, 0.2), "c": (0, 2, 0.3)})
+    )
     costs = AnnotationCosts(strong=50, inner=10, scribble=3, absent=1, image=5)
     found = suggest(folder, fake_model(), costs=costs, hours=1)
     assert len(found.ranked) == 9
@@ -165,7 +167,7 @@ def test_gain_and_cost_by_hand(folder, monkeypatch):
 
 
 def test_one_answer_is_ranked_by_entropy_and_that_is_said(folder, monkeypatch):
-    monkeypatch.setattr("lazylabels_monai.doubt.doubt_maps", FakeDoubt(dict.fromkeys("abc", (1, 1, 0.2))))
+    monkeypatch.setattr("lazylabels_monai.predicting.uncertainty.doubt_maps", FakeDoubt(dict.fromkeys("abc", (1, 1, 0.2))))
     found = suggest(folder, fake_model(), flips=False, dropout_samples=3)
     assert found.ranked[0].doubt == pytest.approx(0.1)
     assert any("entropy instead" in note for note in found.notes)

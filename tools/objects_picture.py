@@ -21,7 +21,7 @@ from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.images.pictures import to_uint8_rgb
 from lazylabels_monai.instances import METHODS, read_settings, separate_objects
 from lazylabels_monai.metrics.matching import match_overlaps, object_overlaps
-from lazylabels_monai.predict import Model
+from lazylabels_monai.predicting.folder import Model
 from lazylabels_monai.tasks import TASKS
 
 FOUND, WRONG = (0, 114, 178), (230, 159, 0)

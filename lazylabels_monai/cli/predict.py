@@ -36,7 +36,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option(help="predict images again that are done")] = False,
 ) -> None:
     """Predict images: label map, objects and overlay of each. A broken file is named and skipped; exit code 1 then."""
-    from lazylabels_monai.predict import predict as predict_images
+    from lazylabels_monai.predicting.folder import predict as predict_images
 
     if dropout_samples and not doubt:
         raise ValueError(f"--dropout-samples {dropout_samples} is for the doubt: add --doubt, or leave it out.")

@@ -43,7 +43,7 @@ def suggest(
     """Say which labels to draw next: those with the most doubt per second of annotation. A broken image: exit code 1."""
     from lazylabels_monai.data.costs import read_costs
     from lazylabels_monai.instances import read_settings
-    from lazylabels_monai.predict import Model
+    from lazylabels_monai.predicting.folder import Model
     from lazylabels_monai.suggest import (
         check_pictures,
         doubt_pictures,

@@ -99,7 +99,7 @@ def measure_objects(
         pixel_size: side of a square pixel in micrometres, or text such as "120 nm"; None measures in pixels.
         gap: two objects with at most this many pixels between them are in contact; see
             :func:`~lazylabels_monai.labels.interfaces.touching_pairs`.
-        doubt: (2, H, W) entropy and mutual information of the segmentation (:mod:`lazylabels_monai.doubt`), for
+        doubt: (2, H, W) entropy and mutual information of the segmentation (:mod:`lazylabels_monai.predicting.uncertainty`), for
             ``mean_entropy`` and ``mean_mutual_information``.
 
     Returns:

@@ -18,7 +18,7 @@ from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.packing.trained import trained_metadata, trained_values
-from lazylabels_monai.predict import Model
+from lazylabels_monai.predicting.folder import Model
 from lazylabels_monai.tasks import num_task_classes
 
 __all__ = ["PictureNetwork", "pack_bioimage"]

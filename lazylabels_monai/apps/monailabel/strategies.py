@@ -10,7 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from lazylabels_monai.apps.monailabel.store import images_without, write_datalist
-from lazylabels_monai.predict import Model
+from lazylabels_monai.predicting.folder import Model
 from lazylabels_monai.suggest import KIND, suggest
 from lazylabels_monai.workflow import trained_classes
 

@@ -39,7 +39,7 @@ from lazylabels_monai.outputs import doubt_ending
 from lazylabels_monai.tasks import task_slices
 
 if TYPE_CHECKING:
-    from lazylabels_monai.predict import Model
+    from lazylabels_monai.predicting.folder import Model
 
 __all__ = [
     "TaskDoubt",

@@ -26,11 +26,11 @@ from monai.data.utils import list_data_collate
 
 from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.data.datalist import find_images
-from lazylabels_monai.doubt import doubt_maps, save_doubt
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.outputs import CLASSES_ENDING, ENDINGS, image_stem
+from lazylabels_monai.predicting.uncertainty import doubt_maps, save_doubt
 from lazylabels_monai.tasks import task_slices
 from lazylabels_monai.workflow import trained_classes, trained_network, write_classes
 
@@ -73,7 +73,7 @@ def predict(
         overwrite: predict images again that are done already; all that was predicted of them before is replaced.
         overrides: ids of the config and their values.
         progress: called with a line of text per image.
-        doubt: write the doubt of each task as well (:func:`~lazylabels_monai.doubt.save_doubt`): four more predictions.
+        doubt: write the doubt of each task as well (:func:`~lazylabels_monai.predicting.uncertainty.save_doubt`): four more predictions.
         dropout_samples: for it, that many more with the network's dropout.
 
     Returns:
