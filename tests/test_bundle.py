@@ -595,7 +595,7 @@ def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_d
 
 RUN_EACH = """
 import json, os, runpy, sys
-import monai.bundle, monai.engines, lazylabels_monai.workflow, lazylabels_monai.results, torch.utils.tensorboard
+import monai.bundle, monai.engines, lazylabels_monai.workflow, lazylabels_monai.evaluation.results, torch.utils.tensorboard
 for name, arguments in json.load(open("cases.json")).items():
     if os.fork() == 0:  # what `python -m monai.bundle ...` does, without importing everything again
         for stream, number in (("out", 1), ("err", 2)):

@@ -15,10 +15,10 @@ from PIL import Image
 import lazylabels_monai.images.readers as readers
 from lazylabels_monai.data.proposals import propose_dataset
 from lazylabels_monai.data.simulating.synthetic import make_dataset
+from lazylabels_monai.evaluation.tune import tune
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.transforms.outputs import MatchChannelsd
-from lazylabels_monai.tune import tune
 
 UNET = ("unet",)
 # method: (overlays before its own, network, labels that training reads, config ids that differ from the default)

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.evaluation.score import maps_of_classes, score_predictions
 from lazylabels_monai.images.files import read_label
-from lazylabels_monai.score import maps_of_classes, score_predictions
 
 INTERFACE = 3  # the built-in data has two classes
 

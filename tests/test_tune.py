@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.evaluation.tune import Case, object_f1, tune, tune_settings
 from lazylabels_monai.instances import InstanceSettings, read_settings
-from lazylabels_monai.tune import Case, object_f1, tune, tune_settings
 
 
 def three_squares(interface_probability):

@@ -14,7 +14,7 @@ __all__ = ["compare", "picture", "results"]
 
 def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evaluation")]) -> None:
     """Print the table of an evaluation and where its pictures are."""
-    from lazylabels_monai.results import format_results
+    from lazylabels_monai.evaluation.results import format_results
 
     path = folder / "metrics.json"
     if not path.is_file():
@@ -28,7 +28,7 @@ def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evalua
 
 def compare(folder: Annotated[Path, typer.Argument(help="folder of runs NAME_sSEED")] = Path("outputs/compare")) -> None:
     """Print a Markdown table of several evaluations with their spread over seeds; see tools/compare.sh."""
-    from lazylabels_monai.results import compare_runs
+    from lazylabels_monai.evaluation.results import compare_runs
 
     typer.echo(compare_runs(folder))
 
@@ -41,7 +41,7 @@ def picture(
     overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
 ) -> None:
     """Draw image, lazy labels, exact mask and prediction of test images side by side."""
-    from lazylabels_monai.results import results_picture
+    from lazylabels_monai.evaluation.results import results_picture
 
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")

@@ -41,9 +41,9 @@ def score(
     overwrite: Annotated[bool, typer.Option(help="replace earlier scores in OUT")] = False,
 ) -> None:
     """Score class maps that another program made, by the metrics of an evaluation here."""
+    from lazylabels_monai.evaluation.results import format_results
+    from lazylabels_monai.evaluation.score import score_predictions
     from lazylabels_monai.instances import SETTINGS_FILE
-    from lazylabels_monai.results import format_results
-    from lazylabels_monai.score import score_predictions
 
     there = [path for path in (out / "metrics.json", out / "metrics.csv", out / SETTINGS_FILE) if path.exists()]
     if there and not overwrite:

@@ -25,8 +25,8 @@ def tune(
     """Pick how objects are separated on validation images; writes instances.json beside the weights, for predictions."""
     from dataclasses import asdict
 
+    from lazylabels_monai.evaluation.tune import tune as tune_model
     from lazylabels_monai.instances import METHODS, SETTINGS_FILE
-    from lazylabels_monai.tune import tune as tune_model
 
     target = weights.with_name(SETTINGS_FILE)
     if target.exists() and not overwrite:

@@ -12,14 +12,14 @@ from scipy import ndimage
 
 from lazylabels_monai.data.datalist import load_datalist, read_items
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.evaluation.results import ResultsWriter
+from lazylabels_monai.evaluation.tune import Case, tune_settings
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.instances import METHODS, SETTINGS_FILE, InstanceSettings, write_settings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.metrics.iteration import INSTANCES
 from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
-from lazylabels_monai.results import ResultsWriter
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
-from lazylabels_monai.tune import Case, tune_settings
 
 __all__ = ["maps_of_classes", "score_predictions"]
 
