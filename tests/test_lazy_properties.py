@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lazylabels_monai.bench.labels import disc_map, format_label_bench, run_label_bench
 from lazylabels_monai.labels import interfaces as interfaces_module
 from lazylabels_monai.labels import objects
-from lazylabels_monai.labels.bench import disc_map, format_label_bench, run_label_bench
 from lazylabels_monai.labels.inner import STYLES, inner_regions
 from lazylabels_monai.labels.interfaces import interface_labels, scribbles, touching_pairs
 from lazylabels_monai.labels.objects import compact_instances, count_values, distinct_values, uniforms

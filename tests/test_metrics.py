@@ -12,8 +12,8 @@ from scipy.spatial.distance import cdist
 from skimage.draw import disk
 from skimage.morphology import skeletonize
 
+from lazylabels_monai.bench.labels import disc_map
 from lazylabels_monai.instances import InstanceSettings, component_instances, three_map_instances
-from lazylabels_monai.labels.bench import disc_map
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interface_labels, interfaces
 from lazylabels_monai.metrics import (

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist, directed_hausdorff
 from skimage.metrics import contingency_table
 
+from lazylabels_monai.bench.metrics import format_metric_bench, run_metric_bench
 from lazylabels_monai.evaluation.results import ResultsWriter, format_results
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.metrics import (
@@ -34,7 +35,6 @@ from lazylabels_monai.metrics import (
     matching_per_class,
     object_overlaps,
 )
-from lazylabels_monai.metrics.bench import format_metric_bench, run_metric_bench
 from lazylabels_monai.tasks import IGNORE
 
 COMPONENTS = InstanceSettings(method="components", min_size=0)

@@ -19,10 +19,10 @@ def bench(
 ) -> None:
     """Time a training step and sliding-window inference, at the sizes of configs/cpu.yaml; or the making of labels."""
     if labels:
-        from lazylabels_monai.labels.bench import format_label_bench, run_label_bench
+        from lazylabels_monai.bench.labels import format_label_bench, run_label_bench
 
         typer.echo(format_label_bench(run_label_bench((height, width), objects)))
         return
-    from lazylabels_monai.bench import format_bench, run_bench
+    from lazylabels_monai.bench.network import format_bench, run_bench
 
     typer.echo(format_bench(run_bench(device, steps)))

@@ -1,4 +1,4 @@
-"""How fast this machine scores objects: ``python -m lazylabels_monai.metrics.bench``. Nothing is asserted on the figures."""
+"""How fast this machine scores objects: ``python -m lazylabels_monai.bench.metrics``. Nothing is asserted on the figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lazylabels_monai.labels.bench import disc_map
+from lazylabels_monai.bench.labels import disc_map
 from lazylabels_monai.labels.interfaces import interfaces
 from lazylabels_monai.metrics.interfaces import interface_scores
 from lazylabels_monai.metrics.matching import IOU_THRESHOLDS, matching
