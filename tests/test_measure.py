@@ -30,7 +30,7 @@ from lazylabels_monai.measure import (
     summary_dict,
 )
 from lazylabels_monai.measure.folder import find_labels, format_measurements, measure_folder
-from lazylabels_monai.measure.objects import MeasureError
+from lazylabels_monai.measure.image import MeasureError
 
 
 def discs(shape, centres, radii) -> np.ndarray:

@@ -27,11 +27,11 @@ from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.measure import measure_objects
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import ReportError, make_report
-from lazylabels_monai.report.doubt import object_doubt
 from lazylabels_monai.report.figures import histogram_plot
 from lazylabels_monai.report.gallery import object_colours
 from lazylabels_monai.report.page import number, unbroken
-from lazylabels_monai.report.sources import read_curves
+from lazylabels_monai.report.reading import read_curves
+from lazylabels_monai.report.uncertainty import object_doubt
 
 #: Names that HTML, SVG and matplotlib's formulas would each trip over.
 CLASSES = ["<b>air</b> & $x_", 'ice "crystal"']

@@ -10,9 +10,9 @@ import numpy as np
 
 from lazylabels_monai.bench.labels import disc_map
 from lazylabels_monai.labels.interfaces import interfaces
+from lazylabels_monai.metrics.aji_glas import aggregated_jaccard_index, glas_scores
 from lazylabels_monai.metrics.interfaces import interface_scores
 from lazylabels_monai.metrics.matching import IOU_THRESHOLDS, matching
-from lazylabels_monai.metrics.objects import aggregated_jaccard_index, glas_scores
 
 __all__ = ["format_metric_bench", "run_metric_bench"]
 

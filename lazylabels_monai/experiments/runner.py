@@ -316,7 +316,7 @@ def _external_about(folder: Path, versions: Mapping[str, str]) -> dict[str, Any]
 
 def _curves(folder: Path) -> dict[str, list[list[float]]]:
     """Loss per epoch and validation Dice, as (epoch, value) pairs."""
-    from lazylabels_monai.report.sources import read_curves
+    from lazylabels_monai.report.reading import read_curves
 
     curves, _ = read_curves([folder], lambda note: None)
     kept = {tag: points for tag, points in curves.items() if tag.startswith("loss/") or tag == "val_mean_dice"}

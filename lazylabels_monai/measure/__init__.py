@@ -4,7 +4,7 @@ Every column is defined in docs/measurements.md.
 """
 
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
-from lazylabels_monai.measure.objects import ImageMeasurements, MeasureError, measure_image, measure_objects, unit_name
+from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image, measure_objects, unit_name
 from lazylabels_monai.measure.statistics import STATISTICS, measurement_error, summarize, summary_dict
 
 __all__ = [

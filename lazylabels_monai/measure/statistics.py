@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit
 
-from lazylabels_monai.measure.objects import ImageMeasurements, MeasureError
+from lazylabels_monai.measure.image import ImageMeasurements, MeasureError
 
 __all__ = ["MIN_TILES", "STATISTICS", "measurement_error", "summarize", "summary_dict"]
 

@@ -13,6 +13,7 @@ Definitions with formulae and examples stand in ``docs/metrics.md``. Label maps 
 
 from __future__ import annotations
 
+from lazylabels_monai.metrics.aji_glas import GlasScores, aggregated_jaccard_index, aji_terms, glas_scores
 from lazylabels_monai.metrics.interfaces import interface_scores
 from lazylabels_monai.metrics.iteration import (
     INSTANCES,
@@ -31,7 +32,6 @@ from lazylabels_monai.metrics.matching import (
     matching_per_class,
     object_overlaps,
 )
-from lazylabels_monai.metrics.objects import GlasScores, aggregated_jaccard_index, aji_terms, glas_scores
 from lazylabels_monai.metrics.pixels import class_dice
 
 __all__ = [

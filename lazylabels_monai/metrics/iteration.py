@@ -19,6 +19,7 @@ from monai.metrics import CumulativeIterationMetric
 
 from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS
+from lazylabels_monai.metrics.aji_glas import GlasScores, aji_terms, glas_scores
 from lazylabels_monai.metrics.interfaces import interface_scores
 from lazylabels_monai.metrics.matching import (
     IOU_THRESHOLDS,
@@ -28,7 +29,6 @@ from lazylabels_monai.metrics.matching import (
     ratio,
     same_class_overlaps,
 )
-from lazylabels_monai.metrics.objects import GlasScores, aji_terms, glas_scores
 from lazylabels_monai.metrics.pixels import class_dice
 from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, task_slices
 
@@ -163,7 +163,7 @@ class InterfaceMetric(_RowMetric):
 class ObjectMetric(_RowMetric):
     """All scores of objects: F1, AP and panoptic quality of matched objects, AJI, count error; on demand those of GlaS.
 
-    Definitions stand in :mod:`lazylabels_monai.metrics.matching` and :mod:`lazylabels_monai.metrics.objects`.
+    Definitions stand in :mod:`lazylabels_monai.metrics.matching` and :mod:`lazylabels_monai.metrics.aji_glas`.
     :meth:`results` pools the counts of all images before anything is divided; AJI and AJI+ alone are means over the images
     with objects, as Kumar et al. 2017 report them. The IoU threshold of ``pq``, ``sq`` and the counts is the first one.
 

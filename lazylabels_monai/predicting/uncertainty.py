@@ -204,7 +204,7 @@ def save_doubt(maps: Mapping[str, TaskDoubt], folder: str | os.PathLike, stem: s
 def object_doubt(instances: np.ndarray, doubt: np.ndarray) -> pd.DataFrame:
     """Doubt about each object of a label map, from any map of doubt.
 
-    :func:`lazylabels_monai.report.doubt.object_doubt` is another quantity: it takes what ``predict`` saved, the probabilities
+    :func:`lazylabels_monai.report.uncertainty.object_doubt` is another quantity: it takes what ``predict`` saved, the probabilities
     of one answer, and 1 - the highest of them; that map, its ``pixel_doubt``, can be given here as well.
 
     Args:

@@ -4,6 +4,6 @@
 """
 
 from lazylabels_monai.report.page import REPORT_NAME, make_report
-from lazylabels_monai.report.sources import ReportError
+from lazylabels_monai.report.reading import ReportError
 
 __all__ = ["REPORT_NAME", "ReportError", "make_report"]

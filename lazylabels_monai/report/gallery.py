@@ -16,8 +16,8 @@ from lazylabels_monai.images.files import read_image
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
 from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.labels.objects import compact_instances
-from lazylabels_monai.report.doubt import pixel_doubt
-from lazylabels_monai.report.sources import Note, Predicted, ReportError
+from lazylabels_monai.report.reading import Note, Predicted, ReportError
+from lazylabels_monai.report.uncertainty import pixel_doubt
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
 __all__ = ["DOUBT_COLOUR", "LAYERS", "Picture", "crop", "data_uri", "make_picture", "object_colours", "shown_image"]

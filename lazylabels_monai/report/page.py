@@ -23,10 +23,9 @@ import lazylabels_monai
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pictures import class_colour
-from lazylabels_monai.report.doubt import object_doubt, pixel_doubt
 from lazylabels_monai.report.figures import cumulative_plot, curves_plot, histogram_plot
 from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture, shown_image
-from lazylabels_monai.report.sources import (
+from lazylabels_monai.report.reading import (
     Evaluation,
     Measurements,
     Note,
@@ -38,6 +37,7 @@ from lazylabels_monai.report.sources import (
     read_measurements,
     read_weights,
 )
+from lazylabels_monai.report.uncertainty import object_doubt, pixel_doubt
 
 __all__ = ["REPORT_NAME", "make_report"]
 
