@@ -13,7 +13,7 @@ import torch
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.outputs import CLASSES_FILE
+from lazylabels_monai.result_files import CLASSES_FILE
 
 __all__ = ["CheckpointSaver", "keep_previous_model", "latest_checkpoint", "load_weights", "require_weights"]
 

@@ -17,7 +17,7 @@ from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import find_images, load_datalist, read_items
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.outputs import CLASSES_FILE
+from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.tasks import TASKS
 
 __all__ = [

@@ -15,7 +15,7 @@ from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.data.datalist import SECTIONS, load_datalist, read_items
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_image_and_dims, read_label
-from lazylabels_monai.outputs import image_stem
+from lazylabels_monai.result_files import image_stem
 from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, present_key
 from lazylabels_monai.transforms.implied import ImpliedSegmentationd
 

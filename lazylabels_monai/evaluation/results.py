@@ -21,7 +21,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.images.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
-from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
+from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 
 __all__ = ["ResultsWriter", "compare_runs", "format_results", "results_picture"]
 

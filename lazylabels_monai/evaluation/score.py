@@ -18,7 +18,7 @@ from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.instances import METHODS, SETTINGS_FILE, InstanceSettings, write_settings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.metrics.iteration import INSTANCES
-from lazylabels_monai.outputs import CLASSES_ENDING, image_stem
+from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
 
 __all__ = ["maps_of_classes", "score_predictions"]

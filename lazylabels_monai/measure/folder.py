@@ -26,7 +26,7 @@ from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_lab
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
-from lazylabels_monai.outputs import CLASSES_ENDING, CLASSES_FILE, INSTANCES_ENDING, doubt_ending, probability_ending
+from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, INSTANCES_ENDING, doubt_ending, probability_ending
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]

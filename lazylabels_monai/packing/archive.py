@@ -19,8 +19,8 @@ from lazylabels_monai.atomic import temporary_sibling
 from lazylabels_monai.checkpoints import NETWORK_FILE, require_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.outputs import CLASSES_FILE
 from lazylabels_monai.packing.trained import NETWORK_IDS, trained_metadata
+from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.workflow import trained_classes, trained_network
 
 __all__ = ["pack_bundle", "set_values", "zip_folder"]

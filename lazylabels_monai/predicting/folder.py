@@ -29,8 +29,8 @@ from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
-from lazylabels_monai.outputs import CLASSES_ENDING, ENDINGS, image_stem
 from lazylabels_monai.predicting.uncertainty import doubt_maps, save_doubt
+from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, image_stem
 from lazylabels_monai.tasks import task_slices
 from lazylabels_monai.workflow import trained_classes, trained_network, write_classes
 

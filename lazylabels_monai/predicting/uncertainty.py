@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.objects import border_pixels, checked_instances, compact_instances
-from lazylabels_monai.outputs import doubt_ending
+from lazylabels_monai.result_files import doubt_ending
 from lazylabels_monai.tasks import task_slices
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
-from lazylabels_monai.outputs import CLASSES_ENDING, ENDINGS, OVERLAY_ENDING, probability_ending
+from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.tasks import TASKS
 
 __all__ = [

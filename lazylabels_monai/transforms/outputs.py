@@ -21,7 +21,7 @@ from PIL import Image
 
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.instances import InstanceSettings, separate_objects
-from lazylabels_monai.outputs import INSTANCES_ENDING, OVERLAY_ENDING, image_stem, probability_ending
+from lazylabels_monai.result_files import INSTANCES_ENDING, OVERLAY_ENDING, image_stem, probability_ending
 from lazylabels_monai.tasks import IGNORE, TASKS, present_key, task_slices, validate_tasks
 
 __all__ = [

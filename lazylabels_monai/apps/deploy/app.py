@@ -22,7 +22,7 @@ from lazylabels_monai.apps.deploy.operators import (  # noqa: E402
 )
 from lazylabels_monai.data.datalist import find_images  # noqa: E402
 from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors  # noqa: E402
-from lazylabels_monai.outputs import CLASSES_ENDING, image_stem  # noqa: E402
+from lazylabels_monai.result_files import CLASSES_ENDING, image_stem  # noqa: E402
 
 __all__ = ["LazyLabelsApp", "main"]
 

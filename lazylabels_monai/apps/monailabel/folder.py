@@ -15,8 +15,8 @@ from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
 from lazylabels_monai.checkpoints import NETWORK_FILE, load_weights, require_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.outputs import CLASSES_FILE
 from lazylabels_monai.packing.trained import trained_metadata
+from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.workflow import trained_classes, trained_network
 
