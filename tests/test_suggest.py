@@ -20,7 +20,7 @@ from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.predicting.uncertainty import TaskDoubt
-from lazylabels_monai.suggest import Candidate, expected_work, find_pool, format_suggestions, rank, suggest
+from lazylabels_monai.suggest.suggesting import Candidate, expected_work, find_pool, format_suggestions, rank, suggest
 from lazylabels_monai.tasks import TASKS
 
 
@@ -277,7 +277,7 @@ def test_nothing_to_annotate_or_to_read(trained, tmp_path):
 
 
 def test_table_names_what_fits():
-    from lazylabels_monai.suggest import Suggestions
+    from lazylabels_monai.suggest.suggesting import Suggestions
 
     text = format_suggestions(Suggestions(rank([candidate("x/a.png", 10, 90), candidate("b.png", 1, 5000)], 1.0), 1.0), top=1)
     assert "a.png" in text
@@ -288,7 +288,5 @@ def test_table_names_what_fits():
 def test_starting_the_command_line_imports_no_torch():
     import subprocess
 
-    code = (
-        "import sys, lazylabels_monai.cli as c; sys.exit('torch' in sys.modules or 'lazylabels_monai.suggest' in sys.modules)"
-    )
+    code = "import sys, lazylabels_monai.cli as c; sys.exit('torch' in sys.modules or 'lazylabels_monai.suggest.suggesting' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -44,13 +44,13 @@ def suggest(
     from lazylabels_monai.data.costs import read_costs
     from lazylabels_monai.instances import read_settings
     from lazylabels_monai.predicting.folder import Model
-    from lazylabels_monai.suggest import (
+    from lazylabels_monai.suggest.suggesting import (
         check_pictures,
         doubt_pictures,
         format_suggestions,
         write_suggestions,
     )
-    from lazylabels_monai.suggest import suggest as rank_labels
+    from lazylabels_monai.suggest.suggesting import suggest as rank_labels
 
     # what can be said now is not said after an hour of predicting
     if out is not None and out.exists() and not overwrite:

@@ -11,7 +11,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from lazylabels_monai.apps.monailabel.store import images_without, write_datalist
 from lazylabels_monai.predicting.folder import Model
-from lazylabels_monai.suggest import KIND, suggest
+from lazylabels_monai.suggest.suggesting import KIND, suggest
 from lazylabels_monai.workflow import trained_classes
 
 __all__ = ["MostDoubt", "NextImage"]
@@ -46,7 +46,7 @@ def _proposed(datastore: Datastore, strategy: str, image: str) -> int:
 
 
 class MostDoubt(NextImage):
-    """The image whose label for ``task`` resolves most doubt per second of work, by :mod:`lazylabels_monai.suggest`.
+    """The image whose label for ``task`` resolves most doubt per second of work, by :mod:`lazylabels_monai.suggest.suggesting`.
 
     The ranking is made once for each ``model.pt``; images that came later, or are beyond the limit, follow after it.
 
