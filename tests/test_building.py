@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from lazylabels_monai.data.building.splits import Candidate, draw_sections
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi, roiwrite
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.building import BuildError, BuildOptions, build_datalist, parse_keyed, parse_names
-from lazylabels_monai.data.building.splits import Candidate, draw_sections
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label

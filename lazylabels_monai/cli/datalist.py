@@ -69,7 +69,14 @@ def datalist(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the table, write nothing")] = False,
 ) -> None:
     """Make a data set from your images and what you drew on them, and print which image carries which label."""
-    from lazylabels_monai.data.building import BuildError, BuildOptions, build_datalist, format_build, parse_keyed, parse_names
+    from lazylabels_monai.data.building import (
+        BuildError,
+        BuildOptions,
+        build_datalist,
+        format_build,
+        parse_keyed,
+        parse_names,
+    )
     from lazylabels_monai.data.building.options import kind_of
 
     pairs = []

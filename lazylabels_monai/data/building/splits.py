@@ -9,11 +9,11 @@ import numpy as np
 
 from lazylabels_monai.data.building.options import BuildError
 
-__all__ = ["Candidate", "draw_sections"]
+__all__ = ["ImageToPlace", "draw_sections"]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ImageToPlace:
     """What the draw needs to know about an image.
 
     Args:
@@ -30,7 +30,7 @@ class Candidate:
 
 
 def draw_sections(
-    candidates: Sequence[Candidate], validation: int | float | str, test: int | float | str, seed: int
+    candidates: Sequence[ImageToPlace], validation: int | float | str, test: int | float | str, seed: int
 ) -> dict[str, str]:
     """Give each image a split; validation and test images are drawn from those with the best masks.
 
@@ -68,7 +68,7 @@ def draw_sections(
     return sections
 
 
-def _count(value: int | float | str, pool: Sequence[Candidate], section: str) -> int:
+def _count(value: int | float | str, pool: Sequence[ImageToPlace], section: str) -> int:
     option = "--test" if section == "testing" else "--validation"
     try:
         number = float(value)
@@ -97,14 +97,14 @@ def _count(value: int | float | str, pool: Sequence[Candidate], section: str) ->
     return min(max(1, int(number * len(pool) + 0.5)), max(1, able // 2))
 
 
-def _drawn(pool: Sequence[Candidate], count: int, seed: int) -> list[Candidate]:
-    groups: dict[str, list[Candidate]] = {}
+def _drawn(pool: Sequence[ImageToPlace], count: int, seed: int) -> list[ImageToPlace]:
+    groups: dict[str, list[ImageToPlace]] = {}
     for candidate in sorted(pool, key=lambda c: c.name):
         groups.setdefault(candidate.digest, []).append(candidate)
     order = np.random.default_rng([seed, 11]).permutation(len(groups))
     listed = [list(groups.values())[k] for k in order]
     listed = sorted((g for g in listed if min(c.rank for c in g) > 0), key=lambda g: -min(c.rank for c in g))
-    chosen: list[Candidate] = []
+    chosen: list[ImageToPlace] = []
     for group in listed:
         if len(chosen) + len(group) <= count and len(chosen) + len(group) < len(pool):
             chosen += group

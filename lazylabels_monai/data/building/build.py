@@ -1,0 +1,263 @@
+"""From folders of images and what people drew on them to a data set: label maps and ``datalist.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
+from lazylabels_monai.data.building.painting import ImageLabels, Painter
+from lazylabels_monai.data.building.sources import Source, find_sources
+from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections
+from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError
+from lazylabels_monai.data.simulating.writing import check_target
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image_and_dims
+from lazylabels_monai.labels.annotations import Annotation, Mark
+from lazylabels_monai.labels.formats import read_label_picture, read_legend
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
+
+__all__ = ["build_datalist"]
+
+#: More values than this in class pictures without names are object ids, most probably.
+_MOST_UNNAMED = 20
+
+
+def build_datalist(
+    src: str | os.PathLike,
+    out: str | os.PathLike,
+    options: BuildOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BuildSummary:
+    """Make a data set from a folder of images and label files; the folder appears only when it is complete.
+
+    Args:
+        src: folder of images, or with ``images/`` beside folders of labels, or with ``train/``, ``val/``, ``test/`` of those.
+        out: folder to make.
+        options: how labels are named and what they mean.
+        progress: told how many of how many images are done.
+
+    Raises:
+        LazyLabelsError: for what a user can mend; :class:`~lazylabels_monai.data.datalist.DatalistError` with a sentence for
+            each image where several are wrong.
+    """
+    src, out, options = Path(src).expanduser(), Path(out).expanduser(), options or BuildOptions()
+    check_target(out, options.overwrite)
+    sources, notes = find_sources(src, options)
+    _keep_out(out, sources)
+    legend = read_legend(Path(options.legend)) if options.legend is not None else {}
+    classes = _classes(sources, options, list(legend.values()))
+    vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())))
+    colours = {colour: Vocabulary.LEGEND + vocabulary.legend.index(name) for colour, name in legend.items()}
+    meanings = _meanings(sources, vocabulary)
+    painter = Painter(
+        options,
+        vocabulary,
+        {m for m in meanings.values() if isinstance(m, str)},
+        lambda path, kind: read_label_picture(path, colours if colours and kind != "masks" else None),
+    )
+    folder = None if options.dry_run else temporary_sibling(out.absolute())
+    try:
+        made = _make_all(sources, painter, folder, out.absolute(), options, progress)
+        datalist = _datalist(made, classes, options, src, folder)
+        if folder is not None:
+            (folder / FILE_NAME).write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            move_in(folder, out.absolute(), options.overwrite)
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return BuildSummary(
+        out,
+        datalist,
+        readings(sources, vocabulary, meanings, painter.marked),
+        notes + notes_on(made, datalist),
+        colour=all(m.channels == 3 for m in made),
+        written=not options.dry_run,
+    )
+
+
+def _keep_out(out: Path, sources: Sequence[Source]) -> None:
+    """The folder to make must not hold what it is made from: --overwrite would delete it."""
+    target = out.absolute().resolve()
+    for source in sources:
+        files = [source.path, *source.pictures.values(), *(a.source for _, a in source.annotations)]
+        for path in files:
+            if target in path.absolute().resolve().parents:
+                raise BuildError(f"'{out}' holds '{path}', which the data set is made from: name another folder.")
+
+
+def _marks(sources: Sequence[Source]) -> list[tuple[str, Annotation, Mark]]:
+    """All that was drawn, with its kind and where it comes from."""
+    return [(kind, a, mark) for source in sources for kind, a in source.annotations for mark in a.marks]
+
+
+def _classes(sources: Sequence[Source], options: BuildOptions, legend: Sequence[str]) -> list[str]:
+    """Names of the object classes: those that the user gave, else those that the labels name, sorted."""
+    if options.classes is not None:
+        return [name.strip() for name in options.classes]
+    named = {name: Vocabulary.renamed(options, "segmentation", name) or name for name in legend}
+    found = set(named.values())
+    for kind, _, mark in _marks(sources):
+        found.add(Vocabulary.renamed(options, kind, mark.name) or mark.name)
+    for table in options.names.values():
+        found |= {new for old, new in table.items() if old.isdigit()}
+    found = {name for name in found if name and Vocabulary.reserved(options, name) is None}
+    if found:
+        unique = {name.lower(): name for name in sorted(found, reverse=True)}
+        return sorted(unique.values(), key=str.lower)
+    return _numbered_classes([s.pictures[k] for s in sources for k in ("segmentation", "detection") if k in s.pictures])
+
+
+def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
+    """Names for the values of class pictures that nobody named."""
+    seen: set[int] = set()
+    for path in pictures:
+        seen |= set(np.unique(read_label_picture(path)).tolist()) - {BACKGROUND, IGNORE}
+        if len(seen) > _MOST_UNNAMED:
+            break
+    gaps = bool(seen) and max(seen) != len(seen)
+    if gaps or len(seen) > _MOST_UNNAMED:
+        raise BuildError(
+            f"'{pictures[0].parent}' has the values {', '.join(map(str, sorted(seen)[:5]))} ... in its class pictures: if they "
+            "are object ids, pass it as --labels masks=FOLDER (or name it masks/), otherwise name all --classes."
+        )
+    return ["object"] if len(seen) < 2 else [f"object{value}" for value in sorted(seen)]
+
+
+def _meanings(sources: Sequence[Source], vocabulary: Vocabulary) -> dict[tuple[str, str], int | str]:
+    """Meaning of each name that was drawn, by kind and name.
+
+    Raises:
+        BuildError: for a name without a meaning, or areas that nobody called exact or rough; before hours of work are done.
+    """
+    found: dict[tuple[str, str], int | str] = {}
+    marks = _marks(sources)
+    names = sorted({mark.name for _, _, mark in marks if mark.name})
+    for kind, annotation, mark in marks:
+        if (kind, mark.name) not in found:
+            try:
+                found[kind, mark.name] = vocabulary.of_mark(kind, mark, annotation.source)
+            except BuildError as error:
+                raise BuildError(f"{str(error).rstrip('.')}; the names drawn are {', '.join(names) or 'none'}.") from None
+        if mark.kind == "area" and isinstance(found[kind, mark.name], int):
+            vocabulary.exact(kind, mark, annotation.source)
+    return found
+
+
+def _make_all(
+    sources: Sequence[Source],
+    painter: Painter,
+    folder: Path | None,
+    out: Path,
+    options: BuildOptions,
+    progress: Callable[[int, int], None] | None,
+) -> list[MadeImage]:
+    made, errors = [], []
+    for number, source in enumerate(sources, 1):
+        try:
+            made.append(_make(source, painter, folder, out, options))
+        except LazyLabelsError as error:
+            errors.append(str(error))
+        if progress is not None:
+            progress(number, len(sources))
+    if errors:
+        raise DatalistError(list(dict.fromkeys(errors)))
+    return made
+
+
+def _make(source: Source, painter: Painter, folder: Path | None, out: Path, options: BuildOptions) -> MadeImage:
+    image, dims = read_image_and_dims(source.path)
+    labels = painter.labels(source, image.shape[:dims])
+    entry: dict[str, str | bool] = {"image": f"images/{source.name}{source.path.suffix.lower()}"}
+    if options.link:
+        entry["image"] = Path(os.path.relpath(source.path.resolve(), out.resolve())).as_posix()
+    elif folder is not None:
+        (folder / "images").mkdir(exist_ok=True)
+        shutil.copyfile(source.path, folder / str(entry["image"]))
+    maps = dict(labels.maps)
+    if labels.instances is not None:
+        maps["instances"] = labels.instances
+    for key in (*TASKS, "instances"):
+        if key in maps:
+            entry[key] = _write_label(folder, key, source.name, maps[key])
+    if "segmentation" in labels.maps and not labels.has_objects:
+        entry["empty"] = True
+    return MadeImage(
+        source,
+        entry,
+        hashlib.blake2b(np.ascontiguousarray(image).tobytes() + str(image.shape).encode(), digest_size=16).hexdigest(),
+        _rank(labels),
+        int(np.prod(image.shape[dims:])),
+        labels.background,
+        labels.outside,
+        labels.hidden,
+    )
+
+
+def _rank(labels: ImageLabels) -> int:
+    if not labels.has_objects:
+        return 0
+    if not labels.exact:
+        return 1
+    return 3 if labels.complete else 2
+
+
+def _write_label(folder: Path | None, key: str, name: str, label: np.ndarray) -> str:
+    """Write a label as PNG, or as TIFF where its ids are too many for 16 bits; returns its path in the data set."""
+    large = key == "instances" and int(label.max(initial=0)) > 65535
+    file = f"{key}/{name}.{'tif' if large else 'png'}"
+    if folder is not None:
+        (folder / key).mkdir(exist_ok=True)
+        if large:
+            tifffile.imwrite(folder / file, label.astype(np.uint32), compression="zlib")
+        else:
+            Image.fromarray(label.astype(np.uint16 if key == "instances" else np.uint8)).save(folder / file)
+    return file
+
+
+def _datalist(made: Sequence[MadeImage], classes: Sequence[str], options: BuildOptions, src: Path, folder: Path | None) -> dict:
+    # Without a label an image teaches and judges nothing; it can still be predicted.
+    kept = [m for m in made if m.source.section == "testing" or any(task in m.entry for task in TASKS)]
+    if not any(task in m.entry for m in kept for task in TASKS):
+        raise BuildError(
+            f"'{src}' has {len(made)} images but no label for any of them: put label pictures into masks/, segmentation/, "
+            "detection/ or separation/ beside images/, annotation files into annotations/, or use --labels KIND=PATH."
+        )
+    candidates = [ImageToPlace(m.source.name, m.source.section, m.digest, m.rank) for m in kept]
+    drawn = draw_sections(candidates, options.validation, options.test, options.seed)
+    sections: dict[str, list[dict]] = {section: [] for section in SECTIONS}
+    for m in sorted(made, key=lambda m: str(m.entry["image"])):
+        section = drawn.get(m.source.name)
+        if section in (None, "training") and "instances" in m.entry:
+            # Object ids judge predictions, nothing is trained on them.
+            name = m.entry.pop("instances")
+            if folder is not None:
+                (folder / name).unlink()
+        if section is not None:
+            sections[section].append(m.entry)
+        elif folder is not None and not options.link:
+            (folder / str(m.entry["image"])).unlink()
+    if folder is not None and (folder / "instances").is_dir() and not any((folder / "instances").iterdir()):
+        (folder / "instances").rmdir()
+    said = {
+        "source": str(src),
+        "labels": [f"{kind}={path}" for kind, path in options.labels],
+        "names": {kind: dict(table) for kind, table in options.names.items()},
+        "areas": dict(options.areas),
+        "unlabelled": dict(options.unlabelled),
+        "halo": options.halo,
+        "line_width": options.line_width,
+        "derive": options.derive,
+        "seed": options.seed,
+    }
+    return {"classes": list(classes), **sections, "build": said}
