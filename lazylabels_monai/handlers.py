@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
+from lazylabels_monai.images.axes import to_picture
 from lazylabels_monai.images.pictures import colour_map, side_by_side, to_uint8_rgb
 from lazylabels_monai.tasks import TASKS, task_slices
-from lazylabels_monai.transforms.outputs import to_rows_columns
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -128,10 +128,10 @@ class LabelPanelHandler:
 
     def panel(self, image: torch.Tensor, probabilities: torch.Tensor, truth: torch.Tensor) -> np.ndarray:
         """(H, W', 3) uint8: the image, then label and prediction of each task."""
-        panels = [to_uint8_rgb(to_rows_columns(image))]
+        panels = [to_uint8_rgb(to_picture(image))]
         for task, channels in self.slices.items():
-            panels.append(colour_map(to_rows_columns(truth[[TASKS.index(task)]])[..., 0]))
-            panels.append(colour_map(to_rows_columns(probabilities[channels].argmax(0, keepdim=True))[..., 0]))
+            panels.append(colour_map(to_picture(truth[[TASKS.index(task)]])[..., 0]))
+            panels.append(colour_map(to_picture(probabilities[channels].argmax(0, keepdim=True))[..., 0]))
         return side_by_side(panels)
 
 

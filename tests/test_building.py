@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from lazylabels_monai.data.building.splits import Candidate, draw_sections
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi, roiwrite
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.building import BuildError, BuildOptions, build_datalist, parse_keyed, parse_names
+from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
@@ -437,20 +437,20 @@ def test_more_objects_than_16_bits_hold(tmp_path, build):
 
 
 def test_validation_is_drawn_from_the_best_masks_and_leaves_half_to_training():
-    pool = [Candidate(f"{i:02}", None, str(i), 3 if i in (4, 7, 9) else 0) for i in range(20)]
+    pool = [ImageToPlace(f"{i:02}", None, str(i), 3 if i in (4, 7, 9) else 0) for i in range(20)]
     drawn = draw_sections(pool, 0.2, 0, 0)
     chosen = {name for name, section in drawn.items() if section == "validation"}
     assert len(chosen) == 1
     assert chosen <= {"04", "07", "09"}
     assert drawn == draw_sections(pool[::-1], 0.2, 0, 0)
     assert len({frozenset(draw_sections(pool, 0.2, 0, seed).items()) for seed in range(8)}) > 1
-    sections = list(draw_sections([Candidate(str(i), None, str(i), 3) for i in range(10)], 0.2, 0.3, 0).values())
+    sections = list(draw_sections([ImageToPlace(str(i), None, str(i), 3) for i in range(10)], 0.2, 0.3, 0).values())
     # the share for testing is one of what validation left
     assert [sections.count(s) for s in ("training", "validation", "testing")] == [6, 2, 2]
 
 
 def test_images_with_the_same_pixels_stay_together():
-    pool = [Candidate(str(i), None, str(i // 2), 3) for i in range(8)]
+    pool = [ImageToPlace(str(i), None, str(i // 2), 3) for i in range(8)]
     for seed in range(6):
         drawn = draw_sections(pool, 2, 0, seed)
         assert all(drawn[str(2 * i)] == drawn[str(2 * i + 1)] for i in range(4))
@@ -458,7 +458,7 @@ def test_images_with_the_same_pixels_stay_together():
 
 
 def test_folders_decide_where_they_are_there():
-    pool = [Candidate("a", "training", "a", 3), Candidate("b", "training", "b", 3), Candidate("c", "validation", "c", 0)]
+    pool = [ImageToPlace("a", "training", "a", 3), ImageToPlace("b", "training", "b", 3), ImageToPlace("c", "validation", "c", 0)]
     assert draw_sections(pool, 0.5, 0, 0) == {"a": "training", "b": "training", "c": "validation"}
 
 
@@ -476,12 +476,12 @@ def test_folders_decide_where_they_are_there():
 )
 def test_a_split_that_cannot_be_drawn(ranks, validation, said):
     with pytest.raises(BuildError, match=said):
-        draw_sections([Candidate(str(i), None, str(i), rank) for i, rank in enumerate(ranks)], validation, 0, 0)
+        draw_sections([ImageToPlace(str(i), None, str(i), rank) for i, rank in enumerate(ranks)], validation, 0, 0)
 
 
 def test_images_of_one_content_cannot_be_split():
     with pytest.raises(BuildError, match="same pixels"):
-        draw_sections([Candidate("a", None, "x", 3), Candidate("b", None, "x", 3)], 1, 0, 0)
+        draw_sections([ImageToPlace("a", None, "x", 3), ImageToPlace("b", None, "x", 3)], 1, 0, 0)
 
 
 # ---------------------------------------------------------------------------------------------------------- writing

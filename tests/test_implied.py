@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key
-from lazylabels_monai.transforms.implied import ImpliedMarksd, ImpliedSegmentationd
-from lazylabels_monai.transforms.outputs import FillMissingLabelsd
+from lazylabels_monai.transforms import FillMissingLabelsd, ImpliedMarksd, ImpliedSegmentationd
 
 
 def _image(*shape):

@@ -28,7 +28,7 @@ from lazylabels_monai.instances import (
     write_settings,
 )
 from lazylabels_monai.labels.interfaces import interfaces
-from lazylabels_monai.transforms.outputs import SaveInstancesd, SeparateObjectsd
+from lazylabels_monai.transforms import SaveInstancesd, SeparateObjectsd
 
 
 def one_hot(classes, count):

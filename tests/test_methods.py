@@ -18,7 +18,7 @@ from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.evaluation.tune import tune
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.tasks import TASKS
-from lazylabels_monai.transforms.outputs import MatchChannelsd
+from lazylabels_monai.transforms import MatchChannelsd
 
 UNET = ("unet",)
 # method: (overlays before its own, network, labels that training reads, config ids that differ from the default)

@@ -11,7 +11,7 @@ from monai.transforms import BorderPadd, Compose, RandAffined
 from PIL import Image
 
 from lazylabels_monai.tasks import IGNORE, TASKS, present_key
-from lazylabels_monai.transforms.outputs import (
+from lazylabels_monai.transforms import (
     DecodeIgnoredd,
     EncodeIgnoredd,
     FillMissingLabelsd,

@@ -1,4 +1,4 @@
-"""What a data set's labels cost to draw, and what the next hour would buy, by the model of :mod:`lazylabels_monai.data.costs`."""
+"""What a data set's labels cost to draw, and what the next hour would buy (:mod:`lazylabels_monai.data.costs`)."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lazylabels_monai.data.checking.items import transposed
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
+from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import PathLike, ReadError, read_image_and_dims, read_label
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS
@@ -208,8 +208,7 @@ def _thumbnail(item: Mapping[str, Any], file: Path, field: tuple[int, int]) -> I
                 label = read_label(absolute_path(file, item[key]))
             except ReadError:
                 continue
-            if transposed(absolute_path(file, item[key]), absolute_path(file, item["image"])):
-                label = label.T
+            label = like_image(label, absolute_path(file, item[key]), absolute_path(file, item["image"]))
             if label.shape == image.shape[:dims]:
                 labels[key] = label
     if dims == 3:  # the middle plane stands for a volume

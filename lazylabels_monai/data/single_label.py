@@ -17,7 +17,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_image_and_dims, read_label
 from lazylabels_monai.result_files import image_stem
 from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, present_key
-from lazylabels_monai.transforms.implied import ImpliedSegmentationd
+from lazylabels_monai.transforms import ImpliedSegmentationd
 
 __all__ = ["export_single_labels", "single_label"]
 
@@ -26,7 +26,7 @@ def single_label(labels: dict[str, np.ndarray], interface: int, background_margi
     """One map of what an image's labels say about its pixels.
 
     An exact mask is taken as it is; without one, inner regions have their class, and pixels far from all of them are
-    background by :class:`~lazylabels_monai.transforms.implied.ImpliedSegmentationd`, as in training here. A scribble on an interface is
+    background by :class:`~lazylabels_monai.transforms.ImpliedSegmentationd`, as in training here. A scribble on an interface is
     drawn over both.
 
     Args:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .blocks import MultiTaskBlock
-from .dmunet import DMUNet
-from .nets import MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
+from lazylabels_monai.networks.blocks import MultiTaskBlock
+from lazylabels_monai.networks.dmunet import DMUNet
+from lazylabels_monai.networks.nets import MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
 
 __all__ = ["DMUNet", "MultiTaskBlock", "MultiTaskUNet", "SeparateDecodersUNet", "SingleTaskUNet"]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import swap_plane, to_numpy_order
 from lazylabels_monai.packing.trained import trained_metadata, trained_values
 from lazylabels_monai.predicting.folder import Model
 from lazylabels_monai.tasks import num_task_classes
@@ -50,7 +51,7 @@ class PictureNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Softmax over the channels of each task."""
-        logits = self.network(image.transpose(2, 3)).transpose(2, 3)
+        logits = swap_plane(self.network(swap_plane(image)))
         return torch.cat([part.softmax(dim=1) for part in torch.split(logits, self.sizes, dim=1)], dim=1)
 
 
@@ -133,7 +134,7 @@ def _picture(model: Model, image: PathLike | None, folder: Path) -> np.ndarray:
     sample: dict[str, Any] = {"image": str(image)}
     for transform in model.preprocessing.transforms[:-1]:  # load and match the channels; the last one normalises
         sample = transform(sample)
-    return np.ascontiguousarray(torch.as_tensor(sample["image"]).numpy().transpose(0, 2, 1)[None].astype(np.float32))
+    return np.ascontiguousarray(to_numpy_order(torch.as_tensor(sample["image"]).numpy())[None].astype(np.float32))
 
 
 def _write_onnx(network: nn.Module, example: Tensor, target: Path) -> int:

@@ -28,6 +28,7 @@ from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
+from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.predicting.uncertainty import doubt_maps, save_doubt
 from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, image_stem
@@ -236,9 +237,7 @@ class Model:
 
     def probabilities(self, path: str | os.PathLike) -> dict[str, np.ndarray]:
         """Probabilities of each task, (classes, H, W) float32; of a volume (classes, X, Y, Z)."""
-        output = torch.as_tensor(self.run(path)["pred"]).cpu().float().numpy()
-        if output.ndim == 3:
-            output = output.transpose(0, 2, 1)  # MONAI's (C, W, H)
+        output = to_numpy_order(torch.as_tensor(self.run(path)["pred"]).cpu().float().numpy())
         slices = task_slices(self.num_classes, self.tasks)
         return {task: np.ascontiguousarray(output[channels]) for task, channels in slices.items()}
 

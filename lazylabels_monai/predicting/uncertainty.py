@@ -34,6 +34,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import to_numpy_order, to_tiff_order
 from lazylabels_monai.labels.objects import border_pixels, checked_instances, compact_instances
 from lazylabels_monai.result_files import doubt_ending
 from lazylabels_monai.tasks import task_slices
@@ -193,10 +194,8 @@ def save_doubt(maps: Mapping[str, TaskDoubt], folder: str | os.PathLike, stem: s
     folder.mkdir(parents=True, exist_ok=True)
     for task, found in maps.items():
         planes = np.stack([found.entropy, found.mutual_information]).astype(np.float32)
-        if planes.ndim == 4:
-            planes = np.ascontiguousarray(planes.transpose(0, 3, 2, 1))
+        planes, axes = to_tiff_order(to_numpy_order(planes), channels=True)
         written.append(folder / f"{stem}{doubt_ending(task)}.tif")
-        axes = "CYX" if planes.ndim == 3 else "CZYX"
         tifffile.imwrite(written[-1], planes, photometric="minisblack", metadata={"axes": axes})
     return written
 
@@ -275,4 +274,4 @@ def _answer(model: Model, image: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Probabilities (sum of classes, H, W) float64 of the image (1, C, W, H) flipped over ``dims``, put back, on the CPU."""
     answer = model.inferer(torch.flip(image, dims), model.network)
     answer = torch.flip(answer, dims)[0].cpu().double()  # disagreement is a small difference of two large sums
-    return answer.transpose(1, 2) if answer.ndim == 3 else answer  # MONAI holds pictures as (C, W, H), volumes as (C, X, Y, Z)
+    return to_numpy_order(answer)

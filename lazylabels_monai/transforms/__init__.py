@@ -1,0 +1,28 @@
+"""Dictionary transforms by purpose: channels of the image, labels, what labels imply, outputs of the network."""
+
+from __future__ import annotations
+
+from lazylabels_monai.transforms.channels import MatchChannelsd
+from lazylabels_monai.transforms.implied import ImpliedMarksd, ImpliedSegmentationd
+from lazylabels_monai.transforms.labels import DecodeIgnoredd, EncodeIgnoredd, FillMissingLabelsd
+from lazylabels_monai.transforms.outputs import (
+    SaveInstancesd,
+    SaveOverlayd,
+    SaveProbabilitiesd,
+    SeparateObjectsd,
+    SplitTasksd,
+)
+
+__all__ = [
+    "DecodeIgnoredd",
+    "EncodeIgnoredd",
+    "FillMissingLabelsd",
+    "ImpliedMarksd",
+    "ImpliedSegmentationd",
+    "MatchChannelsd",
+    "SaveInstancesd",
+    "SaveOverlayd",
+    "SaveProbabilitiesd",
+    "SeparateObjectsd",
+    "SplitTasksd",
+]

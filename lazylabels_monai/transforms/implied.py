@@ -55,7 +55,7 @@ class ImpliedMarksd(MapTransform):
         self.reach = reach
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of ``data``; needs the flags that :class:`~lazylabels_monai.transforms.outputs.FillMissingLabelsd` sets."""
+        """Return a copy of ``data``; needs the flags that :class:`~lazylabels_monai.transforms.FillMissingLabelsd` sets."""
         sample = dict(data)
         has = {task: bool(sample.get(present_key(task), 0)) for task in self.keys}
         asked = {task: present_key(task) in sample for task in self.keys}

@@ -1,7 +1,7 @@
 """Holoscan operators around the bundle's own reader, inference and writers.
 
-Between operators, pictures travel as the SDK's ``Image``: numpy arrays (H, W[, C]). MONAI's arrays are (C, W, H), so that
-a transpose leads from one to the other.
+Between operators, pictures travel as the SDK's ``Image``: numpy arrays (H, W[, C]). :mod:`lazylabels_monai.images.axes` leads
+to MONAI's (C, W, H) and back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from monai.deploy.operators.monai_bundle_inference_operator import IOMapping, Mo
 from monai.transforms import MapTransform
 
 from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.images.axes import from_channels_last, to_channels_last
 from lazylabels_monai.images.readers import MicroscopyReader
 
 __all__ = ["BundleOperator", "ImageFolderOperator", "WriterOperator", "from_image", "require_exported_name", "to_image"]
@@ -29,17 +30,12 @@ CONFIG = "inference"
 
 def to_image(values: torch.Tensor, metadata: dict[str, Any]) -> Image:
     """(C, W, H) or (W, H), any type of numbers -> ``Image`` (H, W, C) or (H, W) of the same type; one channel becomes none."""
-    array = torch.as_tensor(values).cpu().numpy()
-    if array.ndim == 3 and array.shape[0] == 1:
-        array = array[0]
-    return Image(np.ascontiguousarray(array.T), metadata=metadata)
+    return Image(to_channels_last(torch.as_tensor(values)), metadata=metadata)
 
 
 def from_image(image: Image) -> MetaTensor:
     """``Image`` (H, W[, C]) -> (C, W, H) of the same type, with the image's metadata."""
-    array = np.asarray(image.asnumpy()).T
-    array = array[None] if array.ndim == 2 else array
-    return MetaTensor(torch.from_numpy(np.ascontiguousarray(array)), meta=dict(image.metadata()))
+    return MetaTensor(torch.from_numpy(from_channels_last(image.asnumpy())), meta=dict(image.metadata()))
 
 
 def require_exported_name(path: Path) -> None:

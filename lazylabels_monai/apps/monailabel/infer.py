@@ -17,7 +17,7 @@ from monailabel.transform.writer import PolygonWriter
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import instance_classes
 from lazylabels_monai.tasks import BACKGROUND, class_names
-from lazylabels_monai.transforms.outputs import SeparateObjectsd
+from lazylabels_monai.transforms import SeparateObjectsd
 from lazylabels_monai.workflow import trained_classes
 
 __all__ = ["INSTANCES", "TakeResultd", "TaskInfer"]
@@ -33,7 +33,7 @@ class TakeResultd(MapTransform):
     """Put a task's class map, or the ids of the objects, in place of the segmentation's class map.
 
     Args:
-        keys: key of the (1, W, H) class map that :class:`~lazylabels_monai.transforms.outputs.SplitTasksd` left.
+        keys: key of the (1, W, H) class map that :class:`~lazylabels_monai.transforms.SplitTasksd` left.
         result: a task, whose ``<task>_probability`` (classes, W, H) is taken, or :data:`INSTANCES`, (1, W, H).
     """
 

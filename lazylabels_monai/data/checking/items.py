@@ -16,6 +16,7 @@ from lazylabels_monai.data.checking.findings import ERROR, Fault, Finding
 from lazylabels_monai.data.checking.images import contrast, image_faults
 from lazylabels_monai.data.checking.marks import mark_diameter, mark_faults
 from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, absolute_path, has_key
+from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import (
     PICTURE_SUFFIXES,
     ReadError,
@@ -25,7 +26,7 @@ from lazylabels_monai.images.files import (
 )
 from lazylabels_monai.tasks import IGNORE, num_task_classes
 
-__all__ = ["Entry", "read_entries", "transposed"]
+__all__ = ["Entry", "read_entries"]
 
 
 @dataclass
@@ -126,8 +127,7 @@ def _inspect_label(entry: Entry, key: str, num_classes: int) -> np.ndarray | Non
         entry.error("unreadable", key, f"{str(e).rstrip('.')}{remedy}.")
         return None
     size = label.shape
-    if transposed(entry.path(key), entry.path("image")):
-        label = label.T
+    label = like_image(label, entry.path(key), entry.path("image"))
     before = len(entry.findings)
     if entry.shape is not None and label.shape != entry.shape:
         entry.error(
@@ -191,11 +191,6 @@ def _check_emptiness(entry: Entry, key: str, objects: bool, partial: bool) -> No
             f"file '{name}' is all background: draw the objects, remove the key if the mask "
             'was not made, or add "empty": true to the item if the image shows no object.',
         )
-
-
-def transposed(label: str, image: str) -> bool:
-    """Whether the two readers give their axes in opposite order: pictures (H, W), volumes (X, Y)."""
-    return (file_suffix(label) in PICTURE_SUFFIXES) != (file_suffix(image) in PICTURE_SUFFIXES)
 
 
 def _size(shape: Sequence[int], name: str) -> str:

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from ..labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS
-from ..labels.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
-from ..labels.writing import write_dataset
+from lazylabels_monai.data.simulating.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
+from lazylabels_monai.data.simulating.writing import write_dataset
+from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS
 
 __all__ = [
     "CLASS_NAMES",
