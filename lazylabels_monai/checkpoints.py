@@ -11,14 +11,13 @@ from typing import Any
 import monai.handlers
 import torch
 
-from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.result_files import CLASSES_FILE
+from lazylabels_monai.trained import BESIDE
 
-__all__ = ["CheckpointSaver", "keep_previous_model", "latest_checkpoint", "load_weights", "require_weights"]
-
-#: What ``predict`` must know of the network's training; beside the weights.
-NETWORK_FILE = "network.json"
+__all__ = [
+    "CheckpointSaver",
+    "keep_previous_model",
+    "latest_checkpoint",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +63,6 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     return None
 
 
-#: Files beside the weights that belong to them; the last one is what ``tune`` writes.
-_BESIDE = (CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE)
-
-
 def keep_previous_model(folder: str | Path, resume: bool) -> None:
     """Before a new training: move what an earlier one left in ``folder`` to ``folder/previous_<date>/``.
 
@@ -75,7 +70,7 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
     trained is ever overwritten.
     """
     folder = Path(folder)
-    files = [*sorted(folder.glob("*.pt")), *(f for name in _BESIDE for f in folder.glob(name))]
+    files = [*sorted(folder.glob("*.pt")), *(f for name in BESIDE for f in folder.glob(name))]
     if resume:
         if latest_checkpoint(folder) is not None:
             return
@@ -92,32 +87,3 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
     for file in files:
         file.rename(target / file.name)
     logger.info(f"{folder} held an earlier training; moved to {target} (--resume True continues one instead).")
-
-
-def require_weights(checkpoint: str | Path) -> Path:
-    """The path of the weights.
-
-    Raises:
-        LazyLabelsError: when they are not there.
-    """
-    if not Path(checkpoint).is_file():
-        raise LazyLabelsError(f"{checkpoint}: there are no trained weights; train first, or name them by --weights PATH.")
-    return Path(checkpoint)
-
-
-def load_weights(network: torch.nn.Module, path: str | Path) -> None:
-    """Load ``model.pt`` into ``network``.
-
-    Raises:
-        LazyLabelsError: when the file is missing or its weights belong to another network.
-    """
-    if not Path(path).is_file():
-        raise LazyLabelsError(f"{path}: there are no trained weights; train first, or name them by --checkpoint PATH.")
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip().partition(",")[0]  # torch lists all keys in one line
-        raise LazyLabelsError(
-            f"{path}: these weights belong to another network (first difference: {first}); "
-            "use the configs and overrides of its training."
-        ) from error

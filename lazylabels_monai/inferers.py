@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import platform
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +14,16 @@ from monai.utils import fall_back_tuple
 
 from lazylabels_monai.tasks import TASKS, task_slices, total_channels
 
-__all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "task_softmax"]
+__all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "plane_flips", "task_softmax"]
+
+
+def plane_flips(flips: bool = True) -> tuple[tuple[int, ...], ...]:
+    """Axes of a batch (B, C, spatial...) that are flipped in each view: none, the first, the second, and both of the plane.
+
+    They are the flips of the training. A volume is flipped in the plane likewise, its third axis never: microscopes resolve
+    that one differently. ``flips=False`` is the one view of the image as it is.
+    """
+    return ((), (2,), (3,), (2, 3)) if flips else ((),)
 
 
 def task_softmax(logits: torch.Tensor, num_classes: int, tasks: Sequence[str] = TASKS) -> torch.Tensor:
@@ -77,8 +85,8 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
     Args:
         num_classes: number of classes with background.
         tasks: the tasks in the network's output.
-        mirroring: each window is predicted in all its mirror images too, 4 in 2D and 8 in 3D, and the mean of the probabilities
-            is taken (as nnU-Net does: Isensee et al. 2021): a little more accurate, and as many times slower.
+        mirroring: each window is predicted in its mirror images too (:func:`plane_flips`), and the mean of the probabilities is
+            taken (as nnU-Net does: Isensee et al. 2021): a little more accurate, and four times slower.
         args, kwargs: those of ``SlidingWindowInferer``; ``mode`` is "gaussian" unless told otherwise.
     """
 
@@ -96,8 +104,7 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...)."""
 
         def predictor(window: torch.Tensor, *a: Any, **k: Any) -> torch.Tensor:
-            axes = range(2, window.ndim) if self.mirroring else ()
-            mirrored = [dims for count in range(len(axes) + 1) for dims in itertools.combinations(axes, count)]
+            mirrored = plane_flips(self.mirroring)
             total: torch.Tensor | float = 0.0
             for dims in mirrored:
                 logits = network(torch.flip(window, dims) if dims else window, *a, **k)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -15,29 +11,22 @@ from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
-from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
 __all__ = [
-    "METHODS",
-    "SETTINGS_FILE",
+    "ROUTES",
     "InstanceSettings",
     "component_instances",
     "distance_instances",
     "instance_classes",
-    "read_settings",
     "separate_objects",
     "three_map_instances",
-    "write_settings",
 ]
 
 #: Ways from maps to objects: the three maps; connected components, and a watershed on the distance to the background, which
 #: need the segmentation alone and so serve single-task models, too.
-METHODS = ("three maps", "components", "distance")
-
-#: What ``tune`` writes beside ``model.pt``.
-SETTINGS_FILE = "instances.json"
+ROUTES = ("three maps", "components", "distance")
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,7 @@ class InstanceSettings:
     """How objects are separated. ``python -m lazylabels_monai tune`` picks these values on validation images.
 
     Args:
-        method: one of :data:`METHODS`.
+        route: one of :data:`ROUTES`.
         detection_threshold: a pixel is detected where the probability of any object exceeds this, in (0, 1).
         separation_threshold: a pixel is interface where its probability exceeds this, in (0, 1).
         min_marker: markers of fewer pixels are noise ("three maps").
@@ -63,7 +52,7 @@ class InstanceSettings:
         LazyLabelsError: for values out of range.
     """
 
-    method: str = "three maps"
+    route: str = "three maps"
     detection_threshold: float = 0.5
     separation_threshold: float = 0.5
     min_marker: int = 16
@@ -75,8 +64,8 @@ class InstanceSettings:
     drop_undetected: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise LazyLabelsError(f"method '{self.method}' does not exist: use one of {', '.join(METHODS)}.")
+        if self.route not in ROUTES:
+            raise LazyLabelsError(f"route '{self.route}' does not exist: use one of {', '.join(ROUTES)}.")
         for name in ("detection_threshold", "separation_threshold"):
             if not 0 < getattr(self, name) < 1:
                 raise LazyLabelsError(f"{name} {getattr(self, name)} must lie between 0 and 1.")
@@ -87,48 +76,13 @@ class InstanceSettings:
                 raise LazyLabelsError(f"{name} {getattr(self, name)} must be {lowest} pixels or more.")
 
 
-def read_settings(checkpoint: str | Path, method: str | None = None, **changes: Any) -> InstanceSettings:
-    """Settings that ``tune`` wrote beside the weights; the defaults where it was not run.
-
-    Args:
-        checkpoint: the weights.
-        method: the settings of this method; default those of the best one.
-        changes: settings that take another value than the file's, such as ``cut=True``.
-
-    Raises:
-        LazyLabelsError: when the file cannot be read, and when it or ``changes`` names a setting that does not exist.
-    """
-    path = Path(checkpoint).with_name(SETTINGS_FILE)
-    values: dict[str, Any] = {} if method is None else {"method": method}
-    if path.is_file():
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            values = dict(content["methods"][content["best"]] if method is None else content["methods"].get(method, values))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LazyLabelsError(f"{path} cannot be read ({error}): run tune again, or remove the file.") from error
-    known = {field.name for field in fields(InstanceSettings)}
-    if unknown := sorted(set(values) - known):
-        raise LazyLabelsError(f"{path} names the setting '{unknown[0]}', which does not exist: run tune again.")
-    if unknown := sorted(set(changes) - known):
-        raise LazyLabelsError(f"instance_settings: '{unknown[0]}' does not exist; there are {', '.join(sorted(known))}.")
-    return InstanceSettings(**{**values, **changes})
-
-
-def write_settings(checkpoint: str | Path, found: Sequence[InstanceSettings], **about: Any) -> Path:
-    """Write settings beside the weights for :func:`read_settings`, best first; ``about`` says how they were found."""
-    path = Path(checkpoint).with_name(SETTINGS_FILE)
-    content = {"best": found[0].method, "methods": {settings.method: asdict(settings) for settings in found}, **about}
-    write_text(path, json.dumps(content, indent=1) + "\n")
-    return path
-
-
 def separate_objects(
     segmentation: np.ndarray,
     detection_probability: np.ndarray | None = None,
     separation_probability: np.ndarray | None = None,
     settings: InstanceSettings | None = None,
 ) -> np.ndarray:
-    """Objects by the method of ``settings``; without the probabilities of a task, connected components instead of three maps.
+    """Objects by the route of ``settings``; without the probabilities of a task, connected components instead of three maps.
 
     Args:
         segmentation: class values (spatial).
@@ -140,9 +94,9 @@ def separate_objects(
         ids 1..n, int32, 0 outside objects.
     """
     settings = settings or InstanceSettings()
-    if settings.method == "distance":
+    if settings.route == "distance":
         return distance_instances(segmentation, settings.min_distance, settings.min_size, settings.max_hole)
-    if settings.method == "components" or detection_probability is None or separation_probability is None:
+    if settings.route == "components" or detection_probability is None or separation_probability is None:
         return component_instances(segmentation, settings.min_size, settings.max_hole)
     return three_map_instances(
         segmentation,

@@ -458,7 +458,11 @@ def test_images_with_the_same_pixels_stay_together():
 
 
 def test_folders_decide_where_they_are_there():
-    pool = [ImageToPlace("a", "training", "a", 3), ImageToPlace("b", "training", "b", 3), ImageToPlace("c", "validation", "c", 0)]
+    pool = [
+        ImageToPlace("a", "training", "a", 3),
+        ImageToPlace("b", "training", "b", 3),
+        ImageToPlace("c", "validation", "c", 0),
+    ]
     assert draw_sections(pool, 0.5, 0, 0) == {"a": "training", "b": "training", "c": "validation"}
 
 

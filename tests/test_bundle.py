@@ -28,7 +28,7 @@ from lazylabels_monai.errors import LazyLabelsError, check_overrides
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.tasks import TASKS, task_slices
-from lazylabels_monai.workflow import trained_classes, write_classes
+from lazylabels_monai.trained import trained_classes, write_classes
 
 CLASSES = ["air bubble", "ice crystal"]
 STEPS = 2  # of an epoch: crops_per_epoch / batch_size in the tiny runs
@@ -126,7 +126,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size", "window_size"}
     assert wanted | {"num_multitask_blocks", "dropout", "ckpt_dir", "dataset_dir", "device", "amp"} <= shared
     assert {key: train[key] for key in shared} == {key: infer[key] for key in shared}
-    assert evaluate["checkpoint"] == infer["checkpoint"]
+    assert evaluate["weights"] == infer["weights"]
     assert evaluate["val_overlap"] == infer["overlap"]
     assert evaluate["mirroring"] == infer["mirroring"]
 
@@ -273,7 +273,7 @@ def test_every_kind_of_picture_is_predicted_alike(bundle, predicted, tiny_data, 
 
 
 def test_one_picture_can_be_named(bundle, predicted, tiny_data, tmp_path):
-    bundle.infer(tiny_data / "images" / "microstructure_train_000.png", tmp_path, checkpoint=str(predicted / "models/model.pt"))
+    bundle.infer(tiny_data / "images" / "microstructure_train_000.png", tmp_path, weights=str(predicted / "models/model.pt"))
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "microstructure_train_000_instances.tif",
         "microstructure_train_000_overlay.png",
@@ -672,7 +672,7 @@ def mistakes(bundle, tiny_data, trained, tmp_path_factory):
         ("no_datalist", ["poor/datalist.json' does not exist", "dataset_dir"]),
         ("false", ["--resume false", "write False"]),
         ("none", ["--sampling_shares None", "sampling_shares: null"]),
-        ("no_model", ["nothing/model.pt", "--checkpoint"]),
+        ("no_model", ["nothing/model.pt", "--weights"]),
         ("other_network", ["model.pt", "another network", "down.2"]),
         ("no_images", ["nowhere' holds no image", "folder"]),
         ("nan", ["hole.tif", "NaN"]),

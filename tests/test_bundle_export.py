@@ -10,7 +10,7 @@ import torch
 from monai.bundle import ckpt_export, onnx_export, verify_net_in_out
 
 from lazylabels_monai.networks import MultiTaskUNet
-from lazylabels_monai.predicting.folder import Model
+from lazylabels_monai.predicting.model import Model
 
 SMALL = {"channels": [4, 8, 8], "num_multitask_blocks": 2}
 

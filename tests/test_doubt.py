@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.readers import MicroscopyReader
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
-from lazylabels_monai.predicting.uncertainty import doubt_maps, dropout_layers, dropout_on, entropy, object_doubt, view_flips
+from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.predicting.uncertainty import doubt_maps, dropout_layers, dropout_on, entropy, object_doubt, plane_flips
 from lazylabels_monai.tasks import TASKS
 
 
@@ -48,7 +48,8 @@ def model_of(network, size=(64, 64)):
     """What a prediction needs of a model around any network of two classes."""
     keys = {"keys": "image"}
     load = LoadImaged(**keys, reader=MicroscopyReader(), ensure_channel_first=True, image_only=True)
-    return SimpleNamespace(
+    model = Model.__new__(Model)  # without a bundle's config
+    vars(model).update(
         network=network.eval(),
         preprocessing=Compose([load, ScaleIntensityd(**keys)]),
         inferer=MultiTaskSlidingWindowInferer(roi_size=size, num_classes=2, overlap=0.5),
@@ -57,6 +58,7 @@ def model_of(network, size=(64, 64)):
         num_classes=2,
         tasks=TASKS,
     )
+    return model
 
 
 @pytest.fixture
@@ -197,8 +199,8 @@ def test_a_number_of_samples_that_is_none_is_refused(samples, image):
 
 
 def test_views_are_the_four_of_the_plane():
-    assert view_flips() == ((), (2,), (3,), (2, 3))
-    assert view_flips(False) == ((),)
+    assert plane_flips() == ((), (2,), (3,), (2, 3))
+    assert plane_flips(False) == ((),)
 
 
 def test_doubt_about_objects():

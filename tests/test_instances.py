@@ -22,12 +22,11 @@ from lazylabels_monai.instances import (
     component_instances,
     distance_instances,
     instance_classes,
-    read_settings,
     separate_objects,
     three_map_instances,
-    write_settings,
 )
 from lazylabels_monai.labels.interfaces import interfaces
+from lazylabels_monai.trained import trained_settings, write_settings
 from lazylabels_monai.transforms import SaveInstancesd, SeparateObjectsd
 
 
@@ -134,7 +133,7 @@ def test_three_maps_flood_from_the_markers_on_plateaus_and_ties(seed):
     np.testing.assert_array_equal(again, found, err_msg="how the maps lie in memory decides no tie")
 
 
-@pytest.mark.parametrize("settings", [{}, {"neck": 0.8}, {"cut": True}, {"method": "components"}, {"method": "distance"}])
+@pytest.mark.parametrize("settings", [{}, {"neck": 0.8}, {"cut": True}, {"route": "components"}, {"route": "distance"}])
 def test_objects_of_plateaus_are_the_same_whenever_and_however_they_are_asked_for(settings):
     """Squares of one size, whose distances tie, under maps of two values."""
     mask = np.kron(np.random.default_rng(0).integers(0, 2, (12, 15)), np.ones((8, 8), int)).astype(np.uint8)
@@ -238,7 +237,7 @@ def test_volumes():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"method": "magic"}, "method 'magic' does not exist: use one of three maps"),
+        ({"route": "magic"}, "route 'magic' does not exist: use one of three maps"),
         ({"detection_threshold": 1.0}, r"detection_threshold 1.0 must lie between 0 and 1"),
         ({"separation_threshold": 0}, r"separation_threshold 0 must lie between 0 and 1"),
         ({"min_size": -1}, "min_size -1 must be 0 pixels or more"),
@@ -258,24 +257,24 @@ def test_the_reference_lists_every_setting_with_its_default():
 
 
 def test_settings_lie_beside_the_weights(tmp_path):
-    checkpoint = tmp_path / "model.pt"
-    assert read_settings(checkpoint) == InstanceSettings()
-    assert read_settings(checkpoint, "distance") == InstanceSettings(method="distance")
-    chosen, second = InstanceSettings(method="components", min_size=40, cut=True), InstanceSettings(min_marker=3)
-    path = write_settings(checkpoint, [chosen, second], f1=0.5)
-    assert read_settings(checkpoint) == read_settings(checkpoint, "components") == chosen
-    assert read_settings(checkpoint, "three maps") == second
-    assert read_settings(checkpoint, "distance") == InstanceSettings(method="distance")
+    weights = tmp_path / "model.pt"
+    assert trained_settings(weights) == InstanceSettings()
+    assert trained_settings(weights, "distance") == InstanceSettings(route="distance")
+    chosen, second = InstanceSettings(route="components", min_size=40, cut=True), InstanceSettings(min_marker=3)
+    path = write_settings(weights, [chosen, second], f1=0.5)
+    assert trained_settings(weights) == trained_settings(weights, "components") == chosen
+    assert trained_settings(weights, "three maps") == second
+    assert trained_settings(weights, "distance") == InstanceSettings(route="distance")
     assert json.loads(path.read_text())["f1"] == 0.5
-    assert read_settings(checkpoint, "three maps", cut=True) == InstanceSettings(min_marker=3, cut=True)
+    assert trained_settings(weights, "three maps", cut=True) == InstanceSettings(min_marker=3, cut=True)
     with pytest.raises(LazyLabelsError, match="instance_settings: 'min_sise' does not exist; there are cut, "):
-        read_settings(checkpoint, min_sise=4)
+        trained_settings(weights, min_sise=4)
     path.write_text('{"best": "components", "methods": {"components": {"min_sise": 4}}}')
     with pytest.raises(LazyLabelsError, match=r"instances\.json names the setting 'min_sise'"):
-        read_settings(checkpoint)
+        trained_settings(weights)
     path.write_text("no json")
     with pytest.raises(LazyLabelsError, match=r"instances\.json cannot be read"):
-        read_settings(checkpoint)
+        trained_settings(weights)
 
 
 def test_transforms_write_ids_as_the_image_lies(tmp_path):

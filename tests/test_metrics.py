@@ -257,7 +257,7 @@ def test_three_maps_part_what_components_join():
     separation = interfaces(ids).astype(int)
     maps = _probabilities(segmentation, detection, separation)
     truth = _truth(segmentation, separation, ids)
-    three, components = ObjectMetric(3), ObjectMetric(3, settings=InstanceSettings(method="components"))
+    three, components = ObjectMetric(3), ObjectMetric(3, settings=InstanceSettings(route="components"))
     for metric in (three, components):
         metric(maps, truth)
     assert three.aggregate() == 1.0

@@ -37,7 +37,7 @@ from lazylabels_monai.metrics import (
 )
 from lazylabels_monai.tasks import IGNORE
 
-COMPONENTS = InstanceSettings(method="components", min_size=0)
+COMPONENTS = InstanceSettings(route="components", min_size=0)
 
 
 def random_ids(seed: int, shape=(24, 30), count=6, size=12) -> np.ndarray:
@@ -518,6 +518,6 @@ def test_switches_of_the_evaluation_reach_every_method(bundle, tiny_data, tmp_pa
             metrics = [
                 workflow.parser.get_parsed_content(f"validate#{name}") for name in ("three_map", "components", "distance")
             ]
-        assert [metric.settings.method for metric in metrics] == ["three maps", "components", "distance"]
+        assert [metric.settings.route for metric in metrics] == ["three maps", "components", "distance"]
         assert [(metric.glas, metric.class_aware) for metric in metrics] == [(wanted, wanted)] * 3
         assert all(metric.thresholds == IOU_THRESHOLDS for metric in metrics)

@@ -18,13 +18,12 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import InstanceSettings, write_settings
+from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.packing import trained_metadata
 from lazylabels_monai.packing.archive import pack_bundle, set_values
-from lazylabels_monai.packing.trained import NETWORK_IDS
 from lazylabels_monai.tasks import TASKS
-from lazylabels_monai.workflow import write_classes, write_network
+from lazylabels_monai.trained import NETWORK_IDS, write_classes, write_network, write_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {
@@ -54,7 +53,7 @@ def weights(tmp_path_factory) -> Path:
     torch.save(net.state_dict(), folder / "model.pt")
     write_classes(folder, ["pore", "grain", "crack"])
     write_network(folder, net, **SETTINGS, tasks=list(TASKS), crop_size=[32, 32])
-    write_settings(folder / "model.pt", [InstanceSettings(method="components", min_size=3)], dataset="/home/somebody/data/my")
+    write_settings(folder / "model.pt", [InstanceSettings(route="components", min_size=3)], dataset="/home/somebody/data/my")
     torch.save({}, folder / "checkpoint_epoch=1.pt")
     return folder / "model.pt"
 
@@ -110,7 +109,7 @@ def test_the_zip_holds_the_bundle_the_package_and_no_path_of_this_machine(unzipp
             assert str(ROOT).encode() not in content, file
     settings = json.loads((unzipped / "models" / "instances.json").read_text())
     assert settings["dataset"] == "my"
-    assert settings["methods"]["components"]["min_size"] == 3
+    assert settings["routes"]["components"]["min_size"] == 3
 
 
 def test_the_configs_are_those_of_the_training(unzipped):

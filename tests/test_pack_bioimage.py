@@ -17,9 +17,9 @@ from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.packing.bioimage import PictureNetwork, pack_bioimage
-from lazylabels_monai.predicting.folder import Model
+from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.tasks import TASKS
-from lazylabels_monai.workflow import write_classes, write_network
+from lazylabels_monai.trained import write_classes, write_network
 
 core = pytest.importorskip("bioimageio.core")
 pytest.importorskip("onnxruntime")

@@ -20,11 +20,12 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
-from lazylabels_monai.instances import InstanceSettings, write_settings
+from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.measure.folder import measure_folder
-from lazylabels_monai.predicting.folder import Model, predict
+from lazylabels_monai.predicting.folder import predict
+from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.uncertainty import doubt_maps, object_doubt
-from lazylabels_monai.workflow import write_network
+from lazylabels_monai.trained import write_network, write_settings
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_the_normalization_of_the_training_is_found(norm, bundle, tmp_path):
 def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
     (folder / "broken.png").unlink()
     out = tmp_path / "out"
-    given = {"checkpoint": trained, "overrides": {"device": "cpu"}}
+    given = {"weights": trained, "overrides": {"device": "cpu"}}
     assert len(predict(folder, out, **given).done) == 3
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     (out / "b_pred.png").unlink()
@@ -123,8 +124,8 @@ def test_a_pattern_names_the_images(folder, trained, tmp_path):
 
 def test_of_an_earlier_prediction_nothing_stays(folder, trained, tmp_path):
     out, image = tmp_path / "out", folder / "a.png"
-    given = {"checkpoint": trained, "overrides": {"device": "cpu"}}
-    predict(image, out, checkpoint=trained, overrides={"device": "cpu", "save_probabilities": True})
+    given = {"weights": trained, "overrides": {"device": "cpu"}}
+    predict(image, out, weights=trained, overrides={"device": "cpu", "save_probabilities": True})
     for name in ("a_notes.txt", "a_pred.txt", "ab_pred.png"):
         (out / name).write_text("mine")
     assert (out / "a_separation_probability.tif").is_file()
@@ -136,7 +137,7 @@ def test_of_an_earlier_prediction_nothing_stays(folder, trained, tmp_path):
 
 def test_a_kill_while_files_are_replaced_leaves_an_image_to_do(folder, trained, tmp_path, monkeypatch):
     out, image = tmp_path / "out", folder / "a.png"
-    given = {"checkpoint": trained, "overrides": {"device": "cpu"}}
+    given = {"weights": trained, "overrides": {"device": "cpu"}}
     predict(image, out, **given)
     moved = []
 
@@ -188,7 +189,7 @@ def test_doubt_beside_the_prediction_and_about_each_object(folder, trained, tmp_
 
 def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp_path):
     (folder / "broken.png").unlink()
-    predict(folder, tmp_path / "one", checkpoint=trained, overrides={"device": "cpu"})
+    predict(folder, tmp_path / "one", weights=trained, overrides={"device": "cpu"})
     bundle.infer(folder, tmp_path / "two", ckpt_dir=str(trained.parent))
     (tmp_path / "one" / "classes.json").unlink()
     for path in (tmp_path / "one").iterdir():
@@ -208,7 +209,7 @@ def test_settings_beside_the_weights_are_used(folder, trained, tmp_path):
     models = tmp_path / "models"
     shutil.copytree(trained.parent, models)
     write_settings(models / "model.pt", [InstanceSettings(min_size=10**6)])
-    predict(folder / "a.png", tmp_path / "out", checkpoint=models / "model.pt", overrides={"device": "cpu"})
+    predict(folder / "a.png", tmp_path / "out", weights=models / "model.pt", overrides={"device": "cpu"})
     assert tifffile.imread(tmp_path / "out" / "a_instances.tif").max() == 0
 
 
@@ -216,20 +217,20 @@ def test_settings_beside_the_weights_are_used(folder, trained, tmp_path):
     ("change", "message"),
     [
         ({"bundle": "nowhere"}, r"inference\.yaml is not there: name the bundle's folder by --bundle"),
-        ({"checkpoint": "nowhere.pt"}, r"nowhere\.pt: there are no trained weights"),
+        ({"weights": "nowhere.pt"}, r"nowhere\.pt: there are no trained weights"),
         ({"images": "*.nothing"}, "holds no image"),
     ],
 )
 def test_what_is_missing_is_named(change, message, folder, trained, tmp_path):
     with pytest.raises(LazyLabelsError, match=message):
-        predict(**{"images": folder, "out": tmp_path / "out", "checkpoint": trained, **change})
+        predict(**{"images": folder, "out": tmp_path / "out", "weights": trained, **change})
     assert not (tmp_path / "out").exists()
 
 
 def test_two_images_of_one_name(folder, trained, tmp_path):
     shutil.copyfile(folder / "a.png", folder / "a.bmp")
     with pytest.raises(LazyLabelsError, match=r"would both write a_pred"):
-        predict(folder, tmp_path / "out", checkpoint=trained)
+        predict(folder, tmp_path / "out", weights=trained)
 
 
 def test_several_processes_share_the_images_and_a_killed_one_loses_none(bundle, tiny_data, trained, tmp_path):
@@ -261,4 +262,4 @@ def test_several_processes_share_the_images_and_a_killed_one_loses_none(bundle, 
 def test_several_ranks_do_not_overwrite(folder, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(LazyLabelsError, match="several processes cannot overwrite"):
-        predict(folder, tmp_path / "out", checkpoint=trained, overwrite=True)
+        predict(folder, tmp_path / "out", weights=trained, overwrite=True)

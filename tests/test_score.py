@@ -174,11 +174,11 @@ def test_settings_are_picked_on_the_validation_maps(tiny_data, tmp_path):
     assert not (tmp_path / "plain" / "instances.json").exists()
     tuned = score_predictions(tiny_data, testing, tmp_path / "tuned", tune_on=validation)
     written = json.loads((tmp_path / "tuned" / "instances.json").read_text())
-    assert written["methods"]["components"]["min_size"] >= 32
+    assert written["routes"]["components"]["min_size"] >= 32
     assert (written["section"], written["images"]) == ("validation", 2)
-    assert set(written["methods"]) == {"components", "distance"}
-    assert written["methods"]["components"]["max_hole"] == 0
-    for found, min_size in ((plain, 16), (tuned, written["methods"]["components"]["min_size"])):
+    assert set(written["routes"]) == {"components", "distance"}
+    assert written["routes"]["components"]["max_hole"] == 0
+    for found, min_size in ((plain, 16), (tuned, written["routes"]["components"]["min_size"])):
         counts = [
             plain_counts(plain_objects(specks(true_classes(item), 0), min_size), masks(item))
             for item in read_items(tiny_data, "testing")

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.evaluation.tune import Case, object_f1, tune, tune_settings
-from lazylabels_monai.instances import InstanceSettings, read_settings
+from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.trained import trained_settings
 
 
 def three_squares(interface_probability):
@@ -54,7 +55,7 @@ def test_f1_counts_over_all_images_together():
     # 3 of 3 objects in one image, 0 of 3 in the other with 1 false one
     assert object_f1([good, bad], InstanceSettings()) == pytest.approx(2 * 3 / (2 * 3 + 1 + 3))
     nothing = Case(np.zeros((5, 6), np.uint8), {}, np.zeros((5, 6), np.int32))
-    assert np.isnan(object_f1([nothing], InstanceSettings(method="components")))
+    assert np.isnan(object_f1([nothing], InstanceSettings(route="components")))
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +76,10 @@ def test_command_writes_settings_that_predictions_read(trained, tiny_data, tmp_p
     assert written["section"] == "validation"
     assert written["images"] == 2
     scores = written["f1@0.5"]
-    assert set(scores) == set(written["methods"]) == {"three maps", "components", "distance"}
+    assert set(scores) == set(written["routes"]) == {"three maps", "components", "distance"}
     assert scores[written["best"]] == max(scores.values())
-    assert read_settings(models / "model.pt").method == written["best"]
-    assert read_settings(models / "model.pt", "distance").method == "distance"
+    assert trained_settings(models / "model.pt").route == written["best"]
+    assert trained_settings(models / "model.pt", "distance").route == "distance"
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 1
     assert "pass --overwrite" in str(again.exception)

@@ -19,10 +19,11 @@ from skimage.segmentation import find_boundaries
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.images.pictures import to_uint8_rgb
-from lazylabels_monai.instances import METHODS, read_settings, separate_objects
+from lazylabels_monai.instances import ROUTES, separate_objects
 from lazylabels_monai.metrics.matching import match_overlaps, object_overlaps
-from lazylabels_monai.predicting.folder import Model
+from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.tasks import TASKS
+from lazylabels_monai.trained import trained_settings
 
 FOUND, WRONG = (0, 114, 178), (230, 159, 0)
 
@@ -42,14 +43,16 @@ def panels(models: dict[str, Model], weights: dict[str, Path], item: dict) -> li
     for name, model in models.items():
         maps = model.probabilities(item["image"])
         classes = maps["segmentation"].argmax(0).astype(np.uint8)
-        for method in METHODS if set(TASKS) <= set(maps) else METHODS[1:]:
-            ids = separate_objects(classes, maps.get("detection"), maps.get("separation"), read_settings(weights[name], method))
+        for route in ROUTES if set(TASKS) <= set(maps) else ROUTES[1:]:
+            ids = separate_objects(
+                classes, maps.get("detection"), maps.get("separation"), trained_settings(weights[name], route)
+            )
             overlaps = object_overlaps(ids, truth)
             pairs = match_overlaps(overlaps, 0.5)
             found, matched = overlaps.predicted_ids[overlaps.rows[pairs]], overlaps.truth_ids[overlaps.columns[pairs]]
             ever_found.update(matched.tolist())
             wrong, missed = len(overlaps.predicted_ids) - len(found), len(overlaps.truth_ids) - len(found)
-            row.append((f"{name}, {method}\n{len(found)} found, {wrong} wrong, {missed} missed", outlined(image, ids, found)))
+            row.append((f"{name}, {route}\n{len(found)} found, {wrong} wrong, {missed} missed", outlined(image, ids, found)))
     count = len(np.unique(truth[truth > 0]))
     return [(f"truth, {count} objects", outlined(image, truth, np.array(sorted(ever_found), np.int64))), *row]
 

@@ -43,7 +43,7 @@ def score(
     """Score class maps that another program made, by the metrics of an evaluation here."""
     from lazylabels_monai.evaluation.results import format_results
     from lazylabels_monai.evaluation.score import score_predictions
-    from lazylabels_monai.instances import SETTINGS_FILE
+    from lazylabels_monai.trained import SETTINGS_FILE
 
     there = [path for path in (out / "metrics.json", out / "metrics.csv", out / SETTINGS_FILE) if path.exists()]
     if there and not overwrite:

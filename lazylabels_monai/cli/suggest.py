@@ -42,8 +42,7 @@ def suggest(
 ) -> None:
     """Say which labels to draw next: those with the most doubt per second of annotation. A broken image: exit code 1."""
     from lazylabels_monai.data.costs import read_costs
-    from lazylabels_monai.instances import read_settings
-    from lazylabels_monai.predicting.folder import Model
+    from lazylabels_monai.predicting.model import Model
     from lazylabels_monai.suggest.suggesting import (
         check_pictures,
         doubt_pictures,
@@ -51,6 +50,7 @@ def suggest(
         write_suggestions,
     )
     from lazylabels_monai.suggest.suggesting import suggest as rank_labels
+    from lazylabels_monai.trained import trained_settings
 
     # what can be said now is not said after an hour of predicting
     if out is not None and out.exists() and not overwrite:
@@ -68,7 +68,7 @@ def suggest(
         costs=seconds,
         hours=hours,
         diversity=diversity,
-        settings=read_settings(weights),
+        settings=trained_settings(weights),
         progress=lambda line: typer.echo(line, err=True),
         **how,
     )

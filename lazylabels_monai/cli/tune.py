@@ -16,7 +16,7 @@ def tune(
     bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="three maps, components or distance; default: all")] = None,
+    route: Annotated[list[str] | None, typer.Option(help="three maps, components or distance; default: all")] = None,
     mirroring: Annotated[
         bool | None, typer.Option(help="as predictions and evaluation will be made: over mirrored windows")
     ] = None,
@@ -26,16 +26,17 @@ def tune(
     from dataclasses import asdict
 
     from lazylabels_monai.evaluation.tune import tune as tune_model
-    from lazylabels_monai.instances import METHODS, SETTINGS_FILE
+    from lazylabels_monai.instances import ROUTES
+    from lazylabels_monai.trained import SETTINGS_FILE
 
     target = weights.with_name(SETTINGS_FILE)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} is there already: pass --overwrite to pick the settings again.")
-    if unknown := [name for name in method or () if name not in METHODS]:
-        raise ValueError(f"--method {unknown[0]}: use {', '.join(METHODS)}.")
+    if unknown := [name for name in route or () if name not in ROUTES]:
+        raise ValueError(f"--route {unknown[0]}: use {', '.join(ROUTES)}.")
     overrides = {key: value for key, value in {"mirroring": mirroring, "device": device}.items() if value is not None}
-    found = tune_model(data, weights, bundle, config or (), overrides, method or METHODS, progress=typer.echo)
+    found = tune_model(data, weights, bundle, config or (), overrides, route or ROUTES, progress=typer.echo)
     for name, (settings, score) in found.items():
-        values = ", ".join(f"{key} {value}" for key, value in asdict(settings).items() if key != "method")
+        values = ", ".join(f"{key} {value}" for key, value in asdict(settings).items() if key != "route")
         typer.echo(f"{name:>12}: F1 at IoU 0.5 {score:.3f} ({values})")
     typer.echo(f"written: {target}")

@@ -37,8 +37,8 @@ class ResultsWriter:
     Args:
         output_dir: folder, made when missing.
         classes: names of the object classes.
-        dice, interfaces, objects: the metrics that the evaluator updates; ``objects`` by name of the method, whose results
-            are named ``f1@0.5 <method>`` and so on, those of the first one ``f1@0.5`` too. None leaves that part out.
+        dice, interfaces, objects: the metrics that the evaluator updates; ``objects`` by name of the route, whose results
+            are named ``f1@0.5 <route>`` and so on, those of the first one ``f1@0.5`` too. None leaves that part out.
         root: file names are given relative to this folder.
     """
 
@@ -105,12 +105,12 @@ class ResultsWriter:
         if self.interfaces is not None:
             precision, recall = self.interfaces.precision_recall()
             results["separation"] = {"precision": _number(precision), "recall": _number(recall)}
-        for position, (method, metric) in enumerate(self.objects.items()):
+        for position, (route, metric) in enumerate(self.objects.items()):
             part = results.setdefault("objects", {})
             numbers = {key: _number(value) for key, value in metric.results().items()}
             if position == 0:
                 part.update(numbers)
-            part.update({f"{key} {method}": value for key, value in numbers.items()})
+            part.update({f"{key} {route}": value for key, value in numbers.items()})
         return results
 
     def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ class ResultsWriter:
         tables: dict[str, dict[str, Sequence[float]]] = {}
         if self.interfaces is not None:
             tables["interface"] = dict(zip(self.interfaces.columns, self.interfaces.table().T, strict=True))
-        tables.update({f"objects {method}": metric.per_image() for method, metric in self.objects.items()})
+        tables.update({f"objects {route}": metric.per_image() for route, metric in self.objects.items()})
         for prefix, columns in tables.items():
             for name, values in columns.items():
                 for row, value in zip(rows, values, strict=True):

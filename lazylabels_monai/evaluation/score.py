@@ -15,11 +15,12 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.evaluation.results import ResultsWriter
 from lazylabels_monai.evaluation.tune import Case, tune_settings
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, read_label
-from lazylabels_monai.instances import METHODS, SETTINGS_FILE, InstanceSettings, write_settings
+from lazylabels_monai.instances import ROUTES, InstanceSettings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.metrics.iteration import INSTANCES
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
+from lazylabels_monai.trained import SETTINGS_FILE, WEIGHTS_FILE, write_settings
 
 __all__ = ["maps_of_classes", "score_predictions"]
 
@@ -94,8 +95,8 @@ def score_predictions(
     classes = list(load_datalist(dataset_dir)["classes"])
     num_classes = len(classes) + 1
     tasks: Sequence[str] = TASKS if interfaces else ("segmentation",)
-    methods = METHODS if interfaces else [method for method in METHODS if method != "three maps"]
-    settings = {method: InstanceSettings(method=method) for method in methods}
+    routes = ROUTES if interfaces else [route for route in ROUTES if route != "three maps"]
+    settings = {route: InstanceSettings(route=route) for route in routes}
     ranked: list[InstanceSettings] = []
     if tune_on is not None:
         cases = []
@@ -108,14 +109,14 @@ def score_predictions(
             raise LazyLabelsError(
                 f"'{dataset_dir}': no validation image has \"instances\", the ids of its true objects: add them."
             )
-        found = {method: tune_settings(cases, method, progress=say) for method in methods}
-        settings = {method: pair[0] for method, pair in found.items()}
-        ranked = [settings[method] for method in sorted(found, key=lambda method: -np.nan_to_num(found[method][1]))]
+        found = {route: tune_settings(cases, route, progress=say) for route in routes}
+        settings = {route: pair[0] for route, pair in found.items()}
+        ranked = [settings[route] for route in sorted(found, key=lambda route: -np.nan_to_num(found[route][1]))]
     elif (out / SETTINGS_FILE).exists():
         raise LazyLabelsError(f"{out / SETTINGS_FILE} is of an earlier run: remove it, or name --tune again.")
     dice = SegmentationDiceMetric(num_classes, tasks)
     lines = InterfaceMetric(num_classes, tasks, gap=gap)
-    objects = {name: ObjectMetric(num_classes, tasks, settings[name], glas=glas) for name in methods}
+    objects = {name: ObjectMetric(num_classes, tasks, settings[name], glas=glas) for name in routes}
     items = read_items(dataset_dir, section)
     for number, item in enumerate(items, 1):
         maps = _maps(item, Path(predictions), num_classes, interfaces)
@@ -126,7 +127,7 @@ def score_predictions(
         say(f"{number}/{len(items)} {Path(item['image']).name}")
     if ranked:
         out.mkdir(parents=True, exist_ok=True)
-        write_settings(out / "model.pt", ranked, section="validation", images=len(cases))  # beside weights that are not there
+        write_settings(out / WEIGHTS_FILE, ranked, section="validation", images=len(cases))  # beside weights that are not there
     return ResultsWriter(out, classes, dice, lines, objects).write([Path(item["image"]).name for item in items])
 
 

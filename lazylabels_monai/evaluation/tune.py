@@ -12,13 +12,14 @@ import numpy as np
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
-from lazylabels_monai.instances import METHODS, InstanceSettings, separate_objects, write_settings
+from lazylabels_monai.instances import ROUTES, InstanceSettings, separate_objects
 from lazylabels_monai.metrics import match_objects
-from lazylabels_monai.predicting.folder import Model
+from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.trained import write_settings
 
 __all__ = ["GRID", "Case", "object_f1", "tune", "tune_settings"]
 
-#: Values that are tried, setting by setting, for each method.
+#: Values that are tried, setting by setting, for each route.
 GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "three maps": {
         "drop_undetected": (False, True),
@@ -55,7 +56,7 @@ def object_f1(cases: Sequence[Case], settings: InstanceSettings, threshold: floa
 
 def tune_settings(
     cases: Sequence[Case],
-    method: str,
+    route: str,
     start: InstanceSettings | None = None,
     rounds: int = 2,
     progress: Callable[[str], None] | None = None,
@@ -66,7 +67,7 @@ def tune_settings(
 
     Args:
         cases: validation images.
-        method: one of :data:`~lazylabels_monai.instances.METHODS`.
+        route: one of :data:`~lazylabels_monai.instances.ROUTES`.
         start: where to begin; default :class:`~lazylabels_monai.instances.InstanceSettings`.
         rounds: passes over all settings; the search ends before when a pass changes nothing.
         progress: called with a line per change.
@@ -81,17 +82,17 @@ def tune_settings(
             known[settings] = object_f1(cases, settings)
         return known[settings]
 
-    best = replace(start or InstanceSettings(), method=method)
+    best = replace(start or InstanceSettings(), route=route)
     score = f1_of(best)
     for _ in range(rounds):
         before = best
-        for name, values in GRID[method].items():
+        for name, values in GRID[route].items():
             for value in values:
                 trial = replace(best, **{name: value})
                 if f1_of(trial) > score:
                     best, score = trial, f1_of(trial)
                     if progress:
-                        progress(f"{method}: {name} {value} -> F1 {score:.3f}")
+                        progress(f"{route}: {name} {value} -> F1 {score:.3f}")
         if best == before:
             break
     return best, score
@@ -99,11 +100,11 @@ def tune_settings(
 
 def tune(
     dataset_dir: str | os.PathLike,
-    checkpoint: str | os.PathLike,
+    weights: str | os.PathLike,
     bundle: str | os.PathLike = "bundle",
     overlays: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
-    methods: Sequence[str] = METHODS,
+    routes: Sequence[str] = ROUTES,
     section: str = "validation",
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, tuple[InstanceSettings, float]]:
@@ -111,14 +112,14 @@ def tune(
 
     Args:
         dataset_dir: data set whose items carry ``instances``.
-        checkpoint: ``model.pt``.
-        bundle, overlays, overrides: see :class:`~lazylabels_monai.predicting.folder.Model`.
-        methods: the ways to objects that are tried. A model without detection and separation has no three maps.
+        weights: ``model.pt``.
+        bundle, overlays, overrides: see :class:`~lazylabels_monai.predicting.model.Model`.
+        routes: those that are tried. A model without detection and separation has no three maps.
         section: "validation"; "training" where that has the ids. Test images are refused: they judge, they do not choose.
         progress: called with lines of text.
 
     Returns:
-        settings and F1 by method, the best method first.
+        settings and F1 by route, the best route first.
 
     Raises:
         LazyLabelsError: when the section is "testing", or no image of it has true objects.
@@ -128,7 +129,7 @@ def tune(
     items = [item for item in read_items(dataset_dir, section) if "instances" in item]
     if not items:
         raise LazyLabelsError(f"'{dataset_dir}': no {section} image has \"instances\", the ids of its true objects: add them.")
-    model = Model(checkpoint, bundle, overlays, overrides)
+    model = Model(weights, bundle, overlays, overrides)
     say = progress or (lambda line: None)
     cases = []
     for number, item in enumerate(items, 1):
@@ -136,10 +137,10 @@ def tune(
         cases.append(Case(maps["segmentation"].argmax(0).astype(np.uint8), maps, read_label(item["instances"])))
         say(f"{number}/{len(items)} {os.path.basename(item['image'])}")
     if not {"detection", "separation"} <= set(model.tasks):
-        methods = [method for method in methods if method != "three maps"]
-    found = {method: tune_settings(cases, method, progress=say) for method in methods}
+        routes = [route for route in routes if route != "three maps"]
+    found = {route: tune_settings(cases, route, progress=say) for route in routes}
     ranked = dict(sorted(found.items(), key=lambda pair: -np.nan_to_num(pair[1][1])))
-    scores = {method: f1 for method, (_, f1) in ranked.items()}
+    scores = {route: f1 for route, (_, f1) in ranked.items()}
     about = {"dataset": str(dataset_dir), "section": section, "images": len(cases), "f1@0.5": scores}
-    write_settings(checkpoint, [settings for settings, _ in ranked.values()], **about)
+    write_settings(weights, [settings for settings, _ in ranked.values()], **about)
     return ranked

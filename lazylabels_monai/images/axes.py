@@ -7,11 +7,14 @@ Each function takes numpy arrays and torch tensors alike and returns a view wher
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, file_suffix
+
+if TYPE_CHECKING:  # labels are read and checked without torch, which takes seconds
+    import torch
 
 __all__ = [
     "from_channels_last",

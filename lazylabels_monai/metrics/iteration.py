@@ -180,7 +180,7 @@ class ObjectMetric(_RowMetric):
         ValueError: for thresholds that do not rise or leave (0, 1].
 
     Example:
-        >>> metric = ObjectMetric(num_classes=2, settings=InstanceSettings(method="components", min_size=0))
+        >>> metric = ObjectMetric(num_classes=2, settings=InstanceSettings(route="components", min_size=0))
         >>> ids = torch.zeros(1, 1, 8, 8)
         >>> ids[..., 2:6, 2:6] = 1
         >>> probabilities = torch.cat([1 - ids, ids, torch.zeros(1, 4, 8, 8)], dim=1)  # three tasks of 2 classes

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lazylabels_monai.packing.trained import trained_config, trained_metadata, trained_values
+from lazylabels_monai.packing.config import trained_config, trained_metadata
 
-__all__ = ["trained_config", "trained_metadata", "trained_values"]
+__all__ = ["trained_config", "trained_metadata"]

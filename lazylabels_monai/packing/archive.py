@@ -16,12 +16,16 @@ import yaml
 
 import lazylabels_monai
 from lazylabels_monai.atomic import temporary_sibling
-from lazylabels_monai.checkpoints import NETWORK_FILE, require_weights
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.packing.trained import NETWORK_IDS, trained_metadata
-from lazylabels_monai.result_files import CLASSES_FILE
-from lazylabels_monai.workflow import trained_classes, trained_network
+from lazylabels_monai.packing.config import trained_metadata
+from lazylabels_monai.trained import (
+    NETWORK_IDS,
+    bundle_weights,
+    copy_trained,
+    require_weights,
+    trained_classes,
+    trained_network,
+)
 
 __all__ = ["pack_bundle", "set_values", "zip_folder"]
 
@@ -61,8 +65,8 @@ def pack_bundle(
         raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
     if not (bundle / "configs" / "inference.yaml").is_file():
         raise LazyLabelsError(f"{bundle} holds no configs/inference.yaml: name the bundle's folder by --bundle.")
-    if weights is None and (bundle / "models" / "model.pt").is_file():
-        weights = bundle / "models" / "model.pt"
+    if weights is None and bundle_weights(bundle).is_file():
+        weights = bundle_weights(bundle)
     values: dict[str, Any] = {}
     for overlay in overlays:
         content = yaml.safe_load(Path(overlay).read_text(encoding="utf-8"))
@@ -73,7 +77,7 @@ def pack_bundle(
         shutil.copytree(bundle, root, ignore=lambda folder, names: [*_IGNORED(folder, names), *_models(folder, names)])
         if weights is not None:
             values.update(_trained_network(require_weights(weights), bundle))
-            _copy_weights(Path(weights), root / "models")
+            copy_trained(weights, root / "models")
             classes = trained_classes(weights)
             given = {key: values[key] for key in ("tasks", "in_channels") if key in values}
             text = json.dumps(trained_metadata(bundle, classes, **given), indent=4)
@@ -144,16 +148,3 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _models(folder: str, names: Sequence[str]) -> list[str]:
     """Everything in models/ but the file that keeps the folder: weights are chosen, checkpoints stay at home."""
     return [name for name in names if name != ".gitkeep"] if Path(folder).name == "models" else []
-
-
-def _copy_weights(weights: Path, models: Path) -> None:
-    shutil.copy(weights, models / "model.pt")
-    for name in (CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE):
-        if (file := weights.with_name(name)).is_file():
-            shutil.copy(file, models / name)
-    settings = models / SETTINGS_FILE
-    if settings.is_file():
-        content = json.loads(settings.read_text(encoding="utf-8"))
-        if "dataset" in content:  # no path of this machine
-            content["dataset"] = Path(content["dataset"]).name
-        settings.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

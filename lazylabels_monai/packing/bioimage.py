@@ -14,13 +14,13 @@ from monai.networks.utils import convert_to_onnx
 from PIL import Image
 from torch import Tensor, nn
 
-from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import swap_plane, to_numpy_order
-from lazylabels_monai.packing.trained import trained_metadata, trained_values
-from lazylabels_monai.predicting.folder import Model
+from lazylabels_monai.packing.config import trained_metadata
+from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.tasks import num_task_classes
+from lazylabels_monai.trained import require_weights, trained_values
 
 __all__ = ["PictureNetwork", "pack_bioimage"]
 

@@ -1,0 +1,1 @@
+"""Predicting with a trained network: one model, folders of images, uncertainty."""

@@ -17,25 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from monai.bundle import ConfigParser, ConfigWorkflow
-from monai.data import decollate_batch
-from monai.data.utils import list_data_collate
 
-from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
-from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
-from lazylabels_monai.predicting.uncertainty import doubt_maps, save_doubt
+from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.predicting.uncertainty import answer_and_doubt, save_doubt
 from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, image_stem
-from lazylabels_monai.tasks import task_slices
-from lazylabels_monai.workflow import trained_classes, trained_network, write_classes
+from lazylabels_monai.trained import bundle_weights, trained_classes, write_classes
 
-__all__ = ["Model", "PredictionReport", "predict"]
+__all__ = ["PredictionReport", "predict"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +47,7 @@ def predict(
     images: str | os.PathLike,
     out: str | os.PathLike,
     bundle: str | os.PathLike = "bundle",
-    checkpoint: str | os.PathLike | None = None,
+    weights: str | os.PathLike | None = None,
     overlays: Sequence[str] = (),
     overwrite: bool = False,
     overrides: Mapping[str, Any] | None = None,
@@ -68,13 +62,13 @@ def predict(
         out: folder of the results, those that ``inference.yaml`` writes, and ``classes.json``, the names of the classes. An
             image's files appear together when it is done.
         bundle: folder of the bundle.
-        checkpoint: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
+        weights: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
             network, instance settings) is used.
         overlays: config files merged after ``inference.yaml``.
         overwrite: predict images again that are done already; all that was predicted of them before is replaced.
         overrides: ids of the config and their values.
         progress: called with a line of text per image.
-        doubt: write the doubt of each task as well (:func:`~lazylabels_monai.predicting.uncertainty.save_doubt`): four more predictions.
+        doubt: write the doubt of each task as well (:func:`~lazylabels_monai.predicting.uncertainty.save_doubt`): three more predictions.
         dropout_samples: for it, that many more with the network's dropout.
 
     Returns:
@@ -87,7 +81,7 @@ def predict(
     if overwrite and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise LazyLabelsError(f"several processes cannot overwrite '{out}': name another folder, or remove what is there.")
     paths = [Path(path) for path in find_images(images)]
-    weights = Path(checkpoint) if checkpoint is not None else Path(bundle) / "models" / "model.pt"
+    weights = Path(weights) if weights is not None else bundle_weights(bundle)
     out = Path(out)
     stems: dict[str, Path] = {}
     for path in paths:
@@ -170,76 +164,22 @@ def _claimed(out: Path, path: Path) -> Iterator[bool]:
         claim.release()
 
 
-def _predict_one(model: Model, path: Path, partial: Path, out: Path, doubt_samples: int | None) -> str | None:
-    """Predict an image, with its doubt unless ``doubt_samples`` is None; what went wrong in a sentence, or None."""
+def _predict_one(model: Model, path: Path, partial: Path, out: Path, dropout_samples: int | None) -> str | None:
+    """Predict an image, with its uncertainty unless ``dropout_samples`` is None; what went wrong in a sentence, or None."""
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        model.save(path)
-        if doubt_samples is not None:
-            save_doubt(doubt_maps(model, path, dropout_samples=doubt_samples), partial, image_stem(path))
+        sample = model.load(path)
+        if dropout_samples is None:
+            model.write(sample, model.answer(sample))
+        else:
+            answer, maps = answer_and_doubt(model, sample, dropout_samples=dropout_samples)
+            model.write(sample, answer)
+            save_doubt(maps, partial, image_stem(path))
         _move_in(partial, out, path)
     except Exception as error:
         found = user_error(error)
         return f"{type(error).__name__}: {error}" if found is None else str(found)
     return None
-
-
-class Model:
-    """The network of ``inference.yaml`` with a training's weights, for one image after the other.
-
-    Args:
-        checkpoint: ``model.pt``; what the training wrote beside it (classes, network) is used.
-        bundle: folder of the bundle.
-        overlays: config files merged after ``inference.yaml``.
-        overrides: ids of the config and their values.
-
-    Raises:
-        LazyLabelsError: when the bundle or the weights are not there or do not fit each other.
-    """
-
-    def __init__(
-        self,
-        checkpoint: str | os.PathLike,
-        bundle: str | os.PathLike = "bundle",
-        overlays: Sequence[str] = (),
-        overrides: Mapping[str, Any] | None = None,
-    ) -> None:
-        config = Path(bundle) / "configs" / "inference.yaml"
-        if not config.is_file():
-            raise LazyLabelsError(f"{config} is not there: name the bundle's folder by --bundle.")
-        require_weights(checkpoint)
-        trained = trained_network(checkpoint)
-        if overlays and "window_size" in ConfigParser.load_config_files([*map(str, overlays)]):
-            trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
-        given = {**trained, **(overrides or {}), "bundle_root": str(bundle), "checkpoint": str(checkpoint)}
-        # before any image is named: the built-in data must not be made for this
-        given.setdefault("dataset_dir", str(bundle))
-        self.workflow = ConfigWorkflow(
-            config_file=[str(config), *map(str, overlays)], workflow_type="infer", logging_file=False, **given
-        )
-        self.workflow.initialize()
-        parse = self.workflow.parser.get_parsed_content
-        self.preprocessing, self.inferer, self.postprocessing = map(parse, ("preprocessing", "inferer", "postprocessing"))
-        self.network = parse("network").eval()
-        self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
-        self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
-
-    def run(self, path: str | os.PathLike) -> dict[str, Any]:
-        """The sample of one image with the blended probabilities (sum of classes, spatial...) under ``pred``."""
-        batch = list_data_collate([self.preprocessing({"image": str(path)})])
-        with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.amp and self.device.type == "cuda"):
-            batch["pred"] = self.inferer(batch["image"].to(self.device), self.network)
-        return decollate_batch(batch)[0]
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Predict one image and write what the config's post-processing writes."""
-        self.postprocessing(self.run(path))
-
-    def probabilities(self, path: str | os.PathLike) -> dict[str, np.ndarray]:
-        """Probabilities of each task, (classes, H, W) float32; of a volume (classes, X, Y, Z)."""
-        output = to_numpy_order(torch.as_tensor(self.run(path)["pred"]).cpu().float().numpy())
-        slices = task_slices(self.num_classes, self.tasks)
-        return {task: np.ascontiguousarray(output[channels]) for task, channels in slices.items()}
 
 
 def _is_done(out: Path, path: Path) -> bool:

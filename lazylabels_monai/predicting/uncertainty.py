@@ -22,35 +22,35 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import tifffile
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import list_data_collate
 from scipy import ndimage
 from torch import Tensor, nn
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import to_numpy_order, to_tiff_order
+from lazylabels_monai.inferers import plane_flips
 from lazylabels_monai.labels.objects import border_pixels, checked_instances, compact_instances
 from lazylabels_monai.result_files import doubt_ending
 from lazylabels_monai.tasks import task_slices
 
 if TYPE_CHECKING:
-    from lazylabels_monai.predicting.folder import Model
+    from lazylabels_monai.predicting.model import Model
 
 __all__ = [
     "TaskDoubt",
+    "answer_and_doubt",
     "doubt_maps",
     "dropout_layers",
     "dropout_on",
     "entropy",
     "object_doubt",
     "save_doubt",
-    "view_flips",
 ]
 
 logger = logging.getLogger(__name__)
@@ -91,14 +91,6 @@ def entropy(probabilities: Tensor, dim: int = 0) -> Tensor:
     """
     total = torch.special.entr(probabilities).sum(dim) / float(np.log(probabilities.shape[dim]))
     return total.clamp(0, 1)
-
-
-def view_flips(flips: bool = True) -> tuple[tuple[int, ...], ...]:
-    """Axes of a batch (B, C, spatial...) that are flipped in each view: none, the first, the second, and both of the plane.
-
-    A volume is flipped in the plane likewise, its third axis never: microscopes resolve that one differently.
-    """
-    return ((), (2,), (3,), (2, 3)) if flips else ((),)
 
 
 def dropout_layers(network: nn.Module) -> list[nn.Module]:
@@ -155,28 +147,43 @@ def doubt_maps(
         >>> model = Model("outputs/models/model.pt")  # doctest: +SKIP
         >>> doubt_maps(model, "a.png")["segmentation"].entropy.mean()  # doctest: +SKIP
     """
+    return answer_and_doubt(model, model.load(image_path), flips, dropout_samples, seed)[1]
+
+
+def answer_and_doubt(
+    model: Model, batch: Mapping[str, Any], flips: bool = True, dropout_samples: int = 0, seed: int = 0
+) -> tuple[Tensor, dict[str, TaskDoubt]]:
+    """The network's answer to an image as it is, and its doubt; each view is predicted once.
+
+    Args:
+        model: a trained network.
+        batch: from its ``load``.
+        flips, dropout_samples, seed: see :func:`doubt_maps`.
+
+    Returns:
+        probabilities (1, sum of classes, spatial...), those that a plain prediction gives; and what :func:`doubt_maps` returns.
+
+    Raises:
+        LazyLabelsError: when ``dropout_samples`` is negative.
+    """
     if isinstance(dropout_samples, bool) or int(dropout_samples) != dropout_samples or dropout_samples < 0:
         raise LazyLabelsError(f"dropout_samples {dropout_samples} must be a whole number, 0 or more.")
-    views = view_flips(flips)
-    batch = list_data_collate([model.preprocessing({"image": str(image_path)})])["image"]
-    image = (batch.as_tensor() if isinstance(batch, MetaTensor) else batch).to(model.device)
-    slices = task_slices(model.num_classes, model.tasks)
-    running = _Running(slices)
+    views = plane_flips(flips)
+    running = _Running(task_slices(model.num_classes, model.tasks))
+    first: Tensor | None = None
     devices = [model.device] if model.device.type == "cuda" else []
-    with (
-        torch.inference_mode(),
-        torch.autocast(model.device.type, enabled=model.amp and model.device.type == "cuda"),
-        torch.random.fork_rng(devices),
-    ):
+    with torch.inference_mode(), torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         for dims in views:
-            running.add(_answer(model, image, dims))
+            answer = model.answer(batch, dims)
+            first = answer if first is None else first
+            running.add(_in_numpy_order(answer))
         with dropout_on(model.network) as layers:
             if dropout_samples and not layers:
                 logger.warning("the network has no dropout (p = 0): doubt comes from flips alone; train with --dropout 0.2.")
             for number in range(dropout_samples if layers else 0):
-                running.add(_answer(model, image, views[number % len(views)]))
-    return running.result()
+                running.add(_in_numpy_order(model.answer(batch, views[number % len(views)])))
+    return first, running.result()
 
 
 def save_doubt(maps: Mapping[str, TaskDoubt], folder: str | os.PathLike, stem: str) -> list[Path]:
@@ -270,8 +277,7 @@ class _Running:
         return out
 
 
-def _answer(model: Model, image: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Probabilities (sum of classes, H, W) float64 of the image (1, C, W, H) flipped over ``dims``, put back, on the CPU."""
-    answer = model.inferer(torch.flip(image, dims), model.network)
-    answer = torch.flip(answer, dims)[0].cpu().double()  # disagreement is a small difference of two large sums
-    return to_numpy_order(answer)
+def _in_numpy_order(answer: Tensor) -> Tensor:
+    """(1, classes, W, H) as (classes, H, W) float64 on the CPU: disagreement is a small difference of two large sums."""
+    answer = answer.as_tensor() if isinstance(answer, MetaTensor) else answer
+    return to_numpy_order(answer[0].cpu().double())

@@ -358,8 +358,8 @@ def _evaluation(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     pooled = results.get("segmentation", {}).get("dice_pooled", {})
     colours = {name: _css(class_colour(k)) for k, name in enumerate(names or [n for n in dice if n != "mean"], 1)}
     objects = results.get("objects", {})
-    methods = list(dict.fromkeys(key.partition(" ")[2] for key in objects if " " in key)) or ([""] if objects else [])
-    keys = [key for key in _OBJECT_METRICS if any(f"{key} {method}".strip() in objects for method in methods)]
+    routes = list(dict.fromkeys(key.partition(" ")[2] for key in objects if " " in key)) or ([""] if objects else [])
+    keys = [key for key in _OBJECT_METRICS if any(f"{key} {route}".strip() in objects for route in routes)]
     columns = [c for c in evaluation.rows.columns if c.startswith("dice ") or c in _IMAGE_METRICS]
     return {
         "images": results.get("images"),
@@ -368,9 +368,9 @@ def _evaluation(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
             for name, value in dice.items()
         ],
         "separation": results.get("separation", {}),
-        "methods": [method or "objects" for method in methods],
+        "routes": [route or "objects" for route in routes],
         "objects": [
-            {"name": _OBJECT_METRICS[key], "values": [objects.get(f"{key} {method}".strip()) for method in methods]}
+            {"name": _OBJECT_METRICS[key], "values": [objects.get(f"{key} {route}".strip()) for route in routes]}
             for key in keys
         ],
         "columns": [c.removeprefix("objects three maps ").removeprefix("interface ") for c in columns],

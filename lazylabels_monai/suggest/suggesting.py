@@ -44,7 +44,7 @@ from lazylabels_monai.tasks import BACKGROUND, INTERFACE, TASKS, validate_tasks
 if TYPE_CHECKING:
     from torch import nn
 
-    from lazylabels_monai.predicting.folder import Model
+    from lazylabels_monai.predicting.model import Model
     from lazylabels_monai.predicting.uncertainty import TaskDoubt
 
 __all__ = [

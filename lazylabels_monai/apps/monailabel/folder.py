@@ -12,13 +12,17 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
-from lazylabels_monai.checkpoints import NETWORK_FILE, load_weights, require_weights
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import SETTINGS_FILE
-from lazylabels_monai.packing.trained import trained_metadata
-from lazylabels_monai.result_files import CLASSES_FILE
+from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.tasks import TASKS
-from lazylabels_monai.workflow import trained_classes, trained_network
+from lazylabels_monai.trained import (
+    bundle_weights,
+    copy_trained,
+    load_weights,
+    require_weights,
+    trained_classes,
+    trained_network,
+)
 
 __all__ = ["BUNDLE", "make_app"]
 
@@ -34,7 +38,7 @@ __all__ = ["LazyLabelsApp"]
 #: What an inference by MONAI Label needs otherwise: the server takes the result, nothing is written.
 _INFERENCE = {
     "ckpt_dir": "$@bundle_root + '/models'",
-    "checkpoint": "$@ckpt_dir + '/model.pt'",
+    "weights": "$@ckpt_dir + '/model.pt'",
     "save_overlay": False,
     "save_instances": False,
     "save_probabilities": False,
@@ -77,9 +81,7 @@ def make_app(
         made = partial / "model" / BUNDLE
         shutil.copytree(bundle, made, ignore=shutil.ignore_patterns("models", "*.yaml", "metadata.json", ".*", "__pycache__"))
         (made / "models").mkdir()
-        for name in (weights.name, CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE):
-            if (source := weights.with_name(name)).is_file():
-                shutil.copy2(source, made / "models" / ("model.pt" if name == weights.name else name))
+        copy_trained(weights, made / "models")
         own = {
             "inference.yaml": ([], _INFERENCE),
             "train.yaml": ([Path(__file__).with_name("train.yaml")], {"classes": classes}),
@@ -108,6 +110,6 @@ def _check(bundle: Path, weights: Path) -> None:
     if parser.get_parsed_content("spatial_dims") != 2:
         raise LazyLabelsError(f"{weights}: the network is one for volumes; a MONAI Label app is made for pictures only.")
     try:
-        load_weights(parser.get_parsed_content("network_def"), bundle / "models" / "model.pt")
+        load_weights(parser.get_parsed_content("network_def"), bundle_weights(bundle))
     except LazyLabelsError as error:
-        raise LazyLabelsError(str(error).replace(str(bundle / "models" / "model.pt"), str(weights))) from error
+        raise LazyLabelsError(str(error).replace(str(bundle_weights(bundle)), str(weights))) from error

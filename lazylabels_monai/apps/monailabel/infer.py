@@ -17,8 +17,8 @@ from monailabel.transform.writer import PolygonWriter
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import instance_classes
 from lazylabels_monai.tasks import BACKGROUND, class_names
+from lazylabels_monai.trained import bundle_weights, trained_classes
 from lazylabels_monai.transforms import SeparateObjectsd
-from lazylabels_monai.workflow import trained_classes
 
 __all__ = ["INSTANCES", "TakeResultd", "TaskInfer"]
 
@@ -75,7 +75,7 @@ class TaskInfer(BundleInferTask):
         super().__init__(path, conf, type=InferType.SEGMENTATION, post_filter=unwanted, load_strict=True)
         if not self.valid:
             raise LazyLabelsError(f"{path}: a config or models/model.pt is missing; make the app's folder by monai-label.")
-        self.classes = trained_classes(f"{path}/models/model.pt")
+        self.classes = trained_classes(bundle_weights(path))
         names = ["background", "object"] if result == INSTANCES else class_names(result, self.classes)
         self.labels = {name: value for value, name in enumerate(names) if value != BACKGROUND}
         self.description = f"{result} by the multi-task U-Net for lazy labels"

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import torch
 
-from lazylabels_monai.checkpoints import NETWORK_FILE, latest_checkpoint
+from lazylabels_monai.checkpoints import latest_checkpoint
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import SETTINGS_FILE
 from lazylabels_monai.result_files import CLASSES_FILE
+from lazylabels_monai.trained import BESIDE, NETWORK_FILE, WEIGHTS_FILE
 
 __all__ = ["publish"]
 
 logger = logging.getLogger(__name__)
-
-_WEIGHTS = "model.pt"
 
 
 def publish(training: str | Path, models: str | Path, keep_last: bool = False) -> Path:
@@ -39,22 +37,22 @@ def publish(training: str | Path, models: str | Path, keep_last: bool = False) -
         LazyLabelsError: when the training left no weights.
     """
     training, models = Path(training), Path(models)
-    best, last = training / _WEIGHTS, latest_checkpoint(training)
+    best, last = training / WEIGHTS_FILE, latest_checkpoint(training)
     if keep_last or not best.is_file():
         if last is None:
             raise LazyLabelsError(f"{training}: the training left no weights; train for one epoch or more.")
         state = torch.load(last, map_location="cpu", weights_only=True)
         torch.save(state.get("ema", state["model"]), best)
     previous = _previous(models)
-    for name in (_WEIGHTS, CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE):
+    for name in (WEIGHTS_FILE, *BESIDE):
         if (models / name).is_file():
             shutil.copy2(models / name, previous / name)
     for name in (CLASSES_FILE, NETWORK_FILE):
         os.replace(training / name, models / name)
-    os.replace(best, models / _WEIGHTS)
+    os.replace(best, models / WEIGHTS_FILE)
     for checkpoint in training.glob("checkpoint_epoch=*.pt"):
         checkpoint.unlink()
-    logger.info(f"{models / _WEIGHTS} is new; the weights from before are in {previous}.")
+    logger.info(f"{models / WEIGHTS_FILE} is new; the weights from before are in {previous}.")
     return previous
 
 

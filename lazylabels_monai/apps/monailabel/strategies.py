@@ -10,9 +10,9 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from lazylabels_monai.apps.monailabel.store import images_without, write_datalist
-from lazylabels_monai.predicting.folder import Model
+from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.suggest.suggesting import KIND, suggest
-from lazylabels_monai.workflow import trained_classes
+from lazylabels_monai.trained import bundle_weights, trained_classes
 
 __all__ = ["MostDoubt", "NextImage"]
 
@@ -65,7 +65,7 @@ class MostDoubt(NextImage):
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         """``{"id": image}``; None where no image lacks the label."""
         waiting = self._waiting(request, datastore)
-        made = (self.bundle / "models" / "model.pt").stat().st_mtime
+        made = bundle_weights(self.bundle).stat().st_mtime
         if waiting and (self._ranking[0] != made or not set(self._ranking[1]) & set(waiting)):
             limit = int(request.get("max_images", self.max_images))
             self._ranking = made, self._rank(waiting[: max(1, limit)], datastore)
@@ -79,7 +79,7 @@ class MostDoubt(NextImage):
         return {"id": waiting[0]} if waiting else None
 
     def _rank(self, images: list[str], datastore: Datastore) -> list[str]:
-        weights = self.bundle / "models" / "model.pt"
+        weights = bundle_weights(self.bundle)
         uris = {datastore.get_image_uri(image): image for image in images}
         items = []
         for uri, image in uris.items():

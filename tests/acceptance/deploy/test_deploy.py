@@ -21,10 +21,10 @@ from lazylabels_monai.apps.deploy.operators import from_image, require_exported_
 from lazylabels_monai.apps.deploy.staging import MODEL, stage
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import InstanceSettings, write_settings
+from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.tasks import TASKS, task_slices
-from lazylabels_monai.workflow import write_classes, write_network
+from lazylabels_monai.trained import write_classes, write_network, write_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 CLASSES = ["pore", "grain"]
@@ -68,7 +68,7 @@ def weights(images, tmp_path_factory):
     torch.save(net.state_dict(), folder / "model.pt")
     write_classes(folder, CLASSES)
     write_network(folder, net, **NETWORK, tasks=list(TASKS), crop_size=[32, 32])
-    write_settings(folder / "model.pt", [InstanceSettings(method="components", min_size=0)])
+    write_settings(folder / "model.pt", [InstanceSettings(route="components", min_size=0)])
     return folder / "model.pt"
 
 
@@ -118,7 +118,7 @@ def reference(bundle, weights, images, tmp_path_factory):
         "crop_size": [32, 32],
         "dataset_dir": images,
         "output_dir": out,
-        "checkpoint": weights,
+        "weights": weights,
         "save_probabilities": True,
     }
     arguments = bundle.arguments("inferring", bundle.files("inference.yaml"), **given)

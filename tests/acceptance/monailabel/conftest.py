@@ -21,7 +21,7 @@ from serving import CLASSES, SETTINGS, SIZE, Server, network, normalised
 from lazylabels_monai.apps.monailabel.folder import make_app
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.tasks import TASKS, task_slices
-from lazylabels_monai.workflow import write_classes, write_network
+from lazylabels_monai.trained import write_classes, write_network
 
 
 @pytest.fixture(scope="session")

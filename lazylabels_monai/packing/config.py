@@ -11,42 +11,24 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from lazylabels_monai.checkpoints import require_weights
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.instances import read_settings
 from lazylabels_monai.tasks import IGNORE, TASKS, class_names, task_slices
-from lazylabels_monai.workflow import trained_classes, trained_network
+from lazylabels_monai.trained import require_weights, trained_settings, trained_values
 
-__all__ = ["NETWORK_IDS", "trained_config", "trained_metadata", "trained_values"]
+__all__ = [
+    "trained_config",
+    "trained_metadata",
+]
 
 PathLike = str | os.PathLike
 
-#: Ids of the configs that say what network the weights belong to, those that training keeps in ``network.json``.
-NETWORK_IDS = (
-    "network_def",
-    "spatial_dims",
-    "in_channels",
-    "channels",
-    "num_multitask_blocks",
-    "norm",
-    "dropout",
-    "tasks",
-    "crop_size",
-    "window_size",
-)
 
-
-def trained_values(checkpoint: PathLike) -> dict[str, Any]:
-    """Ids of the configs with the values of a training: its classes, and its network where ``network.json`` tells of it."""
-    return {**trained_network(checkpoint), "classes": trained_classes(checkpoint)}
-
-
-def trained_config(bundle: PathLike, checkpoint: PathLike, overlays: Sequence[PathLike] = (), **values: Any) -> dict[str, Any]:
+def trained_config(bundle: PathLike, weights: PathLike, overlays: Sequence[PathLike] = (), **values: Any) -> dict[str, Any]:
     """``inference.yaml`` with everything that stands in files beside the weights written in.
 
     Args:
         bundle: folder of the bundle.
-        checkpoint: ``model.pt`` of a training.
+        weights: ``model.pt`` of a training.
         overlays: config files merged after ``inference.yaml``; what the training wrote wins over them.
         values: further ids and their values.
 
@@ -57,8 +39,8 @@ def trained_config(bundle: PathLike, checkpoint: PathLike, overlays: Sequence[Pa
     if not file.is_file():
         raise LazyLabelsError(f"{file} is not there: name the bundle's folder by --bundle.")
     config = ConfigParser.load_config_files([str(file), *map(str, overlays)])
-    settings = asdict(read_settings(require_weights(checkpoint)))
-    config.update(trained_values(checkpoint))
+    settings = asdict(trained_settings(require_weights(weights)))
+    config.update(trained_values(weights))
     config["instance_settings"] = f"$lazylabels_monai.instances.InstanceSettings(**{settings!r})"
     config.update(values)
     return config

@@ -1,0 +1,102 @@
+"""A trained network that answers for one image after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.data import MetaTensor, decollate_batch
+from monai.data.utils import list_data_collate
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import to_numpy_order
+from lazylabels_monai.tasks import task_slices
+from lazylabels_monai.trained import require_weights, trained_network
+
+__all__ = ["Model"]
+
+
+class Model:
+    """The network of ``inference.yaml`` with a training's weights.
+
+    Args:
+        weights: ``model.pt``; what the training wrote beside it (classes, network) is used.
+        bundle: folder of the bundle.
+        overlays: config files merged after ``inference.yaml``.
+        overrides: ids of the config and their values.
+
+    Raises:
+        LazyLabelsError: when the bundle or the weights are not there or do not fit each other.
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike,
+        bundle: str | os.PathLike = "bundle",
+        overlays: Sequence[str] = (),
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        config = Path(bundle) / "configs" / "inference.yaml"
+        if not config.is_file():
+            raise LazyLabelsError(f"{config} is not there: name the bundle's folder by --bundle.")
+        require_weights(weights)
+        trained = trained_network(weights)
+        if overlays and "window_size" in ConfigParser.load_config_files([*map(str, overlays)]):
+            trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
+        given = {**trained, **(overrides or {}), "bundle_root": str(bundle), "weights": str(weights)}
+        # before any image is named: the built-in data must not be made for this
+        given.setdefault("dataset_dir", str(bundle))
+        self.workflow = ConfigWorkflow(
+            config_file=[str(config), *map(str, overlays)], workflow_type="infer", logging_file=False, **given
+        )
+        self.workflow.initialize()
+        parse = self.workflow.parser.get_parsed_content
+        self.preprocessing, self.inferer, self.postprocessing = map(parse, ("preprocessing", "inferer", "postprocessing"))
+        self.network = parse("network").eval()
+        self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
+        self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
+
+    def load(self, path: str | os.PathLike) -> dict[str, Any]:
+        """A batch of one image, ready for :meth:`answer`: ``image`` (1, C, W, H) or (1, C, X, Y, Z), normalised."""
+        return list_data_collate([self.preprocessing({"image": str(path)})])
+
+    def answer(self, batch: Mapping[str, Any], flips: Sequence[int] = ()) -> torch.Tensor:
+        """What the network says of an image that it sees flipped, put back.
+
+        Args:
+            batch: from :meth:`load`.
+            flips: axes of (B, C, spatial...) that are flipped: one of :func:`~lazylabels_monai.inferers.plane_flips`.
+
+        Returns:
+            probabilities (1, sum of classes, spatial...), blended over sliding windows, on the network's device.
+        """
+        image = batch["image"].to(self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.amp and self.device.type == "cuda"):
+            if not flips:
+                return self.inferer(image, self.network)
+            image = image.as_tensor() if isinstance(image, MetaTensor) else image
+            return torch.flip(self.inferer(torch.flip(image, tuple(flips)), self.network), tuple(flips))
+
+    def run(self, path: str | os.PathLike) -> dict[str, Any]:
+        """The sample of one image with the blended probabilities (sum of classes, spatial...) under ``pred``."""
+        batch = self.load(path)
+        return self._sample(batch, self.answer(batch))
+
+    def write(self, batch: Mapping[str, Any], answer: torch.Tensor) -> None:
+        """Write what the config's post-processing writes of an :meth:`answer`."""
+        self.postprocessing(self._sample(batch, answer))
+
+    def probabilities(self, path: str | os.PathLike) -> dict[str, np.ndarray]:
+        """Probabilities of each task, (classes, H, W) float32; of a volume (classes, X, Y, Z)."""
+        output = to_numpy_order(torch.as_tensor(self.run(path)["pred"]).cpu().float().numpy())
+        slices = task_slices(self.num_classes, self.tasks)
+        return {task: np.ascontiguousarray(output[channels]) for task, channels in slices.items()}
+
+    @staticmethod
+    def _sample(batch: Mapping[str, Any], answer: torch.Tensor) -> dict[str, Any]:
+        return decollate_batch({**batch, "pred": answer})[0]

@@ -1,0 +1,234 @@
+"""What lies beside the weights ``model.pt``: its names, its writing, its reading, and whether it fits together.
+
+| file | what it says | written by |
+|---|---|---|
+| ``model.pt`` | the weights: the state dict of the network | training |
+| ``classes.json`` | the names of the object classes 1, 2, ... | training |
+| ``network.json`` | the network and how it looks at images: ids of ``inference.yaml`` | training |
+| ``instances.json`` | how objects are separated, by route | ``tune`` |
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lazylabels_monai.atomic import write_text
+from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.result_files import CLASSES_FILE
+
+__all__ = [
+    "BESIDE",
+    "CLASSES_FILE",
+    "NETWORK_FILE",
+    "NETWORK_IDS",
+    "SETTINGS_FILE",
+    "WEIGHTS_FILE",
+    "bundle_weights",
+    "copy_trained",
+    "load_weights",
+    "require_weights",
+    "trained_classes",
+    "trained_network",
+    "trained_settings",
+    "trained_values",
+    "write_classes",
+    "write_network",
+    "write_settings",
+]
+
+#: The weights.
+WEIGHTS_FILE = "model.pt"
+#: What a prediction must know of the network's training.
+NETWORK_FILE = "network.json"
+#: What ``tune`` found.
+SETTINGS_FILE = "instances.json"
+#: Files beside the weights that belong to them.
+BESIDE = (CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE)
+
+#: Ids of the configs that say what network the weights belong to, those that training keeps in ``network.json``.
+NETWORK_IDS = (
+    "network_def",
+    "spatial_dims",
+    "in_channels",
+    "channels",
+    "num_multitask_blocks",
+    "norm",
+    "dropout",
+    "tasks",
+    "crop_size",
+    "window_size",
+)
+
+#: The package in which our networks are public.
+_NETWORKS = "lazylabels_monai.networks"
+
+
+def bundle_weights(bundle: str | Path) -> Path:
+    """Where a bundle keeps its weights."""
+    return Path(bundle) / "models" / WEIGHTS_FILE
+
+
+def require_weights(weights: str | Path) -> Path:
+    """The path of the weights.
+
+    Raises:
+        LazyLabelsError: when they are not there.
+    """
+    if not Path(weights).is_file():
+        raise LazyLabelsError(f"{weights}: there are no trained weights; train first, or name them by --weights PATH.")
+    return Path(weights)
+
+
+def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
+    """Load ``model.pt`` into ``network``.
+
+    Raises:
+        LazyLabelsError: when the file is missing or its weights belong to another network.
+    """
+    state = torch.load(require_weights(weights), map_location="cpu", weights_only=True)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip().partition(",")[0]  # torch lists all keys in one line
+        raise LazyLabelsError(
+            f"{weights}: these weights belong to another network (first difference: {first}); "
+            "use the configs and overrides of its training."
+        ) from error
+
+
+def write_classes(folder: str | Path, classes: Sequence[str]) -> None:
+    """Write the names of the object classes into the folder of the weights, for :func:`trained_classes`."""
+    write_text(Path(folder) / CLASSES_FILE, json.dumps(list(classes)) + "\n")
+
+
+def trained_classes(weights: str | Path) -> list[str]:
+    """Names of the object classes that the weights were trained for; those of the built-in data where none are there.
+
+    Raises:
+        LazyLabelsError: when the names cannot be read.
+    """
+    path = Path(weights).with_name(CLASSES_FILE)
+    if not path.is_file():
+        return list(CLASS_NAMES)
+    try:
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise LazyLabelsError(
+            f"{path}: the names of the classes cannot be read ({error}); write them as a JSON list, or pass --classes."
+        ) from error
+
+
+def write_network(folder: str | Path, network: torch.nn.Module, **settings: Any) -> None:
+    """Write what a prediction must know of a training into the folder of the weights, for :func:`trained_network`.
+
+    Args:
+        folder: of ``model.pt``.
+        network: the network; its class, by its public path, and those of ``settings`` that its constructor takes become
+            ``network_def``.
+        settings: values of the config by their ids.
+    """
+    kind = type(network)
+    takes = [name for name in inspect.signature(kind).parameters if name in settings or name == "num_classes"]
+    # references, so that a value still stands at one place of the config
+    target = _public_path(f"{kind.__module__}.{kind.__qualname__}")
+    definition = {"_target_": target, **{name: f"@{name}" for name in takes}}
+    text = json.dumps({"network_def": definition, **settings}, indent=1)
+    write_text(Path(folder) / NETWORK_FILE, text + "\n")
+
+
+def trained_network(weights: str | Path) -> dict[str, Any]:
+    """Ids of ``inference.yaml`` with the values of the training; empty where none were written.
+
+    A network of ours is named by its public path, whatever module it lay in when the file was written.
+
+    Raises:
+        LazyLabelsError: when the file cannot be read.
+    """
+    path = Path(weights).with_name(NETWORK_FILE)
+    if not path.is_file():
+        return {}
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+        if "network_def" in found:
+            definition = dict(found["network_def"])
+            found["network_def"] = {**definition, "_target_": _public_path(definition["_target_"])}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LazyLabelsError(
+            f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
+        ) from error
+    return found
+
+
+def trained_values(weights: str | Path) -> dict[str, Any]:
+    """Ids of the configs with the values of a training: its classes, and its network where ``network.json`` tells of it."""
+    return {**trained_network(weights), "classes": trained_classes(weights)}
+
+
+def trained_settings(weights: str | Path, route: str | None = None, **changes: Any) -> InstanceSettings:
+    """Settings that ``tune`` wrote beside the weights; the defaults where it was not run.
+
+    Args:
+        weights: ``model.pt``.
+        route: the settings of this route; default those of the best one.
+        changes: settings that take another value than the file's, such as ``cut=True``.
+
+    Raises:
+        LazyLabelsError: when the file cannot be read, and when it or ``changes`` names a setting that does not exist.
+    """
+    path = Path(weights).with_name(SETTINGS_FILE)
+    values: dict[str, Any] = {} if route is None else {"route": route}
+    if path.is_file():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            routes = content["routes"] if "routes" in content else content["methods"]  # the latter: before routes had a name
+            values = dict(routes[content["best"]] if route is None else routes.get(route, values))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LazyLabelsError(f"{path} cannot be read ({error}): run tune again, or remove the file.") from error
+        if "method" in values:
+            values = {"route": values.pop("method"), **values}
+    known = {field.name for field in fields(InstanceSettings)}
+    if unknown := sorted(set(values) - known):
+        raise LazyLabelsError(f"{path} names the setting '{unknown[0]}', which does not exist: run tune again.")
+    if unknown := sorted(set(changes) - known):
+        raise LazyLabelsError(f"instance_settings: '{unknown[0]}' does not exist; there are {', '.join(sorted(known))}.")
+    return InstanceSettings(**{**values, **changes})
+
+
+def write_settings(weights: str | Path, found: Sequence[InstanceSettings], **about: Any) -> Path:
+    """Write settings beside the weights for :func:`trained_settings`, best first; ``about`` says how they were found."""
+    path = Path(weights).with_name(SETTINGS_FILE)
+    content = {"best": found[0].route, "routes": {settings.route: asdict(settings) for settings in found}, **about}
+    write_text(path, json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def copy_trained(weights: str | Path, folder: str | Path) -> None:
+    """Copy the weights, as ``model.pt``, and what lies beside them; no path of this machine goes along."""
+    weights, folder = Path(weights), Path(folder)
+    shutil.copy2(weights, folder / WEIGHTS_FILE)
+    for name in BESIDE:
+        if (file := weights.with_name(name)).is_file():
+            shutil.copy2(file, folder / name)
+    settings = folder / SETTINGS_FILE
+    if settings.is_file():
+        content = json.loads(settings.read_text(encoding="utf-8"))
+        if "dataset" in content:
+            write_text(settings, json.dumps({**content, "dataset": Path(content["dataset"]).name}, indent=1) + "\n")
+
+
+def _public_path(target: str) -> str:
+    """``lazylabels_monai.networks.NAME`` for a network of ours, wherever it was defined; any other path as it is."""
+    name = target.rpartition(".")[2]
+    ours = target.startswith(f"{__package__}.") and name in import_module(_NETWORKS).__all__
+    return f"{_NETWORKS}.{name}" if ours else target
