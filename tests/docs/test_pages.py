@@ -151,7 +151,7 @@ def test_the_checks_can_fail(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "# A `b_c`: d, e\n\n## Twice\n\n## Twice\n\n[1](page.md#a-b_c-d-e) [2](#twice-1) [3](https://x.org/#y) `[4](no.md)`\n"
-        "[5](#twice-2) ![6](no.png) [two\nlines](no.md \"title\") [7][x]\n\n[x]: nowhere.md\n\n```sh\n[8](no.md)\n```\n"
+        '[5](#twice-2) ![6](no.png) [two\nlines](no.md "title") [7][x]\n\n[x]: nowhere.md\n\n```sh\n[8](no.md)\n```\n'
     )
     assert broken_links(page) == ["#twice-2", "no.png", "no.md", "nowhere.md"]
     long, link = "word " * 24, "[a](" + "b" * 130 + ")"
