@@ -13,9 +13,9 @@ __all__ = [
     "ENDINGS",
     "INSTANCES_ENDING",
     "OVERLAY_ENDING",
-    "doubt_ending",
     "image_stem",
     "probability_ending",
+    "uncertainty_ending",
 ]
 
 #: The names of the object classes, beside weights and beside what ``predict`` wrote.
@@ -33,9 +33,9 @@ def probability_ending(task: str) -> str:
     return f"_{task}_probability"
 
 
-def doubt_ending(task: str) -> str:
-    """The ending of the doubt about a task, two planes: entropy and mutual information."""
-    return f"_{task}_doubt"
+def uncertainty_ending(task: str) -> str:
+    """The ending of the uncertainty about a task, two planes: entropy and mutual information."""
+    return f"_{task}_uncertainty"
 
 
 #: All of them, the one that says that an image is done first.
@@ -44,7 +44,7 @@ ENDINGS = (
     INSTANCES_ENDING,
     OVERLAY_ENDING,
     *map(probability_ending, TASKS),
-    *map(doubt_ending, TASKS),
+    *map(uncertainty_ending, TASKS),
 )
 
 

@@ -6,12 +6,15 @@ The tasks and the labels a person draws for them are those of Ke et al. 2020, Se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 __all__ = [
     "BACKGROUND",
     "IGNORE",
     "INTERFACE",
+    "LABELS",
     "TASKS",
+    "TaskLabel",
     "class_names",
     "num_task_classes",
     "present_key",
@@ -23,6 +26,27 @@ __all__ = [
 #: The tasks in the order of the network's output channels. Segmentation comes first because MONAI Label and
 #: MONAI Deploy take the first output for the label list.
 TASKS: tuple[str, ...] = ("segmentation", "detection", "separation")
+
+
+@dataclass(frozen=True)
+class TaskLabel:
+    """What a person draws for a task.
+
+    Args:
+        name: in the plural, in tables and messages.
+        cost: its name in :class:`~lazylabels_monai.data.costs.AnnotationCosts`: seconds for each one drawn.
+    """
+
+    name: str
+    cost: str
+
+
+#: The label of each task.
+LABELS: dict[str, TaskLabel] = {
+    "segmentation": TaskLabel("exact masks", "strong"),
+    "detection": TaskLabel("inner regions", "inner"),
+    "separation": TaskLabel("interface scribbles", "scribble"),
+}
 
 #: Value of a label pixel that nobody labelled; it takes part in no loss and in no metric.
 IGNORE = 255

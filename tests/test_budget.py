@@ -25,7 +25,7 @@ COSTS = AnnotationCosts(strong=60, inner=6, scribble=3, absent=1, image=0)
 def test_figures_of_bearman_et_al():
     """PASCAL VOC: of 20 classes an image shows 1.5, with 2.8 objects; 239.7 s for a mask, 34.9 s for squiggles."""
     costs = AnnotationCosts()
-    full, squiggles = costs.seconds("exact masks", 2.8, 18.5), costs.seconds("inner marks", 1.5, 18.5)
+    full, squiggles = costs.seconds("segmentation", 2.8, 18.5), costs.seconds("detection", 1.5, 18.5)
     assert full == pytest.approx(239.7, abs=0.05)
     assert squiggles == pytest.approx(34.9, abs=0.1)
     assert squiggles < full / 6
@@ -102,16 +102,16 @@ def test_budget(data):
     found = annotation_budget(data, COSTS, hours=2)
     training = found.spent["training"]
     # the four touching squares are one piece of the mask, but four marks say what they are
-    assert (training["exact masks"].images, training["exact masks"].objects, training["exact masks"].seconds) == (1, 4, 240)
-    assert (training["inner marks"].images, training["inner marks"].objects, training["inner marks"].seconds) == (2, 6, 36)
-    assert (training["scribbles"].images, training["scribbles"].objects, training["scribbles"].seconds) == (1, 2, 6)
-    assert found.spent["validation"]["exact masks"].seconds == 180
+    assert (training["segmentation"].images, training["segmentation"].objects, training["segmentation"].seconds) == (1, 4, 240)
+    assert (training["detection"].images, training["detection"].objects, training["detection"].seconds) == (2, 6, 36)
+    assert (training["separation"].images, training["separation"].objects, training["separation"].seconds) == (1, 2, 6)
+    assert found.spent["validation"]["segmentation"].seconds == 180
     assert found.seconds == 240 + 36 + 6 + 180
-    assert found.density == {"exact masks": 3, "inner marks": 3, "scribbles": 2}
-    assert found.per_image == {"exact masks": 180, "inner marks": 18, "scribbles": 6, "weak": 24}
+    assert found.density == {"segmentation": 3, "detection": 3, "separation": 2}
+    assert found.per_image == {"segmentation": 180, "detection": 18, "separation": 6, "weak": 24}
     assert found.ratio == pytest.approx(24 / 180)
-    assert found.buys == {"exact masks": 40, "inner marks": 400, "scribbles": 1200, "weak": 300}
-    assert found.missing == {"exact masks": 1, "inner marks": 0, "scribbles": 1}
+    assert found.buys == {"segmentation": 40, "detection": 400, "separation": 1200, "weak": 300}
+    assert found.missing == {"segmentation": 1, "detection": 0, "separation": 1}
     assert "testing" not in found.spent
 
 
@@ -123,9 +123,9 @@ def test_absent_classes_and_overhead_cost_time(data):
     found = annotation_budget(data, AnnotationCosts(strong=0, inner=0, scribble=0, absent=5, image=7))
     # each label costs 7, each label of classes 5 more for the one that is not there
     assert {kind: cost.seconds for kind, cost in found.spent["training"].items()} == {
-        "exact masks": 12,
-        "inner marks": 24,
-        "scribbles": 7,
+        "segmentation": 12,
+        "detection": 24,
+        "separation": 7,
     }
 
 
@@ -135,7 +135,7 @@ def test_what_is_not_known_is_not_priced(data):
         item.pop("separation", None)
     (data / "datalist.json").write_text(json.dumps(content))
     found = annotation_budget(data, COSTS)
-    assert found.per_image["scribbles"] is found.per_image["weak"] is found.ratio is None
+    assert found.per_image["separation"] is found.per_image["weak"] is found.ratio is None
     assert any("no image has scribbles" in note for note in found.notes)
     assert "sixth" not in format_budget(found)
 
@@ -200,7 +200,7 @@ def test_command(data, tmp_path):
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert content["costs"]["strong"] == 60
-    assert content["spent"]["training"]["exact masks"] == {"images": 1, "objects": 4, "seconds": 240}
+    assert content["spent"]["training"]["segmentation"] == {"images": 1, "objects": 4, "seconds": 240}
     assert "what 2 h more would buy" in result.stderr
     out = tmp_path / "new" / "budget.json"
     assert run(app, ["budget", str(data), "--json", str(out)]).exit_code == 0

@@ -24,7 +24,7 @@ from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.model import Model
-from lazylabels_monai.predicting.uncertainty import doubt_maps, object_doubt
+from lazylabels_monai.predicting.uncertainty import object_uncertainty, uncertainty_maps
 from lazylabels_monai.trained import write_network, write_settings
 
 
@@ -156,15 +156,15 @@ def test_a_kill_while_files_are_replaced_leaves_an_image_to_do(folder, trained, 
     assert predict(image, out, **given).done == [str(image)]
 
 
-def test_doubt_beside_the_prediction_and_about_each_object(folder, trained, tmp_path):
+def test_uncertainty_beside_the_prediction_and_about_each_object(folder, trained, tmp_path):
     out = tmp_path / "out"
     arguments = (folder / "[ac].*", "--out", out, "--weights", trained, "--device", "cpu")
-    result = run(*arguments, "--doubt", "--dropout-samples", "2")
+    result = run(*arguments, "--uncertainty", "--dropout-samples", "2")
     assert result.exit_code == 0, result.output
-    expected = doubt_maps(Model(trained, overrides={"device": "cpu"}), folder / "a.png", dropout_samples=2)
+    expected = uncertainty_maps(Model(trained, overrides={"device": "cpu"}), folder / "a.png", dropout_samples=2)
     assert expected["segmentation"].samples == 6
     for task, found in expected.items():
-        planes = tifffile.imread(out / f"a_{task}_doubt.tif")
+        planes = tifffile.imread(out / f"a_{task}_uncertainty.tif")
         np.testing.assert_array_equal(planes, [found.entropy, found.mutual_information])
     # a mask that the tiny network did not draw, so that there are objects to measure
     ids = np.zeros(read_image(folder / "a.png").shape, np.uint16)
@@ -174,17 +174,17 @@ def test_doubt_beside_the_prediction_and_about_each_object(folder, trained, tmp_
         Image.fromarray((ids > 0).astype(np.uint8)).save(out / f"{name}_pred.png")
     measure_folder(out, tmp_path / "measured", resamples=100)
     rows = pd.read_csv(tmp_path / "measured" / "objects.csv").query("image == 'a'")
-    for column, doubt in (
+    for column, uncertainty in (
         ("mean_entropy", expected["segmentation"].entropy),
         ("mean_mutual_information", expected["segmentation"].mutual_information),
     ):
-        np.testing.assert_allclose(rows[column], object_doubt(ids, doubt)["doubt"], rtol=1e-5)
-    tifffile.imwrite(out / "a_segmentation_doubt.tif", np.zeros((2, 5, 5), np.float32))
-    with pytest.raises(LazyLabelsError, match="predict the image again with --doubt"):
+        np.testing.assert_allclose(rows[column], object_uncertainty(ids, uncertainty)["uncertainty"], rtol=1e-5)
+    tifffile.imwrite(out / "a_segmentation_uncertainty.tif", np.zeros((2, 5, 5), np.float32))
+    with pytest.raises(LazyLabelsError, match="predict the image again with --uncertainty"):
         measure_folder(out, tmp_path / "other", resamples=100)
     refused = run(*arguments, "--dropout-samples", "2")
     assert refused.exit_code == 1
-    assert "add --doubt" in str(refused.exception)
+    assert "add --uncertainty" in str(refused.exception)
 
 
 def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp_path):

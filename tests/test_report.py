@@ -30,8 +30,8 @@ from lazylabels_monai.report import ReportError, make_report
 from lazylabels_monai.report.figures import histogram_plot
 from lazylabels_monai.report.gallery import object_colours
 from lazylabels_monai.report.page import number, unbroken
+from lazylabels_monai.report.probability import object_probability
 from lazylabels_monai.report.reading import read_curves
-from lazylabels_monai.report.uncertainty import object_doubt
 
 #: Names that HTML, SVG and matplotlib's formulas would each trip over.
 CLASSES = ["<b>air</b> & $x_", 'ice "crystal"']
@@ -135,24 +135,26 @@ def test_nothing_is_fetched_and_no_name_becomes_markup(page):
     assert len(re.findall(r'\bid="', text)) == len(set(re.findall(r'\bid="[^"]*"', text))), "an id stands twice"
 
 
-def test_what_is_most_in_doubt_comes_first(page):
+def test_what_is_least_probable_comes_first(page):
     text = page.read_text()
     order = re.findall(r"<figcaption><strong>(\w+)</strong>", text)
     assert order == ["im1", "im0", "im2"]
-    shown = [float(value) for value in re.findall(r'<strong><data value="([^"]+)">[^<]*</data></strong> doubt', text)]
+    shown = [
+        float(value) for value in re.findall(r'<strong><data value="([^"]+)">[^<]*</data></strong> mean probability', text)
+    ]
     assert len(shown) == 12
-    assert shown == sorted(shown, reverse=True)
-    assert shown[0] == pytest.approx(0.4, abs=1e-6)
+    assert shown == sorted(shown)
+    assert shown[0] == pytest.approx(0.6, abs=1e-6)
 
 
-def test_doubt_is_one_less_the_mean_probability_that_measure_gives():
+def test_the_probability_of_an_object_is_the_one_that_measure_gives():
     image, rng = make_image(SHAPE, seed=9), np.random.default_rng(0)
     planes = rng.dirichlet([1, 1, 1], SHAPE).transpose(2, 0, 1)
     classes = planes.argmax(0).astype(np.uint8)
     ids = np.where(classes > 0, image["instances"], 0)
-    rows = object_doubt(ids, planes)
-    expected = 1 - measure_objects(ids, classes, probability=planes.max(0))["mean_probability"]
-    np.testing.assert_allclose(rows["doubt"], expected)
+    rows = object_probability(ids, planes)
+    expected = measure_objects(ids, classes, probability=planes.max(0))["mean_probability"]
+    np.testing.assert_allclose(rows["mean_probability"], expected)
     assert rows["id"].tolist() == np.unique(ids[ids > 0]).tolist()
     assert rows["margin"].isna().all()
 
@@ -163,12 +165,12 @@ def test_margin_is_taken_well_inside_an_object():
     interface = np.zeros((20, 40))
     interface[2:18, 17] = 0.9  # on the rim of 7
     interface[10, 24:30] = 0.4  # a line inside 3
-    rows = object_doubt(ids, soft((ids > 0).astype(int), 2, 1.0), np.stack([1 - interface, interface])).set_index("id")
+    rows = object_probability(ids, soft((ids > 0).astype(int), 2, 1.0), np.stack([1 - interface, interface])).set_index("id")
     assert rows.loc[7, "margin"] == pytest.approx(0.5)
     assert rows.loc[3, "margin"] == pytest.approx(0.1)
     assert np.isnan(rows.loc[9, "margin"]), "it has no inside"
     assert rows.loc[3, ["row_min", "row_max", "col_min", "col_max"]].tolist() == [2, 18, 20, 36]
-    assert len(object_doubt(np.zeros((4, 4), int), np.ones((2, 4, 4)))) == 0
+    assert len(object_probability(np.zeros((4, 4), int), np.ones((2, 4, 4)))) == 0
 
 
 def test_a_bare_prediction_is_measured_and_the_rest_is_named(made, tmp_path):
@@ -181,7 +183,7 @@ def test_a_bare_prediction_is_measured_and_the_rest_is_named(made, tmp_path):
     assert all(contains(values(text), value) for value in summary["mean_diameter_um"])
     for remedy in ("--probabilities", "--images", "--training", "--weights", "run evaluating"):
         assert remedy in text, remedy
-    for section in ("doubt", "training", "metrics"):
+    for section in ("objects", "training", "metrics"):
         assert f'<section id="{section}">' not in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["im0_pred.png", "im1_pred.png", "m", "report.html"]
 
@@ -242,12 +244,12 @@ def test_volumes_are_named_in_one_sentence(tmp_path):
     assert "5 pages" not in text
 
 
-def test_class_maps_alone_have_objects_in_doubt_too(tmp_path):
+def test_class_maps_alone_have_objects_to_check_too(tmp_path):
     classes = np.pad(np.ones((10, 10), np.uint8), 10)
     Image.fromarray(classes).save(tmp_path / "one_pred.png")
     tifffile.imwrite(tmp_path / "one_segmentation_probability.tif", soft(classes, 2, 0.75))
     text = make_report(tmp_path, classes=["square"]).read_text()
-    assert re.findall(r'<strong><data value="([^"]+)">0.250</data></strong> doubt', text) == ["0.25"]
+    assert re.findall(r'<strong><data value="([^"]+)">0.750</data></strong> mean probability', text) == ["0.75"]
     assert 'alt="instances of one"' in text
     assert 'id="layer-detection"' not in text, "there is no map of it"
 
@@ -524,7 +526,7 @@ def test_layers_are_toggled(browser, page):
     assert browser.evaluate(VISIBLE) == ["instances"]
     place = "document.querySelector('.pictures').getBoundingClientRect().top + scrollY"
     at_first = browser.evaluate(place)
-    for layer in ("detection", "separation", "segmentation", "doubt"):
+    for layer in ("detection", "separation", "segmentation", "probability"):
         browser.evaluate(f"document.querySelector('label[for=layer-{layer}]').click()")
         assert browser.evaluate(VISIBLE) == [layer]
         assert browser.evaluate("location.hash") == f"#layer={layer}&opacity=70"

@@ -19,8 +19,8 @@ from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
-from lazylabels_monai.predicting.uncertainty import TaskDoubt
-from lazylabels_monai.suggest.suggesting import Candidate, expected_work, find_pool, format_suggestions, rank, suggest
+from lazylabels_monai.predicting.uncertainty import TaskUncertainty
+from lazylabels_monai.suggest import Candidate, expected_work, find_pool, format_suggestions, rank, suggest
 from lazylabels_monai.tasks import TASKS
 
 
@@ -32,12 +32,12 @@ def order(ranked):
     return [(s.image, s.task) for s in ranked]
 
 
-def test_the_most_doubt_per_second_comes_first():
+def test_the_most_uncertainty_per_second_comes_first():
     ranked = rank([candidate("a", 10, 10), candidate("b", 30, 100), candidate("c", 6, 2, task="separation")])
     assert order(ranked) == [("c", "separation"), ("a", "segmentation"), ("b", "segmentation")]
     assert [s.rank for s in ranked] == [1, 2, 3]
     assert [s.gain_per_second for s in ranked] == pytest.approx([3, 1, 0.3])
-    assert [s.label for s in ranked] == ["scribbles", "exact masks", "exact masks"]
+    assert [s.label for s in ranked] == ["interface scribbles", "exact masks", "exact masks"]
 
 
 def test_hours_are_filled_by_what_still_fits():
@@ -103,7 +103,7 @@ def maps_of(objects, strokes, classes=2):
     separation[0] = 1 - separation[1]
     nothing = np.zeros((40, 60))
     found = {"segmentation": sure, "detection": sure, "separation": separation}
-    return {task: TaskDoubt(p.astype(np.float32), nothing, nothing, 1) for task, p in found.items()}
+    return {task: TaskUncertainty(p.astype(np.float32), nothing, nothing, 1) for task, p in found.items()}
 
 
 def test_work_is_counted_in_the_predicted_maps():
@@ -114,17 +114,17 @@ def test_work_is_counted_in_the_predicted_maps():
     assert expected_work(some) == {"detection": (2, 0), "separation": (1, 0)}
 
 
-class FakeDoubt:
-    """Stands for doubt_maps: by the image's name, how many objects and strokes are seen, and how much doubt there is."""
+class FakeUncertainty:
+    """Stands for uncertainty_maps: by the image's name, how many objects and strokes are seen, and how much of it."""
 
     def __init__(self, by_name):
         self.by_name = by_name
 
     def __call__(self, model, path, flips=True, dropout_samples=0):
-        objects, strokes, doubt = self.by_name[str(path).rsplit("/", 1)[-1].split(".")[0]]
-        full = np.full((40, 60), doubt, np.float32)
+        objects, strokes, uncertainty = self.by_name[str(path).rsplit("/", 1)[-1].split(".")[0]]
+        full = np.full((40, 60), uncertainty, np.float32)
         return {
-            task: TaskDoubt(m.probabilities, full / 2, full, 4)
+            task: TaskUncertainty(m.probabilities, full / 2, full, 4)
             for task, m in maps_of(objects, strokes).items()
             if task in model.tasks
         }
@@ -144,7 +144,8 @@ def folder(tmp_path):
 
 def test_gain_and_cost_by_hand(folder, monkeypatch):
     monkeypatch.setattr(
-        "lazylabels_monai.predicting.uncertainty.doubt_maps", FakeDoubt({"a": (4, 1, 0.1), "b": (2, 3, 0.2), "c": (0, 2, 0.3)})
+        "lazylabels_monai.predicting.uncertainty.uncertainty_maps",
+        FakeUncertainty({"a": (4, 1, 0.1), "b": (2, 3, 0.2), "c": (0, 2, 0.3)}),
     )
     costs = AnnotationCosts(strong=50, inner=10, scribble=3, absent=1, image=5)
     found = suggest(folder, fake_model(), costs=costs, hours=1)
@@ -157,19 +158,21 @@ def test_gain_and_cost_by_hand(folder, monkeypatch):
     assert by["c", "segmentation"].seconds == 5 + 50 * 1 + 1, "no object is seen: one class is looked for and not found"
     assert by["b", "separation"].seconds == 5 + 3 * 2.5
     assert by["a", "separation"].gain == pytest.approx(0.1 * 40 * 60)
-    assert by["a", "separation"].doubt == pytest.approx(0.1)
+    assert by["a", "separation"].uncertainty == pytest.approx(0.1)
     for s in found.ranked:
         assert s.score == pytest.approx(s.gain / s.seconds)
     assert order(found.ranked)[0] == (str(folder / "c.png"), "separation")
     entropy = suggest(folder, fake_model(), measure="entropy", tasks=["detection"])
     assert {s.task for s in entropy.ranked} == {"detection"}
-    assert entropy.ranked[0].doubt == pytest.approx(0.15)
+    assert entropy.ranked[0].uncertainty == pytest.approx(0.15)
 
 
 def test_one_answer_is_ranked_by_entropy_and_that_is_said(folder, monkeypatch):
-    monkeypatch.setattr("lazylabels_monai.predicting.uncertainty.doubt_maps", FakeDoubt(dict.fromkeys("abc", (1, 1, 0.2))))
+    monkeypatch.setattr(
+        "lazylabels_monai.predicting.uncertainty.uncertainty_maps", FakeUncertainty(dict.fromkeys("abc", (1, 1, 0.2)))
+    )
     found = suggest(folder, fake_model(), flips=False, dropout_samples=3)
-    assert found.ranked[0].doubt == pytest.approx(0.1)
+    assert found.ranked[0].uncertainty == pytest.approx(0.1)
     assert any("entropy instead" in note for note in found.notes)
     assert any("no dropout" in note for note in found.notes)
 
@@ -277,7 +280,7 @@ def test_nothing_to_annotate_or_to_read(trained, tmp_path):
 
 
 def test_table_names_what_fits():
-    from lazylabels_monai.suggest.suggesting import Suggestions
+    from lazylabels_monai.suggest import Suggestions
 
     text = format_suggestions(Suggestions(rank([candidate("x/a.png", 10, 90), candidate("b.png", 1, 5000)], 1.0), 1.0), top=1)
     assert "a.png" in text
@@ -288,5 +291,7 @@ def test_table_names_what_fits():
 def test_starting_the_command_line_imports_no_torch():
     import subprocess
 
-    code = "import sys, lazylabels_monai.cli as c; sys.exit('torch' in sys.modules or 'lazylabels_monai.suggest.suggesting' in sys.modules)"
+    code = (
+        "import sys, lazylabels_monai.cli as c; sys.exit('torch' in sys.modules or 'lazylabels_monai.suggest' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -34,11 +34,11 @@ Field = tuple[ImageMeasurements, list[np.ndarray]]
 def make_field(seeds: tuple[Sequence[int], Sequence[int]]) -> Field:
     """Measurements of one window, and the true diameters of each class's objects whose centroid it holds."""
     # the labels of synthetic.make_image, without its grey values, which take most of the time
-    condition, rng = synthetic._draw_condition(np.random.default_rng(seeds[0]), RADIUS), np.random.default_rng(seeds[1])
+    condition, rng = synthetic.draw_condition(np.random.default_rng(seeds[0]), RADIUS), np.random.default_rng(seeds[1])
     margin = math.ceil(3 * condition.radius)
     size = tuple(n + 2 * margin for n in SIZE)
-    packed = synthetic._pack(size, rng, condition.radius, condition.spread, condition.bubbles, condition.fill)
-    instances, classes, _ = synthetic._paint(packed, size)
+    packed = synthetic.pack_objects(size, rng, condition.radius, condition.spread, condition.bubbles, condition.fill)
+    instances, classes, _ = synthetic.paint_objects(packed, size)
     whole, diameters = measure_objects(instances, classes), []
     for axis, n in zip(("row", "col"), SIZE, strict=True):
         whole = whole[whole[f"centroid_{axis}_px"].between(margin - 0.5, margin + n - 0.5, inclusive="left")]

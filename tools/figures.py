@@ -41,10 +41,10 @@ def drawn_labels() -> dict[str, np.ndarray]:
     """The image (H, W) and its labels as somebody would draw them: class maps (H, W), 0 background, 255 unlabelled."""
     import torch
 
-    from lazylabels_monai.data.synthetic import make_image
-    from lazylabels_monai.implied import ImpliedSegmentationd
+    from lazylabels_monai.data.simulating.synthetic import make_image
     from lazylabels_monai.labels.marking import Marking
     from lazylabels_monai.tasks import present_key
+    from lazylabels_monai.transforms import ImpliedSegmentationd
 
     made = make_image(SIZE, SEED, RADIUS)
     marking = Marking(style="blob", keep=0.6, wobble=0.6)
@@ -79,7 +79,7 @@ def labels_figure() -> Any:
     from matplotlib import pyplot as plt
     from matplotlib.patches import Patch
 
-    from lazylabels_monai.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
+    from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
     from lazylabels_monai.tasks import INTERFACE
 
     drawn = drawn_labels()

@@ -3,7 +3,7 @@
 
 The labels of all training images are hidden but those of a few. In each round a network is trained from scratch on the images
 labelled so far and judged on the test images; then some more images get all of their labels: those that `suggest` ranks highest
-by their doubt about the segmentation, or random ones. Both start from the same images, and from the same network.
+by their uncertainty about the segmentation, or random ones. Both start from the same images, and from the same network.
 
     python tools/suggest_experiment.py data/emps_full --rounds 5 --add 4 --steps 600 --seeds 0 1 2
 
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.data.budget import _count_item
+from lazylabels_monai.data.budget import drawn_labels
 from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import LABEL_KEYS, absolute_path, datalist_file, load_datalist
 from lazylabels_monai.tasks import TASKS
@@ -82,7 +82,7 @@ class Pool:
             print(f"{left_out} training images lack labels and are left out")
         costs, classes = AnnotationCosts(), len(self.content["classes"])
         self.seconds = {
-            path: sum(costs.seconds(kind, *counts) for kind, counts in _count_item(item, file, classes).items())
+            path: sum(costs.seconds(kind, *counts) for kind, counts in drawn_labels(item, file, classes).items())
             for path, item in self.items.items()
         }
 

@@ -27,19 +27,22 @@ def predict(
     mirroring: Annotated[
         bool | None, typer.Option(help="average over mirrored windows: a little more accurate, four times slower")
     ] = None,
-    doubt: Annotated[
-        bool, typer.Option("--doubt", help="write the doubt of each task, from four flips of the image: five times as long")
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty", help="write the uncertainty of each task, from four flips of the image: four times as long"
+        ),
     ] = False,
     dropout_samples: Annotated[
-        int, typer.Option(min=0, help="with --doubt: further predictions with dropout, if the network has any")
+        int, typer.Option(min=0, help="with --uncertainty: further predictions with dropout, if the network has any")
     ] = 0,
     overwrite: Annotated[bool, typer.Option(help="predict images again that are done")] = False,
 ) -> None:
     """Predict images: label map, objects and overlay of each. A broken file is named and skipped; exit code 1 then."""
     from lazylabels_monai.predicting.folder import predict as predict_images
 
-    if dropout_samples and not doubt:
-        raise ValueError(f"--dropout-samples {dropout_samples} is for the doubt: add --doubt, or leave it out.")
+    if dropout_samples and not uncertainty:
+        raise ValueError(f"--dropout-samples {dropout_samples} is for the uncertainty: add --uncertainty, or leave it out.")
     given = {"save_probabilities": probabilities, "mirroring": mirroring, "device": device}
     overrides = {key: value for key, value in given.items() if value is not None}
     report = predict_images(
@@ -51,7 +54,7 @@ def predict(
         overwrite=overwrite,
         overrides=overrides,
         progress=typer.echo,
-        doubt=doubt,
+        uncertainty=uncertainty,
         dropout_samples=dropout_samples,
     )
     typer.echo(f"written: {out} ({len(report.done)} images, {len(report.skipped)} were done before)")

@@ -25,11 +25,11 @@ def report(
     weights: Annotated[Path | None, typer.Option(help="model.pt, beside which the settings lie")] = None,
     pixel_size: Annotated[str | None, typer.Option(help="such as 0.5um, where OUT holds no measurements yet")] = None,
     classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
-    max_images: Annotated[int, typer.Option(help="pictures in the gallery, most in doubt first")] = 24,
-    max_objects: Annotated[int, typer.Option(help="objects in the list of those most in doubt")] = 12,
+    max_images: Annotated[int, typer.Option(help="pictures in the gallery, those of the lowest probability first")] = 24,
+    max_objects: Annotated[int, typer.Option(help="objects in the list of those to check first")] = 12,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier report")] = False,
 ) -> None:
-    """Write one HTML file: sizes and their distribution, pictures with layers, doubtful objects, metrics, curves, settings."""
+    """Write one HTML file: sizes and their distribution, pictures with layers, objects to check, metrics, curves, settings."""
     from lazylabels_monai.report import make_report
 
     path = make_report(

@@ -26,7 +26,7 @@ def suggest(
         str | None, typer.Option(help="labels that are wanted, by commas: segmentation,detection,separation; default: all")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="what counts as doubt: mutual information (the answers disagree) or entropy")
+        str, typer.Option(help="what counts as uncertainty: mutual information (the answers disagree) or entropy")
     ] = "mutual information",
     flips: Annotated[bool, typer.Option("--flips/--no-flips", help="predict each image four times, flipped")] = True,
     dropout_samples: Annotated[int, typer.Option(min=0, help="further predictions with dropout, if the network has any")] = 0,
@@ -34,22 +34,22 @@ def suggest(
     hours: Annotated[float, typer.Option(help="hours of annotation to plan for")] = 1.0,
     cost: Annotated[list[str] | None, typer.Option(help="NAME=SECONDS, may be repeated; see the command budget")] = None,
     costs: Annotated[Path | None, typer.Option(help="YAML or JSON file of such names and seconds")] = None,
-    pictures: Annotated[Path | None, typer.Option(help="write pictures of the doubt into this folder")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="write pictures of the uncertainty into this folder")] = None,
     bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier CSV file and earlier pictures")] = False,
 ) -> None:
-    """Say which labels to draw next: those with the most doubt per second of annotation. A broken image: exit code 1."""
+    """Say which labels to draw next: those with the most uncertainty per second of annotation. A broken image: exit code 1."""
     from lazylabels_monai.data.costs import read_costs
     from lazylabels_monai.predicting.model import Model
-    from lazylabels_monai.suggest.suggesting import (
+    from lazylabels_monai.suggest import (
         check_pictures,
-        doubt_pictures,
         format_suggestions,
+        uncertainty_pictures,
         write_suggestions,
     )
-    from lazylabels_monai.suggest.suggesting import suggest as rank_labels
+    from lazylabels_monai.suggest import suggest as rank_labels
     from lazylabels_monai.trained import trained_settings
 
     # what can be said now is not said after an hour of predicting
@@ -76,7 +76,7 @@ def suggest(
     if out is not None:
         typer.echo(f"written: {write_suggestions(out, found, overwrite)} ({len(found.ranked)} labels)")
     if pictures is not None:
-        count = len(doubt_pictures(pictures, found, model, top, overwrite=overwrite, **how))
+        count = len(uncertainty_pictures(pictures, found, model, top, overwrite=overwrite, **how))
         typer.echo(f"written: {pictures} ({count} pictures)")
     for path, reason in found.failed.items():
         typer.echo(failure(path, reason), err=True)

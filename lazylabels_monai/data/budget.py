@@ -12,24 +12,26 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.data.checking.marks import pieces
-from lazylabels_monai.data.costs import KINDS, AnnotationCosts
+from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_label
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, LABELS, TASKS
 
 __all__ = [
     "Budget",
     "annotation_budget",
     "count_objects",
     "count_scribbles",
+    "drawn_labels",
+    "duration",
     "format_budget",
 ]
 
 
 @dataclass
 class _Cost:
-    """Counts and seconds of one kind of label in one split."""
+    """Counts and seconds of one task's labels in one split."""
 
     images: int = 0
     objects: int = 0
@@ -42,13 +44,13 @@ class Budget:
 
     Args:
         costs: seconds that were reckoned with.
-        spent: by split and kind: ``images`` with this label, ``objects`` drawn in them, ``seconds``.
-        density: by kind: objects, marks or scribbles in an average image of the data set; None where nothing tells.
-        per_image: by kind, and under ``"weak"`` (inner marks and scribbles): seconds for an average image; None likewise.
-        missing: by kind: training images that do not have this label.
+        spent: by split and task: ``images`` with this label, ``objects`` drawn in them, ``seconds``.
+        density: by task: objects, inner regions or interface scribbles in an average image; None where nothing tells.
+        per_image: by task, and under ``"weak"`` (inner regions and interface scribbles): seconds an average image.
+        missing: by task: training images that do not have this label.
         ratio: seconds for weak labels of an average image as a share of those for its exact mask; None likewise.
         hours: of work that are left.
-        buys: by kind, and under ``"weak"``: images of average density that ``hours`` are enough for; None likewise.
+        buys: by task, and under ``"weak"``: images of average density that ``hours`` are enough for; None likewise.
         notes: what was assumed, a sentence each.
     """
 
@@ -65,7 +67,7 @@ class Budget:
     @property
     def seconds(self) -> float:
         """Seconds that all labels cost."""
-        return sum(cost.seconds for kinds in self.spent.values() for cost in kinds.values())
+        return sum(cost.seconds for tasks in self.spent.values() for cost in tasks.values())
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -76,7 +78,7 @@ def annotation_budget(data: PathLike, costs: AnnotationCosts | None = None, hour
     """What the labels of a data set cost by the cost model, and what further hours would buy.
 
     Objects of an exact mask are its ids (``instances``) where the item has them, else the connected pieces of each class or
-    the image's inner marks, whichever are more, as touching objects are one piece; an item that has ids and a class mask
+    the image's inner regions, whichever are more, as touching objects are one piece; an item that has ids and a class mask
     pays once. Volumes are drawn plane by plane, so that an object counts in each plane it crosses.
 
     Args:
@@ -85,7 +87,7 @@ def annotation_budget(data: PathLike, costs: AnnotationCosts | None = None, hour
         hours: of work that are left.
 
     Returns:
-        counts and seconds by split and kind, averages, and what the hours buy.
+        counts and seconds by split and task, averages, and what the hours buy.
 
     Raises:
         DatalistError: when the datalist cannot be used.
@@ -99,24 +101,26 @@ def annotation_budget(data: PathLike, costs: AnnotationCosts | None = None, hour
     classes = len(content["classes"])
     items = [(section, item) for section in SECTIONS for item in content.get(section, [])]
     with ThreadPoolExecutor(4) as pool:
-        counted = list(pool.map(lambda entry: _count_item(entry[1], file, classes), items))
-    spent = {section: {kind: _Cost() for kind in KINDS} for section in SECTIONS if content.get(section)}
+        counted = list(pool.map(lambda entry: drawn_labels(entry[1], file, classes), items))
+    spent = {section: {task: _Cost() for task in TASKS} for section in SECTIONS if content.get(section)}
     for (section, _), counts in zip(items, counted, strict=True):
-        for kind, (objects, absent) in counts.items():
-            cost = spent[section][kind]
+        for task, (objects, absent) in counts.items():
+            cost = spent[section][task]
             cost.images += 1
             cost.objects += objects
-            cost.seconds += costs.seconds(kind, objects, absent)
+            cost.seconds += costs.seconds(task, objects, absent)
     density, absent = _averages(counted)
     per_image: dict[str, float | None] = {
-        kind: None if density[kind] is None else costs.seconds(kind, density[kind], absent[kind]) for kind in KINDS
+        task: None if density[task] is None else costs.seconds(task, density[task], absent[task]) for task in TASKS
     }
-    weak = [per_image["inner marks"], per_image["scribbles"]]
+    weak = [per_image["detection"], per_image["separation"]]
     per_image["weak"] = None if None in weak else sum(weak)
-    ratio = per_image["weak"] / per_image["exact masks"] if per_image["weak"] is not None and per_image["exact masks"] else None
-    buys = {kind: hours * 3600 / value if value else None for kind, value in per_image.items()}
+    ratio = (
+        per_image["weak"] / per_image["segmentation"] if per_image["weak"] is not None and per_image["segmentation"] else None
+    )
+    buys = {task: hours * 3600 / value if value else None for task, value in per_image.items()}
     training = [counts for (section, _), counts in zip(items, counted, strict=True) if section == "training"]
-    missing = {kind: sum(kind not in counts for counts in training) for kind in KINDS}
+    missing = {task: sum(task not in counts for counts in training) for task in TASKS}
     return Budget(costs, spent, density, per_image, missing, ratio, hours, buys, _notes(counted, costs))
 
 
@@ -163,8 +167,18 @@ def count_scribbles(label: np.ndarray) -> int:
     return int(np.maximum(strokes, 1).sum())
 
 
-def _count_item(item: Mapping[str, Any], file: Path, classes: int) -> dict[str, tuple[int, int]]:
-    """By kind: objects drawn, and classes that are not there."""
+def drawn_labels(item: Mapping[str, Any], file: Path, classes: int) -> dict[str, tuple[int, int]]:
+    """What was drawn of an item's labels.
+
+    Args:
+        item: of the datalist.
+        file: the datalist.
+        classes: number of object classes.
+
+    Returns:
+        by task, for each that the item has a label for (ids count as an exact mask): the objects drawn (inner regions,
+        interface scribbles), and the classes that are not there.
+    """
     counts = {}
     labels = {
         key: read_label(absolute_path(file, item[key]))
@@ -177,12 +191,12 @@ def _count_item(item: Mapping[str, Any], file: Path, classes: int) -> dict[str, 
             objects = count_objects(ids, ids=True)
         else:
             objects = max(count_objects(labels[key]) for key in ("segmentation", "detection") if key in labels)
-        counts["exact masks"] = (objects, _absent(ids if mask is None else mask, classes, ids=mask is None))
+        counts["segmentation"] = (objects, _absent(ids if mask is None else mask, classes, ids=mask is None))
     if "detection" in labels:
-        counts["inner marks"] = (count_objects(labels["detection"]), _absent(labels["detection"], classes))
+        counts["detection"] = (count_objects(labels["detection"]), _absent(labels["detection"], classes))
     if "separation" in labels:
         strokes = count_scribbles(labels["separation"])
-        counts["scribbles"] = (strokes, int(strokes == 0))
+        counts["separation"] = (strokes, int(strokes == 0))
     return counts
 
 
@@ -194,68 +208,69 @@ def _absent(label: np.ndarray, classes: int, ids: bool = False) -> int:
 
 def _averages(counted: Sequence[Mapping[str, tuple[int, int]]]) -> tuple[dict[str, float | None], dict[str, float]]:
     """Objects (scribbles) and absent classes in an average image; masks and marks have the same objects to draw."""
-    objects = [counts.get("exact masks", counts.get("inner marks")) for counts in counted]
+    objects = [counts.get("segmentation", counts.get("detection")) for counts in counted]
     density: dict[str, float | None] = {}
     absent = {}
-    for kind in KINDS:
-        known = [counts.get(kind) for counts in counted] if kind == "scribbles" else objects
+    for task in TASKS:
+        known = [counts.get(task) for counts in counted] if task == "separation" else objects
         found = [count for count in known if count is not None]
-        density[kind] = float(np.mean([n for n, _ in found])) if found else None
-        absent[kind] = float(np.mean([a for _, a in found])) if found else 0.0
+        density[task] = float(np.mean([n for n, _ in found])) if found else None
+        absent[task] = float(np.mean([a for _, a in found])) if found else 0.0
     return density, absent
 
 
 def _notes(counted: Sequence[Mapping[str, tuple[int, int]]], costs: AnnotationCosts) -> list[str]:
     notes = [
-        f"seconds: {costs.strong:g} for the outline of an object, {costs.inner:g} for an inner mark, {costs.scribble:g} for a "
-        f"scribble, {costs.absent:g} for a class that is not there, {costs.image:g} for each label of an image; "
+        f"seconds: {costs.strong:g} for the outline of an object, {costs.inner:g} for an inner region, {costs.scribble:g} for "
+        f"an interface scribble, {costs.absent:g} for a class that is not there, {costs.image:g} for each label of an image; "
         "set them to your own with --cost.",
-        "objects are counted in the label files: ids, else pieces of the mask or inner marks, whichever are more; what touches "
-        "in a mask without ids and marks counts as one.",
+        "objects are counted in the label files: ids, else pieces of the mask or inner regions, whichever are more; what "
+        "touches in a mask without ids and inner regions counts as one.",
     ]
-    has = {kind: any(kind in counts for counts in counted) for kind in KINDS}
-    if not has["scribbles"]:
+    has = {task: any(task in counts for counts in counted) for task in TASKS}
+    if not has["separation"]:
         notes.append(
-            "no image has scribbles: how many interfaces an image has is not known, so that weak labels are not priced."
+            "no image has interface scribbles: how many interfaces an image has is not known, so weak labels are not priced."
         )
-    if has["inner marks"] and not has["exact masks"]:
-        notes.append("no image has an exact mask: an image is taken to have as many objects as inner marks.")
-    if has["exact masks"] and not has["inner marks"]:
-        notes.append("no image has inner marks: an image is taken to get one for each object of the exact masks.")
+    if has["detection"] and not has["segmentation"]:
+        notes.append("no image has an exact mask: an image is taken to have as many objects as inner regions.")
+    if has["segmentation"] and not has["detection"]:
+        notes.append("no image has inner regions: an image is taken to get one for each object of the exact masks.")
     return notes
 
 
 def format_budget(budget: Budget) -> str:
     """The budget as a table and a few sentences for people."""
-    rows = [["", *KINDS, "time"]]
-    for section, kinds in budget.spent.items():
-        cells = [_cell(kinds[kind]) for kind in KINDS]
-        rows.append([section, *cells, _time(sum(cost.seconds for cost in kinds.values()))])
+    rows = [["", *(label.name for label in LABELS.values()), "time"]]
+    for section, tasks in budget.spent.items():
+        cells = [_cell(tasks[task]) for task in TASKS]
+        rows.append([section, *cells, duration(sum(cost.seconds for cost in tasks.values()))])
     if len(budget.spent) > 1:
         sums = []
-        for kind in KINDS:
-            costs = [kinds[kind] for kinds in budget.spent.values()]
+        for task in TASKS:
+            costs = [tasks[task] for tasks in budget.spent.values()]
             sums.append(_cell(_Cost(*(sum(getattr(c, f.name) for c in costs) for f in fields(_Cost)))))
-        rows.append(["total", *sums, _time(budget.seconds)])
+        rows.append(["total", *sums, duration(budget.seconds)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:], strict=True))]) for r in rows]
-    lines.insert(0, "Time to draw the labels, for how many images (how many outlines, marks, strokes):")
+    lines.insert(0, "Time to draw the labels, for how many images (how many outlines, regions, scribbles):")
     lines += ["", *_prices(budget), "", *(f"note: {note}" for note in budget.notes)]
     return "\n".join(lines)
 
 
 def _prices(budget: Budget) -> list[str]:
-    names = {kind: kind for kind in KINDS} | {"weak": "inner marks and scribbles"}
+    names = {task: label.name for task, label in LABELS.items()}
+    names["weak"] = f"{names['detection']} and {names['separation']}"
     lines = [f"An average image of this data set, and what {budget.hours:g} h more would buy:"]
-    for kind, name in names.items():
-        if budget.per_image[kind] is None:
+    for task, name in names.items():
+        if budget.per_image[task] is None:
             continue
-        many = budget.buys[kind]
-        left = budget.missing.get(kind, 0)
+        many = budget.buys[task]
+        left = budget.missing.get(task, 0)
         lacking = f"; {left} training images have none" if left else ""
-        density = f"{budget.density[kind]:.0f} to draw, " if kind in budget.density else ""
+        density = f"{budget.density[task]:.0f} to draw, " if task in budget.density else ""
         bought = "any number of images" if many is None else f"{many:.1f} images"
-        lines.append(f"  {name}: {density}{_time(budget.per_image[kind])}; buys {bought}{lacking}")
+        lines.append(f"  {name}: {density}{duration(budget.per_image[task])}; buys {bought}{lacking}")
     if budget.ratio:
         verdict = "at most" if budget.ratio <= 1 / 6 else "more than"
         share = f"1/{1 / budget.ratio:.1f}"
@@ -264,11 +279,11 @@ def _prices(budget: Budget) -> list[str]:
 
 
 def _cell(cost: _Cost) -> str:
-    return f"{_time(cost.seconds)} for {cost.images} ({cost.objects})" if cost.images else "-"
+    return f"{duration(cost.seconds)} for {cost.images} ({cost.objects})" if cost.images else "-"
 
 
-def _time(seconds: float) -> str:
-    """``42 s``, ``13 min`` or ``5.2 h``."""
+def duration(seconds: float) -> str:
+    """A time for people: ``42 s``, ``13 min`` or ``5.2 h``."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"

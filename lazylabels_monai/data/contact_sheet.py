@@ -299,5 +299,5 @@ def _draw_header(draw: ImageDraw.ImageDraw, title: str, classes: Sequence[str], 
         else:
             draw.rectangle(box, outline=colour, width=4)
         draw.text((x + 26, y + 8), text, fill=_INK, font=_font(13), anchor="lm")
-    note = "filled: inner mark, outlined: exact mask. Labels: S segmentation, D detection, I separation, N instances"
+    note = "filled: inner region, outlined: exact mask. Labels: S segmentation, D detection, I separation, N instances"
     draw.text((_MARGIN, bottom + 24), note, fill=(90, 90, 90), font=_font(12))

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.tasks import LABELS, validate_tasks
 
-__all__ = ["KINDS", "AnnotationCosts", "read_costs"]
-
-#: The labels in the order of the table: the exact mask (or ids), the inner marks, the scribbles.
-KINDS = ("exact masks", "inner marks", "scribbles")
+__all__ = ["AnnotationCosts", "read_costs"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,9 @@ class AnnotationCosts:
 
     Args:
         strong: for the exact outline of an object: 79 s in COCO (Lin et al. 2014), which Bearman et al. take; they quote
-            54 s for a second data set. Masks that GrabCut makes out of inner marks, as in the paper, cost less.
-        inner: for the inner mark of an object: a squiggle of Bearman et al., 10.9 s.
-        scribble: for the scribble on the interface of two objects: a short stroke that needs no search, as long as a
+            54 s for a second data set. Masks that GrabCut makes out of inner regions, as in the paper, cost less.
+        inner: for the inner region of an object: a squiggle of Bearman et al., 10.9 s.
+        scribble: for the interface scribble of two objects: a short stroke that needs no search, as long as a
             point of Bearman et al., 2.4 s. This assumption is ours.
         absent: for a class that is looked for and not there, 1 s; in a label of interfaces, there is one such class.
         image: for opening and saving each label of an image; Bearman et al. do not count it, 0 s.
@@ -50,25 +48,23 @@ class AnnotationCosts:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
                 raise LazyLabelsError(f"annotation cost '{name}' is {value!r}: give seconds, 0 or more.")
 
-    def seconds(self, kind: str, objects: float, absent: float = 0.0) -> float:
+    def seconds(self, task: str, objects: float, absent: float = 0.0) -> float:
         """Seconds for one label of one image.
 
         Args:
-            kind: ``"exact masks"``, ``"inner marks"`` or ``"scribbles"``.
-            objects: objects, marks or scribbles to draw.
+            task: the task that the label is for.
+            objects: objects, inner regions or interface scribbles to draw.
             absent: classes that the image does not show.
 
         Raises:
-            ValueError: for another kind.
+            ValueError: for a task that does not exist.
 
         Example:
-            >>> round(AnnotationCosts().seconds("exact masks", 2.8, 18.5), 1)  # PASCAL VOC, Bearman et al. 2016
+            >>> round(AnnotationCosts().seconds("segmentation", 2.8, 18.5), 1)  # PASCAL VOC, Bearman et al. 2016
             239.7
         """
-        if kind not in KINDS:
-            raise ValueError(f"kind '{kind}' must be one of {list(KINDS)}.")
-        each = {"exact masks": self.strong, "inner marks": self.inner, "scribbles": self.scribble}[kind]
-        return self.image + each * objects + self.absent * absent
+        validate_tasks(task)
+        return self.image + getattr(self, LABELS[task].cost) * objects + self.absent * absent
 
 
 def read_costs(file: str | Path | None = None, changes: Sequence[str] = ()) -> AnnotationCosts:

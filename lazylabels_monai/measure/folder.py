@@ -26,7 +26,7 @@ from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_lab
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
-from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, INSTANCES_ENDING, doubt_ending, probability_ending
+from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, INSTANCES_ENDING, probability_ending, uncertainty_ending
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]
@@ -38,7 +38,7 @@ _ENDINGS = {
     INSTANCES_ENDING: "instances",
     CLASSES_ENDING: "classes",
     probability_ending("segmentation"): "probability",
-    doubt_ending("segmentation"): "doubt",
+    uncertainty_ending("segmentation"): "uncertainty",
 }
 #: Of these, the label maps: the others tell something about them.
 _LABELS = {"instances", "classes"}
@@ -53,7 +53,7 @@ class LabelledImage:
     classes: str | None = None
     image: str | None = None
     probability: str | None = None
-    doubt: str | None = None
+    uncertainty: str | None = None
     pixel_size: str | float | None = None  # the item's key in a datalist
 
 
@@ -63,7 +63,7 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
     Args:
         source: a data set (``datalist.json`` or its folder), of which items with ``instances`` or ``segmentation`` count; a
             folder of ``<name>_pred.png|tif`` (classes), ``<name>_instances.png|tif`` (ids) or both, and perhaps
-            ``<name>_segmentation_probability.tif`` (a plane per class), ``<name>_segmentation_doubt.tif`` and
+            ``<name>_segmentation_probability.tif`` (a plane per class), ``<name>_segmentation_uncertainty.tif`` and
             ``classes.json``, the names; or a folder with ``classes/`` or ``masks/`` (ids) and perhaps ``images/``.
 
     Returns:
@@ -336,12 +336,15 @@ def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[st
         return None if path is None else reader(path)
 
     instances, classes = read(files.instances, read_label), read(files.classes, read_label)
-    image, planes, doubt = read(files.image, read_image), *(read(p, tifffile.imread) for p in (files.probability, files.doubt))
+    image, planes, uncertainty = (
+        read(files.image, read_image),
+        *(read(p, tifffile.imread) for p in (files.probability, files.uncertainty)),
+    )
     labels = classes if instances is None else instances
-    if doubt is not None and doubt.shape != (2, *labels.shape):
+    if uncertainty is not None and uncertainty.shape != (2, *labels.shape):
         raise MeasureError(
-            f"file '{files.doubt}' has planes of shape {doubt.shape}, which do not fit the labels {labels.shape}: predict the "
-            "image again with --doubt."
+            f"file '{files.uncertainty}' has planes of shape {uncertainty.shape}, which do not fit the "
+            f"labels {labels.shape}: predict the image again with --uncertainty."
         )
     probability = None
     if planes is not None and classes is not None:
@@ -352,4 +355,6 @@ def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[st
             )
         shown = np.where(classes == IGNORE, BACKGROUND, classes)
         probability = np.take_along_axis(planes, shown[None].astype(np.int64), axis=0)[0]
-    return measure_image(instances, classes, image, probability, pixel_size, name=files.name, doubt=doubt, **options)
+    return measure_image(
+        instances, classes, image, probability, pixel_size, name=files.name, uncertainty=uncertainty, **options
+    )

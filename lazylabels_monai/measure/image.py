@@ -86,7 +86,7 @@ def measure_objects(
     probability: np.ndarray | None = None,
     pixel_size: float | str | None = None,
     gap: int = 2,
-    doubt: np.ndarray | None = None,
+    uncertainty: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Measure every object of a label map.
 
@@ -99,8 +99,8 @@ def measure_objects(
         pixel_size: side of a square pixel in micrometres, or text such as "120 nm"; None measures in pixels.
         gap: two objects with at most this many pixels between them are in contact; see
             :func:`~lazylabels_monai.labels.interfaces.touching_pairs`.
-        doubt: (2, H, W) entropy and mutual information of the segmentation (:mod:`lazylabels_monai.predicting.uncertainty`), for
-            ``mean_entropy`` and ``mean_mutual_information``.
+        uncertainty: (2, H, W) entropy and mutual information of the segmentation
+            (:mod:`lazylabels_monai.predicting.uncertainty`), for ``mean_entropy`` and ``mean_mutual_information``.
 
     Returns:
         a row per object in the order of the ids; columns ``id``, ``class``, ``area_um2`` (``_px2`` without a pixel size),
@@ -120,7 +120,7 @@ def measure_objects(
         >>> measure_objects(square, pixel_size="500 nm")["area_um2"].tolist()
         [25.0]
     """
-    return _measured(*_checked(instances, classes), image, probability, doubt, pixel_size, gap, "")
+    return _measured(*_checked(instances, classes), image, probability, uncertainty, pixel_size, gap, "")
 
 
 def _measured(
@@ -128,7 +128,7 @@ def _measured(
     classes: np.ndarray | None,
     image: np.ndarray | None,
     probability: np.ndarray | None,
-    doubt: np.ndarray | None,
+    uncertainty: np.ndarray | None,
     pixel_size: float | str | None,
     gap: int,
     where: str,
@@ -149,8 +149,8 @@ def _measured(
     for key, (name, power) in _PROPERTIES.items():
         columns[name.format(u=unit)] = table[key] * scale**power if power else table[key]
     maps = {"mean_intensity": image, "mean_probability": probability}
-    if doubt is not None:
-        maps["mean_entropy"], maps["mean_mutual_information"] = doubt
+    if uncertainty is not None:
+        maps["mean_entropy"], maps["mean_mutual_information"] = uncertainty
     for name, values in maps.items():
         if values is not None:
             columns[name] = _means(compact, np.asarray(values), ids.size, f"{where}the map for {name}")
@@ -172,13 +172,13 @@ def measure_image(
     min_size: int = 1,
     name: str = "",
     class_names: Sequence[str] | None = None,
-    doubt: np.ndarray | None = None,
+    uncertainty: np.ndarray | None = None,
 ) -> ImageMeasurements:
     """Measure one image: its objects, and the pixels of each class.
 
     Args:
         instances: (H, W) ids, 0 = no object; None takes the connected components of each class.
-        classes, image, probability, pixel_size, gap, doubt: as for :func:`measure_objects`.
+        classes, image, probability, pixel_size, gap, uncertainty: as for :func:`measure_objects`.
         min_size: objects of fewer pixels are left out; their pixels still count for the area fraction.
         name: of the image.
         class_names: of the classes 1, 2, ...; default "class 1", ...
@@ -205,7 +205,7 @@ def measure_image(
     if min_size > 1:
         kept, inverse, sizes = np.unique(instances, return_inverse=True, return_counts=True)
         instances = np.where(sizes >= min_size, kept, 0)[inverse].reshape(instances.shape)
-    objects = _measured(instances, classes, image, probability, doubt, pixel_size, gap, where)
+    objects = _measured(instances, classes, image, probability, uncertainty, pixel_size, gap, where)
     objects.insert(0, "image", name)
     objects.insert(3, "class_name", [names[k - 1] for k in objects["class"]])
 

@@ -17,6 +17,7 @@ import yaml
 import lazylabels_monai
 from lazylabels_monai.atomic import temporary_sibling
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.trained import (
     NETWORK_IDS,
@@ -28,8 +29,6 @@ from lazylabels_monai.trained import (
 )
 
 __all__ = ["pack_bundle", "set_values", "zip_folder"]
-
-PathLike = str | os.PathLike
 
 #: What is no part of a package.
 _IGNORED = shutil.ignore_patterns("__pycache__")

@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import swap_plane, to_numpy_order
+from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.tasks import num_task_classes
 from lazylabels_monai.trained import require_weights, trained_values
 
 __all__ = ["PictureNetwork", "pack_bioimage"]
-
-PathLike = str | os.PathLike
 
 #: arXiv's numbers of the method's papers, in the order of ``references`` in metadata.json.
 _PAPERS = {

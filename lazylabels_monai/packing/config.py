@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.tasks import IGNORE, TASKS, class_names, task_slices
 from lazylabels_monai.trained import require_weights, trained_settings, trained_values
 
@@ -19,8 +19,6 @@ __all__ = [
     "trained_config",
     "trained_metadata",
 ]
-
-PathLike = str | os.PathLike
 
 
 def trained_config(bundle: PathLike, weights: PathLike, overlays: Sequence[PathLike] = (), **values: Any) -> dict[str, Any]:

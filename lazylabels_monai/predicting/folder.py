@@ -25,7 +25,7 @@ from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.handlers import clock
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.predicting.model import Model
-from lazylabels_monai.predicting.uncertainty import answer_and_doubt, save_doubt
+from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, image_stem
 from lazylabels_monai.trained import bundle_weights, trained_classes, write_classes
 
@@ -52,7 +52,7 @@ def predict(
     overwrite: bool = False,
     overrides: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
-    doubt: bool = False,
+    uncertainty: bool = False,
     dropout_samples: int = 0,
 ) -> PredictionReport:
     """Predict images by the bundle's ``inference.yaml``.
@@ -68,7 +68,8 @@ def predict(
         overwrite: predict images again that are done already; all that was predicted of them before is replaced.
         overrides: ids of the config and their values.
         progress: called with a line of text per image.
-        doubt: write the doubt of each task as well (:func:`~lazylabels_monai.predicting.uncertainty.save_doubt`): three more predictions.
+        uncertainty: write that of each task as well (:func:`~lazylabels_monai.predicting.uncertainty.save_uncertainty`):
+            three more predictions.
         dropout_samples: for it, that many more with the network's dropout.
 
     Returns:
@@ -116,7 +117,7 @@ def predict(
                     if not overwrite and _is_done(out, path):
                         report.skipped.append(str(path))
                         continue
-                    failure = _predict_one(model, path, partial, out, dropout_samples if doubt else None)
+                    failure = _predict_one(model, path, partial, out, dropout_samples if uncertainty else None)
                 if failure is None:
                     report.done.append(str(path))
                 else:  # one bad image must not cost the others
@@ -172,9 +173,9 @@ def _predict_one(model: Model, path: Path, partial: Path, out: Path, dropout_sam
         if dropout_samples is None:
             model.write(sample, model.answer(sample))
         else:
-            answer, maps = answer_and_doubt(model, sample, dropout_samples=dropout_samples)
+            answer, maps = answer_and_uncertainty(model, sample, dropout_samples=dropout_samples)
             model.write(sample, answer)
-            save_doubt(maps, partial, image_stem(path))
+            save_uncertainty(maps, partial, image_stem(path))
         _move_in(partial, out, path)
     except Exception as error:
         found = user_error(error)

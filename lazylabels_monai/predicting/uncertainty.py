@@ -10,7 +10,7 @@ A prediction is taken several times, and the answers p_1 ... p_S of a pixel give
 
 Answers differ by the network's dropout, switched on while predicting (Gal & Ghahramani 2016: samples of an approximate
 posterior over weights), and by flips of the image (Wang, Li, Aertsen, Deprest, Ourselin, Vercauteren 2019: test-time
-augmentation). Wang et al. count the latter as doubt about the data. Here the true label of a flipped image is the flipped
+augmentation). Wang et al. count the latter as uncertainty about the data. Here the true label of a flipped image is the flipped
 label, and the training shows flips, so that a network which answers differently has not learned it.
 """
 
@@ -36,29 +36,29 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import to_numpy_order, to_tiff_order
 from lazylabels_monai.inferers import plane_flips
 from lazylabels_monai.labels.objects import border_pixels, checked_instances, compact_instances
-from lazylabels_monai.result_files import doubt_ending
+from lazylabels_monai.result_files import uncertainty_ending
 from lazylabels_monai.tasks import task_slices
 
 if TYPE_CHECKING:
     from lazylabels_monai.predicting.model import Model
 
 __all__ = [
-    "TaskDoubt",
-    "answer_and_doubt",
-    "doubt_maps",
+    "TaskUncertainty",
+    "answer_and_uncertainty",
     "dropout_layers",
     "dropout_on",
     "entropy",
-    "object_doubt",
-    "save_doubt",
+    "object_uncertainty",
+    "save_uncertainty",
+    "uncertainty_maps",
 ]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TaskDoubt:
-    """Doubt about one task in one image. 1 - doubt is the confidence.
+class TaskUncertainty:
+    """Uncertainty about one task in one image. 1 - uncertainty is the confidence.
 
     Args:
         probabilities: (classes, H, W) float32, the mean over all answers; it sums to 1.
@@ -116,10 +116,10 @@ def dropout_on(network: nn.Module) -> Iterator[list[nn.Module]]:
             layer.train(mode)
 
 
-def doubt_maps(
+def uncertainty_maps(
     model: Model, image_path: str | os.PathLike, flips: bool = True, dropout_samples: int = 0, seed: int = 0
-) -> dict[str, TaskDoubt]:
-    """Doubt about each task in one image.
+) -> dict[str, TaskUncertainty]:
+    """Uncertainty about each task in one image.
 
     The answers are those of the network as it is to each view, the image as it is and, with ``flips``, flipped left to
     right, upside down and both, each put back; and ``dropout_samples`` more with the dropout on, over the views in turn.
@@ -145,23 +145,24 @@ def doubt_maps(
 
     Example:
         >>> model = Model("outputs/models/model.pt")  # doctest: +SKIP
-        >>> doubt_maps(model, "a.png")["segmentation"].entropy.mean()  # doctest: +SKIP
+        >>> uncertainty_maps(model, "a.png")["segmentation"].entropy.mean()  # doctest: +SKIP
     """
-    return answer_and_doubt(model, model.load(image_path), flips, dropout_samples, seed)[1]
+    return answer_and_uncertainty(model, model.load(image_path), flips, dropout_samples, seed)[1]
 
 
-def answer_and_doubt(
+def answer_and_uncertainty(
     model: Model, batch: Mapping[str, Any], flips: bool = True, dropout_samples: int = 0, seed: int = 0
-) -> tuple[Tensor, dict[str, TaskDoubt]]:
-    """The network's answer to an image as it is, and its doubt; each view is predicted once.
+) -> tuple[Tensor, dict[str, TaskUncertainty]]:
+    """The network's answer to an image as it is, and its uncertainty; each view is predicted once.
 
     Args:
         model: a trained network.
         batch: from its ``load``.
-        flips, dropout_samples, seed: see :func:`doubt_maps`.
+        flips, dropout_samples, seed: see :func:`uncertainty_maps`.
 
     Returns:
-        probabilities (1, sum of classes, spatial...), those that a plain prediction gives; and what :func:`doubt_maps` returns.
+        probabilities (1, sum of classes, spatial...), those that a plain prediction gives; and what
+        :func:`uncertainty_maps` returns.
 
     Raises:
         LazyLabelsError: when ``dropout_samples`` is negative.
@@ -180,17 +181,19 @@ def answer_and_doubt(
             running.add(_in_numpy_order(answer))
         with dropout_on(model.network) as layers:
             if dropout_samples and not layers:
-                logger.warning("the network has no dropout (p = 0): doubt comes from flips alone; train with --dropout 0.2.")
+                logger.warning(
+                    "the network has no dropout (p = 0): uncertainty comes from flips alone; train with --dropout 0.2."
+                )
             for number in range(dropout_samples if layers else 0):
                 running.add(_in_numpy_order(model.answer(batch, views[number % len(views)])))
     return first, running.result()
 
 
-def save_doubt(maps: Mapping[str, TaskDoubt], folder: str | os.PathLike, stem: str) -> list[Path]:
-    """Write ``<stem>_<task>_doubt.tif`` for each task: float32, two planes, entropy and mutual information, each 0 to 1.
+def save_uncertainty(maps: Mapping[str, TaskUncertainty], folder: str | os.PathLike, stem: str) -> list[Path]:
+    """Write ``<stem>_<task>_uncertainty.tif`` for each task: float32, two planes, entropy and mutual information, each 0 to 1.
 
     Args:
-        maps: from :func:`doubt_maps`.
+        maps: from :func:`uncertainty_maps`.
         folder: made where missing.
         stem: name of the image.
 
@@ -202,48 +205,48 @@ def save_doubt(maps: Mapping[str, TaskDoubt], folder: str | os.PathLike, stem: s
     for task, found in maps.items():
         planes = np.stack([found.entropy, found.mutual_information]).astype(np.float32)
         planes, axes = to_tiff_order(to_numpy_order(planes), channels=True)
-        written.append(folder / f"{stem}{doubt_ending(task)}.tif")
+        written.append(folder / f"{stem}{uncertainty_ending(task)}.tif")
         tifffile.imwrite(written[-1], planes, photometric="minisblack", metadata={"axes": axes})
     return written
 
 
-def object_doubt(instances: np.ndarray, doubt: np.ndarray) -> pd.DataFrame:
-    """Doubt about each object of a label map, from any map of doubt.
-
-    :func:`lazylabels_monai.report.uncertainty.object_doubt` is another quantity: it takes what ``predict`` saved, the probabilities
-    of one answer, and 1 - the highest of them; that map, its ``pixel_doubt``, can be given here as well.
+def object_uncertainty(instances: np.ndarray, uncertainty: np.ndarray) -> pd.DataFrame:
+    """Uncertainty about each object of a label map, from any map of uncertainty.
 
     Args:
         instances: (H, W) or (X, Y, Z) ids, 0 = no object.
-        doubt: the same shape, such as :attr:`TaskDoubt.entropy` or :attr:`TaskDoubt.mutual_information`.
+        uncertainty: the same shape, such as :attr:`TaskUncertainty.entropy` or :attr:`TaskUncertainty.mutual_information`.
 
     Returns:
-        a row per object in the order of the ids: ``id``; ``pixels``; ``doubt``, the mean over its pixels; ``border_doubt``, the
-        mean over those that have a face neighbour outside the object (that of an object which fills the whole image is NaN).
+        a row per object in the order of the ids: ``id``; ``pixels``; ``uncertainty``, the mean over its pixels;
+        ``border_uncertainty``, the mean over those that have a face neighbour outside the object (that of an object which fills
+        the whole image is NaN).
 
     Raises:
         LazyLabelsError: when the shapes differ or the instances are no ids.
 
     Example:
         >>> ids = np.ones((3, 3), int); ids[0] = 0
-        >>> object_doubt(ids, np.arange(9.0).reshape(3, 3))[["doubt", "border_doubt"]].values.tolist()
+        >>> object_uncertainty(ids, np.arange(9.0).reshape(3, 3))[["uncertainty", "border_uncertainty"]].values.tolist()
         [[5.5, 4.0]]
     """
-    ids, doubt = checked_instances(instances), np.asarray(doubt, float)
-    if ids.shape != doubt.shape:
-        raise LazyLabelsError(f"instances of shape {ids.shape} and doubt of shape {doubt.shape} must be of one shape.")
+    ids, uncertainty = checked_instances(instances), np.asarray(uncertainty, float)
+    if ids.shape != uncertainty.shape:
+        raise LazyLabelsError(
+            f"instances of shape {ids.shape} and uncertainty of shape {uncertainty.shape} must be of one shape."
+        )
     compact, table = compact_instances(ids)
     numbers = np.arange(1, len(table))
     border = np.where(border_pixels(compact), compact, 0)
     sizes = np.bincount(border.ravel(), minlength=len(table))[1:]
     at_border = np.full(len(numbers), np.nan)
-    at_border[sizes > 0] = ndimage.mean(doubt, border, numbers[sizes > 0]) if (sizes > 0).any() else []
+    at_border[sizes > 0] = ndimage.mean(uncertainty, border, numbers[sizes > 0]) if (sizes > 0).any() else []
     return pd.DataFrame(
         {
             "id": np.asarray(table[1:], np.int64),
             "pixels": np.bincount(compact.ravel(), minlength=len(table))[1:],
-            "doubt": np.asarray(ndimage.mean(doubt, compact, numbers), float).reshape(-1),
-            "border_doubt": at_border,
+            "uncertainty": np.asarray(ndimage.mean(uncertainty, compact, numbers), float).reshape(-1),
+            "border_uncertainty": at_border,
         }
     )
 
@@ -265,15 +268,15 @@ class _Running:
             before = self.entropies.get(task, torch.zeros_like(found))
             self.entropies[task] = before + (found - before) / self.count
 
-    def result(self) -> dict[str, TaskDoubt]:
-        """What :func:`doubt_maps` returns."""
+    def result(self) -> dict[str, TaskUncertainty]:
+        """What :func:`uncertainty_maps` returns."""
         out = {}
         for task, channels in self.slices.items():
             mean = self.mean[channels]
             predictive = entropy(mean)
             disagreement = (predictive - self.entropies[task]).clamp(min=0)
             arrays = (np.ascontiguousarray(t.float().numpy()) for t in (mean, predictive, disagreement))
-            out[task] = TaskDoubt(*arrays, self.count)
+            out[task] = TaskUncertainty(*arrays, self.count)
         return out
 
 

@@ -16,11 +16,11 @@ from lazylabels_monai.images.files import read_image
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
 from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.labels.objects import compact_instances
+from lazylabels_monai.report.probability import highest_probability
 from lazylabels_monai.report.reading import Note, Predicted, ReportError
-from lazylabels_monai.report.uncertainty import pixel_doubt
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
-__all__ = ["DOUBT_COLOUR", "LAYERS", "Picture", "crop", "data_uri", "make_picture", "object_colours", "shown_image"]
+__all__ = ["LAYERS", "UNDECIDED_COLOUR", "Picture", "crop", "data_uri", "make_picture", "object_colours", "shown_image"]
 
 #: Layers of the gallery and what they show.
 LAYERS: dict[str, str] = {
@@ -28,10 +28,10 @@ LAYERS: dict[str, str] = {
     "separation": "the probability of an interface between touching objects",
     "segmentation": "the class of each pixel",
     "instances": "the single objects; those that touch differ in colour",
-    "doubt": "1 less the highest class probability: full colour where all classes are equally likely",
+    "probability": "how little probable the likeliest class is: full colour where all classes are equally likely",
 }
-#: Colour of doubtful pixels: none of the classes has it.
-DOUBT_COLOUR = (255, 0, 160)
+#: Colour of undecided pixels: none of the classes has it.
+UNDECIDED_COLOUR = (255, 0, 160)
 
 _FILL = 0.4
 _ALPHA_STEPS = 15  # few values compress well
@@ -104,7 +104,7 @@ def make_picture(files: Predicted, longest: int, note: Note) -> Picture | None:
     if segmentation is not None:
         # full colour where all classes are equally likely
         most = max(1 - 1 / len(segmentation), 1e-6)
-        layers["doubt"] = _shade(_averaged(pixel_doubt(segmentation), size) / most, DOUBT_COLOUR)
+        layers["probability"] = _shade(_averaged(1 - highest_probability(segmentation), size) / most, UNDECIDED_COLOUR)
     return Picture(files.name, width, height, base, {n: data_uri(layers[n], True) for n in LAYERS if n in layers}, shape)
 
 

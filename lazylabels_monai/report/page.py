@@ -25,6 +25,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pictures import class_colour
 from lazylabels_monai.report.figures import cumulative_plot, curves_plot, histogram_plot
 from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture, shown_image
+from lazylabels_monai.report.probability import highest_probability, object_probability
 from lazylabels_monai.report.reading import (
     Evaluation,
     Measurements,
@@ -37,7 +38,6 @@ from lazylabels_monai.report.reading import (
     read_measurements,
     read_weights,
 )
-from lazylabels_monai.report.uncertainty import object_doubt, pixel_doubt
 
 __all__ = ["REPORT_NAME", "make_report"]
 
@@ -94,8 +94,8 @@ def make_report(
         training: output folder of the training; default ``out``, then the folder above that of the weights.
         weights: ``model.pt``, beside which the settings lie.
         pixel_size, classes: for measuring, where ``measure`` was not run; the names also where no file states them.
-        max_images: pictures in the gallery; those most in doubt come first.
-        max_objects: objects in the list of those most in doubt.
+        max_images: pictures in the gallery; those of the lowest probability come first.
+        max_objects: objects in the list of those to check first.
         longest_side: of a picture in pixels.
         overwrite: replace an earlier report.
         command: that made the report, for the reader.
@@ -136,7 +136,7 @@ def make_report(
         places.append((chosen if chosen.is_dir() else chosen.parent).parent)
     curves, curves_from = read_curves(places, notes.append)
 
-    doubt, means = _doubts(predicted, notes.append)
+    objects, means = _probabilities(predicted, notes.append)
     order = _order(means, evaluation)
     gallery = _gallery(predicted, order, max_images, longest_side, measured, notes.append)
     context = {
@@ -149,8 +149,8 @@ def make_report(
         "measured_images": None if measured is None else _image_rows(measured),
         "plots": [] if measured is None else _size_plots(measured),
         "evaluation": None if evaluation is None else _evaluation(evaluation, names),
-        "objects": _doubtful(predicted, doubt, measured, gallery, names, max_objects, notes.append),
-        "doubtful_of": sum(map(len, doubt.values())),
+        "objects": _objects_to_check(predicted, objects, measured, gallery, names, max_objects, notes.append),
+        "objects_of": sum(map(len, objects.values())),
         "gallery": gallery,
         "legend": [(name, _css(class_colour(k))) for k, name in enumerate(names, 1)],
         "layers": {name: text for name, text in LAYERS.items() if any(name in entry["picture"].layers for entry in gallery)},
@@ -392,8 +392,8 @@ class _Order:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-def _doubts(predicted: Sequence[Predicted], note: Note) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
-    """Doubt by image: of each object, and the mean over the pixels."""
+def _probabilities(predicted: Sequence[Predicted], note: Note) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
+    """Probability by image: of each object, and the mean over the pixels."""
     tables: dict[str, pd.DataFrame] = {}
     means: dict[str, float] = {}
     for image in predicted:
@@ -401,22 +401,23 @@ def _doubts(predicted: Sequence[Predicted], note: Note) -> tuple[dict[str, pd.Da
             segmentation, ids = image.probability("segmentation"), image.ids()
             if segmentation is None:
                 continue
-            means[image.name] = float(pixel_doubt(segmentation).mean())
+            means[image.name] = float(highest_probability(segmentation).mean())
             if ids is not None and segmentation.shape[1:] == ids.shape:
-                tables[image.name] = object_doubt(ids, segmentation, image.probability("separation"))
+                tables[image.name] = object_probability(ids, segmentation, image.probability("separation"))
         except LazyLabelsError as error:
-            note(f"Doubt about the objects of '{image.name}': {error}")
+            note(f"Probability of the objects of '{image.name}': {error}")
     if predicted and not means:
         note(
-            "The objects most in doubt, and the layers of doubt, detection and separation: predict again with --probabilities."
+            "The objects to check first, and the layers of detection, separation and probability: predict again "
+            "with --probabilities."
         )
     return tables, means
 
 
 def _order(means: Mapping[str, float], evaluation: Evaluation | None) -> _Order:
-    """Most in doubt first; where that is not known, lowest Dice first."""
+    """Lowest mean probability first; where that is not known, lowest Dice first."""
     if means:
-        return _Order("doubt", dict(sorted(means.items(), key=lambda item: -item[1])))
+        return _Order("probability", dict(sorted(means.items(), key=lambda item: item[1])))
     if evaluation is None or "dice mean" not in evaluation.rows:
         return _Order()
     rows = evaluation.rows.dropna(subset=["image", "dice mean"]).sort_values("dice mean", kind="stable")
@@ -456,20 +457,20 @@ def _scale_bar(picture: Picture, pixel_size: float) -> dict[str, Any]:
     return {"percent": 100 * length / (picture.shape[1] * pixel_size), "text": _written(length)}
 
 
-def _doubtful(
+def _objects_to_check(
     predicted: Sequence[Predicted],
-    doubt: Mapping[str, pd.DataFrame],
+    objects: Mapping[str, pd.DataFrame],
     measured: Measurements | None,
     gallery: Sequence[Mapping[str, Any]],
     names: Sequence[str],
     limit: int,
     note: Note,
 ) -> list[dict[str, Any]]:
-    """The objects most in doubt, each with a crop."""
-    if not doubt or limit == 0:
+    """The objects of the lowest probability, each with a crop."""
+    if not objects or limit == 0:
         return []
-    table = pd.concat([rows.assign(image=name) for name, rows in doubt.items()], ignore_index=True)
-    table = table.sort_values(["doubt", "image", "id"], ascending=[False, True, True], kind="stable").head(limit)
+    table = pd.concat([rows.assign(image=name) for name, rows in objects.items()], ignore_index=True)
+    table = table.sort_values(["mean_probability", "image", "id"], kind="stable").head(limit)
     files = {image.name: image for image in predicted}
     places = {entry["picture"].name: k for k, entry in enumerate(gallery, 1)}
     columns = None if measured is None else measured.objects.set_index(["image", "id"])
@@ -494,9 +495,9 @@ def _doubtful(
                 "class_name": names[value - 1] if value <= len(names) else f"class {value}",
                 "colour": _css(class_colour(value)),
                 "diameter": None if known is None else float(known[f"equivalent_diameter_{unit}"]),
-                "doubt": row["doubt"],
+                "mean_probability": row["mean_probability"],
                 "margin": row["margin"],
-                "disagreement": None if known is None else known.get("mean_mutual_information"),
+                "uncertainty": None if known is None else known.get("mean_mutual_information"),
                 "at_border": bool(known["touches_border"]) if known is not None else None,
                 "crop": crop(pixels, ids, identity, (row["row_min"], row["row_max"], row["col_min"], row["col_max"]), value),
             }

@@ -23,7 +23,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from lazylabels_monai.apps.monailabel.folder import BUNDLE
 from lazylabels_monai.apps.monailabel.infer import INSTANCES, TaskInfer
 from lazylabels_monai.apps.monailabel.store import images_without
-from lazylabels_monai.apps.monailabel.strategies import MostDoubt, NextImage
+from lazylabels_monai.apps.monailabel.strategies import MostUncertain, NextImage
 from lazylabels_monai.apps.monailabel.trainer import LazyLabelsTrainTask
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
@@ -95,9 +95,9 @@ class LazyLabelsApp(MONAILabelApp):
         return {BUNDLE: LazyLabelsTrainTask(self.bundle, self.conf)}
 
     def init_strategies(self) -> dict[str, Strategy]:
-        """``next_<task>`` and ``doubt_<task>``."""
+        """``next_<task>`` and ``uncertainty_<task>``."""
         following = {f"next_{task}": NextImage(task) for task in self.tasks}
-        return {**following, **{f"doubt_{task}": MostDoubt(task, self.bundle) for task in self.tasks}}
+        return {**following, **{f"uncertainty_{task}": MostUncertain(task, self.bundle) for task in self.tasks}}
 
     def init_batch_infer(self) -> Callable:
         """By the task's own tag."""

@@ -1,4 +1,4 @@
-"""Which image to label next, for one task: the next one without such a label, or the one most in doubt."""
+"""Which image to label next, for one task: the next one without such a label, or the one most uncertain."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from lazylabels_monai.apps.monailabel.store import images_without, write_datalist
 from lazylabels_monai.predicting.model import Model
-from lazylabels_monai.suggest.suggesting import KIND, suggest
+from lazylabels_monai.suggest import suggest
+from lazylabels_monai.tasks import LABELS, TASKS
 from lazylabels_monai.trained import bundle_weights, trained_classes
 
-__all__ = ["MostDoubt", "NextImage"]
+__all__ = ["MostUncertain", "NextImage"]
 
 
 class NextImage(Strategy):
@@ -26,7 +27,7 @@ class NextImage(Strategy):
     """
 
     def __init__(self, task: str, description: str | None = None) -> None:
-        super().__init__(description or f"the next image without {KIND[task]} ({task})")
+        super().__init__(description or f"the next image without {LABELS[task].name} ({task})")
         self.task = task
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
@@ -45,8 +46,8 @@ def _proposed(datastore: Datastore, strategy: str, image: str) -> int:
     return datastore.get_image_info(image).get("strategy", {}).get(strategy, {}).get("ts", 0)
 
 
-class MostDoubt(NextImage):
-    """The image whose label for ``task`` resolves most doubt per second of work, by :mod:`lazylabels_monai.suggest.suggesting`.
+class MostUncertain(NextImage):
+    """The image whose label for ``task`` resolves most uncertainty per second of work (:mod:`lazylabels_monai.suggest`).
 
     The ranking is made once for each ``model.pt``; images that came later, or are beyond the limit, follow after it.
 
@@ -58,7 +59,7 @@ class MostDoubt(NextImage):
     """
 
     def __init__(self, task: str, bundle: str, max_images: int = 50) -> None:
-        super().__init__(task, f"the image whose {KIND[task]} resolve most doubt per second of work ({task})")
+        super().__init__(task, f"the image whose {LABELS[task].name} resolve most uncertainty per second of work ({task})")
         self.bundle, self.max_images = Path(bundle), max_images
         self._ranking: tuple[float, list[str]] = (0.0, [])
 
@@ -85,7 +86,7 @@ class MostDoubt(NextImage):
         for uri, image in uris.items():
             # marks tell how many outlines there are to draw
             tags = datastore.get_labels_by_image_id(image)
-            items.append({"image": uri, **{tag: datastore.get_label_uri(tags[tag], tag) for tag in KIND if tag in tags}})
+            items.append({"image": uri, **{tag: datastore.get_label_uri(tags[tag], tag) for tag in TASKS if tag in tags}})
         with tempfile.TemporaryDirectory() as folder:
             write_datalist(Path(folder, "datalist.json"), trained_classes(weights), items)
             found = suggest(folder, Model(weights, self.bundle), tasks=[self.task])

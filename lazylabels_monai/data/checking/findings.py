@@ -40,42 +40,42 @@ class Code(NamedTuple):
 CODES: dict[str, Code] = {
     "inner-crosses-interface": Code(
         ERROR,
-        "inner mark{s} cut through by an interface scribble",
+        "inner region{s} cut through by an interface scribble",
         "draw one mark inside each object, or erase the scribble where there is one object only",
     ),
     "inner-spans-objects": Code(
         ERROR,
-        "inner mark{s} across two objects of the exact label",
+        "inner region{s} across two objects of the exact label",
         "draw one mark inside each object",
     ),
     "strong-disagrees-inner": Code(
         ERROR,
-        "inner mark{s} on another class of the exact mask, or on its background",
+        "inner region{s} on another class of the exact mask, or on its background",
         "correct the class of the one that is wrong, or give both labels of this very image",
     ),
     "mask-equals-inner": Code(
         ERROR,
-        'pixels, all the same as under "detection", though inner marks leave the border of objects out',
+        'pixels, all the same as under "detection", though inner regions leave the border of objects out',
         'give the exact mask, or keep the file under "detection" only',
     ),
     "inner-meets-class": Code(
         WARNING,
-        "inner mark{s} touching a mark of another class",
+        "inner region{s} touching a mark of another class",
         "leave the border of each object free, and give an object one class",
     ),
     "inner-leaves-object": Code(
         WARNING,
-        "inner mark{s} reaching out of the object in the exact mask",
+        "inner region{s} reaching out of the object in the exact mask",
         "draw them smaller, or correct the mask",
     ),
     "object-without-inner": Code(
         WARNING,
-        "object{s} of the exact mask without an inner mark where the others have one",
+        "object{s} of the exact mask without an inner region where the others have one",
         "mark them, or set them to 255 (not labelled): unmarked objects teach background",
     ),
     "partly-marked": Code(
         WARNING,
-        "object{s} of the exact mask without an inner mark, which is most of them",
+        "object{s} of the exact mask without an inner region, which is most of them",
         "set what was not looked at to 255 (not labelled): unmarked objects teach background",
     ),
     "mask-sliver": Code(

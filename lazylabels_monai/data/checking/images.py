@@ -72,8 +72,8 @@ def contrast(image: np.ndarray, dims: int, labels: Mapping[str, np.ndarray]) -> 
     Args:
         image: (H, W[, C]), or (X, Y, Z[, C]); channels are averaged.
         dims: number of spatial axes, which come first.
-        labels: the exact mask under ``segmentation`` is asked first, then the inner marks under ``detection``; pixels
-            outside inner marks count as background though some are not, which makes the contrast look smaller.
+        labels: the exact mask under ``segmentation`` is asked first, then the inner regions under ``detection``; pixels
+            outside inner regions count as background though some are not, which makes the contrast look smaller.
 
     Returns:
         the difference of the means; negative where objects are darker. None without both kinds of pixels.

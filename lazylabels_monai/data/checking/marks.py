@@ -20,15 +20,15 @@ from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
 __all__ = ["mark_diameter", "mark_faults", "pieces"]
 
-#: Share of an inner mark that must lie on the far side of a scribble, or on a second object: less is a slip of the hand.
+#: Share of an inner region that must lie on the far side of a scribble, or on a second object: less is a slip of the hand.
 MIN_PART = 0.15
 #: Pixels that such a part has at least.
 MIN_PART_PIXELS = 4
 #: Depth of a mark where a scribble cuts it, as a share of its largest depth; scribbles that graze a waist reach 0.35.
 MIN_CUT_DEPTH = 0.5
-#: Share of an inner mark under scribbles from which there is no mark left; thin marks beside a scribble reach 0.7.
+#: Share of an inner region under scribbles from which there is no mark left; thin marks beside a scribble reach 0.7.
 MAX_COVERED = 0.9
-#: Share of an inner mark inside its object below which it counts as sticking out.
+#: Share of an inner region inside its object below which it counts as sticking out.
 MIN_INSIDE = 0.9
 #: Objects of fewer pixels need no mark: there is no room for a region that leaves the border out.
 MIN_OBJECT = 16
@@ -104,7 +104,7 @@ def pieces(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mark_diameter(labels: Mapping[str, np.ndarray]) -> float | None:
-    """Median equivalent diameter in pixels of an image's objects, else of its inner marks; None without any.
+    """Median equivalent diameter in pixels of an image's objects, else of its inner regions; None without any.
 
     Args:
         labels: as for :func:`mark_faults`.

@@ -94,7 +94,7 @@ def _random_object(rng: np.random.Generator, kind: int, radius: float, ndim: int
     return _Object(kind, np.zeros(ndim), radius, axes, normals, heights, wobble)
 
 
-def _pack(
+def pack_objects(
     shape: tuple[int, ...], rng: np.random.Generator, radius: float, spread: float, bubbles: float, fill: float
 ) -> list[_Object]:
     """Place objects one after the other, large ones first, close to those already there.
@@ -146,7 +146,7 @@ def _offsets(item: _Object, box: tuple[slice, ...]) -> list[np.ndarray]:
     return [g - c for g, c in zip(np.ogrid[box], item.centre, strict=True)]
 
 
-def _paint(objects: list[_Object], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[_Object]]:
+def paint_objects(objects: list[_Object], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[_Object]]:
     """Exact instances: each pixel goes to the object that it lies deepest in.
 
     Returns:
@@ -237,7 +237,7 @@ class _Condition:
     gamma: float
 
 
-def _draw_condition(rng: np.random.Generator, radius: tuple[float, float]) -> _Condition:
+def draw_condition(rng: np.random.Generator, radius: tuple[float, float]) -> _Condition:
     """Each image has its own draw; ranges were chosen by eye so that a person could still mark the objects."""
     sign = rng.choice((-1.0, 1.0), p=(0.6, 0.4))
     magnitude = rng.uniform(0.1, 0.28)
@@ -401,9 +401,9 @@ def make_image(
     if len(radius) != 2 or not 4 <= radius[0] <= radius[1]:
         raise SimulationError(f"radius {radius} must be a range (smallest, largest) of at least 4 pixels.")
     rng = np.random.default_rng(seed)
-    condition = _draw_condition(rng, radius)
-    objects = _pack(size, rng, condition.radius, condition.spread, condition.bubbles, condition.fill)
-    instances, classes, objects = _paint(objects, size)
+    condition = draw_condition(rng, radius)
+    objects = pack_objects(size, rng, condition.radius, condition.spread, condition.bubbles, condition.fill)
+    instances, classes, objects = paint_objects(objects, size)
     image = _detected(_rendered(instances, classes, objects, rng, condition), rng, condition)
     return {"image": image, "classes": classes, "instances": instances}
 
@@ -432,8 +432,8 @@ def make_volume(
         raise SimulationError(f"radius {radius} must be a range (smallest, largest) of at least 3 voxels.")
     rng = np.random.default_rng(seed)
     typical = rng.uniform(*radius)
-    objects = _pack(size, rng, typical, rng.uniform(0.1, 0.3), rng.uniform(0.4, 0.6), rng.uniform(0.45, 0.65))
-    instances, classes, objects = _paint(objects, size)
+    objects = pack_objects(size, rng, typical, rng.uniform(0.1, 0.3), rng.uniform(0.4, 0.6), rng.uniform(0.45, 0.65))
+    instances, classes, objects = paint_objects(objects, size)
     sign = rng.choice((-1.0, 1.0))
     greys = np.array([0.0, sign * rng.uniform(0.12, 0.25), -sign * rng.uniform(0.1, 0.2)])
     own = np.concatenate([[0.0], 0.03 * rng.normal(size=len(objects))])

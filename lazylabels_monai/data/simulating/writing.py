@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
-from lazylabels_monai.data.costs import KINDS, AnnotationCosts
+from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.simulating.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
 from lazylabels_monai.data.simulating.selection import fitting, hours_of_work, image_count, shuffled
 from lazylabels_monai.labels.inner import dice_of_inner_regions, shares_kept
@@ -78,8 +78,9 @@ def write_dataset(
         out: folder to make.
         items: the images; names must differ.
         class_names: names of the object classes 1, 2, ...
-        strong: training images that keep their exact mask; see :func:`~lazylabels_monai.data.simulating.selection.image_count`. Or
-            ``"2.5h"``: as many as that time is enough for by :class:`~lazylabels_monai.data.costs.AnnotationCosts`.
+        strong: training images that keep their exact mask; see
+            :func:`~lazylabels_monai.data.simulating.selection.image_count`. Or ``"2.5h"``: as many as that
+            time is enough for by :class:`~lazylabels_monai.data.costs.AnnotationCosts`.
         detection: training images with inner regions.
         separation: training images with scribbles on interfaces.
         seed: of the draws and of the marks.
@@ -204,7 +205,7 @@ def _seconds(item: LazyItem, task: str, num_classes: int, gap: int) -> float:
     else:
         count = np.count_nonzero(distinct_values(instances))
         absent = num_classes - np.setdiff1d(classes, (BACKGROUND, IGNORE)).size
-    return AnnotationCosts().seconds(dict(zip(TASKS, KINDS, strict=True))[task], count, absent)
+    return AnnotationCosts().seconds(task, count, absent)
 
 
 def _has_objects(item: LazyItem) -> bool:

@@ -39,7 +39,7 @@ def test_info_of_our_app(ours):
         {"interface": 1},
     ]
     assert list(info["trainers"]) == ["lazylabels"]
-    assert set(info["strategies"]) == {f"{kind}_{task}" for kind in ("next", "doubt") for task in TASKS}
+    assert set(info["strategies"]) == {f"{kind}_{task}" for kind in ("next", "uncertainty") for task in TASKS}
     assert info["datastore"]["total"] == 8
 
 
@@ -139,8 +139,8 @@ def test_the_next_image_is_another_for_each_task(ours, labelled):
     assert ours.next("next_detection") == "image4"  # image3 was proposed to somebody a moment ago
 
 
-def test_doubt_proposes_images_that_lack_the_label(ours, labelled):
-    proposed = [ours.next("doubt_separation") for _ in range(4)]
+def test_uncertainty_proposes_images_that_lack_the_label(ours, labelled):
+    proposed = [ours.next("uncertainty_separation") for _ in range(4)]
     assert set(proposed) == {"image4", "image5", "slide", "photo"}
     assert ours.post("/activelearning/worst", json={}).status_code == 400
 

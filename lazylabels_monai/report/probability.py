@@ -1,4 +1,4 @@
-"""How sure a prediction is of each object, from its probability maps."""
+"""The probability of each object, from the maps of one prediction; uncertainty is another quantity and takes several."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from scipy import ndimage
 
 from lazylabels_monai.tasks import INTERFACE
 
-__all__ = ["object_doubt", "pixel_doubt"]
+__all__ = ["highest_probability", "object_probability"]
 
 #: Pixels that the margin leaves out along an object's edge, where interfaces belong.
 _RIM = 2
 
 
-def pixel_doubt(segmentation: np.ndarray) -> np.ndarray:
-    """1 - the highest probability at each pixel: (classes, H, W) -> (H, W), 0 where sure, 1 - 1 / classes where undecided."""
-    return 1 - segmentation.max(axis=0)
+def highest_probability(segmentation: np.ndarray) -> np.ndarray:
+    """That of the likeliest class at each pixel: (classes, H, W) -> (H, W), 1 where sure, 1 / classes where undecided."""
+    return segmentation.max(axis=0)
 
 
-def object_doubt(instances: np.ndarray, segmentation: np.ndarray, separation: np.ndarray | None = None) -> pd.DataFrame:
-    """Doubt about each object of a label map.
+def object_probability(instances: np.ndarray, segmentation: np.ndarray, separation: np.ndarray | None = None) -> pd.DataFrame:
+    """How probable each object of a label map is.
 
     Args:
         instances: (H, W) ids, 0 = no object.
@@ -28,15 +28,16 @@ def object_doubt(instances: np.ndarray, segmentation: np.ndarray, separation: np
         separation: (2, H, W) probabilities.
 
     Returns:
-        a row per object in the order of the ids: ``id``; ``doubt``, the mean of :func:`pixel_doubt` over its pixels;
-        ``margin``, 0.5 less the highest probability of an interface more than two pixels inside it: near 0 the object was
-        nearly cut in two, below 0 a line was seen that did not cut it. NaN without ``separation`` and for objects that have
-        no such pixel; ``row_min``, ``row_max``, ``col_min``, ``col_max``, its bounding box, the maxima excluded.
+        a row per object in the order of the ids: ``id``; ``mean_probability``, the mean of :func:`highest_probability` over its
+        pixels, as ``measure`` gives it; ``margin``, 0.5 less the highest probability of an interface more than two pixels
+        inside it: near 0 the object was nearly cut in two, below 0 a line was seen that did not cut it. NaN without
+        ``separation`` and for objects that have no such pixel; ``row_min``, ``row_max``, ``col_min``, ``col_max``, its
+        bounding box, the maxima excluded.
 
     Example:
         >>> halves = np.stack([np.full((4, 4), 0.25), np.full((4, 4), 0.75)])
-        >>> object_doubt(np.ones((4, 4), int), halves)["doubt"].tolist()
-        [0.25]
+        >>> object_probability(np.ones((4, 4), int), halves)["mean_probability"].tolist()
+        [0.75]
     """
     ids = np.unique(instances)
     ids = ids[ids != 0]
@@ -52,7 +53,7 @@ def object_doubt(instances: np.ndarray, segmentation: np.ndarray, separation: np
     boxes = ndimage.find_objects(compact)
     columns = {
         "id": ids.astype(np.int64),
-        "doubt": np.asarray(ndimage.mean(pixel_doubt(segmentation), compact, numbers), float).reshape(-1),
+        "mean_probability": np.asarray(ndimage.mean(highest_probability(segmentation), compact, numbers), float).reshape(-1),
         "margin": margin,
     }
     for axis, name in enumerate(("row", "col")):

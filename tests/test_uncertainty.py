@@ -1,4 +1,4 @@
-"""Doubt: entropy and disagreement against a plain restatement, flips, dropout samples, and doubt about objects."""
+"""Uncertainty: entropy and disagreement against a plain restatement, flips, dropout samples, and uncertainty about objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from lazylabels_monai.images.readers import MicroscopyReader
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.predicting.model import Model
-from lazylabels_monai.predicting.uncertainty import doubt_maps, dropout_layers, dropout_on, entropy, object_doubt, plane_flips
+from lazylabels_monai.predicting.uncertainty import (
+    dropout_layers,
+    dropout_on,
+    entropy,
+    object_uncertainty,
+    plane_flips,
+    uncertainty_maps,
+)
 from lazylabels_monai.tasks import TASKS
 
 
@@ -85,7 +92,7 @@ def test_maps_are_those_of_a_plain_restatement(image):
     network = torch.nn.Conv2d(1, 6, 5, padding=2)
     torch.nn.init.normal_(network.weight, 0, 0.5)  # unlike its mirror image
     model = model_of(network)
-    found = doubt_maps(model, image)
+    found = uncertainty_maps(model, image)
     answers = []
     pixels = model.preprocessing({"image": str(image)})["image"].as_tensor()[None]
     with torch.no_grad():
@@ -108,26 +115,26 @@ def test_maps_are_those_of_a_plain_restatement(image):
 
 
 def test_a_network_that_flips_with_its_image_agrees_with_itself(image):
-    found = doubt_maps(model_of(Pixelwise()), image)["segmentation"]
+    found = uncertainty_maps(model_of(Pixelwise()), image)["segmentation"]
     assert found.mutual_information.max() < 1e-6
     # the picture's own orientation: the value, and with it the probability, rises downwards and to the right
     assert (np.diff(found.probabilities[1], axis=0) > 0).all()
     assert (np.diff(found.probabilities[1], axis=1) > 0).all()
-    once = doubt_maps(model_of(Pixelwise()), image, flips=False)["segmentation"]
+    once = uncertainty_maps(model_of(Pixelwise()), image, flips=False)["segmentation"]
     np.testing.assert_allclose(found.probabilities, once.probabilities, atol=1e-6)
     assert (once.samples, float(once.mutual_information.max())) == (1, 0.0)
     assert found.entropy.max() > 0.9, "it may well be unsure"
 
 
 def test_answers_that_depend_on_the_place_disagree(image):
-    found = doubt_maps(model_of(Leftmost(), size=(36, 20)), image)["detection"]
+    found = uncertainty_maps(model_of(Leftmost(), size=(36, 20)), image)["detection"]
     # two of four views say 1 and two say 0, each for sure
     np.testing.assert_allclose(found.probabilities, 0.5, atol=1e-6)
     np.testing.assert_allclose(found.mutual_information, 1.0, atol=1e-5)
 
 
 def test_to_be_undecided_is_no_disagreement(image):
-    found = doubt_maps(model_of(Undecided()), image)["separation"]
+    found = uncertainty_maps(model_of(Undecided()), image)["separation"]
     np.testing.assert_allclose(found.entropy, 1.0)
     np.testing.assert_allclose(found.mutual_information, 0.0)
 
@@ -139,7 +146,7 @@ def test_disagreement_stands_where_it_arises(image):
             logits[:, :, :3, :2] *= -1  # columns 0..2, rows 0..1 of what it is shown
             return logits
 
-    found = doubt_maps(model_of(Corner(), size=(36, 20)), image)["segmentation"].mutual_information
+    found = uncertainty_maps(model_of(Corner(), size=(36, 20)), image)["segmentation"].mutual_information
     expected = np.zeros((20, 36), bool)
     for rows in (slice(None, 2), slice(-2, None)):
         for columns in (slice(None, 3), slice(-3, None)):
@@ -152,23 +159,23 @@ def test_dropout_samples_disagree_and_can_be_repeated(image):
     torch.manual_seed(0)
     model = model_of(MultiTaskUNet(num_classes=2, channels=(4, 8), num_multitask_blocks=1, dropout=0.3))
     state = torch.get_rng_state()
-    first = doubt_maps(model, image, flips=False, dropout_samples=3)["segmentation"]
+    first = uncertainty_maps(model, image, flips=False, dropout_samples=3)["segmentation"]
     assert first.samples == 4
     assert first.mutual_information.max() > 1e-4
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(5)
-    again = doubt_maps(model, image, flips=False, dropout_samples=3)["segmentation"]
+    again = uncertainty_maps(model, image, flips=False, dropout_samples=3)["segmentation"]
     np.testing.assert_array_equal(first.probabilities, again.probabilities)
-    other = doubt_maps(model, image, flips=False, dropout_samples=3, seed=1)["segmentation"]
+    other = uncertainty_maps(model, image, flips=False, dropout_samples=3, seed=1)["segmentation"]
     assert (first.probabilities != other.probabilities).any()
-    assert doubt_maps(model, image, flips=True, dropout_samples=3)["segmentation"].samples == 7
+    assert uncertainty_maps(model, image, flips=True, dropout_samples=3)["segmentation"].samples == 7
     assert not any(module.training for module in model.network.modules())
 
 
 def test_without_dropout_it_is_said_and_no_sample_is_taken(image, caplog):
     model = model_of(MultiTaskUNet(num_classes=2, channels=(4, 8), num_multitask_blocks=1, dropout=0.0))
     assert dropout_layers(model.network) == []
-    found = doubt_maps(model, image, flips=False, dropout_samples=5)["segmentation"]
+    found = uncertainty_maps(model, image, flips=False, dropout_samples=5)["segmentation"]
     assert found.samples == 1
     assert "no dropout" in caplog.text
 
@@ -182,7 +189,7 @@ def test_batch_normalization_stays_as_it_is(image):
         assert all(layer.training for layer in layers)
         assert not any(norm.training for norm in norms)
     assert not any(layer.training for layer in layers)
-    doubt_maps(model_of(network), image, dropout_samples=2)
+    uncertainty_maps(model_of(network), image, dropout_samples=2)
     for norm, values in zip(norms, before, strict=True):
         for now, then in zip((norm.running_mean, norm.running_var, norm.num_batches_tracked), values, strict=True):
             assert torch.equal(now, then)
@@ -195,7 +202,7 @@ def test_batch_normalization_stays_as_it_is(image):
 @pytest.mark.parametrize("samples", [-1, 1.5, True])
 def test_a_number_of_samples_that_is_none_is_refused(samples, image):
     with pytest.raises(LazyLabelsError, match="must be a whole number, 0 or more"):
-        doubt_maps(model_of(Pixelwise()), image, dropout_samples=samples)
+        uncertainty_maps(model_of(Pixelwise()), image, dropout_samples=samples)
 
 
 def test_views_are_the_four_of_the_plane():
@@ -203,23 +210,23 @@ def test_views_are_the_four_of_the_plane():
     assert plane_flips(False) == ((),)
 
 
-def test_doubt_about_objects():
+def test_uncertainty_about_objects():
     ids = np.zeros((5, 9), int)
     ids[1:4, 1:4] = 7  # nine pixels, one of them inside
     ids[0:2, 6:9] = 3  # at the picture's corner: its pixels there have no neighbour outside
-    doubt = np.zeros((5, 9))
-    doubt[2, 2], doubt[1, 1], doubt[0, 8] = 0.9, 0.8, 0.6
-    table = object_doubt(ids, doubt)
+    uncertainty = np.zeros((5, 9))
+    uncertainty[2, 2], uncertainty[1, 1], uncertainty[0, 8] = 0.9, 0.8, 0.6
+    table = object_uncertainty(ids, uncertainty)
     assert table["id"].tolist() == [3, 7]
     assert table["pixels"].tolist() == [6, 9]
-    assert table["doubt"].tolist() == pytest.approx([0.6 / 6, 1.7 / 9])
-    assert table["border_doubt"].tolist() == pytest.approx([0.0, 0.8 / 8])
+    assert table["uncertainty"].tolist() == pytest.approx([0.6 / 6, 1.7 / 9])
+    assert table["border_uncertainty"].tolist() == pytest.approx([0.0, 0.8 / 8])
 
 
-def test_doubt_about_objects_that_are_none_or_all():
-    assert object_doubt(np.zeros((3, 4), int), np.ones((3, 4))).empty
-    whole = object_doubt(np.ones((3, 4), int), np.full((3, 4), 0.25))
-    assert whole["doubt"].tolist() == [0.25]
-    assert np.isnan(whole["border_doubt"]).all()
+def test_uncertainty_about_objects_that_are_none_or_all():
+    assert object_uncertainty(np.zeros((3, 4), int), np.ones((3, 4))).empty
+    whole = object_uncertainty(np.ones((3, 4), int), np.full((3, 4), 0.25))
+    assert whole["uncertainty"].tolist() == [0.25]
+    assert np.isnan(whole["border_uncertainty"]).all()
     with pytest.raises(LazyLabelsError, match="must be of one shape"):
-        object_doubt(np.ones((3, 4), int), np.ones((4, 3)))
+        object_uncertainty(np.ones((3, 4), int), np.ones((4, 3)))
