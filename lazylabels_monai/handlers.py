@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 
 from lazylabels_monai.images.axes import to_picture
 from lazylabels_monai.images.pictures import colour_map, side_by_side, to_uint8_rgb
+from lazylabels_monai.progress import clock
 from lazylabels_monai.tasks import TASKS, task_slices
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from lazylabels_monai.losses import MaskedMultiTaskLoss
 
-__all__ = ["LabelPanelHandler", "ProgressHandler", "TaskLossHandler", "clock"]
+__all__ = ["LabelPanelHandler", "ProgressHandler", "TaskLossHandler"]
 
 logger = logging.getLogger(__name__)
 
@@ -161,10 +162,3 @@ class ProgressHandler:
             self._last_line = now
             seconds = now - self._start
             logger.info(f"{self.what} {done}/{total}, {seconds:.1f} s, ETA {clock(seconds / done * (total - done))}")
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

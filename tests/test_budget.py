@@ -29,7 +29,7 @@ def test_figures_of_bearman_et_al():
     assert full == pytest.approx(239.7, abs=0.05)
     assert squiggles == pytest.approx(34.9, abs=0.1)
     assert squiggles < full / 6
-    with pytest.raises(ValueError, match="kind 'points' must be one of"):
+    with pytest.raises(ValueError, match=r"tasks \['points'\] must name each of"):
         costs.seconds("points", 1)
 
 
@@ -136,7 +136,7 @@ def test_what_is_not_known_is_not_priced(data):
     (data / "datalist.json").write_text(json.dumps(content))
     found = annotation_budget(data, COSTS)
     assert found.per_image["separation"] is found.per_image["weak"] is found.ratio is None
-    assert any("no image has scribbles" in note for note in found.notes)
+    assert any("no image has interface scribbles" in note for note in found.notes)
     assert "sixth" not in format_budget(found)
 
 

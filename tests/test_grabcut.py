@@ -321,7 +321,7 @@ def test_a_dry_run_writes_nothing(data, tmp_path):
 def test_nothing_is_overwritten_unasked(data, tmp_path):
     out = tmp_path / "out"
     propose_dataset(data, out)
-    with pytest.raises(ProposalError, match="--overwrite"):
+    with pytest.raises(FileExistsError, match="--overwrite"):
         propose_dataset(data, out)
     (out / "mine.txt").write_text("x")
     propose_dataset(data, out, overwrite=True)
@@ -329,7 +329,7 @@ def test_nothing_is_overwritten_unasked(data, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("x")
-    with pytest.raises(ProposalError, match="did not make"):
+    with pytest.raises(FileExistsError, match=r"no proposals\.json"):
         propose_dataset(data, other, overwrite=True)
     with pytest.raises(ProposalError, match="holds the data set itself"):
         propose_dataset(data, data, overwrite=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lazylabels_monai.cli.options import end_status_line, status_line
 from lazylabels_monai.cli.options import names as comma_separated
 
 __all__ = ["datalist"]
@@ -108,8 +108,6 @@ def datalist(
         dry_run=dry_run,
     )
 
-    def progress(done: int, of: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{done}/{of} images", end="" if done < of else "\n", file=sys.stderr, flush=True)
-
-    typer.echo(format_build(build_datalist(src, out, options, progress)))
+    summary = build_datalist(src, out, options, status_line)
+    end_status_line()
+    typer.echo(format_build(summary))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from lazylabels_monai.cli.options import end_status_line, status_line
+from lazylabels_monai.data.datalist import FILE_NAME
 
 __all__ = ["grabcut"]
 
@@ -30,16 +33,9 @@ def grabcut(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier OUT of this command")] = False,
 ) -> None:
     """Propose exact masks from inner regions by GrabCut, for a person to correct or as pseudo labels."""
-    from rich.console import Console
-    from rich.progress import track
 
     from lazylabels_monai.data.proposals import propose_dataset
     from lazylabels_monai.labels.grabcut import GrabCutSettings
-
-    console = Console(stderr=True)
-
-    def progress(items: list[dict[str, Any]]) -> Any:
-        return track(items, description="grabcut", console=console, disable=not console.is_terminal)
 
     summary = propose_dataset(
         data,
@@ -51,8 +47,9 @@ def grabcut(
         truth=truth,
         dry_run=dry_run,
         overwrite=overwrite,
-        progress=progress,
+        progress=status_line,
     )
+    end_status_line()
     typer.echo(summary.table())
     for report in summary.images:
         if report.status == "failed":
@@ -66,4 +63,4 @@ def grabcut(
                 f"warning: '{report.image}' needs a close look, since {report.reason}: distance was used there.", err=True
             )
     if summary.folder is not None:
-        typer.echo(f"written: {summary.folder / 'datalist.json'}; look through {summary.folder / 'overlays'}")
+        typer.echo(f"written: {summary.folder / FILE_NAME}; look through {summary.folder / 'overlays'}")

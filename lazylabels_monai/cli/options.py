@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["COUNT", "LABELLED", "failure", "names"]
+import sys
+
+__all__ = ["COUNT", "LABELLED", "end_status_line", "failure", "names", "status_line"]
 
 #: Help of an option that counts training images.
 COUNT = "a count of training images (1 or more), a share (below 1) or 'all'"
@@ -19,3 +21,15 @@ def names(value: str | None) -> list[str] | None:
 def failure(path: str, reason: str) -> str:
     """The line about an image that could not be used, which names it once."""
     return f"error: {reason}" if path in reason else f"error: '{path}': {reason}"
+
+
+def status_line(line: str) -> None:
+    """Show how far a command is in one line of the terminal, over the last one; nothing where nobody looks."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def end_status_line() -> None:
+    """Wipe the line that :func:`status_line` left."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

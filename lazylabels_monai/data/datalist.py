@@ -24,7 +24,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lazylabels_monai.data.simulating.items import SECTIONS as FOLDERS
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
@@ -33,8 +32,11 @@ __all__ = [
     "FILE_NAME",
     "LABEL_KEYS",
     "SECTIONS",
+    "SECTION_FOLDERS",
     "DatalistError",
+    "OutputExistsError",
     "absolute_path",
+    "check_target",
     "datalist_file",
     "find_images",
     "has_key",
@@ -43,8 +45,10 @@ __all__ = [
     "summary_table",
 ]
 
+#: The splits of a datalist, and what their folder is called where images lie in folders by split.
+SECTION_FOLDERS = {"training": "train", "validation": "val", "testing": "test"}
 #: The splits of a datalist.
-SECTIONS: tuple[str, ...] = tuple(FOLDERS)
+SECTIONS: tuple[str, ...] = tuple(SECTION_FOLDERS)
 
 #: Name of the file in a data set's folder.
 FILE_NAME = "datalist.json"
@@ -64,6 +68,10 @@ _ALIASES = {
     "labels": "classes",
 }
 _MAX_CLASSES = IGNORE - 1
+
+
+class OutputExistsError(LazyLabelsError, FileExistsError):
+    """The folder to be made holds something already."""
 
 
 class DatalistError(LazyLabelsError):
@@ -290,3 +298,23 @@ def _item_problems(item: Any) -> list[str]:
 def _kind(value: Any) -> str:
     names = {dict: "JSON object", list: "list", str: "text", bool: "true/false value", type(None): "null"}
     return names.get(type(value), "number")
+
+
+def check_target(out: Path, overwrite: bool, marker: str = FILE_NAME) -> None:
+    """Refuse a folder that holds something, save one of an earlier run that is to be overwritten.
+
+    Args:
+        out: folder to make.
+        overwrite: whether an earlier result is to be replaced.
+        marker: name of a file that tells an earlier result.
+
+    Raises:
+        OutputExistsError: naming the folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError(f"{out} is a file: name a folder to make.")
+    if out.is_dir() and any(out.iterdir()):
+        if not overwrite:
+            raise OutputExistsError(f"{out} is not empty: name another folder, or pass --overwrite.")
+        if not (out / marker).is_file():
+            raise OutputExistsError(f"{out} holds files but no {marker}, so it is not overwritten: name another folder.")

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from lazylabels_monai.data.datalist import (
     LABEL_KEYS,
     SECTIONS,
     absolute_path,
+    check_target,
     datalist_file,
     find_images,
     has_key,
@@ -34,6 +35,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import VOLUME_SUFFIXES, PathLike, file_suffix, read_image, read_label
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.grabcut import GrabCutSettings, Proposal, propose
+from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose_dataset"]
@@ -42,6 +44,8 @@ __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose
 FAILED: tuple[str, ...] = ("skip", "fallback")
 
 _FOLDERS = ("proposals", "overlays")
+#: Settings and reports; the file tells that a folder was made here.
+_REPORT = "proposals.json"
 _COLUMNS = (
     "image",
     "status",
@@ -147,7 +151,7 @@ def propose_dataset(
     truth: PathLike | None = None,
     dry_run: bool = False,
     overwrite: bool = False,
-    progress: Callable[[list[dict[str, Any]]], Iterator[dict[str, Any]]] | None = None,
+    progress: Progress | None = None,
 ) -> ProposalSummary:
     """Make a data set whose images with inner regions have a proposal of the exact mask.
 
@@ -169,10 +173,11 @@ def propose_dataset(
             there is one class.
         dry_run: compute and report, write nothing.
         overwrite: replace an earlier ``out`` of this function.
-        progress: wraps the list of items in an iterator that shows how far it got.
+        progress: told a line for each image.
 
     Raises:
-        ProposalError: for a section or choice that does not exist, a folder that must not be written, labels that do not
+        OutputExistsError: when ``out`` holds something that this function did not make, or would be overwritten unasked.
+        ProposalError: for a section or choice that does not exist, labels that do not
             fit their image, volumes, truth without a file, and where no image of the section has inner regions.
         DatalistError: when the datalist breaks the format.
         ReadError: when a file cannot be read.
@@ -187,19 +192,23 @@ def propose_dataset(
     if not any(has_key(item, "detection") for item in items):
         raise ProposalError(f'"{section}" of \'{file}\' has no image with inner regions ("detection"): mark some first.')
     if not dry_run:
-        _check_target(out, file, overwrite)
+        if out == file.parent.absolute() or out in file.absolute().parents:
+            raise ProposalError(f"folder '{out}' holds the data set itself: name another folder.")
+        check_target(out, overwrite, _REPORT)
     run = _Run(file, content["classes"], settings or GrabCutSettings(), failed, only_missing, _Truth(truth))
     target = out if dry_run else temporary_sibling(out)
     reports, proposals = [], {}
     names = _names(items)
     try:
-        for index, item in enumerate(progress(items) if progress else items):
+        steps = Steps(len(items), progress)
+        for index, item in enumerate(items):
             report, classes, image = run.propose(item)
             reports.append(report)
             if classes is not None and not dry_run:
                 proposals[index] = f"proposals/{names[index]}.png"
                 _save(target / proposals[index], classes)
                 _save(target / f"overlays/{names[index]}.png", overlay_contours(image, classes))
+            steps.step(Path(item["image"]).name)
         if not dry_run:
             _write_reports(target, reports, run)
             _write_datalist(target, out, file, content, section, proposals)
@@ -358,7 +367,7 @@ def _write_reports(target: Path, reports: Sequence[ImageReport], run: _Run) -> N
                 ends = (r.windows, r.failed_windows, f"{r.seconds:.2f}", r.reason)
                 writer.writerow((r.image, r.status, name, *numbers, *ends))
     content = {"settings": vars(run.settings), "failed": run.failed, "images": [vars(report) for report in reports]}
-    (target / "proposals.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (target / _REPORT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_datalist(
@@ -381,17 +390,3 @@ def _moved(item: Mapping[str, Any], file: Path, out: Path) -> dict[str, Any]:
         if key in moved:
             moved[key] = Path(os.path.relpath(absolute_path(file, moved[key]), out)).as_posix()
     return moved
-
-
-def _check_target(out: Path, file: Path, overwrite: bool) -> None:
-    if out == file.parent.absolute() or out in file.absolute().parents:
-        raise ProposalError(f"folder '{out}' holds the data set itself: name another folder.")
-    if out.exists() and not out.is_dir():
-        raise ProposalError(f"'{out}' is a file: name a folder to make.")
-    if out.is_dir() and any(out.iterdir()):
-        if not overwrite:
-            raise ProposalError(f"folder '{out}' is not empty: name another one, or pass --overwrite.")
-        if not (out / "proposals.json").is_file():
-            raise ProposalError(
-                f"folder '{out}' holds files that grabcut did not make, so it is not overwritten: name another."
-            )

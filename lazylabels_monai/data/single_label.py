@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-import torch
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.data.datalist import SECTIONS, load_datalist, read_items
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_image_and_dims, read_label
+from lazylabels_monai.labels.implied import segmentation_of_inner_regions
 from lazylabels_monai.result_files import image_stem
-from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS, present_key
-from lazylabels_monai.transforms import ImpliedSegmentationd
+from lazylabels_monai.tasks import IGNORE, INTERFACE, TASKS
 
 __all__ = ["export_single_labels", "single_label"]
 
@@ -26,8 +25,8 @@ def single_label(labels: dict[str, np.ndarray], interface: int, background_margi
     """One map of what an image's labels say about its pixels.
 
     An exact mask is taken as it is; without one, inner regions have their class, and pixels far from all of them are
-    background by :class:`~lazylabels_monai.transforms.ImpliedSegmentationd`, as in training here. A scribble on an interface is
-    drawn over both.
+    background by :func:`~lazylabels_monai.labels.implied.segmentation_of_inner_regions`, as in training here. An interface scribble
+    is drawn over both.
 
     Args:
         labels: (H, W) maps by task, those that the image has.
@@ -42,14 +41,15 @@ def single_label(labels: dict[str, np.ndarray], interface: int, background_margi
     """
     if not labels:
         raise ValueError("an image without labels has no label map.")
-    shape = next(iter(labels.values())).shape
-    sample = {}
-    for task in TASKS:
-        known = task in labels
-        array = labels[task].astype(np.uint8) if known else np.full(shape, IGNORE, np.uint8)
-        sample[task], sample[present_key(task)] = torch.from_numpy(array[None]), int(known)
-    made = ImpliedSegmentationd(background_margin=background_margin)(sample)["segmentation"][0].numpy().copy()
-    made[sample["separation"][0].numpy() == INTERFACE] = interface
+    maps = {task: array.astype(np.uint8) for task, array in labels.items()}
+    if "segmentation" in maps:
+        made = maps["segmentation"].copy()
+    elif "detection" in maps:
+        made = segmentation_of_inner_regions(maps["detection"], background_margin)
+    else:
+        made = np.full(next(iter(maps.values())).shape, IGNORE, np.uint8)
+    if "separation" in maps:
+        made[maps["separation"] == INTERFACE] = interface
     return made
 
 

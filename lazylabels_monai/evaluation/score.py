@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.instances import ROUTES, InstanceSettings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.metrics.iteration import INSTANCES
+from lazylabels_monai.progress import Progress, silent
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
 from lazylabels_monai.trained import SETTINGS_FILE, WEIGHTS_FILE, write_settings
@@ -67,7 +68,7 @@ def score_predictions(
     interfaces: bool = False,
     gap: int = 2,
     glas: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write ``metrics.json`` and ``metrics.csv`` for class maps that any program made.
 
@@ -90,7 +91,7 @@ def score_predictions(
     Raises:
         LazyLabelsError: when an image has no class map, or one of another size or with other values.
     """
-    say = progress or (lambda line: None)
+    say = progress or silent
     out = Path(out)
     classes = list(load_datalist(dataset_dir)["classes"])
     num_classes = len(classes) + 1

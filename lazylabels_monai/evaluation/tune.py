@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from lazylabels_monai.images.files import read_label
 from lazylabels_monai.instances import ROUTES, InstanceSettings, separate_objects
 from lazylabels_monai.metrics import match_objects
 from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.progress import Progress, silent
 from lazylabels_monai.trained import write_settings
 
 __all__ = ["GRID", "Case", "object_f1", "tune", "tune_settings"]
@@ -59,7 +60,7 @@ def tune_settings(
     route: str,
     start: InstanceSettings | None = None,
     rounds: int = 2,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[InstanceSettings, float]:
     """Coordinate ascent on :func:`object_f1`: one setting after the other takes its best value of :data:`GRID`.
 
@@ -106,7 +107,7 @@ def tune(
     overrides: Mapping[str, Any] | None = None,
     routes: Sequence[str] = ROUTES,
     section: str = "validation",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, tuple[InstanceSettings, float]]:
     """Pick the instance settings on a data set's validation images and write the best ones beside the weights.
 
@@ -130,7 +131,7 @@ def tune(
     if not items:
         raise LazyLabelsError(f"'{dataset_dir}': no {section} image has \"instances\", the ids of its true objects: add them.")
     model = Model(weights, bundle, overlays, overrides)
-    say = progress or (lambda line: None)
+    say = progress or silent
     cases = []
     for number, item in enumerate(items, 1):
         maps = model.probabilities(item["image"])

@@ -21,9 +21,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.experiments.records import images_of, read_record, write_record
 from lazylabels_monai.experiments.spec import ExperimentError, Run, Table, arguments
-from lazylabels_monai.handlers import clock
+from lazylabels_monai.progress import clock
 
 __all__ = ["Places", "is_done", "run_table", "wanted"]
 
@@ -213,7 +214,7 @@ def make_data(run: Run, variant: str, places: Places, others: tuple[str, ...] = 
         ExperimentError: when it cannot be made, and when a variant is made of itself.
     """
     folder = places.data / run.scale.name / f"{run.dataset.name}-{variant}_s{run.seed}"
-    if (folder / "datalist.json").is_file():
+    if (folder / FILE_NAME).is_file():
         return folder
     command = run.dataset.variants[variant]
     fields = set(_FIELD.findall(command))
@@ -230,7 +231,7 @@ def make_data(run: Run, variant: str, places: Places, others: tuple[str, ...] = 
         values[other] = make_data(run, other, places, (*others, variant))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):
-        if not (folder / "datalist.json").is_file():
+        if not (folder / FILE_NAME).is_file():
             call(["-m", "lazylabels_monai", *arguments(command, **values)], folder.with_name(f"{folder.name}.log"))
     return folder
 

@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +22,10 @@ from filelock import FileLock, Timeout
 
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, user_error
-from lazylabels_monai.handlers import clock
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
+from lazylabels_monai.progress import Progress, clock, silent
 from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, image_stem
 from lazylabels_monai.trained import bundle_weights, trained_classes, write_classes
 
@@ -51,7 +51,7 @@ def predict(
     overlays: Sequence[str] = (),
     overwrite: bool = False,
     overrides: Mapping[str, Any] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
     uncertainty: bool = False,
     dropout_samples: int = 0,
 ) -> PredictionReport:
@@ -93,7 +93,7 @@ def predict(
     report = PredictionReport()
     report.skipped = [] if overwrite else [str(path) for path in paths if _is_done(out, path)]
     to_do = [path for path in paths if str(path) not in report.skipped]
-    say = progress or (lambda line: None)
+    say = progress or silent
     if report.skipped:
         say(f"{len(report.skipped)} of {len(paths)} images are done already (--overwrite predicts them again)")
     if not to_do:

@@ -25,6 +25,7 @@ from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.instances import InstanceSettings, separate_objects
+from lazylabels_monai.progress import Progress, silent
 from lazylabels_monai.suggest.pool import PoolImage, find_pool
 from lazylabels_monai.suggest.ranking import MEASURES, Candidate, Suggestions, check_ranges, rank
 from lazylabels_monai.tasks import BACKGROUND, INTERFACE, validate_tasks
@@ -54,7 +55,7 @@ def suggest(
     hours: float = 1.0,
     diversity: float = 1.0,
     settings: InstanceSettings | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Suggestions:
     """Rank the labels that could be drawn next.
 
@@ -92,7 +93,7 @@ def suggest(
     if not flips and not dropout_samples and measure != "entropy":
         notes.append("one answer for each image shows no disagreement: ranked by entropy instead.")
         measure = "entropy"
-    say = progress or (lambda line: None)
+    say = progress or silent
     found: list[tuple[PoolImage, dict[str, tuple[float, float]], dict[str, tuple[int, int]], np.ndarray | None]] = []
     failed: dict[str, str] = {}
     for number, image in enumerate(pool, 1):

@@ -1,8 +1,7 @@
-"""What one label says about another task: the labels' own logic, as dictionary transforms.
+"""What one label says about another task (:mod:`lazylabels_monai.labels.implied`), as dictionary transforms.
 
-Ke et al. 2020, Sec. 3, draw inner regions *inside* objects and scribbles *between* them. So an inner region tells the
-segmentation's class and excludes an interface, and an exact mask tells where no inner region is. Each rule fills in a label
-that an image does not have, and assumes something about how the person worked, which its docstring says.
+Each rule fills in a label that an image does not have, and assumes something about how the person worked, which its docstring
+says.
 """
 
 from __future__ import annotations
@@ -13,9 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import MapTransform
-from scipy import ndimage
 
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, present_key
+from lazylabels_monai.labels.implied import (
+    inner_regions_of_mask,
+    interface_classes,
+    no_interface,
+    segmentation_of_inner_regions,
+)
+from lazylabels_monai.tasks import present_key
 
 __all__ = ["ImpliedMarksd", "ImpliedSegmentationd"]
 
@@ -59,63 +63,19 @@ class ImpliedMarksd(MapTransform):
         sample = dict(data)
         has = {task: bool(sample.get(present_key(task), 0)) for task in self.keys}
         asked = {task: present_key(task) in sample for task in self.keys}
+        maps = {task: np.asarray(sample[task][0]) if has[task] else None for task in self.keys}
         if self.interface and has["detection"] and has["separation"] and asked["segmentation"] and not has["segmentation"]:
-            sample["segmentation"] = self._interface_classes(sample["detection"], sample["separation"])
+            made = interface_classes(maps["detection"], maps["separation"], self.reach)
+            sample["segmentation"] = _filled(sample["detection"], made)
         if self.separation and asked["separation"] and not has["separation"] and (has["segmentation"] or has["detection"]):
-            sample["separation"] = self._no_interface(sample, has)
+            made = no_interface(maps["detection"], maps["segmentation"], self.reach)
+            sample["separation"] = _filled(sample["separation"], made)
             sample[present_key("separation")] = 1
         if self.detection and asked["detection"] and not has["detection"] and has["segmentation"]:
-            sample["detection"] = self._inner_regions(
-                sample["segmentation"], sample["separation"] if has["separation"] else None
-            )
+            made = inner_regions_of_mask(maps["segmentation"], maps["separation"])
+            sample["detection"] = _filled(sample["segmentation"], made)
             sample[present_key("detection")] = 1
         return sample
-
-    def _inner_regions(self, mask: torch.Tensor, separation: torch.Tensor | None) -> torch.Tensor:
-        classes = np.asarray(mask[0])
-        implied = np.where(classes == BACKGROUND, BACKGROUND, IGNORE).astype(classes.dtype)
-        for value in np.unique(classes[(classes != BACKGROUND) & (classes != IGNORE)]):
-            # an unlabelled pixel is no border of an object
-            inside = (classes == value) | (classes == IGNORE)
-            if separation is not None:
-                inside &= np.asarray(separation[0]) != INTERFACE
-            if inside.all():
-                implied[classes == value] = value
-                continue
-            depth = np.where(classes == value, ndimage.distance_transform_edt(inside), 0)
-            pieces, count = ndimage.label(depth > 0)
-            deepest = np.r_[0.0, ndimage.maximum(depth, pieces, np.arange(1, count + 1))]
-            implied[(depth > 0) & (depth > 0.5 * deepest[pieces])] = value
-        return _filled(mask, implied)
-
-    def _no_interface(self, sample: Mapping[Hashable, Any], has: Mapping[str, bool]) -> torch.Tensor:
-        implied = np.full(sample["separation"].shape[1:], IGNORE, np.uint8)
-        if has["detection"]:
-            implied[_marked(np.asarray(sample["detection"][0]))] = BACKGROUND
-        if has["segmentation"]:
-            mask = np.asarray(sample["segmentation"][0])
-            objects = mask != BACKGROUND  # an unlabelled pixel may be one
-            far = ndimage.distance_transform_edt(~objects) > self.reach if objects.any() else ~objects
-            implied[far] = BACKGROUND
-        return _filled(sample["separation"], implied)
-
-    def _interface_classes(self, detection: torch.Tensor, separation: torch.Tensor) -> torch.Tensor:
-        inner, scribbles = np.asarray(detection[0]), np.asarray(separation[0]) == INTERFACE
-        implied = np.full(inner.shape, IGNORE, np.uint8)
-        regions, count = ndimage.label(_marked(inner))
-        if count > 1 and scribbles.any():
-            classes = np.r_[0, ndimage.maximum(inner, regions, np.arange(1, count + 1))].astype(np.int64)
-            nearest = ndimage.distance_transform_edt(regions == 0, return_distances=False, return_indices=True)
-            nearest = regions[tuple(nearest)]
-            strokes, number = ndimage.label(scribbles, np.ones((3,) * inner.ndim))
-            for index, box in enumerate(ndimage.find_objects(strokes, number), 1):
-                box = tuple(slice(max(side.start - self.reach, 0), side.stop + self.reach) for side in box)
-                stroke = strokes[box] == index
-                around = ndimage.binary_dilation(stroke, iterations=self.reach) if self.reach else stroke
-                beside = classes[np.unique(nearest[box][around])]
-                if len(beside) > 1 and (beside == beside[0]).all():
-                    implied[box][stroke] = beside[0]
-        return _filled(detection, implied)
 
 
 class ImpliedSegmentationd(MapTransform):
@@ -150,30 +110,11 @@ class ImpliedSegmentationd(MapTransform):
         sample = dict(data)
         weak = sample.get(present_key("detection"), 0) and not sample.get(present_key("segmentation"), 1)
         if self.enabled and weak:
-            inner = sample["detection"]
-            implied = torch.where(_marked(inner), inner, sample["segmentation"])  # the latter: what ImpliedMarksd said, or 255
-            if self.background_margin is not None:
-                far = torch.as_tensor(self._background(np.asarray(inner[0])))[None]
-                implied[far & (implied == IGNORE)] = BACKGROUND
-            sample["segmentation"] = implied
+            known = np.asarray(sample["segmentation"][0])  # what ImpliedMarksd said, or 255
+            made = segmentation_of_inner_regions(np.asarray(sample["detection"][0]), self.background_margin, known)
+            sample["segmentation"] = _filled(sample["detection"], made)
             sample[present_key("segmentation")] = 1
         return sample
-
-    def _background(self, inner: np.ndarray) -> np.ndarray:
-        """True where a pixel lies far from every region of an (H, W[, D]) detection label."""
-        marked = (inner != BACKGROUND) & (inner != IGNORE)
-        if not marked.any():
-            return np.zeros(inner.shape, dtype=bool)
-        regions, count = ndimage.label(marked)
-        depth = np.r_[0.0, ndimage.maximum(ndimage.distance_transform_edt(marked), regions, np.arange(1, count + 1))]
-        distance, nearest = ndimage.distance_transform_edt(~marked, return_indices=True)
-        far = distance >= self.background_margin * depth[regions[tuple(nearest)]] + 2
-        return far & (inner == BACKGROUND)
-
-
-def _marked(label: Any) -> Any:
-    """True inside inner regions; arrays and tensors."""
-    return (label != BACKGROUND) & (label != IGNORE)
 
 
 def _filled(label: torch.Tensor, values: np.ndarray) -> torch.Tensor:

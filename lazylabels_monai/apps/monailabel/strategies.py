@@ -10,6 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from lazylabels_monai.apps.monailabel.store import images_without, write_datalist
+from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.suggest import suggest
 from lazylabels_monai.tasks import LABELS, TASKS
@@ -88,6 +89,6 @@ class MostUncertain(NextImage):
             tags = datastore.get_labels_by_image_id(image)
             items.append({"image": uri, **{tag: datastore.get_label_uri(tags[tag], tag) for tag in TASKS if tag in tags}})
         with tempfile.TemporaryDirectory() as folder:
-            write_datalist(Path(folder, "datalist.json"), trained_classes(weights), items)
+            write_datalist(Path(folder, FILE_NAME), trained_classes(weights), items)
             found = suggest(folder, Model(weights, self.bundle), tasks=[self.task])
         return [uris[suggestion.image] for suggestion in found.ranked]

@@ -10,6 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from lazylabels_monai.apps.monailabel.store import labelled_items, split_items, write_datalist
+from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors
 
 __all__ = ["LazyLabelsTrainTask"]
@@ -54,7 +55,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
 
     @property
     def _datalist_file(self) -> Path:
-        return Path(self.bundle_path, "models", "training", "datalist.json")
+        return Path(self.bundle_path, "models", "training", FILE_NAME)
 
     def _fetch_datalist(self, request: dict[str, Any], datastore: Datastore) -> list[dict[str, str]]:
         return labelled_items(datastore, self.tasks)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,12 @@ from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.sources import Source, find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
-from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError
-from lazylabels_monai.data.simulating.writing import check_target
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, check_target
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image_and_dims
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.formats import read_label_picture, read_legend
+from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["build_datalist"]
@@ -37,7 +37,7 @@ def build_datalist(
     src: str | os.PathLike,
     out: str | os.PathLike,
     options: BuildOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> BuildSummary:
     """Make a data set from a folder of images and label files; the folder appears only when it is complete.
 
@@ -45,7 +45,7 @@ def build_datalist(
         src: folder of images, or with ``images/`` beside folders of labels, or with ``train/``, ``val/``, ``test/`` of those.
         out: folder to make.
         options: how labels are named and what they mean.
-        progress: told how many of how many images are done.
+        progress: told a line for each image.
 
     Raises:
         LazyLabelsError: for what a user can mend; :class:`~lazylabels_monai.data.datalist.DatalistError` with a sentence for
@@ -160,16 +160,16 @@ def _make_all(
     folder: Path | None,
     out: Path,
     options: BuildOptions,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> list[MadeImage]:
     made, errors = [], []
-    for number, source in enumerate(sources, 1):
+    steps = Steps(len(sources), progress)
+    for source in sources:
         try:
             made.append(_make(source, painter, folder, out, options))
         except LazyLabelsError as error:
             errors.append(str(error))
-        if progress is not None:
-            progress(number, len(sources))
+        steps.step(source.path.name)
     if errors:
         raise DatalistError(list(dict.fromkeys(errors)))
     return made

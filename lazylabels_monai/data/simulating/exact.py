@@ -8,20 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.data.simulating.items import SECTIONS, MissingInputError, SimulationError
+from lazylabels_monai.data.datalist import SECTION_FOLDERS, SECTIONS
+from lazylabels_monai.data.simulating.items import MissingInputError, SimulationError
 from lazylabels_monai.data.simulating.selection import image_count, shuffled
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.tasks import IGNORE
 
-__all__ = ["Source", "assign_sections", "class_count", "find_sources", "loader", "scaled_image"]
+__all__ = ["ExactImage", "assign_sections", "class_count", "find_exact_images", "loader", "scaled_image"]
 
 #: Share of the training images that become validation images where a source has none.
 _VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Source:
+class ExactImage:
     """Files of one exactly labelled image; ``folder`` is the name of its split."""
 
     folder: str
@@ -41,7 +42,7 @@ def _files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _split_files(split: Path) -> list[Source]:
+def _split_files(split: Path) -> list[ExactImage]:
     if not (split / "images").is_dir():
         raise MissingInputError(f"{split / 'images'} is missing: put the images of this split there.")
     labels = {kind: _files(split / kind) for kind in ("masks", "classes") if (split / kind).is_dir()}
@@ -58,12 +59,12 @@ def _split_files(split: Path) -> list[Source]:
                 "the image."
             )
     return [
-        Source(split.absolute().name, image, labels.get("masks", {}).get(stem), labels.get("classes", {}).get(stem))
+        ExactImage(split.absolute().name, image, labels.get("masks", {}).get(stem), labels.get("classes", {}).get(stem))
         for stem, image in images.items()
     ]
 
 
-def find_sources(src: Path) -> dict[str, list[Source]]:
+def find_exact_images(src: Path) -> dict[str, list[ExactImage]]:
     """Images of an image set by section, as its owner laid them out.
 
     Args:
@@ -94,19 +95,19 @@ def find_sources(src: Path) -> dict[str, list[Source]]:
 
 
 def assign_sections(
-    splits: Mapping[str, list[Source]],
+    splits: Mapping[str, list[ExactImage]],
     validation: int | float | str | None,
     test: int | float | str | None,
     wanted: Mapping[str, int],
     seed: int,
-) -> dict[str, list[Source]]:
+) -> dict[str, list[ExactImage]]:
     """Give the images of a source to the datalist's sections, and pick a subset.
 
     Where there are no test images, and ``test`` asks for none, the validation images are used for testing. Validation
     images that are then missing are taken out of the training images: images that chose a model must not judge it.
 
     Args:
-        splits: what :func:`find_sources` gave.
+        splits: what :func:`find_exact_images` gave.
         validation: training images that become validation images; count, share or ``"all"``. Default 0.2, or what
             ``wanted`` asks for.
         test: training images that become test images; count or share. Default none.
@@ -124,11 +125,11 @@ def assign_sections(
     if held and validation is not None:
         raise SimulationError("validation is given, but the source has its own val/ and test/: leave the argument away.")
 
-    def by_seed(sources: list[Source], key: int) -> list[Source]:
+    def by_seed(sources: list[ExactImage], key: int) -> list[ExactImage]:
         table = {f"{s.folder}/{s.image.name}": s for s in sources}
         return [table[name] for name in shuffled(list(table), seed, 10 + key)]
 
-    def cut(count: int) -> tuple[list[Source], list[Source]]:
+    def cut(count: int) -> tuple[list[ExactImage], list[ExactImage]]:
         # From the end, so that a larger subset of training images holds the smaller one.
         return training[: len(training) - count], training[len(training) - count :]
 
@@ -149,13 +150,14 @@ def assign_sections(
     for section, count in wanted.items():
         if count > len(chosen[section]):
             raise SimulationError(
-                f"subset {SECTIONS[section]}={count} is more than the {len(chosen[section])} images there are: ask for fewer."
+                f"subset {SECTION_FOLDERS[section]}={count} is more than the {len(chosen[section])} images there are: "
+                "ask for fewer."
             )
         chosen[section] = chosen[section][:count]
     return {section: sorted(sources, key=lambda s: (s.folder, s.image.name)) for section, sources in chosen.items()}
 
 
-def class_count(sources: list[Source]) -> int:
+def class_count(sources: list[ExactImage]) -> int:
     """Highest class in the class masks of some images, at least 1."""
     top = 1
     for source in sources:
@@ -207,7 +209,7 @@ def scaled_image(path: Path, scale: float) -> np.ndarray:
     return np.clip(np.round(resized), 0, np.iinfo(kind).max).astype(kind)
 
 
-def loader(source: Source, scale: float) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+def loader(source: ExactImage, scale: float) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     """Gives the classes and instances of an image, (H, W) int32 each, at a scale.
 
     What it returns raises :class:`SimulationError`, or :class:`~lazylabels_monai.images.files.ReadError`, for a label that

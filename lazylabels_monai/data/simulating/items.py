@@ -10,10 +10,7 @@ import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError
 
-__all__ = ["SECTIONS", "LazyItem", "MissingInputError", "OutputExistsError", "SimulationError"]
-
-#: Sections of a datalist, and what their folder is called in a source.
-SECTIONS = {"training": "train", "validation": "val", "testing": "test"}
+__all__ = ["LazyItem", "MissingInputError", "SimulationError"]
 
 
 class SimulationError(LazyLabelsError):
@@ -22,10 +19,6 @@ class SimulationError(LazyLabelsError):
 
 class MissingInputError(SimulationError, FileNotFoundError):
     """A source folder or a label that is not there."""
-
-
-class OutputExistsError(SimulationError, FileExistsError):
-    """The folder to be made holds something already."""
 
 
 @dataclass(frozen=True)

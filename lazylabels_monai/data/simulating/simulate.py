@@ -9,9 +9,17 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lazylabels_monai.data.simulating.exact import Source, assign_sections, class_count, find_sources, loader, scaled_image
-from lazylabels_monai.data.simulating.items import SECTIONS, LazyItem, MissingInputError, SimulationError
-from lazylabels_monai.data.simulating.writing import check_target, write_dataset
+from lazylabels_monai.data.datalist import SECTION_FOLDERS, SECTIONS, check_target
+from lazylabels_monai.data.simulating.exact import (
+    ExactImage,
+    assign_sections,
+    class_count,
+    find_exact_images,
+    loader,
+    scaled_image,
+)
+from lazylabels_monai.data.simulating.items import LazyItem, MissingInputError, SimulationError
+from lazylabels_monai.data.simulating.writing import write_dataset
 
 __all__ = ["simulate"]
 
@@ -82,7 +90,7 @@ def simulate(
         raise SimulationError(f"scale {scale} must be above 0 and at most 8.")
     check_target(out, overwrite)
     wanted = _wanted(subset)
-    splits = find_sources(src)
+    splits = find_exact_images(src)
     sections = assign_sections(splits, validation, test, wanted, seed)
     if classes is None:
         classes = [f"object{k + 1}" for k in range(class_count([s for sources in sections.values() for s in sources]))]
@@ -107,7 +115,7 @@ def simulate(
     )
 
 
-def _items(splits: Mapping[str, list[Source]], sections: Mapping[str, list[Source]], scale: float) -> list[LazyItem]:
+def _items(splits: Mapping[str, list[ExactImage]], sections: Mapping[str, list[ExactImage]], scale: float) -> list[LazyItem]:
     # A name that occurs twice in the source, in whatever split, gets its split's name in front.
     seen = [s.image.stem.lower() for sources in splits.values() for s in sources]
     items = []
@@ -121,11 +129,11 @@ def _items(splits: Mapping[str, list[Source]], sections: Mapping[str, list[Sourc
 
 
 def _wanted(subset: Mapping[str, int] | None) -> dict[str, int]:
-    keys = {**{short: section for section, short in SECTIONS.items()}, **{section: section for section in SECTIONS}}
+    keys = {**{short: section for section, short in SECTION_FOLDERS.items()}, **{section: section for section in SECTIONS}}
     wanted = {}
     for key, count in (subset or {}).items():
         if key not in keys:
-            raise SimulationError(f"subset has the key '{key}': use {', '.join(SECTIONS.values())}.")
+            raise SimulationError(f"subset has the key '{key}': use {', '.join(SECTION_FOLDERS.values())}.")
         if int(count) != count or count < 0:
             raise SimulationError(f"subset {key}={count} must be a whole number of images, 0 or more.")
         wanted[keys[key]] = int(count)

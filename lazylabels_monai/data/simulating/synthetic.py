@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from lazylabels_monai.data.simulating.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
+from lazylabels_monai.data.datalist import FILE_NAME, SECTION_FOLDERS, SECTIONS, OutputExistsError
+from lazylabels_monai.data.simulating.items import LazyItem, SimulationError
 from lazylabels_monai.data.simulating.writing import write_dataset
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS
 
@@ -460,7 +461,7 @@ def _items(
             once = functools.partial(cached, (seed, section, index))
             items.append(
                 LazyItem(
-                    f"{prefix}_{SECTIONS[name]}_{index:03d}",
+                    f"{prefix}_{SECTION_FOLDERS[name]}_{index:03d}",
                     name,
                     lambda once=once: (once()["classes"], once()["instances"]),
                     lambda once=once: once()["image"],
@@ -551,7 +552,7 @@ def ensure_dataset(root: str | os.PathLike, **options: object) -> str:
         OutputExistsError: when ``root`` holds files but no ``datalist.json``; nothing is touched.
     """
     root = Path(root)
-    datalist = root / "datalist.json"
+    datalist = root / FILE_NAME
     if datalist.is_file():
         return str(datalist)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):

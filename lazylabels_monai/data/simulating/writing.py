@@ -15,7 +15,8 @@ from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.data.costs import AnnotationCosts
-from lazylabels_monai.data.simulating.items import SECTIONS, LazyItem, OutputExistsError, SimulationError
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, OutputExistsError, check_target
+from lazylabels_monai.data.simulating.items import LazyItem, SimulationError
 from lazylabels_monai.data.simulating.selection import fitting, hours_of_work, image_count, shuffled
 from lazylabels_monai.labels.inner import dice_of_inner_regions, shares_kept
 from lazylabels_monai.labels.interfaces import touching_pairs
@@ -23,7 +24,7 @@ from lazylabels_monai.labels.marking import Marking
 from lazylabels_monai.labels.objects import distinct_values
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
-__all__ = ["check_target", "format_summary", "write_dataset"]
+__all__ = ["format_summary", "write_dataset"]
 
 
 def _save_png(path: Path, array: np.ndarray) -> None:
@@ -34,21 +35,6 @@ def _fits_png(array: np.ndarray) -> bool:
     if array.ndim == 2:
         return array.dtype in (np.uint8, np.uint16)
     return array.dtype == np.uint8 and array.shape[-1] == 3
-
-
-def check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something already, save a data set that is to be overwritten.
-
-    Raises:
-        OutputExistsError: naming the folder.
-    """
-    if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file: name a folder for the data set.")
-    if out.is_dir() and any(out.iterdir()):
-        if not overwrite:
-            raise OutputExistsError(f"{out} is not empty: name another folder, or overwrite it on purpose (overwrite=True).")
-        if not (out / "datalist.json").is_file():
-            raise OutputExistsError(f"{out} holds files but no datalist.json, so it is not overwritten: name another folder.")
 
 
 def write_dataset(
@@ -112,7 +98,7 @@ def write_dataset(
     kept = {item.name: [t for t in TASKS if item.section != "training" or item.name in drawn[t]] for item in items}
     labelled = [item for item in items if kept[item.name]]
     summary = {
-        "datalist": str(out / "datalist.json"),
+        "datalist": str(out / FILE_NAME),
         "classes": list(class_names),
         "images": {section: _counts([kept[i.name] for i in labelled if i.section == section]) for section in SECTIONS},
         "files": 1 + len(items) + sum(len(kept[i.name]) + (i.section != "training") for i in items),
@@ -155,7 +141,7 @@ def write_dataset(
             "unlabelled": summary["unlabelled"],
         }
         datalist = {"classes": list(class_names), **sections, "simulation": simulation}
-        (temporary / "datalist.json").write_text(json.dumps(datalist, indent=2) + "\n", encoding="utf-8")
+        (temporary / FILE_NAME).write_text(json.dumps(datalist, indent=2) + "\n", encoding="utf-8")
         try:
             move_in(temporary, out, overwrite)
         except OSError as error:
