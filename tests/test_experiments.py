@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.experiments import runner
 from lazylabels_monai.experiments.records import images_of, read_record, record_file, write_record
+from lazylabels_monai.experiments.rows import compare_rows, read_rows
 from lazylabels_monai.experiments.runner import Places, run_table
 from lazylabels_monai.experiments.spec import ExperimentError, arguments, read_table
 from lazylabels_monai.experiments.statistics import mean_dice, paired_difference, pooled_f1
-from lazylabels_monai.experiments.tables import compare_rows, read_rows, write_table
+from lazylabels_monai.experiments.tables import write_table
 
 FOLDER = Path(__file__).parents[1] / "configs" / "experiments"
 OWN = ("sets.yaml", "methods.yaml", "scales.yaml")

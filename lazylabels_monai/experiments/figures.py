@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from lazylabels_monai.experiments.rows import Row
+from lazylabels_monai.experiments.spec import Group
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lazylabels_monai.experiments.spec import Group
-    from lazylabels_monai.experiments.tables import Row
-
 __all__ = ["draw_curves", "draw_scores"]
 
-# Okabe and Ito's colours, told apart by colour-blind readers
+# Okabe and Ito's colours, which colour-blind readers can distinguish
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 
 
