@@ -1,4 +1,4 @@
-"""Methods of configs/experiments/methods.yaml: each trains on what it says, and is evaluated, used and tuned like the others."""
+"""Methods of configs/experiments/methods.yaml: each trains on what it says, and is evaluated, used and tuned like the rest."""
 
 from __future__ import annotations
 

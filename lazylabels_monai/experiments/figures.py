@@ -46,7 +46,8 @@ def draw_scores(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
                 axis.plot(values, [position] * len(values), "o", color=colour, markersize=4)
                 axis.plot(values.mean(), position, "|", color=colour, markersize=14, markeredgewidth=2)
             axis.set_ylim(len(rows) - 0.4, -0.6)
-            axis.set_yticks(range(len(rows)), [row.title for row, _ in rows] if what == "Dice" else [""] * len(rows))
+            names = [textwrap.fill(row.title, 40) if what == "Dice" else "" for row, _ in rows]
+            axis.set_yticks(range(len(rows)), names)
             axis.set_xlabel(what)
             axis.set_title(title if what == "Dice" else "", loc="left", fontsize=10)
             axis.locator_params(axis="x", nbins=6)
@@ -77,7 +78,7 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
     columns = min(3, len(shown))
     count = -(-len(shown) // columns)
     names = max(len({row.title for row, _ in lines}) for _, lines in shown)
-    figure = Figure(figsize=(4.2 * columns, (3 + 0.14 * names) * count), layout="constrained")
+    figure = Figure(figsize=(4.2 * columns, (3 + 0.17 * names) * count), layout="constrained")
     axes = figure.subplots(count, columns, squeeze=False).ravel()
     for axis, (group, lines) in zip(axes, shown, strict=False):
         titles = list(dict.fromkeys(row.title for row, _ in lines))

@@ -18,12 +18,12 @@ from lazylabels_monai.experiments.spec import Group, Table
 
 __all__ = ["write_table"]
 
-_LEGEND = """A cell is the mean over the seeds, in brackets the lowest and the highest. Below each group, one method is compared
-with each other one: the difference of the means and its 95 % interval (bootstrap over seeds and images, the same ones
-for both methods). *Better* and *worse* are said of the method that is named first; *no significant difference*: the
-interval contains 0; *one seed*: the interval knows nothing of the spread over seeds. *Route to objects*: how the
-network's maps were turned into objects, for each run the best route on its validation images. The scores are defined
-in [metrics](../metrics.md), the methods in [tables](README.md)."""
+_LEGEND = """A cell is the mean over the seeds, in brackets the lowest and the highest. Below each group, one
+method is compared with each other one: the difference of the means and its 95 % interval (bootstrap over seeds
+and images, the same ones for both methods). *Better* and *worse* are said of the method that is named first; *no
+significant difference*: the interval contains 0; *one seed*: the interval knows nothing of the spread over
+seeds. *Route to objects*: how the network's maps were turned into objects, for each run the best route on its
+validation images. The scores are defined in [metrics](../metrics.md), the methods in [tables](README.md)."""
 
 
 def write_table(table: Table, results: str | Path) -> list[Path]:
