@@ -78,7 +78,7 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
     columns = min(3, len(shown))
     count = -(-len(shown) // columns)
     names = max(len({row.title for row, _ in lines}) for _, lines in shown)
-    figure = Figure(figsize=(4.2 * columns, (3 + 0.17 * names) * count), layout="constrained")
+    figure = Figure(figsize=(4.2 * columns, (3 + 0.14 * names) * count), layout="constrained")
     axes = figure.subplots(count, columns, squeeze=False).ravel()
     for axis, (group, lines) in zip(axes, shown, strict=False):
         titles = list(dict.fromkeys(row.title for row, _ in lines))
@@ -109,5 +109,5 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
 def _save(figure: Figure, path: Path) -> None:
     """As PNG with a palette: lines and letters of few colours, a third of the bytes."""
     pixels = io.BytesIO()
-    figure.savefig(pixels, dpi=110)
+    figure.savefig(pixels, dpi=110, bbox_inches="tight")
     Image.open(pixels).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
