@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 from lazylabels_monai.cli import app
 from lazylabels_monai.experiments import runner
 from lazylabels_monai.experiments.records import images_of, read_record, record_file, write_record
+from lazylabels_monai.experiments.rows import compare_rows, read_rows
 from lazylabels_monai.experiments.runner import Places, run_table
 from lazylabels_monai.experiments.spec import ExperimentError, arguments, read_table
 from lazylabels_monai.experiments.statistics import mean_dice, paired_difference, pooled_f1
-from lazylabels_monai.experiments.tables import compare_rows, read_rows, write_table
+from lazylabels_monai.experiments.tables import write_table
 
 FOLDER = Path(__file__).parents[1] / "configs" / "experiments"
 OWN = ("sets.yaml", "methods.yaml", "scales.yaml")
@@ -91,11 +92,10 @@ def test_settings_are_tuned_on_maps_like_those_that_are_scored(specs, tmp_path, 
     assert str(overlay) in str(steps["testing"]), "the overlay that says so is evaluation's, too"
 
 
-def test_every_method_but_the_external_ones_is_an_overlay(specs):
+def test_every_overlay_belongs_to_a_method():
     methods = yaml.safe_load((FOLDER / "methods.yaml").read_text())
-    overlays = {path.stem for path in (FOLDER / "methods").iterdir()}
-    named = {Path(method["overlays"][-1]).stem for method in methods.values() if "command" not in method}
-    assert overlays <= named
+    named = {FOLDER.parents[1] / overlay for method in methods.values() for overlay in method.get("overlays", [])}
+    assert set((FOLDER / "methods").iterdir()) <= named
 
 
 def test_runs_of_one_seed_come_before_those_of_the_next_and_tables_share_them(specs):
@@ -178,7 +178,7 @@ def test_interval_of_one_seed_is_that_of_scipys_paired_bootstrap():
     assert [found.low, found.high] == pytest.approx([expected.low, expected.high], abs=1.5e-3)
 
 
-def test_methods_that_differ_on_every_image_are_told_apart_although_images_differ_more():
+def test_a_difference_on_every_image_is_significant_although_images_differ_more():
     rng = np.random.default_rng(0)
     theirs = [rng.uniform(0, 0.9, (30, 1)) for _ in range(3)]
     ours = [array + 0.02 + rng.normal(0, 0.01, array.shape) for array in theirs]
@@ -186,7 +186,7 @@ def test_methods_that_differ_on_every_image_are_told_apart_although_images_diffe
         assert paired_difference(ours, theirs, mean_dice, by_seed).verdict == "better"
         assert paired_difference(theirs, ours, mean_dice, by_seed).verdict == "worse"
         same = paired_difference(ours, ours, mean_dice, by_seed)
-        assert (same.mean, same.low, same.high, same.verdict) == (0, 0, 0, "not told apart")
+        assert (same.mean, same.low, same.high, same.verdict) == (0, 0, 0, "no significant difference")
 
 
 def test_seeds_that_disagree_widen_the_interval():
@@ -195,7 +195,7 @@ def test_seeds_that_disagree_widen_the_interval():
     found = paired_difference(ours, theirs, mean_dice)
     assert found.mean == pytest.approx(0.01)
     assert found.low == pytest.approx(-0.1)
-    assert found.verdict == "not told apart"
+    assert found.verdict == "no significant difference"
 
 
 def test_shared_images_are_drawn_for_all_seeds_at_once():
@@ -309,10 +309,10 @@ def test_pairs_of_all_groups_are_counted_once_and_by_set(specs, tmp_path):
         scored = scores([dice[run.dataset.name, run.seed][first]], [(2, 1, 1) if first else (3, 0, 0)])
         write_record(tmp_path, run, record(testing=scored, curves={"loss/total": [[1, 3.0], [2, 0.5 if first else 0.75]]}))
     page = write_table(table, tmp_path)[0].read_text()
-    f1, loss = (f"-{value} (-{value} to -{value}), higher in 0" for value in ("0.333", "0.250"))
-    assert f"microstructures | 2 | +0.000 (-0.100 to +0.100), higher in 1 | {f1} | {loss} |" in page
-    assert "| superalloy | 1 | +0.030, higher in 1 | -0.333, higher in 0 | - |" in page
-    assert f"| all | 3 | +0.010 (-0.100 to +0.100), higher in 2 | {f1} | {loss} |" in page
+    f1, loss = (f"-{value} (-{value} to -{value}), above 0 in 0" for value in ("0.333", "0.250"))
+    assert f"microstructures | 2 | +0.000 (-0.100 to +0.100), above 0 in 1 | {f1} | {loss} |" in page
+    assert "| superalloy | 1 | +0.030, above 0 in 1 | -0.333, above 0 in 0 | - |" in page
+    assert f"| all | 3 | +0.010 (-0.100 to +0.100), above 0 in 2 | {f1} | {loss} |" in page
 
 
 def test_a_run_that_is_missing_is_said_to_be(specs, tmp_path):

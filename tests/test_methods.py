@@ -1,4 +1,4 @@
-"""The methods of configs/experiments/methods: each trains on what it says, and is evaluated, used and tuned like the others."""
+"""Methods of configs/experiments/methods.yaml: each trains on what it says, and is evaluated, used and tuned like the rest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from monai.bundle import ConfigParser
 from PIL import Image
 
@@ -20,20 +21,19 @@ from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.transforms import MatchChannelsd
 
-UNET = ("unet",)
-# method: (overlays before its own, network, labels that training reads, config ids that differ from the default)
+# method: (whether it is a U-Net, network, labels that training reads, config ids that differ from the default)
 METHODS = {
-    "multitask": ((), "MultiTaskUNet", set(TASKS), set()),
-    "multitask_no_separation": ((), "MultiTaskUNet", {"segmentation", "detection"}, {"tasks"}),
-    "multitask_no_detection": ((), "MultiTaskUNet", {"segmentation", "separation"}, {"tasks"}),
-    "multitask_no_residual": ((), "MultiTaskUNet", set(TASKS), {"network_def", "trained_with"}),
-    "multitask_separate_decoders": ((), "SeparateDecodersUNet", set(TASKS), {"network_def"}),
-    "multitask_no_implied": ((), "MultiTaskUNet", set(TASKS), {"implied_segmentation", "implied_background"}),
-    "unet_weak": (UNET, "SingleTaskUNet", {"detection"}, {"train"}),
-    "unet_strong": (UNET, "SingleTaskUNet", {"segmentation"}, set()),
-    "pseudo_labels": (UNET, "SingleTaskUNet", {"segmentation", "proposals"}, set()),
-    "unet_full": (UNET, "SingleTaskUNet", {"segmentation"}, set()),
-    "dmunet": (UNET, "DMUNet", {"segmentation"}, set()),
+    "multitask": (False, "MultiTaskUNet", set(TASKS), set()),
+    "multitask_no_separation": (False, "MultiTaskUNet", {"segmentation", "detection"}, {"tasks"}),
+    "multitask_no_detection": (False, "MultiTaskUNet", {"segmentation", "separation"}, {"tasks"}),
+    "multitask_no_residual": (False, "MultiTaskUNet", set(TASKS), {"network_def", "trained_with"}),
+    "multitask_separate_decoders": (False, "SeparateDecodersUNet", set(TASKS), {"network_def"}),
+    "multitask_no_implied": (False, "MultiTaskUNet", set(TASKS), {"implied_segmentation", "implied_background"}),
+    "unet_weak": (True, "SingleTaskUNet", {"detection"}, {"train"}),
+    "unet_strong": (True, "SingleTaskUNet", {"segmentation"}, set()),
+    "pseudo_labels": (True, "SingleTaskUNet", {"segmentation", "proposals"}, set()),
+    "unet_full": (True, "SingleTaskUNet", {"segmentation"}, set()),
+    "dmunet": (True, "DMUNet", {"segmentation"}, set()),
 }
 OF_THE_UNET = {"tasks", "implied_segmentation", "sampling_shares", "network_def"}
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -41,8 +41,9 @@ every_method = pytest.mark.parametrize("method", METHODS)
 
 def files_of(bundle, method: str) -> list[Path]:
     """The overlays that a run of the method lists, in their order."""
-    own = bundle.overlays / "experiments" / "methods" / f"{method}.yaml"
-    return [*(bundle.overlays / f"{name}.yaml" for name in METHODS[method][0]), own]
+    root = bundle.overlays.parent
+    listed = yaml.safe_load((bundle.overlays / "experiments" / "methods.yaml").read_text())
+    return [root / overlay for overlay in listed[method].get("overlays", [])]
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +93,16 @@ def as_loaded(parser: ConfigParser, item: dict) -> dict:
 
 
 def test_every_file_is_a_method_here(bundle):
-    assert {path.stem for path in (bundle.overlays / "experiments" / "methods").iterdir()} == set(METHODS)
+    assert {path.stem for path in (bundle.overlays / "experiments" / "methods").iterdir()} <= set(METHODS)
 
 
 @every_method
 def test_methods_differ_in_nothing_but_what_they_are_about(bundle, method):
     default = ConfigParser.load_config_files(bundle.files("train.yaml", "evaluate.yaml"))
     changed = ConfigParser.load_config_files(bundle.files("train.yaml", "evaluate.yaml", *files_of(bundle, method)))
-    before, _, _, expected = METHODS[method]
+    is_unet, _, _, expected = METHODS[method]
     differ = {key for key in default.keys() | changed.keys() if default.get(key) != changed.get(key)}
-    assert differ == expected | (OF_THE_UNET if before else set())
+    assert differ == expected | (OF_THE_UNET if is_unet else set())
     if "train" in differ:
         assert {key for key, value in changed["train"].items() if value != default["train"].get(key)} == {"items"}
     assert set(changed["network_def"]) - {"_target_", "residual"} <= set(default["network_def"])

@@ -20,7 +20,7 @@ from lazylabels_monai.cli.monai_label import monai_label
 from lazylabels_monai.cli.pack import pack, pack_bioimage
 from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.report import report
-from lazylabels_monai.cli.results import compare, picture, results
+from lazylabels_monai.cli.results import picture, results
 from lazylabels_monai.cli.score import export, score
 from lazylabels_monai.cli.simulate import simulate
 from lazylabels_monai.cli.suggest import suggest
@@ -47,7 +47,6 @@ for _command in (
     pack_bioimage,
     tune,
     results,
-    compare,
     picture,
     measure,
     suggest,

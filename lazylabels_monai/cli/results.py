@@ -1,4 +1,4 @@
-"""The commands that show what a run gave: ``results``, ``compare``, ``picture``."""
+"""The commands that show what a run gave: ``results`` and ``picture``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-__all__ = ["compare", "picture", "results"]
+__all__ = ["picture", "results"]
 
 
 def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evaluation")]) -> None:
@@ -24,13 +24,6 @@ def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evalua
     pictures = sorted(folder.rglob("*_overlay.png"))
     if pictures:
         typer.echo(f"overlays:  {pictures[0]} and {len(pictures) - 1} more")
-
-
-def compare(folder: Annotated[Path, typer.Argument(help="folder of runs NAME_sSEED")] = Path("outputs/compare")) -> None:
-    """Print a Markdown table of several evaluations with their spread over seeds; see tools/compare.sh."""
-    from lazylabels_monai.evaluation.results import compare_runs
-
-    typer.echo(compare_runs(folder))
 
 
 def picture(

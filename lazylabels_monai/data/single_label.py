@@ -25,8 +25,9 @@ def single_label(labels: dict[str, np.ndarray], interface: int, background_margi
     """One map of what an image's labels say about its pixels.
 
     An exact mask is taken as it is; without one, inner regions have their class, and pixels far from all of them are
-    background by :func:`~lazylabels_monai.labels.implied.segmentation_of_inner_regions`, as in training here. An interface scribble
-    is drawn over both.
+    background
+    by :func:`~lazylabels_monai.labels.implied.segmentation_of_inner_regions`, as in training here. An interface scribble is
+    drawn over both.
 
     Args:
         labels: (H, W) maps by task, those that the image has.

@@ -23,7 +23,7 @@ from lazylabels_monai.images.pictures import lazy_label_panel, overlay_contours,
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 
-__all__ = ["ResultsWriter", "compare_runs", "format_results", "results_picture"]
+__all__ = ["ResultsWriter", "format_results", "results_picture"]
 
 logger = logging.getLogger(__name__)
 
@@ -129,47 +129,6 @@ class ResultsWriter:
                 for row, value in zip(rows, values, strict=True):
                     row[f"{prefix} {name}"] = _number(value)
         return rows
-
-
-def compare_runs(folder: str | Path) -> str:
-    """A Markdown table of all runs ``<name>_s<seed>/metrics.json`` below ``folder``: mean and, over seeds, min to max.
-
-    Raises:
-        LazyLabelsError: when there is none.
-    """
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(Path(folder).glob("*_s*/metrics.json")):
-        name = path.parent.name.rpartition("_s")[0]
-        runs.setdefault(name, []).append(json.loads(path.read_text(encoding="utf-8")))
-    if not runs:
-        raise LazyLabelsError(f"{folder} holds no run NAME_sSEED/metrics.json: run tools/compare.sh first.")
-    columns = {
-        "Dice": ("segmentation", "dice", "mean"),
-        "interface precision": ("separation", "precision"),
-        "interface recall": ("separation", "recall"),
-        "object F1, three maps": ("objects", "f1@0.5 three maps"),
-        "object F1, components": ("objects", "f1@0.5 components"),
-        "object F1, distance": ("objects", "f1@0.5 distance"),
-    }
-    lines = [f"| run | seeds | {' | '.join(columns)} |", "|---|---|" + "---|" * len(columns)]
-    for name, results in runs.items():
-        cells = [_spread([_nested(result, keys) for result in results]) for keys in columns.values()]
-        lines.append(f"| {name} | {len(results)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _nested(result: Any, keys: Sequence[str]) -> float | None:
-    for key in keys:
-        result = (result or {}).get(key)
-    return result
-
-
-def _spread(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    mean = sum(known) / len(known)
-    return f"{mean:.3f}" if len(known) == 1 else f"{mean:.3f} ({min(known):.3f} to {max(known):.3f})"
 
 
 def results_picture(dataset_dir: str | Path, predictions: str | Path, images: Sequence[int] = (0, 1)) -> np.ndarray:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from lazylabels_monai.experiments.rows import Row
+from lazylabels_monai.experiments.spec import Group
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lazylabels_monai.experiments.spec import Group
-    from lazylabels_monai.experiments.tables import Row
-
 __all__ = ["draw_curves", "draw_scores"]
 
-# Okabe and Ito's colours, told apart by colour-blind readers
+# Okabe and Ito's colours, which colour-blind readers can distinguish
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 
 
@@ -46,7 +46,8 @@ def draw_scores(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
                 axis.plot(values, [position] * len(values), "o", color=colour, markersize=4)
                 axis.plot(values.mean(), position, "|", color=colour, markersize=14, markeredgewidth=2)
             axis.set_ylim(len(rows) - 0.4, -0.6)
-            axis.set_yticks(range(len(rows)), [row.title for row, _ in rows] if what == "Dice" else [""] * len(rows))
+            names = [textwrap.fill(row.title, 40) if what == "Dice" else "" for row, _ in rows]
+            axis.set_yticks(range(len(rows)), names)
             axis.set_xlabel(what)
             axis.set_title(title if what == "Dice" else "", loc="left", fontsize=10)
             axis.locator_params(axis="x", nbins=6)
@@ -108,5 +109,5 @@ def draw_curves(groups: Sequence[tuple[Group, list[Row]]], path: Path) -> Path |
 def _save(figure: Figure, path: Path) -> None:
     """As PNG with a palette: lines and letters of few colours, a third of the bytes."""
     pixels = io.BytesIO()
-    figure.savefig(pixels, dpi=110)
+    figure.savefig(pixels, dpi=110, bbox_inches="tight")
     Image.open(pixels).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -1,4 +1,7 @@
-"""What remains of a run: one small JSON file, from which the tables and figures are made again at any time."""
+"""What remains of a run: one small JSON file, from which the tables and figures are made again at any time.
+
+The route to objects is called ``way`` in the files, since the first of them.
+"""
 
 from __future__ import annotations
 
@@ -47,12 +50,12 @@ def write_record(results: str | Path, run: Run, record: Mapping[str, Any]) -> Pa
     return path
 
 
-def images_of(folder: str | Path, way: str) -> dict[str, list[Any]]:
+def images_of(folder: str | Path, route: str) -> dict[str, list[Any]]:
     """The columns of an evaluation's ``metrics.csv`` that comparisons need.
 
     Args:
         folder: of ``metrics.csv``.
-        way: the way to objects whose counts are kept.
+        route: the route to objects whose counts are kept.
 
     Returns:
         by column, a value per image: ``image``, ``dice <class>``, ``tp``, ``fp``, ``fn`` at IoU 0.5, and the lengths and
@@ -61,7 +64,7 @@ def images_of(folder: str | Path, way: str) -> dict[str, list[Any]]:
     with (Path(folder) / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     columns: dict[str, list[Any]] = {"image": [Path(row["image"]).stem for row in rows]}
-    prefix = f"objects {way} "
+    prefix = f"objects {route} "
     for key in rows[0] if rows else ():
         if key.startswith(("dice ", "interface ")) and key != "dice mean":
             name = key

@@ -328,18 +328,18 @@ def _scores(evaluated: Path, run: Run, folder: Path) -> dict[str, Any]:
     """Scores of a section: the means, and what paired comparisons need per image."""
     metrics = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
     settings = (folder / "models" if run.method.command is None else evaluated) / "instances.json"
-    way = json.loads(settings.read_text(encoding="utf-8"))["best"] if settings.is_file() else "components"
+    route = json.loads(settings.read_text(encoding="utf-8"))["best"] if settings.is_file() else "components"
     objects = metrics.get("objects", {})
-    ways = {key.removeprefix("f1@0.5 "): _round(value) for key, value in objects.items() if key.startswith("f1@0.5 ")}
+    by_route = {key.removeprefix("f1@0.5 "): _round(value) for key, value in objects.items() if key.startswith("f1@0.5 ")}
     names = ("f1@0.5:0.95", "pq", "aji", "glas_f1", "glas_object_dice", "glas_object_hausdorff")
     return {
         "dice": {name: _round(value) for name, value in metrics["segmentation"]["dice"].items()},
-        "way": way,
-        "f1": ways.get(way),
-        "f1 by way": ways,
-        "objects": {name: _round(objects[f"{name} {way}"]) for name in names if f"{name} {way}" in objects},
+        "way": route,
+        "f1": by_route.get(route),
+        "f1 by way": by_route,
+        "objects": {name: _round(objects[f"{name} {route}"]) for name in names if f"{name} {route}" in objects},
         "separation": {name: _round(value) for name, value in metrics.get("separation", {}).items()},
-        "images": images_of(evaluated, way),
+        "images": images_of(evaluated, route),
     }
 
 

@@ -64,7 +64,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train.
+    """A row of a table: how a network is trained, or another program.
 
     Attributes:
         name, title: for folders and for people.

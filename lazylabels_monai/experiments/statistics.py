@@ -28,9 +28,9 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """ "better", "worse", or "not told apart" where the interval holds 0."""
+        """ "better", "worse", or "no significant difference" where the interval contains 0."""
         if not np.isfinite([self.low, self.high]).all() or self.low <= 0 <= self.high:
-            return "not told apart"
+            return "no significant difference"
         return "better" if self.low > 0 else "worse"
 
 

@@ -5,80 +5,29 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.experiments.records import as_array, read_record
-from lazylabels_monai.experiments.spec import Group, Run, Table
-from lazylabels_monai.experiments.statistics import Difference, mean_dice, paired_difference, pooled_f1
+from lazylabels_monai.experiments.figures import draw_curves, draw_scores
+from lazylabels_monai.experiments.rows import Row, compare_rows, read_rows
+from lazylabels_monai.experiments.spec import Group, Table
 
-__all__ = ["Row", "compare_rows", "read_rows", "write_table"]
+__all__ = ["write_table"]
 
-_COUNTS = ["tp", "fp", "fn"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method on a set: the records of its seeds, in the table's order; a run that was not done is left out."""
-
-    title: str
-    run: Run  # of any seed
-    records: Mapping[int, Mapping[str, Any]]
-    section: str
-
-    def values(self, get: Callable[[Mapping[str, Any]], float | None]) -> list[float]:
-        """A number of each seed's scores; NaN where unknown."""
-        found = [get(record[self.section]) for record in self.records.values()]
-        return [float("nan") if value is None else float(value) for value in found]
-
-    def images(self, seeds: Sequence[int], prefix: str | Sequence[str]) -> list[np.ndarray]:
-        """For each seed (images, columns); columns by name or by the beginning of their names."""
-        found = []
-        for seed in seeds:
-            images = self.records[seed][self.section]["images"]
-            columns = [name for name in images if name.startswith(prefix)] if isinstance(prefix, str) else list(prefix)
-            found.append(as_array(images, columns))
-        return found
-
-
-def read_rows(table: Table, group: Group, results: str | Path) -> list[Row]:
-    """The rows of a group with the records that there are."""
-    rows = []
-    several = len({(dataset.name, data) for dataset, data, _ in group.rows if data == "lazy" or dataset.name}) > 1
-    for dataset, data, method in group.rows:
-        runs = {seed: Run(table.scale, dataset, data, method, seed) for seed in group.seeds}
-        records = {seed: read_record(results, run) for seed, run in runs.items()}
-        known = {seed: record for seed, record in records.items() if table.section in record}
-        named = several and not method.data and data != "lazy"
-        title = f"{method.title}, {data.replace('_', ' ')}" if named else method.title
-        rows.append(Row(title, next(iter(runs.values())), known, table.section))
-    return rows
-
-
-def compare_rows(ours: Row, theirs: Row) -> dict[str, Difference]:
-    """Differences of Dice and of object F1 over the seeds that both have; empty where they share none or other images."""
-    seeds = [seed for seed in ours.records if seed in theirs.records]
-    if not seeds:
-        return {}
-    names = [[row.records[seed][row.section]["images"]["image"] for seed in seeds] for row in (ours, theirs)]
-    if names[0] != names[1]:
-        return {}
-    by_seed = ours.run.dataset.images_by_seed
-    found = {"Dice": paired_difference(ours.images(seeds, "dice "), theirs.images(seeds, "dice "), mean_dice, by_seed)}
-    counts = [row.images(seeds, _COUNTS) for row in (ours, theirs)]
-    if not any(np.isnan(array).all() for arrays in counts for array in arrays):
-        found["F1"] = paired_difference(*counts, pooled_f1, by_seed)
-    return found
+_LEGEND = """A cell is the mean over the seeds, in brackets the lowest and the highest. Below each group, one
+method is compared with each other one: the difference of the means and its 95 % interval (bootstrap over seeds
+and images, the same ones for both methods). *Better* and *worse* are said of the method that is named first; *no
+significant difference*: the interval contains 0; *one seed*: the interval knows nothing of the spread over
+seeds. *Route to objects*: how the network's maps were turned into objects, for each run the best route on its
+validation images. The scores are defined in [metrics](../metrics.md), the methods in [tables](README.md)."""
 
 
 def write_table(table: Table, results: str | Path) -> list[Path]:
     """Write ``<table>.md``, ``<table>.csv``, figures into ``results``; a scale that is not the table's own is in the name."""
-    from lazylabels_monai.experiments.figures import draw_curves, draw_scores
-
     results = Path(results)
     name = table.name if table.own_scale else f"{table.name}_{table.scale.name}"
     groups = [(group, read_rows(table, group, results)) for group in table.groups]
@@ -97,7 +46,7 @@ def markdown(table: Table, groups: Sequence[tuple[Group, list[Row]]], figures: S
     """The whole page of a table."""
     again = f"python -m lazylabels_monai experiment configs/experiments/{table.name}.yaml"
     again += "" if table.own_scale else f" --scale {table.scale.name}"
-    parts = [f"# {table.title}", f"Made by `{again}`; do not edit.", _protocol(table, groups)]
+    parts = [f"# {table.title}", f"Made by `{again}`; do not edit.", _protocol(table, groups), _LEGEND]
     for group, rows in groups:
         parts.append(f"## {group.title}")
         parts.append(_scores_table(rows, len(group.seeds)))
@@ -118,18 +67,19 @@ def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
     dates = sorted({record["date"] for record in records})
     alike = all(group.seeds == table.seeds for group in table.groups)
     seeds = ", ".join(map(str, table.seeds)) if alike else "of each group"
-    mean = f"Mean over the seeds {seeds}, lowest to highest" if len(table.seeds) > 1 else f"Seed {seeds}"
-    lines = [f"{mean}; {table.section} images.{missing}", ""]
+    mean = f"Mean over the seeds {seeds} (lowest to highest)" if len(table.seeds) > 1 else f"Seed {seeds}"
+    images = "test" if table.section == "testing" else table.section
+    lines = [f"{mean} on the {images} images.{missing}", ""]
     ours = [record for record in records if "steps" in record]
     for key, what in (
         ("steps", "steps"),
-        ("batch_size", "crops a step"),
-        ("crop_size", "pixels a crop"),
-        ("window_size", "pixels a window in evaluation, at most the image"),
-        ("channels", "widths"),
-        ("norm", "normalization"),
-        ("precision", "numbers in training"),
-        ("mirroring", "mirrored windows in evaluation"),
+        ("batch_size", "crops per step"),
+        ("crop_size", "crop size, pixels"),
+        ("window_size", "window size in evaluation, pixels (at most the image)"),
+        ("channels", "widths of the network, level by level"),
+        ("norm", "normalisation"),
+        ("precision", "number format in training"),
+        ("mirroring", "mean over mirrored windows in evaluation"),
     ):
         found = sorted({str(record[key]) for record in ours if key in record})
         lines += [f"- {what}: {', '.join(found)}"] if found else []
@@ -166,14 +116,14 @@ def _scores_table(rows: Sequence[Row], seeds: int) -> str:
         if any(record[row.section]["separation"].get(key) is not None for row in rows for record in row.records.values()):
             columns[f"interface {key}"] = lambda scores, key=key: scores["separation"].get(key)
     lines = [
-        f"| method | seeds | {' | '.join(columns)} | way to objects | minutes |",
+        f"| method | seeds | {' | '.join(columns)} | route to objects | minutes |",
         "|---|---|" + "---|" * (len(columns) + 2),
     ]
     for row in rows:
         cells = [spread(row.values(get)) for get in columns.values()]
-        ways = "/".join(sorted({record[row.section]["way"] for record in row.records.values()})) or "-"
+        routes = "/".join(sorted({record[row.section]["way"] for record in row.records.values()})) or "-"
         minutes = [sum(record.get("minutes", {}).values()) for record in row.records.values()]
-        cells += [ways, f"{np.mean(minutes):.0f}" if minutes else "-"]
+        cells += [routes, f"{np.mean(minutes):.0f}" if minutes else "-"]
         lines.append(f"| {row.title} | {len(row.records)} of {seeds} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -196,9 +146,9 @@ def _comparison(group: Group, rows: Sequence[Row]) -> str:
     if not lines:
         return ""
     head = [
-        f"{ours.title} less the other: difference of the means, 95 % bootstrap interval over seeds and images in pairs.",
+        f"{ours.title} minus the other method: difference of the means (95 % interval).",
         "",
-        "| other | Dice | object F1 | less error (1 - Dice) |",
+        "| other method | Dice | object F1 | reduction of the error (1 - Dice) |",
         "|---|---|---|---|",
     ]
     return "\n".join([*head, *lines])
@@ -227,8 +177,8 @@ def _pairs(groups: Sequence[tuple[Group, list[Row]]]) -> str:
     lines = [
         "## All pairs of runs",
         "",
-        "What is compared in each group, less the other row, with the same seed: mean of the differences, lowest to highest, "
-        "and in how many pairs it is higher. Training losses are compared where the labels are the same.",
+        "Each comparison above, run by run with the same seed: mean of the differences, lowest to highest, and the number of",
+        "pairs in which the difference is above 0. Training losses are compared where the labels are the same.",
         "",
         f"| set | pairs | {' | '.join(measures)} |",
         "|---|---|" + "---|" * len(measures),
@@ -238,7 +188,7 @@ def _pairs(groups: Sequence[tuple[Group, list[Row]]]) -> str:
         for values in map(np.array, zip(*differences, strict=True)):
             known = values[np.isfinite(values)]
             ends = f" ({known.min():+.3f} to {known.max():+.3f})" if len(known) > 1 else ""
-            cells.append(f"{known.mean():+.3f}{ends}, higher in {(known > 0).sum()}" if len(known) else "-")
+            cells.append(f"{known.mean():+.3f}{ends}, above 0 in {(known > 0).sum()}" if len(known) else "-")
         lines.append(f"| {title} | {len(differences)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -262,8 +212,8 @@ def _csv(groups: Sequence[tuple[Group, list[Row]]]) -> str:
                 flat: dict[str, Any] = {"group": group.title, "set": record["set"], "data": record["data"]}
                 flat |= {"method": record["method"], "seed": seed, "section": row.section}
                 flat |= {f"dice {name}": value for name, value in scores["dice"].items()}
-                flat |= {"way": scores["way"], "f1@0.5": scores["f1"]}
-                flat |= {f"f1@0.5 {way}": value for way, value in scores["f1 by way"].items()} | scores["objects"]
+                flat |= {"route": scores["way"], "f1@0.5": scores["f1"]}
+                flat |= {f"f1@0.5 {route}": value for route, value in scores["f1 by way"].items()} | scores["objects"]
                 flat |= {f"interface {name}": value for name, value in scores["separation"].items()}
                 flat |= {f"minutes {name}": value for name, value in record.get("minutes", {}).items()}
                 records.append(flat | {"steps": record.get("steps"), "date": record["date"]})
