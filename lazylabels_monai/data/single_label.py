@@ -24,10 +24,9 @@ __all__ = ["export_single_labels", "single_label"]
 def single_label(labels: dict[str, np.ndarray], interface: int, background_margin: float | None = 1.0) -> np.ndarray:
     """One map of what an image's labels say about its pixels.
 
-    An exact mask is taken as it is; without one, inner regions have their class, and pixels far from all of them are
-    background
-    by :func:`~lazylabels_monai.labels.implied.segmentation_of_inner_regions`, as in training here. An interface scribble is
-    drawn over both.
+    An exact mask is taken as it is; without one, inner regions have their class, and pixels far from all of them
+    are background (:func:`~lazylabels_monai.labels.implied.segmentation_of_inner_regions`), as in training here. An interface
+    scribble is drawn over both.
 
     Args:
         labels: (H, W) maps by task, those that the image has.
