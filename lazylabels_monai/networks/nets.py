@@ -123,7 +123,7 @@ class MultiTaskUNet(_TasksUNet):
         tasks: the tasks that it learns, segmentation among them; the output's channels are those of these tasks, in the
             order of :py:data:`lazylabels_monai.tasks.TASKS`. What a task left out would need is not there.
         zero_init_residual: let R begin as zero, as in :py:class:`~lazylabels_monai.networks.MultiTaskBlock` (what it is
-            worth: docs/results.md).
+            worth: docs/history/residual-initialisation.md).
 
     Raises:
         ValueError: when an argument is out of its range.
