@@ -1,5 +1,5 @@
-"""The bundle and the overlays stand at the top of the repository, where MONAI looks for them, and go into the package when it is
-installed, so that commands run in any folder. pyproject.toml has no way to say that; all else stands there."""
+"""The bundle and the overlays stand at the top of the repository, where MONAI looks for them, and go into the package when
+it is installed, so that commands run in any folder. pyproject.toml has no way to say that; all else stands there."""
 
 from setuptools import find_packages, setup
 

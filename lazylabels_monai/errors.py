@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import ast
 import difflib
+import dis
+import errno
+import platform
 import sys
+import tempfile
+import time
 import traceback
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["LazyLabelsError", "check_overrides", "one_sentence_errors", "user_error"]
+__all__ = [
+    "LazyLabelsError",
+    "check_overrides",
+    "explain",
+    "one_sentence_errors",
+    "print_error",
+    "user_error",
+    "write_log",
+]
 
 #: Arguments of ``python -m monai.bundle run`` itself, which are no ids of a config file.
 _RUN_ARGUMENTS = frozenset(
@@ -36,32 +50,111 @@ class LazyLabelsError(ValueError):
 def user_error(error: BaseException | None) -> BaseException | None:
     """The first error in the chain of causes that a user can mend: MONAI wraps errors of config expressions.
 
-    That is a :class:`LazyLabelsError`, or a plain ``ValueError`` that this package raised about one of its arguments.
+    That is a :class:`LazyLabelsError`; a plain ``ValueError`` or ``OSError`` by a ``raise`` of this package about what it was
+    given; and what the machine refuses: a file that may not be written, a full disk, too little
+    memory. What numpy, torch or this package stumbled over is a fault of ours and none of these.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if isinstance(error, LazyLabelsError) or (isinstance(error, ValueError) and _raised_here(error)):
+        if isinstance(error, LazyLabelsError) or (isinstance(error, (ValueError, OSError)) and _raised_here(error)):
             return error
+        if (refusal := _refusal(error)) is not None:
+            return refusal
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
 
 
 def _raised_here(error: BaseException) -> bool:
+    """Whether a ``raise`` statement of this package made the error, not a built-in function that it called."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and Path(__file__).parent in Path(frames[-1][0].f_code.co_filename).parents
+    if not frames:
+        return False
+    code, last = frames[-1][0].f_code, _last_traceback(error.__traceback__)
+    here = Path(__file__).parent in Path(code.co_filename).parents
+    return here and code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+
+
+def _last_traceback(trace: TracebackType) -> TracebackType:
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+#: What a system refuses for reasons that a user can mend, and how.
+_REFUSALS = {
+    errno.EACCES: "permission denied: change the rights, or name another place",
+    errno.EPERM: "not permitted: change the rights, or name another place",
+    errno.EROFS: "this disk cannot be written: name another place",
+    errno.ENOSPC: "the disk is full: make room, or name another place",
+    errno.EDQUOT: "your share of the disk is used up: make room, or name another place",
+    errno.EMFILE: "too many files are open: close some programs, or raise the limit (ulimit -n)",
+    errno.ENAMETOOLONG: "the name is too long for this disk: name a shorter one",
+    errno.EISDIR: "this is a folder where a file is expected: name a file",
+    errno.ENOTDIR: "a part of this path is a file where a folder is expected: correct the path",
+}
+
+
+def _refusal(error: BaseException) -> LazyLabelsError | None:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        return LazyLabelsError(
+            "the memory is not enough: take smaller windows (window_size), crops or batches, or close other programs."
+        )
+    if not isinstance(error, OSError):
+        return None
+    place = f"'{error.filename}': " if error.filename else ""
+    if error.errno in _REFUSALS:
+        return LazyLabelsError(f"{place}{_REFUSALS[error.errno]}.")
+    if error.errno == errno.ENOENT and error.filename and str(error.filename) in sys.argv:
+        return LazyLabelsError(f"{place}there is no such file or folder: correct the path.")
+    return None
+
+
+def explain(error: BaseException) -> str:
+    """An error of one image among many, in a sentence; of a fault of ours, with the file that its traceback was written to."""
+    found = user_error(error)
+    if found is not None:
+        return str(found)
+    return f"{type(error).__name__}: {error} (a fault of this program; its traceback is in {write_log(error)})"
+
+
+def write_log(error: BaseException) -> Path:
+    """Write command, versions and traceback of a fault into a file of its own in the folder for temporary files."""
+    lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}", f"{platform.platform()}, Python {sys.version}"]
+    for name in ("lazylabels-monai", "monai", "torch", "numpy", "scikit-image"):
+        try:
+            lines.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            lines.append(f"{name} is not installed")
+    lines += ["", *traceback.format_exception(error)]
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="lazylabels_", suffix=".log", delete=False) as file:
+        file.write("\n".join(lines))
+    return Path(file.name)
+
+
+def print_error(error: BaseException) -> None:
+    """Print what a user can mend as one sentence; of a fault of ours the traceback, and where a report of it lies."""
+    found = user_error(error)
+    if found is not None:
+        print(f"error: {found}", file=sys.stderr)
+        return
+    traceback.print_exception(error)
+    print(
+        f"error: this is a fault of the program, not of your files: please report it with {write_log(error)}, which holds the "
+        "traceback and the versions.",
+        file=sys.stderr,
+    )
 
 
 def one_sentence_errors() -> None:
-    """Print an error that a user can mend and that ends the program as its message alone; the exit status stays 1."""
+    """Let an error that ends the program be printed by :func:`print_error`; the exit status stays 1."""
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        found = user_error(error)
-        if found is None:
-            previous(kind, error, trace)
+        if issubclass(kind, Exception):
+            print_error(error)
         else:
-            print(f"error: {found}", file=sys.stderr)
+            previous(kind, error, trace)
 
     sys.excepthook = hook
 

@@ -636,7 +636,7 @@ def test_the_command_prints_the_table_and_what_to_do_next(folder, tmp_path):
     assert result.exit_code == 0, result.output
     assert "masks of 5 images: unmarked pixels are ignored" in result.output
     assert [line.split()[:3] for line in result.output.splitlines() if line.startswith("training")] == [["training", "4", "4"]]
-    assert f"--dataset_dir {out}" in result.output
+    assert f"lazylabels train {out}" in result.output
     assert check_datalist(out).errors == []
     refused = CliRunner().invoke(app, [*arguments, "--labels", "masks"])
     assert isinstance(refused.exception, BuildError)

@@ -93,8 +93,9 @@ def test_from_a_folder_of_images_and_ids_to_a_model_in_two_commands(data_root, b
         for path in sorted((data_root / "emps" / "train" / folder).iterdir())[:5]:
             shutil.copyfile(path, tmp_path / "src" / folder / path.name)
     printed = datalist(tmp_path / "src", tmp_path / "my", "--classes", "particle")
-    (command,) = [line for line in printed.splitlines() if "monai.bundle run training" in line]
+    (command,) = [line for line in printed.splitlines() if "lazylabels train" in line]
     _, *arguments = shlex.split(command)
+    assert arguments == ["train", str(tmp_path / "my")]
     small = {
         "channels": "[4,8,8]",
         "num_multitask_blocks": "2",
@@ -104,10 +105,13 @@ def test_from_a_folder_of_images_and_ids_to_a_model_in_two_commands(data_root, b
     }
     more = [part for key, value in {**small, "max_epochs": "1", "val_interval": "1"}.items() for part in (f"--{key}", value)]
     out = tmp_path / "out"
-    for name, folder in (("--output_dir", out), ("--ckpt_dir", out / "models")):
-        arguments[arguments.index(name) + 1] = str(folder)  # the test leaves nothing in the repository
+    there = ["--output", str(out), "--preset", "cpu"]  # the test leaves nothing in the repository
     done = subprocess.run(
-        [sys.executable, *arguments, *more], env=bundle.environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-m", "lazylabels_monai", *arguments, *there, *more],
+        env=bundle.environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert (out / "models" / "model.pt").is_file()

@@ -55,9 +55,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=["suggest", "random"])
     parser.add_argument("--section", default="testing", help="images that judge: testing or validation")
-    parser.add_argument(
-        "--overlay", nargs="+", default=["configs/cpu.yaml", "configs/emps.yaml"], help="configs after train.yaml"
-    )
+    parser.add_argument("--overlay", nargs="+", default=["configs/cpu.yaml"], help="configs after train.yaml")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="ID=VALUE", help="ids of the configs, such as cpu_bfloat16=True"
     )

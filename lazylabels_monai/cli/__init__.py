@@ -1,4 +1,4 @@
-"""Commands of ``python -m lazylabels_monai``: thin, each calls one function of the package.
+"""Commands of ``lazylabels``, which is ``python -m lazylabels_monai``: thin, each calls one function of the package.
 
 A command imports what it needs when it runs, since MONAI alone takes seconds and most label commands do without.
 """
@@ -6,6 +6,7 @@ A command imports what it needs when it runs, since MONAI alone takes seconds an
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -25,12 +26,13 @@ from lazylabels_monai.cli.score import export, score
 from lazylabels_monai.cli.simulate import simulate
 from lazylabels_monai.cli.suggest import suggest
 from lazylabels_monai.cli.synthetic import synthetic
+from lazylabels_monai.cli.train import evaluate, train
 from lazylabels_monai.cli.tune import tune
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Segment microscopy images from lazy labels. Train and predict with python -m monai.bundle run; see the README.",
+    help="Segment microscopy images from lazy labels: make a data set, train, predict, measure. See the README.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -57,12 +59,17 @@ for _command in (
     monai_label,
 ):
     app.command()(_command)
+for _command in (train, evaluate):  # what they do not know is for the bundle
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_command)
 
 
 def main() -> None:
-    """Run a command; what a user can mend ends as one sentence on standard error and exit code 1."""
+    """Run a command; what a user can mend ends as one sentence, a fault of ours with its traceback; exit code 1 both."""
+    from lazylabels_monai.errors import print_error
+
+    name = "lazylabels" if Path(sys.argv[0]).stem == "lazylabels" else "python -m lazylabels_monai"
     try:
-        app(prog_name="python -m lazylabels_monai")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        app(prog_name=name)
+    except Exception as error:
+        print_error(error)
         raise SystemExit(1) from None

@@ -13,7 +13,7 @@ __all__ = ["monai_label"]
 def monai_label(
     out: Annotated[Path, typer.Argument(help="folder of the app, new: --app of MONAI Label's start_server")],
     weights: Annotated[Path, typer.Option(help="model.pt of a training")],
-    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
+    bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
     config: Annotated[
         list[str] | None, typer.Option(help="a config file of the training, such as configs/cpu.yaml, may be repeated")
     ] = None,

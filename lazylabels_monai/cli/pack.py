@@ -15,7 +15,7 @@ def pack(
     weights: Annotated[
         Path | None, typer.Option(help="model.pt of a training; default models/model.pt of the bundle, or none")
     ] = None,
-    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
+    bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
     config: Annotated[list[str] | None, typer.Option(help="an overlay of the training, may be repeated")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace OUT")] = False,
 ) -> None:
@@ -30,7 +30,7 @@ def pack_bioimage(
     out: Annotated[Path, typer.Argument(help="zip file to write")],
     weights: Annotated[Path, typer.Option(help="model.pt of a training")],
     image: Annotated[Path | None, typer.Option(help="a picture to test the package with; default a generated one")] = None,
-    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
+    bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
     config: Annotated[list[str] | None, typer.Option(help="an overlay of the training, may be repeated")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace OUT")] = False,
 ) -> None:

@@ -17,7 +17,7 @@ def predict(
         str, typer.Argument(help="a folder, a file or a pattern in quotes: PNG, TIFF, OME-TIFF, JPEG, BMP; volumes")
     ],
     out: Annotated[Path, typer.Option(help="folder of the results")],
-    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
+    bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
     weights: Annotated[Path | None, typer.Option(help="model.pt of a training; default models/model.pt of the bundle")] = None,
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,

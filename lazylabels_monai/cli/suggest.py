@@ -35,7 +35,7 @@ def suggest(
     cost: Annotated[list[str] | None, typer.Option(help="NAME=SECONDS, may be repeated; see the command budget")] = None,
     costs: Annotated[Path | None, typer.Option(help="YAML or JSON file of such names and seconds")] = None,
     pictures: Annotated[Path | None, typer.Option(help="write pictures of the uncertainty into this folder")] = None,
-    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
+    bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier CSV file and earlier pictures")] = False,

@@ -13,7 +13,7 @@ __all__ = ["tune"]
 def tune(
     data: Annotated[Path, typer.Argument(help="data set whose validation images have ids of their objects (instances)")],
     weights: Annotated[Path, typer.Option(help="model.pt of a training")],
-    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
+    bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,
     route: Annotated[list[str] | None, typer.Option(help="three maps, components or distance; default: all")] = None,

@@ -102,7 +102,7 @@ def tune_settings(
 def tune(
     dataset_dir: str | os.PathLike,
     weights: str | os.PathLike,
-    bundle: str | os.PathLike = "bundle",
+    bundle: str | os.PathLike | None = None,
     overlays: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
     routes: Sequence[str] = ROUTES,

@@ -16,6 +16,7 @@ import yaml
 
 import lazylabels_monai
 from lazylabels_monai.atomic import temporary_sibling
+from lazylabels_monai.bundle_folder import find_bundle
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.packing.config import trained_metadata
@@ -32,11 +33,13 @@ __all__ = ["pack_bundle", "set_values", "zip_folder"]
 
 #: What is no part of a package.
 _IGNORED = shutil.ignore_patterns("__pycache__")
+#: And of this package in one: an installed one holds the bundle itself.
+_NO_CODE = shutil.ignore_patterns("__pycache__", "bundle", "configs")
 
 
 def pack_bundle(
     out: PathLike,
-    bundle: PathLike = "bundle",
+    bundle: PathLike | None = None,
     weights: PathLike | None = None,
     overlays: Sequence[PathLike] = (),
     overwrite: bool = False,
@@ -49,7 +52,7 @@ def pack_bundle(
 
     Args:
         out: the zip file; it appears whole.
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         weights: ``model.pt`` of a training; default ``models/model.pt`` of the bundle, and none where that is not there.
         overlays: config files whose settings of the network replace those of the configs, where the training left no
             ``network.json``.
@@ -59,11 +62,9 @@ def pack_bundle(
         LazyLabelsError: when the bundle or the named weights are not there.
         FileExistsError: when ``out`` is there and ``overwrite`` is not given.
     """
-    out, bundle = Path(out), Path(bundle)
+    out, bundle = Path(out), find_bundle(bundle)
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
-    if not (bundle / "configs" / "inference.yaml").is_file():
-        raise LazyLabelsError(f"{bundle} holds no configs/inference.yaml: name the bundle's folder by --bundle.")
     if weights is None and bundle_weights(bundle).is_file():
         weights = bundle_weights(bundle)
     values: dict[str, Any] = {}
@@ -85,7 +86,7 @@ def pack_bundle(
             file = root / "configs" / name
             file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")
         package = Path(lazylabels_monai.__file__).parent
-        shutil.copytree(package, root / package.name, ignore=_IGNORED)
+        shutil.copytree(package, root / package.name, ignore=_NO_CODE)
         if (requirements := package.parent / "requirements.txt").is_file():
             shutil.copy(requirements, root)
         zip_folder(temporary, temporary.with_suffix(".zip"))

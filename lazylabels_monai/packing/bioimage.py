@@ -58,7 +58,7 @@ def pack_bioimage(
     out: PathLike,
     weights: PathLike,
     image: PathLike | None = None,
-    bundle: PathLike = "bundle",
+    bundle: PathLike | None = None,
     overlays: Sequence[str] = (),
     overwrite: bool = False,
 ) -> None:
@@ -71,7 +71,7 @@ def pack_bioimage(
         out: the zip file; it appears whole.
         weights: ``model.pt`` of a training.
         image: a picture of the kind that it was trained on, to test the package with; default a generated one.
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         overlays: config files of the training, where it left no ``network.json``.
         overwrite: replace ``out``.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.tasks import IGNORE, TASKS, class_names, task_slices
 from lazylabels_monai.trained import require_weights, trained_settings, trained_values
@@ -21,11 +20,13 @@ __all__ = [
 ]
 
 
-def trained_config(bundle: PathLike, weights: PathLike, overlays: Sequence[PathLike] = (), **values: Any) -> dict[str, Any]:
+def trained_config(
+    bundle: PathLike | None, weights: PathLike, overlays: Sequence[PathLike] = (), **values: Any
+) -> dict[str, Any]:
     """``inference.yaml`` with everything that stands in files beside the weights written in.
 
     Args:
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         weights: ``model.pt`` of a training.
         overlays: config files merged after ``inference.yaml``; what the training wrote wins over them.
         values: further ids and their values.
@@ -33,9 +34,7 @@ def trained_config(bundle: PathLike, weights: PathLike, overlays: Sequence[PathL
     Raises:
         LazyLabelsError: when the bundle or the weights are not there.
     """
-    file = Path(bundle) / "configs" / "inference.yaml"
-    if not file.is_file():
-        raise LazyLabelsError(f"{file} is not there: name the bundle's folder by --bundle.")
+    file = bundle_config(bundle, "inference.yaml")
     config = ConfigParser.load_config_files([str(file), *map(str, overlays)])
     settings = asdict(trained_settings(require_weights(weights)))
     config.update(trained_values(weights))
@@ -44,16 +43,18 @@ def trained_config(bundle: PathLike, weights: PathLike, overlays: Sequence[PathL
     return config
 
 
-def trained_metadata(bundle: PathLike, classes: Sequence[str], tasks: Sequence[str] = TASKS, in_channels: int = 1) -> dict:
+def trained_metadata(
+    bundle: PathLike | None, classes: Sequence[str], tasks: Sequence[str] = TASKS, in_channels: int = 1
+) -> dict:
     """``metadata.json`` whose channels and classes are those of a training.
 
     Args:
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         classes: names of the object classes.
         tasks: the tasks of the network.
         in_channels: channels of its image.
     """
-    metadata = json.loads((Path(bundle) / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    metadata = json.loads(bundle_config(bundle, "metadata.json").read_text(encoding="utf-8"))
     objects = ["background", *classes]
     names, ranges = [], []
     for task, channels in task_slices(len(objects), tasks).items():

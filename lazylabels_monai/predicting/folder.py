@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from lazylabels_monai.bundle_folder import find_bundle
 from lazylabels_monai.data.datalist import find_images
-from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
@@ -46,7 +47,7 @@ class PredictionReport:
 def predict(
     images: str | os.PathLike,
     out: str | os.PathLike,
-    bundle: str | os.PathLike = "bundle",
+    bundle: str | os.PathLike | None = None,
     weights: str | os.PathLike | None = None,
     overlays: Sequence[str] = (),
     overwrite: bool = False,
@@ -61,7 +62,7 @@ def predict(
         images: a file, a folder or a glob pattern.
         out: folder of the results, those that ``inference.yaml`` writes, and ``classes.json``, the names of the classes. An
             image's files appear together when it is done.
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         weights: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
             network, instance settings) is used.
         overlays: config files merged after ``inference.yaml``.
@@ -82,7 +83,7 @@ def predict(
     if overwrite and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise LazyLabelsError(f"several processes cannot overwrite '{out}': name another folder, or remove what is there.")
     paths = [Path(path) for path in find_images(images)]
-    weights = Path(weights) if weights is not None else bundle_weights(bundle)
+    weights = Path(weights) if weights is not None else bundle_weights(find_bundle(bundle))
     out = Path(out)
     stems: dict[str, Path] = {}
     for path in paths:
@@ -178,8 +179,7 @@ def _predict_one(model: Model, path: Path, partial: Path, out: Path, dropout_sam
             save_uncertainty(maps, partial, image_stem(path))
         _move_in(partial, out, path)
     except Exception as error:
-        found = user_error(error)
-        return f"{type(error).__name__}: {error}" if found is None else str(found)
+        return explain(error)
     return None
 
 

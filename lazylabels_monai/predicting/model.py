@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.data import MetaTensor, decollate_batch
 from monai.data.utils import list_data_collate
 
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.bundle_folder import bundle_config, find_bundle
 from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.tasks import task_slices
 from lazylabels_monai.trained import require_weights, trained_network
@@ -26,7 +25,7 @@ class Model:
 
     Args:
         weights: ``model.pt``; what the training wrote beside it (classes, network) is used.
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         overlays: config files merged after ``inference.yaml``.
         overrides: ids of the config and their values.
 
@@ -37,13 +36,11 @@ class Model:
     def __init__(
         self,
         weights: str | os.PathLike,
-        bundle: str | os.PathLike = "bundle",
+        bundle: str | os.PathLike | None = None,
         overlays: Sequence[str] = (),
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        config = Path(bundle) / "configs" / "inference.yaml"
-        if not config.is_file():
-            raise LazyLabelsError(f"{config} is not there: name the bundle's folder by --bundle.")
+        bundle, config = find_bundle(bundle), bundle_config(bundle, "inference.yaml")
         require_weights(weights)
         trained = trained_network(weights)
         if overlays and "window_size" in ConfigParser.load_config_files([*map(str, overlays)]):

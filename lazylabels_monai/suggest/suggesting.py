@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from lazylabels_monai.data.budget import count_objects, count_scribbles
 from lazylabels_monai.data.costs import AnnotationCosts
-from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.progress import Progress, silent
@@ -102,8 +102,7 @@ def suggest(
             with _mean_features(model.network) as features:
                 maps = uncertainty_maps(model, image.path, flips, dropout_samples)
         except Exception as error:  # one bad image must not cost the others
-            known = user_error(error)
-            failed[image.path] = f"{type(error).__name__}: {error}" if known is None else str(known)
+            failed[image.path] = explain(error)
             say(f"{number}/{len(pool)} {name} FAILED: {failed[image.path]}")
             continue
         arrays = {task: measured(maps[task], measure) for task in image.missing}

@@ -18,7 +18,7 @@ from monai.deploy.core import AppContext, Fragment, Image, IOType, Operator, Ope
 from monai.deploy.operators.monai_bundle_inference_operator import IOMapping, MonaiBundleInferenceOperator
 from monai.transforms import MapTransform
 
-from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.axes import from_channels_last, to_channels_last
 from lazylabels_monai.images.readers import MicroscopyReader
 
@@ -92,7 +92,7 @@ class ImageFolderOperator(Operator):
         try:
             array, metadata = self.reader.get_data(self.reader.read(path))
         except Exception as error:  # one bad image must not cost the others
-            self.failed[path] = str(user_error(error) or f"{type(error).__name__}: {error}")
+            self.failed[path] = explain(error)
             return
         op_output.emit(Image(array, metadata={**metadata, "filename_or_obj": path}), "image")
 

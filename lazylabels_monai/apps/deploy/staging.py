@@ -19,6 +19,7 @@ import yaml
 import lazylabels_monai
 from lazylabels_monai.apps.deploy.cuda import preload_cuda_runtime
 from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.errors import LazyLabelsError
 
 __all__ = ["MODEL", "stage"]
@@ -37,7 +38,7 @@ main()
 def stage(
     out: Path,
     weights: Path,
-    bundle: Path = Path("bundle"),
+    bundle: Path | None = None,
     overlays: Sequence[str] = (),
     requirements: Path = Path("requirements-deploy.txt"),
     probabilities: bool = False,
@@ -48,7 +49,7 @@ def stage(
     Args:
         out: folder to make; it appears whole.
         weights: ``model.pt`` of a training; what was written beside it (classes, network, instance settings) goes in.
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         overlays: config files of the training merged after ``inference.yaml``, where it left no ``network.json``.
         requirements: what the app needs to be installed.
         probabilities: whether the app writes the probability maps, too.
@@ -77,14 +78,14 @@ def stage(
         shutil.copytree(package, app / package.name, ignore=shutil.ignore_patterns("__pycache__"))
         (app / "__main__.py").write_text(_MAIN, encoding="utf-8")
         (app / "requirements.txt").write_text("".join(_lines(requirements)), encoding="utf-8")
-        version = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"]
+        version = json.loads(bundle_config(bundle, "metadata.json").read_text(encoding="utf-8"))["version"]
         _write_manifests(temporary, version)
         move_in(temporary, out, overwrite)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _export(target: Path, config: dict, bundle: Path, weights: Path) -> None:
+def _export(target: Path, config: dict, bundle: Path | None, weights: Path) -> None:
     """TorchScript with ``metadata.json`` and ``inference.json`` inside, by MONAI's ``ckpt_export``."""
     from monai.bundle import ckpt_export
 
@@ -149,7 +150,7 @@ def _write_manifests(folder: Path, version: str) -> None:
 def _command(
     out: Annotated[Path, typer.Argument(help="folder to make")],
     weights: Annotated[Path, typer.Option(help="model.pt of a training")],
-    bundle: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("bundle"),
+    bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     requirements: Annotated[Path, typer.Option(help="what the app needs")] = Path("requirements-deploy.txt"),
     probabilities: Annotated[bool, typer.Option(help="the app writes the probability maps, too")] = False,

@@ -12,6 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
+from lazylabels_monai.bundle_folder import bundle_config, find_bundle
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.tasks import TASKS
@@ -48,7 +49,7 @@ _INFERENCE = {
 def make_app(
     out: str | os.PathLike,
     weights: str | os.PathLike,
-    bundle: str | os.PathLike = "bundle",
+    bundle: str | os.PathLike | None = None,
     overlays: Sequence[str | os.PathLike] = (),
     overrides: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -57,7 +58,7 @@ def make_app(
     Args:
         out: the folder, new or empty.
         weights: ``model.pt`` of a training; what the training wrote beside it (classes, network, instance settings) is taken.
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None: the one that came with the package.
         overlays: config files of the training, merged after the bundle's: sizes and rates of trainings to come.
         overrides: ids of the configs and their values, merged last.
 
@@ -68,11 +69,10 @@ def make_app(
         LazyLabelsError: when ``out`` holds something, a file is missing, the weights belong to another network, or the network
             is one for volumes.
     """
-    out, weights, bundle = Path(out), Path(weights), Path(bundle)
+    out, weights, bundle = Path(out), Path(weights), find_bundle(bundle)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LazyLabelsError(f"{out} is there already: name another folder for the app, or remove it.")
-    if not (bundle / "configs" / "train.yaml").is_file():
-        raise LazyLabelsError(f"{bundle / 'configs' / 'train.yaml'} is not there: name the bundle's folder by --bundle.")
+    bundle_config(bundle, "train.yaml")
     classes = trained_classes(require_weights(weights))
     given = {**(overrides or {}), **trained_network(weights)}
     partial = temporary_sibling(out)

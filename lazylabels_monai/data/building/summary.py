@@ -129,14 +129,13 @@ def format_build(summary: BuildSummary) -> str:
     lines = [summary_table(summary.datalist), *summary.readings, *(f"note: {note}" for note in summary.notes)]
     if not summary.written:
         return "\n".join([*lines, f"nothing was written: leave --dry-run out to make {summary.out / FILE_NAME}"])
-    run, out = shlex.quote(f"outputs/{summary.out.name}"), shlex.quote(str(summary.out))
+    out = shlex.quote(str(summary.out))
     colour = " --in_channels 3" if summary.colour else ""
     return "\n".join(
         [
             *lines,
             f"written: {summary.out / FILE_NAME}",
-            f"next:    python -m lazylabels_monai check {out}",
-            "         python -m monai.bundle run training --config_file \"['bundle/configs/train.yaml','configs/cpu.yaml']\" "
-            f"--dataset_dir {out} --output_dir {run} --ckpt_dir {run}/models{colour}",
+            f"next:    lazylabels check {out}",
+            f"         lazylabels train {out}{colour}",
         ]
     )

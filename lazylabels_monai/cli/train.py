@@ -1,0 +1,95 @@
+"""The commands ``train`` and ``evaluate``: the bundle's own, with its configs found and the folders named."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["evaluate", "train"]
+
+#: Overlays of a preset, after the bundle's own configs.
+PRESETS: dict[str, tuple[str, ...]] = {"cpu": ("cpu.yaml",), "gpu": (), "paper": ("paper.yaml",)}
+
+_DATA = Annotated[Path, typer.Argument(help="data set: the folder that `datalist` made")]
+_PRESET = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu: a small network; gpu: the paper's size; paper: its size and plain setting. Default: gpu where there is one"
+    ),
+]
+_OUTPUT = Annotated[Path | None, typer.Option(help="folder of the results; default outputs/ and the name of the data set")]
+_CONFIG = Annotated[list[str] | None, typer.Option(help="a config file after the preset's, may be repeated")]
+
+
+def train(context: typer.Context, data: _DATA, preset: _PRESET = None, output: _OUTPUT = None, config: _CONFIG = None) -> None:
+    """Train on a data set. Further options are ids of the bundle's train.yaml: --max_epochs 50 --resume True ..."""
+    _run("training", ("train.yaml",), data, preset, output, config, context.args)
+
+
+def evaluate(
+    context: typer.Context, data: _DATA, preset: _PRESET = None, output: _OUTPUT = None, config: _CONFIG = None
+) -> None:
+    """Score the trained network on test images, else on validation ones; options as in its training, and --section."""
+    arguments = list(context.args)
+    if not any(argument.split("=")[0] == "--section" for argument in arguments):
+        from lazylabels_monai.data.datalist import load_datalist
+
+        if not load_datalist(data).get("testing"):
+            typer.echo("the data set has no test images: the validation images are taken, on which the network was chosen.")
+            arguments += ["--section", "validation"]
+    _run("evaluating", ("train.yaml", "evaluate.yaml"), data, preset, output, config, arguments)
+
+
+def _run(
+    run_id: str,
+    names: tuple[str, ...],
+    data: Path,
+    preset: str | None,
+    output: Path | None,
+    config: list[str] | None,
+    arguments: list[str],
+) -> None:
+    from lazylabels_monai.bundle_folder import bundle_config, find_overlay
+    from lazylabels_monai.data.datalist import FILE_NAME, datalist_file
+
+    if preset is not None and preset not in PRESETS:
+        raise ValueError(f"--preset {preset} does not exist: use {', '.join(PRESETS)}.")
+    if arguments and not arguments[0].startswith("--"):
+        raise ValueError(f"'{arguments[0]}' is no option: name the data set alone, then --name value.")
+    file = datalist_file(data)
+    if not file.is_file():
+        raise ValueError(f"{data} holds no {FILE_NAME}: make a data set of your folder by lazylabels datalist FOLDER {data}.")
+    folder = file.parent
+    out = output if output is not None else Path("outputs") / folder.resolve().name
+    files = [bundle_config(None, name) for name in names]
+    files += [find_overlay(name) for name in PRESETS[preset or ("gpu" if _has_gpu() else "cpu")]]
+    listed = [_shown(file) for file in files] + list(config or ())
+    given = {"config_file": str(listed), "dataset_dir": _as_text(folder), "output_dir": _as_text(out)}
+    given["ckpt_dir"] = _as_text(out / "models")
+    command = ["-m", "monai.bundle", "run", run_id, *(part for key, value in given.items() for part in (f"--{key}", value))]
+    typer.echo(shlex.join(["python", *command, *arguments]))
+    done = subprocess.run([sys.executable, *command, *arguments], check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+
+
+def _shown(file: Path) -> str:
+    """Short where it lies below the working folder."""
+    here = Path.cwd()
+    return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
+
+
+def _as_text(path: Path) -> str:
+    """A path that the bundle's command line takes for text: ``2024_05`` alone would be a number to it."""
+    return str(path) if path.is_absolute() else f"./{path.as_posix()}"
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
