@@ -1,0 +1,103 @@
+"""``train`` and ``evaluate`` stand for a command of the bundle, in any folder."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from lazylabels_monai.bundle_folder import find_bundle, find_overlay
+from lazylabels_monai.cli import app
+from lazylabels_monai.cli.train import PRESETS
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The commands that are run, instead of running them."""
+    commands: list[list[str]] = []
+
+    def run(command, check):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+def given(command: list[str]) -> dict[str, str]:
+    """The options of ``python -m monai.bundle run ID --name value ...``."""
+    return {name.removeprefix("--"): value for name, value in zip(command[5::2], command[6::2], strict=True)}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_train_stands_for_a_command_of_the_bundle(tiny_data, tmp_path, monkeypatch, ran, preset):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", str(tiny_data), "--preset", preset, "--output", "out", "--max_epochs", "3", "--resume=True"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    (command,) = ran
+    assert command[1:5] == ["-m", "monai.bundle", "run", "training"]
+    assert shlex.split(result.output.splitlines()[0]) == ["python", *command[1:]]
+    assert command[-3:] == ["--max_epochs", "3", "--resume=True"]
+    values = given(command[:-1])
+    files = [Path(file) for file in ast.literal_eval(values["config_file"])]
+    assert files == [find_bundle() / "configs" / "train.yaml", *(find_overlay(name) for name in PRESETS[preset])]
+    assert (values["dataset_dir"], values["output_dir"], values["ckpt_dir"]) == (str(tiny_data), "./out", "./out/models")
+
+
+def test_presets_are_what_they_are_called():
+    size = {name: yaml.safe_load(find_overlay(file).read_text()) for name, files in PRESETS.items() for file in files}
+    assert size["cpu"]["channels"] == [16, 32, 64, 128, 256]
+    assert size["paper"]["norm"] == "BATCH"
+    assert PRESETS["gpu"] == ()
+
+
+def test_a_data_set_whose_name_is_a_number_is_a_folder(tmp_path, monkeypatch, ran):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024_05").mkdir()
+    (tmp_path / "2024_05" / "datalist.json").write_text("{}")
+    assert CliRunner().invoke(app, ["train", "2024_05", "--preset", "cpu"]).exit_code == 0
+    values = given(ran[0])
+    assert values["dataset_dir"] == "./2024_05"
+    assert values["output_dir"] == "./outputs/2024_05"
+
+
+def test_evaluate_takes_validation_images_where_none_are_for_testing(tiny_data, tmp_path, ran):
+    content = json.loads((tiny_data / "datalist.json").read_text())
+    (tmp_path / "datalist.json").write_text(json.dumps({**content, "testing": []}))
+    runner = CliRunner()
+    for data, section in ((tiny_data, None), (tmp_path, "validation")):
+        result = runner.invoke(app, ["evaluate", str(data), "--preset", "cpu"])
+        assert result.exit_code == 0, result.output
+        assert given(ran[-1]).get("section") == section
+        assert ("no test images" in result.output) == (section is not None)
+    runner.invoke(app, ["evaluate", str(tmp_path), "--preset", "cpu", "--section", "testing"])
+    assert given(ran[-1])["section"] == "testing"
+    names = [Path(file).name for file in ast.literal_eval(given(ran[-1])["config_file"])]
+    assert names == ["train.yaml", "evaluate.yaml", "cpu.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere holds no datalist.json: make a data set of your folder by lazylabels datalist"),
+        (["{data}", "--preset", "huge"], "--preset huge does not exist: use cpu, gpu, paper"),
+        (["{data}", "more"], "'more' is no option"),
+    ],
+)
+def test_mistakes_are_one_sentence(tiny_data, ran, arguments, said):
+    result = CliRunner().invoke(app, ["train", *(argument.format(data=tiny_data) for argument in arguments)])
+    assert result.exit_code == 1
+    assert said in str(result.exception)
+    assert ran == []
+
+
+def test_the_exit_code_is_the_bundles(tiny_data, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 7))
+    assert CliRunner().invoke(app, ["train", str(tiny_data), "--preset", "cpu"]).exit_code == 7
