@@ -69,10 +69,10 @@ def _run(
     files = [bundle_config(None, name) for name in names]
     files += [find_overlay(name) for name in PRESETS[preset or ("gpu" if _has_gpu() else "cpu")]]
     listed = [_shown(file) for file in files] + list(config or ())
-    given = {"config_file": str(listed), "dataset_dir": _as_text(folder), "output_dir": _as_text(out)}
+    given = {"config_file": f"[{','.join(map(repr, listed))}]", "dataset_dir": _as_text(folder), "output_dir": _as_text(out)}
     given["ckpt_dir"] = _as_text(out / "models")
     command = ["-m", "monai.bundle", "run", run_id, *(part for key, value in given.items() for part in (f"--{key}", value))]
-    typer.echo(shlex.join(["python", *command, *arguments]))
+    typer.echo(" ".join(map(_quoted, ["python", *command, *arguments])))
     done = subprocess.run([sys.executable, *command, *arguments], check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)
@@ -82,6 +82,12 @@ def _shown(file: Path) -> str:
     """Short where it lies below the working folder."""
     here = Path.cwd()
     return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
+
+
+def _quoted(text: str) -> str:
+    """For a shell; a list of files in double quotes, which a person reads more easily than single ones in single ones."""
+    plain = "'" in text and not set(text) & set('"$`\\!')
+    return f'"{text}"' if plain else shlex.quote(text)
 
 
 def _as_text(path: Path) -> str:
