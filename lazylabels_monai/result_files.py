@@ -11,6 +11,7 @@ __all__ = [
     "CLASSES_ENDING",
     "CLASSES_FILE",
     "ENDINGS",
+    "FORMER_ENDINGS",
     "INSTANCES_ENDING",
     "OVERLAY_ENDING",
     "image_stem",
@@ -38,6 +39,9 @@ def uncertainty_ending(task: str) -> str:
     return f"_{task}_uncertainty"
 
 
+#: What the files of uncertainty were called in folders that earlier versions wrote.
+FORMER_ENDINGS = tuple(f"_{task}_doubt" for task in TASKS)
+
 #: All of them, the one that says that an image is done first.
 ENDINGS = (
     CLASSES_ENDING,
@@ -45,6 +49,7 @@ ENDINGS = (
     OVERLAY_ENDING,
     *map(probability_ending, TASKS),
     *map(uncertainty_ending, TASKS),
+    *FORMER_ENDINGS,
 )
 
 

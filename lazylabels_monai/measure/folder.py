@@ -26,8 +26,15 @@ from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_lab
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
-from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, INSTANCES_ENDING, probability_ending, uncertainty_ending
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.result_files import (
+    CLASSES_ENDING,
+    CLASSES_FILE,
+    FORMER_ENDINGS,
+    INSTANCES_ENDING,
+    probability_ending,
+    uncertainty_ending,
+)
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]
 
@@ -38,6 +45,7 @@ _ENDINGS = {
     INSTANCES_ENDING: "instances",
     CLASSES_ENDING: "classes",
     probability_ending("segmentation"): "probability",
+    FORMER_ENDINGS[TASKS.index("segmentation")]: "uncertainty",
     uncertainty_ending("segmentation"): "uncertainty",
 }
 #: Of these, the label maps: the others tell something about them.
