@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
@@ -100,11 +100,25 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
+        if more := _more_classes(state, network.state_dict()):
+            raise LazyLabelsError(
+                f"{weights}: the weights know {abs(more)} object class{'es' * (abs(more) > 1)} {'more' if more > 0 else 'fewer'} "
+                f"than are named: take the data set of their training, or its {CLASSES_FILE} beside them."
+            ) from error
         first = str(error).splitlines()[1].strip().partition(",")[0]  # torch lists all keys in one line
         raise LazyLabelsError(
             f"{weights}: these weights belong to another network (first difference: {first}); "
             "use the configs and overrides of its training."
         ) from error
+
+
+def _more_classes(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> int:
+    """How many classes more the weights know than the network, where that alone tells them apart; else 0."""
+    if state.keys() != own.keys():
+        return 0
+    shapes = [(tuple(state[name].shape), tuple(own[name].shape)) for name in own if state[name].shape != own[name].shape]
+    more = {a[0] - b[0] for a, b in shapes if a and b and a[1:] == b[1:]}
+    return more.pop() if len(more) == 1 and all(a and b and a[1:] == b[1:] for a, b in shapes) else 0
 
 
 def write_classes(folder: str | Path, classes: Sequence[str]) -> None:
