@@ -101,9 +101,10 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
         network.load_state_dict(state)
     except RuntimeError as error:
         if more := _more_classes(state, network.state_dict()):
+            counted = f"{abs(more)} object class{'es' * (abs(more) > 1)} {'more' if more > 0 else 'fewer'}"
             raise LazyLabelsError(
-                f"{weights}: the weights know {abs(more)} object class{'es' * (abs(more) > 1)} {'more' if more > 0 else 'fewer'} "
-                f"than are named: take the data set of their training, or its {CLASSES_FILE} beside them."
+                f"{weights}: the weights know {counted} than are named: take the data set of their training, "
+                f"or its {CLASSES_FILE} beside them."
             ) from error
         first = str(error).splitlines()[1].strip().partition(",")[0]  # torch lists all keys in one line
         raise LazyLabelsError(
