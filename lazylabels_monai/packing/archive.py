@@ -8,6 +8,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -87,13 +88,19 @@ def pack_bundle(
             file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")
         package = Path(lazylabels_monai.__file__).parent
         shutil.copytree(package, root / package.name, ignore=_NO_CODE)
-        if (requirements := package.parent / "requirements.txt").is_file():
-            shutil.copy(requirements, root)
+        (root / "requirements.txt").write_text(_requirements(package), encoding="utf-8")
         zip_folder(temporary, temporary.with_suffix(".zip"))
         os.replace(temporary.with_suffix(".zip"), out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.with_suffix(".zip").unlink(missing_ok=True)
+
+
+def _requirements(package: Path) -> str:
+    """``requirements.txt`` of a checkout, with its reasons; those of an installed package."""
+    if (file := package.parent / "requirements.txt").is_file():
+        return file.read_text(encoding="utf-8")
+    return "".join(f"{line}\n" for line in metadata.requires("lazylabels-monai") or () if "extra ==" not in line)
 
 
 def _trained_network(weights: PathLike, bundle: Path) -> dict[str, Any]:
