@@ -13,8 +13,7 @@ import pytest
 from monai.bundle import ConfigWorkflow
 
 from lazylabels_monai.data.simulating.synthetic import make_dataset
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import ROOT
 
 
 @pytest.fixture(scope="session")
