@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,11 +12,14 @@ from tests.bundle.tiny import network, normalised
 from tests.helpers import load, pixels
 
 
-@pytest.fixture(scope="module")
-def predicted(bundle, tiny_data, trained, tmp_path_factory):
+@pytest.fixture(scope="session")
+def predicted(bundle, tiny_data, trained, made_once):
     """An evaluation and a prediction of the test images by a model that predicts every class somewhere."""
-    out = tmp_path_factory.mktemp("predicted")
-    (out / "models").mkdir()
+    return made_once("predicted", lambda out: _predict(bundle, tiny_data, trained, out))
+
+
+def _predict(bundle, tiny_data: Path, trained: Path, out: Path) -> None:
+    (out / "models").mkdir(parents=True)
     net, weights = network(), load(trained / "models" / "model.pt")
     net.load_state_dict(weights)
     images = [normalised(pixels(file)) for file in sorted((tiny_data / "images").glob("*test*.png"))]
@@ -26,4 +31,3 @@ def predicted(bundle, tiny_data, trained, tmp_path_factory):
     torch.save(weights, out / "models" / "model.pt")
     bundle.evaluate(tiny_data, out)
     bundle.infer(tiny_data, out, save_probabilities=True)
-    return out

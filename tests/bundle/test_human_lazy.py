@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -87,7 +86,7 @@ def test_scribbles_sparse_outlines_and_dots_in_one_data_set(data_root, bundle, d
     _trains(bundle, data, tmp_path / "out")
 
 
-def test_from_a_folder_of_images_and_ids_to_a_model_in_two_commands(data_root, bundle, datalist, tmp_path):
+def test_from_a_folder_of_images_and_ids_to_a_model_in_two_commands(data_root, bundle, datalist, python, tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / "src" / folder).mkdir(parents=True)
         for path in sorted((data_root / "emps" / "train" / folder).iterdir())[:5]:
@@ -106,8 +105,6 @@ def test_from_a_folder_of_images_and_ids_to_a_model_in_two_commands(data_root, b
     out = tmp_path / "out"
     for name, folder in (("--output_dir", out), ("--ckpt_dir", out / "models")):
         arguments[arguments.index(name) + 1] = str(folder)  # the test leaves nothing in the repository
-    done = subprocess.run(
-        [sys.executable, *arguments, *more], env=bundle.environment, capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run([python, *arguments, *more], env=bundle.environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (out / "models" / "model.pt").is_file()

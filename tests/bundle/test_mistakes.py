@@ -12,29 +12,9 @@ import numpy as np
 import pytest
 import tifffile
 
-RUN_EACH = """
-import json, os, runpy, sys
-import monai.bundle, monai.engines, lazylabels_monai.workflow, lazylabels_monai.evaluation.results, torch.utils.tensorboard
-for name, arguments in json.load(open("cases.json")).items():
-    if os.fork() == 0:  # what `python -m monai.bundle ...` does, without importing everything again
-        for stream, number in (("out", 1), ("err", 2)):
-            os.dup2(os.open(f"{name}.{stream}", os.O_WRONLY | os.O_CREAT), number)
-        sys.argv, status = ["-m", *arguments[2:]], 0
-        try:
-            runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
-        except SystemExit as stop:
-            status = stop.code
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            status = 1
-        sys.stdout.flush(), sys.stderr.flush()
-        os._exit(status)
-    print(name, os.waitstatus_to_exitcode(os.wait()[1]))
-"""
-
 
 @pytest.fixture(scope="module")
-def mistakes(bundle, tiny_data, trained, tmp_path_factory):
+def mistakes(bundle, tiny_data, trained, python, tmp_path_factory):
     """Name of a mistake -> (exit status, standard output and error), and the folder they were made in."""
     folder = tmp_path_factory.mktemp("mistakes")
     broken = folder / "broken"
@@ -68,17 +48,13 @@ def mistakes(bundle, tiny_data, trained, tmp_path_factory):
         "nan": infer(folder / "nan"),
         "fine": infer(),
     }
-    (folder / "cases.json").write_text(json.dumps(cases))
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_EACH], cwd=folder, env=bundle.environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    status = {name: int(code) for name, code in (line.split() for line in done.stdout.splitlines())}
-    assert list(status) == list(cases)
-    return folder, {
-        name: (code, (folder / f"{name}.out").read_text(), (folder / f"{name}.err").read_text())
-        for name, code in status.items()
-    }
+    results = {}
+    for name, arguments in cases.items():
+        done = subprocess.run(
+            [python, *arguments], cwd=folder, env=bundle.environment, capture_output=True, text=True, timeout=300
+        )
+        results[name] = done.returncode, done.stdout, done.stderr
+    return folder, results
 
 
 @pytest.mark.parametrize(

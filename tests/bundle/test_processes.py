@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,41 +64,43 @@ if __name__ == "__main__":
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(work, args=(sys.argv[1], port), nprocs=2)
+    mp.start_processes(work, args=(sys.argv[1], port), nprocs=2, start_method="fork")
 """
 
 
 @pytest.mark.slow
-def test_a_process_without_exact_mask_takes_part_in_the_gradient(bundle, tmp_path):
+def test_a_process_without_exact_mask_takes_part_in_the_gradient(bundle, python, tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], env=bundle.environment, capture_output=True, text=True, timeout=120
+        [python, str(script), str(tmp_path)], env=bundle.environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(file.name for file in tmp_path.glob("fine_*")) == ["fine_0", "fine_1"]
 
 
-def launch(bundle, folder: Path, processes: int, *overlays: Path, **values: object) -> subprocess.CompletedProcess:
+def launch(bundle, python: str, folder: Path, processes: int, *overlays: Path, **values: object) -> subprocess.CompletedProcess:
     """Train by torchrun."""
     arguments = bundle.arguments("training", bundle.files("train.yaml", "multi_gpu_train.yaml", *overlays), **values)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     done = subprocess.run(
-        [sys.executable, *launcher, *arguments], cwd=folder, env=bundle.environment, capture_output=True, text=True, timeout=600
+        [python, *launcher, *arguments], cwd=folder, env=bundle.environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
 @pytest.mark.slow
-def test_one_and_two_processes_have_the_same_loss_curve_for_the_same_global_batch(bundle, tiny_data, tmp_path):
+def test_one_and_two_processes_have_the_same_loss_curve_for_the_same_global_batch(bundle, tiny_data, python, tmp_path):
     """Crops are drawn anew by each process, so the curves are those of two seeds: close to each other, far from their start."""
     curves = []
     for processes in (1, 2):
         out = tmp_path / str(processes)
         share = {"batch_size": 8 // processes, "crops_per_epoch": 128 // processes}
         longer = {"max_epochs": 6, "val_interval": 6, "learning_rate": 3.0e-3}
-        launch(bundle, tmp_path, processes, **{**bundle.training, **bundle.overrides(tiny_data, out), **share, **longer})
+        launch(
+            bundle, python, tmp_path, processes, **{**bundle.training, **bundle.overrides(tiny_data, out), **share, **longer}
+        )
         curves.append([value.value for value in events(out).Scalars("loss/total")])
     one, two = (np.array(curve) for curve in curves)
     assert len(one) == len(two) == 6
@@ -110,12 +111,12 @@ def test_one_and_two_processes_have_the_same_loss_curve_for_the_same_global_batc
 
 
 @pytest.mark.slow
-def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_data, tmp_path):
+def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_data, python, tmp_path):
     # one of four images has an exact mask and each process draws one crop a step: nearly every step has a process without
     uniform = tmp_path / "uniform.yaml"
     uniform.write_text("sampling_shares: null\nimplied_segmentation: false\n")
     more = {**bundle.training, **bundle.overrides(tiny_data, tmp_path / "out"), "batch_size": 1}
-    done = launch(bundle, tmp_path, 2, uniform, **more)
+    done = launch(bundle, python, tmp_path, 2, uniform, **more)
     files = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert [file for file in files if "tfevents" not in file] == [
         f"models/{name}"

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -61,11 +60,11 @@ def test_resume_keeps_the_best_model_unless_it_finds_a_better_one(bundle, tiny_d
 
 
 @pytest.mark.slow
-def test_a_killed_training_resumes_to_the_same_epoch_count(bundle, tiny_data, tmp_path):
+def test_a_killed_training_resumes_to_the_same_epoch_count(bundle, tiny_data, python, tmp_path):
     models, more = tmp_path / "models", {**bundle.training, **bundle.overrides(tiny_data, tmp_path)}
 
     def command(**changes: object) -> list[str]:
-        return [sys.executable, *bundle.arguments("training", bundle.files("train.yaml"), **{**more, **changes})]
+        return [python, *bundle.arguments("training", bundle.files("train.yaml"), **{**more, **changes})]
 
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(

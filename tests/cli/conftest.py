@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -29,3 +31,9 @@ def source(tmp_path_factory):
             for folder, key in (("images", "image"), ("masks", "instances"), ("classes", "classes")):
                 Image.fromarray(made[key]).save(root / split / folder / f"{split}{number}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def trained(weights_with_dropout) -> Path:
+    """Weights of a tiny training with dropout."""
+    return weights_with_dropout

@@ -9,14 +9,6 @@ from lazylabels_monai.cli import app
 from tests.predicting.images import images_to_predict
 
 
-@pytest.fixture(scope="module")
-def trained(bundle, tiny_data, tmp_path_factory):
-    """Weights of a tiny training."""
-    out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1, dropout=0.2)
-    return out / "models" / "model.pt"
-
-
 @pytest.fixture
 def folder(tiny_data, tmp_path):
     """Three images, one of them 16-bit OME-TIFF, and a file that is none."""

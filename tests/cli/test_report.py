@@ -14,9 +14,9 @@ from tests.report.predicted import make_prediction
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def made(made_once) -> Path:
     """Images, a prediction of them with everything, the folder of its training; not to be written to."""
-    return make_prediction(tmp_path_factory.mktemp("report"))
+    return made_once("report", make_prediction)
 
 
 def test_command(made, tmp_path):

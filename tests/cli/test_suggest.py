@@ -19,14 +19,6 @@ from lazylabels_monai.suggest import find_pool, suggest
 from tests.suggest.faked import fake_model
 
 
-@pytest.fixture(scope="module")
-def trained(bundle, tiny_data, tmp_path_factory):
-    """Weights of a tiny training with dropout."""
-    out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1, dropout=0.1)
-    return out / "models" / "model.pt"
-
-
 def run(*arguments):
     return CliRunner().invoke(app, ["suggest", *map(str, arguments)])
 

@@ -5,24 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 
-import pytest
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.trained import trained_settings
 
 
-@pytest.fixture(scope="module")
-def trained(bundle, tiny_data, tmp_path_factory):
-    """Weights of a tiny training."""
-    out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1)
-    return out / "models"
-
-
 def test_command_writes_settings_that_predictions_read(trained, tiny_data, tmp_path):
     models = tmp_path / "models"
-    shutil.copytree(trained, models)
+    shutil.copytree(trained.parent, models)
     arguments = ["tune", str(tiny_data), "--weights", str(models / "model.pt"), "--device", "cpu"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output

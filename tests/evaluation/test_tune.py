@@ -52,16 +52,8 @@ def test_f1_counts_over_all_images_together():
     assert np.isnan(object_f1([nothing], InstanceSettings(route="components")))
 
 
-@pytest.fixture(scope="module")
-def trained(bundle, tiny_data, tmp_path_factory):
-    """Weights of a tiny training."""
-    out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1)
-    return out / "models"
-
-
 def test_test_images_choose_nothing(trained, tiny_data, tmp_path):
     with pytest.raises(LazyLabelsError, match="test images judge the settings and must not choose them"):
-        tune(tiny_data, trained / "model.pt", section="testing")
+        tune(tiny_data, trained / "models" / "model.pt", section="testing")
     with pytest.raises(LazyLabelsError, match='no training image has "instances"'):
-        tune(tiny_data, trained / "model.pt", section="training")
+        tune(tiny_data, trained / "models" / "model.pt", section="training")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lazylabels_monai.experiments import runner
 from tests.experiments.places import FOLDER, OWN, write_spec
 
 
@@ -26,3 +27,10 @@ def specs(tmp_path) -> Path:
     (folder / "scales.yaml").write_text(yaml.safe_dump(scales))
     write_spec(folder, methods=["multitask", "unet_full"])
     return folder
+
+
+@pytest.fixture
+def quick_calls(monkeypatch, python) -> None:
+    """Steps of a run start without the seconds that imports take."""
+    call = runner.call
+    monkeypatch.setattr(runner, "call", lambda parts, log, program=python: call(parts, log, program))

@@ -17,7 +17,7 @@ from lazylabels_monai.experiments.tables import write_table
 from tests.experiments.places import FOLDER, datalist, external, places, scores, write_spec
 
 
-def test_a_comparison_from_its_file_to_its_table_and_nothing_twice(specs, tmp_path, monkeypatch):
+def test_a_comparison_from_its_file_to_its_table_and_nothing_twice(specs, tmp_path, monkeypatch, quick_calls):
     monkeypatch.chdir(FOLDER.parents[1])
     made = places(tmp_path)
     command = ["experiment", str(specs / "small.yaml"), "--scale", "tiny", "--out", str(made.out)]
@@ -110,7 +110,7 @@ def test_a_step_that_fails_tells_its_last_line_and_its_log(tmp_path):
         runner.call([], log, str(tmp_path / "nothing"))
 
 
-def test_another_program_is_given_labels_and_its_maps_are_scored(specs, tmp_path):
+def test_another_program_is_given_labels_and_its_maps_are_scored(specs, tmp_path, quick_calls):
     table = read_table(external(specs, tmp_path, interfaces=True), "tiny")
     made = places(tmp_path)
     assert run_table(table, made, say=lambda line: None) == {}

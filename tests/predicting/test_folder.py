@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -24,14 +23,6 @@ from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.uncertainty import object_uncertainty, uncertainty_maps
 from lazylabels_monai.trained import write_settings
-
-
-@pytest.fixture(scope="module")
-def trained(bundle, tiny_data, tmp_path_factory):
-    """Weights of a tiny training."""
-    out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1, dropout=0.2)
-    return out / "models" / "model.pt"
 
 
 def run(*arguments):
@@ -186,14 +177,14 @@ def test_two_images_of_one_name(folder, trained, tmp_path):
         predict(folder, tmp_path / "out", weights=trained)
 
 
-def test_several_processes_share_the_images_and_a_killed_one_loses_none(bundle, tiny_data, trained, tmp_path):
+def test_several_processes_share_the_images_and_a_killed_one_loses_none(bundle, tiny_data, trained, python, tmp_path):
     images, out = tmp_path / "in", tmp_path / "out"
     images.mkdir()
     pixels = np.tile(read_image(next((tiny_data / "images").iterdir())), (3, 3))
     names = [f"{number:02d}.png" for number in range(24)]
     for name in names:
         Image.fromarray(pixels).save(images / name)
-    command = [sys.executable, "-m", "lazylabels_monai", "predict", str(images), "--out", str(out), "--weights", str(trained)]
+    command = [python, "-m", "lazylabels_monai", "predict", str(images), "--out", str(out), "--weights", str(trained)]
     command += ["--bundle", str(bundle.configs.parent), "--device", "cpu"]
     workers = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=bundle.environment)

@@ -10,14 +10,6 @@ from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.trained import write_network
 
 
-@pytest.fixture(scope="module")
-def trained(bundle, tiny_data, tmp_path_factory):
-    """Weights of a tiny training."""
-    out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1, dropout=0.2)
-    return out / "models" / "model.pt"
-
-
 def test_windows_are_those_of_the_training_unless_a_config_file_says_otherwise(bundle, trained, tmp_path):
     overlay = tmp_path / "windows.yaml"
     overlay.write_text("window_size: [48, 40]\nchannels: [4, 8]\n")

@@ -11,13 +11,13 @@ from lazylabels_monai.report import make_report
 from tests.report.predicted import make_prediction
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+@pytest.fixture(scope="session")
+def made(made_once) -> Path:
     """Images, a prediction of them with everything, the folder of its training; not to be written to."""
-    return make_prediction(tmp_path_factory.mktemp("report"))
+    return made_once("report", make_prediction)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(made, tmp_path_factory) -> Path:
     """The full report, moved away from everything that it was made from."""
     weights = made / "trained" / "models" / "model.pt"

@@ -19,11 +19,9 @@ OVERLAY = ROOT / "lazylabels_monai" / "apps" / "monailabel" / "train.yaml"
 
 
 @pytest.fixture(scope="module")
-def trained(bundle, tiny_data, tmp_path_factory) -> Path:
+def trained(trained) -> Path:
     """``model.pt`` of a tiny training."""
-    out = tmp_path_factory.mktemp("trained")
-    bundle.train(tiny_data, out, max_epochs=1)
-    return out / "models" / "model.pt"
+    return trained / "models" / "model.pt"
 
 
 @pytest.fixture(scope="module")
