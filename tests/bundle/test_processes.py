@@ -96,7 +96,7 @@ def test_one_and_two_processes_have_the_same_loss_curve_for_the_same_global_batc
     curves = []
     for processes in (1, 2):
         out = tmp_path / str(processes)
-        share = {"batch_size": 8 // processes, "crops_per_epoch": 128 // processes}
+        share = {"batch_size": 8 // processes, "crops_per_epoch": 64 // processes}
         longer = {"max_epochs": 6, "val_interval": 6, "learning_rate": 3.0e-3}
         launch(
             bundle, python, tmp_path, processes, **{**bundle.training, **bundle.overrides(tiny_data, out), **share, **longer}

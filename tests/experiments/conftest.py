@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,5 +33,9 @@ def specs(tmp_path) -> Path:
 @pytest.fixture
 def quick_calls(monkeypatch, python) -> None:
     """Steps of a run start without the seconds that imports take."""
-    call = runner.call
-    monkeypatch.setattr(runner, "call", lambda parts, log, program=python: call(parts, log, program))
+    call, ours = runner.call, sys.executable
+
+    def quick(parts, log, program=ours) -> None:
+        call(parts, log, python if program == ours else program)
+
+    monkeypatch.setattr(runner, "call", quick)
