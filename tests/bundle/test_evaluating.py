@@ -74,9 +74,7 @@ def test_switches_of_the_evaluation_reach_every_method(bundle, tiny_data, tmp_pa
     for wanted in (False, True):
         more = bundle.overrides(tiny_data, tmp_path, **({"glas_metrics": True, "class_aware_objects": True} if wanted else {}))
         with bundle.workflow(files, "train", init_id="nothing", **more) as workflow:
-            metrics = [
-                workflow.parser.get_parsed_content(f"validate#{name}") for name in ("three_map", "components", "distance")
-            ]
+            metrics = list(workflow.parser.get_parsed_content("validate#objects").values())
         assert [metric.settings.route for metric in metrics] == ["three maps", "components", "distance"]
         assert [(metric.glas, metric.class_aware) for metric in metrics] == [(wanted, wanted)] * 3
         assert all(metric.thresholds == IOU_THRESHOLDS for metric in metrics)

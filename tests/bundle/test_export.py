@@ -12,7 +12,7 @@ from monai.bundle import ckpt_export, onnx_export, verify_net_in_out
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.predicting.model import Model
 
-SMALL = {"channels": [4, 8, 8], "num_multitask_blocks": 2}
+SMALL = {"channels": [4, 8], "num_multitask_blocks": 1}  # torch's exporters take seconds for each level
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def described(bundle):
 def weights(request, tmp_path):
     """A network whose batch statistics are not those of a fresh one, the file of its weights, and the ids of its config."""
     torch.manual_seed(0)
-    net = MultiTaskUNet(num_classes=3, channels=(4, 8, 8), num_multitask_blocks=2, norm=request.param)
+    net = MultiTaskUNet(num_classes=3, channels=(4, 8), num_multitask_blocks=1, norm=request.param)
     with torch.no_grad():
         for _ in range(3):
             net(3 * torch.randn(2, 1, 32, 32) + 1)

@@ -57,8 +57,8 @@ def test_shared_images_are_drawn_for_all_seeds_at_once():
     half = np.repeat([[0.1], [-0.1]], 10, axis=0)
     theirs = [np.full((20, 1), 0.5)] * 30
     ours = [array + half for array in theirs]
-    crossed = paired_difference(ours, theirs, mean_dice, images_by_seed=False)
-    nested = paired_difference(ours, theirs, mean_dice, images_by_seed=True)
+    crossed = paired_difference(ours, theirs, mean_dice, images_by_seed=False, resamples=600)
+    nested = paired_difference(ours, theirs, mean_dice, images_by_seed=True, resamples=600)
     deviation = 0.1 / np.sqrt(20)  # of the mean of 20 images
     assert crossed.high - crossed.low == pytest.approx(2 * 1.96 * deviation, rel=0.15)
     assert nested.high - nested.low == pytest.approx(2 * 1.96 * deviation / np.sqrt(30), rel=0.15)
@@ -70,7 +70,7 @@ def test_intervals_cover_a_difference_of_zero_at_about_their_rate():
     for _ in range(150):
         image = rng.normal(0.6, 0.1, (40, 1))
         pairs = [[image + rng.normal(0, 0.05, image.shape) for _ in range(5)] for _ in range(2)]
-        found = paired_difference(*pairs, mean_dice, resamples=300)
+        found = paired_difference(*pairs, mean_dice, resamples=120)
         covered += found.low <= 0 <= found.high
     assert covered >= 0.9 * 150
 

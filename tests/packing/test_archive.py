@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -24,6 +25,7 @@ from lazylabels_monai.packing.archive import pack_bundle
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import write_classes, write_network, write_settings
 from tests.helpers import ROOT
+from tests.warm import WarmPython
 
 SETTINGS = {
     "spatial_dims": 2,
@@ -90,6 +92,15 @@ def hidden(bundle, tmp_path_factory) -> dict[str, str]:
     return environment
 
 
+@pytest.fixture(scope="module")
+def python(hidden, tmp_path_factory) -> str:
+    """A program to call in place of Python, which has imported what the bundle needs, but for this package."""
+    if sys.platform != "linux":
+        return sys.executable
+    modules = ("monai.bundle", "monai.engines", "monai.handlers", "torch.utils.tensorboard")
+    return str(WarmPython(tmp_path_factory.mktemp("warm"), modules, hidden, lives_with=os.getpid()).program)
+
+
 def test_the_zip_holds_the_bundle_the_package_and_no_path_of_this_machine(unzipped):
     for name in ("LICENSE", "docs/README.md", "configs/metadata.json", "configs/logging.conf", "lazylabels_monai/__main__.py"):
         assert (unzipped / name).is_file(), name
@@ -126,15 +137,13 @@ def test_the_configs_are_those_of_the_training(unzipped):
     verify_net_in_out("network_def", device="cpu", any=45, **configs, ckpt_dir=str(unzipped / "models"))
 
 
-def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden, bundle, weights, tiny_data, tmp_path):
+def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden, python, bundle, weights, tiny_data, tmp_path):
     arguments = ["-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.yaml"]
     given = ["--dataset_dir", str(tiny_data), "--output_dir", str(tmp_path / "out"), "--save_probabilities", "True"]
     script = "import lazylabels_monai; print(lazylabels_monai.__file__)"
     found = subprocess.run([sys.executable, "-c", script], cwd=unzipped, env=hidden, capture_output=True, text=True)
     assert found.stdout.strip() == str(unzipped / "lazylabels_monai" / "__init__.py")
-    done = subprocess.run(
-        [sys.executable, *arguments, *given], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run([python, *arguments, *given], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     bundle.infer(tiny_data, tmp_path / "expected", ckpt_dir=str(weights.parent), save_probabilities=True)
     expected = sorted(file.name for file in (tmp_path / "expected").iterdir())
@@ -149,7 +158,7 @@ def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden,
 
 
 @pytest.mark.slow
-def test_it_trains_and_evaluates_there(unzipped, hidden, tiny_data, tmp_path):
+def test_it_trains_and_evaluates_there(unzipped, hidden, python, tiny_data, tmp_path):
     tiny = [
         "--dataset_dir",
         str(tiny_data),
@@ -167,9 +176,7 @@ def test_it_trains_and_evaluates_there(unzipped, hidden, tiny_data, tmp_path):
     )
     for command in commands:
         arguments = ["-m", "monai.bundle", "run", *command]
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600
-        )
+        done = subprocess.run([python, *arguments], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((tmp_path / "metrics.json").read_text())["images"] == 2
 

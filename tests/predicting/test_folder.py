@@ -180,8 +180,8 @@ def test_two_images_of_one_name(folder, trained, tmp_path):
 def test_several_processes_share_the_images_and_a_killed_one_loses_none(bundle, tiny_data, trained, python, tmp_path):
     images, out = tmp_path / "in", tmp_path / "out"
     images.mkdir()
-    pixels = np.tile(read_image(next((tiny_data / "images").iterdir())), (3, 3))
-    names = [f"{number:02d}.png" for number in range(24)]
+    pixels = np.tile(read_image(next((tiny_data / "images").iterdir())), (2, 2))
+    names = [f"{number:02d}.png" for number in range(16)]
     for name in names:
         Image.fromarray(pixels).save(images / name)
     command = [python, "-m", "lazylabels_monai", "predict", str(images), "--out", str(out), "--weights", str(trained)]
