@@ -9,7 +9,7 @@ DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy monailabel test-monailabel
+.PHONY: setup dev demo test coverage lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy monailabel test-monailabel
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -36,8 +36,14 @@ demo: $(VENV)/.runtime ## train, evaluate, predict and report on the built-in da
 	$(RUN) -m lazylabels_monai report $(DEMO)/results --images data/synthetic/datalist.json --training $(DEMO) \
 		--weights $(DEMO)/models/model.pt --overwrite
 
+# A file of tests stays in one process, in the order of the folders: those of the bundle take longest and come early.
+TESTS := $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+
 test: $(VENV)/.dev ## all tests; those on real images run where LAZYLABELS_DATA names them
-	$(RUN) -m pytest
+	$(TESTS)
+
+coverage: $(VENV)/.dev ## which lines of the package no test runs; what other processes run is not counted
+	$(TESTS) --cov=lazylabels_monai --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

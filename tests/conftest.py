@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads that wait for a busy core spin, 20 times as slow
+
+import torch
+from filelock import FileLock
 from monai.bundle import ConfigWorkflow
 
 from lazylabels_monai.data.simulating.synthetic import make_dataset
+from tests.helpers import ROOT
+from tests.warm import WarmPython
 
-ROOT = Path(__file__).resolve().parents[1]
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +35,29 @@ def data_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``made_once(name, make)``: a folder that the first of pytest-xdist's workers makes and the others wait for."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = base / "once" / name, base / "once" / f"{name}.whole"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                whole.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def tiny_data(made_once) -> Path:
     """The built-in data, small: 4 training images (1 exact mask), 2 for validation, 2 for testing, none of them square."""
-    root = tmp_path_factory.mktemp("data") / "tiny"
-    make_dataset(root, num_train=4, num_validation=2, num_test=2, size=(64, 80), strong=1, detection=3, separation=4, seed=0)
-    return root
+    sizes = {"num_train": 4, "num_validation": 2, "num_test": 2, "size": (64, 80)}
+    return made_once("tiny", lambda root: make_dataset(root, **sizes, strong=1, detection=3, separation=4, seed=0))
 
 
 class BundleRunner:
@@ -102,6 +128,39 @@ class BundleRunner:
 def bundle() -> BundleRunner:
     """The bundle's workflows at a size for tests."""
     return BundleRunner()
+
+
+@pytest.fixture(scope="session")
+def trained(bundle, tiny_data, made_once) -> Path:
+    """Folder of a finished tiny training; not to be written to."""
+    return made_once("trained", lambda out: bundle.train(tiny_data, out))
+
+
+@pytest.fixture(scope="session")
+def weights_with_dropout(bundle, tiny_data, made_once) -> Path:
+    """``model.pt`` of a tiny training with dropout; not to be written to."""
+    out = made_once("dropout", lambda out: bundle.train(tiny_data, out, max_epochs=1, dropout=0.2))
+    return out / "models" / "model.pt"
+
+
+@pytest.fixture(scope="session")
+def python(bundle, made_once) -> str:
+    """A program to call in place of Python: it runs ``-m monai.bundle`` and the like without waiting for imports."""
+    imports = ("lazylabels_monai.workflow", "lazylabels_monai.evaluation.results", "lazylabels_monai.predicting.folder")
+    modules = ("monai.bundle", "monai.engines", "monai.handlers", "torch.utils.tensorboard", "torch.distributed.run", *imports)
+    if sys.platform != "linux":
+        return sys.executable
+    # the process that outlives the others is the one that started the workers, where there are any
+    lives_with = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    start = lambda folder: folder.mkdir() or WarmPython(folder, modules, bundle.environment, lives_with)  # noqa: E731
+    return str(made_once("warm", start) / "python")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imports_begin(request) -> None:
+    """The process behind ``python`` imports while other tests run."""
+    if any("python" in item.fixturenames for item in request.session.items):
+        request.getfixturevalue("python")
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
-import torch
-from monai.data import MetaTensor
 from scipy import ndimage
 
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.files import read_label
 from lazylabels_monai.instances import (
     InstanceSettings,
     component_instances,
@@ -25,9 +18,13 @@ from lazylabels_monai.instances import (
     separate_objects,
     three_map_instances,
 )
+from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interfaces
-from lazylabels_monai.trained import trained_settings, write_settings
-from lazylabels_monai.transforms import SaveInstancesd, SeparateObjectsd
+from lazylabels_monai.metrics import (
+    ObjectMetric,
+)
+from tests.helpers import ROOT
+from tests.metrics.maps import _discs_in_a_row, _probabilities, _truth
 
 
 def one_hot(classes, count):
@@ -250,79 +247,10 @@ def test_settings_out_of_range(values, message):
 
 
 def test_the_reference_lists_every_setting_with_its_default():
-    text = (Path(__file__).resolve().parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     rows = [line.split("|") for line in text.split("## Objects")[1].splitlines() if line.startswith("| `")]
     listed = {row[1].strip(" `"): row[2].strip(" `") for row in rows}
     assert listed == {name: str(value).lower() for name, value in asdict(InstanceSettings()).items()}
-
-
-def test_settings_lie_beside_the_weights(tmp_path):
-    weights = tmp_path / "model.pt"
-    assert trained_settings(weights) == InstanceSettings()
-    assert trained_settings(weights, "distance") == InstanceSettings(route="distance")
-    chosen, second = InstanceSettings(route="components", min_size=40, cut=True), InstanceSettings(min_marker=3)
-    path = write_settings(weights, [chosen, second], f1=0.5)
-    assert trained_settings(weights) == trained_settings(weights, "components") == chosen
-    assert trained_settings(weights, "three maps") == second
-    assert trained_settings(weights, "distance") == InstanceSettings(route="distance")
-    assert json.loads(path.read_text())["f1"] == 0.5
-    assert trained_settings(weights, "three maps", cut=True) == InstanceSettings(min_marker=3, cut=True)
-    with pytest.raises(LazyLabelsError, match="instance_settings: 'min_sise' does not exist; there are cut, "):
-        trained_settings(weights, min_sise=4)
-    path.write_text('{"best": "components", "methods": {"components": {"min_sise": 4}}}')
-    with pytest.raises(LazyLabelsError, match=r"instances\.json names the setting 'min_sise'"):
-        trained_settings(weights)
-    path.write_text("no json")
-    with pytest.raises(LazyLabelsError, match=r"instances\.json cannot be read"):
-        trained_settings(weights)
-
-
-def test_transforms_write_ids_as_the_image_lies(tmp_path):
-    made = make_image((40, 64), seed=1)
-    segmentation, detection, separation = (torch.as_tensor(np.asarray(m)) for m in maps_of(made))
-    sample = {
-        "image": MetaTensor(torch.zeros(1, 64, 40), meta={"filename_or_obj": "folder/a.png"}),
-        "pred": segmentation.T[None],
-        "detection_probability": detection.permute(0, 2, 1),
-        "separation_probability": separation.permute(0, 2, 1),
-    }
-    done = SaveInstancesd("instances", str(tmp_path))(SeparateObjectsd("pred")(sample))
-    assert done["instances"].shape == (1, 64, 40)
-    written = tifffile.imread(tmp_path / "a_instances.tif")
-    assert written.shape == (40, 64)
-    assert written.dtype == np.uint16
-    np.testing.assert_array_equal(written, done["instances"][0].numpy().T)
-    assert "instances" not in sample
-
-
-def test_more_than_65535_objects(tmp_path):
-    """From maps to the file and back: 265 x 265 squares, numbered row by row of the array."""
-    number = torch.arange(1, 265 * 265 + 1).reshape(265, 265)
-    expected = torch.zeros(265 * 4, 265 * 4, dtype=torch.int64)
-    for row, column in itertools.product(range(3), repeat=2):
-        expected[row::4, column::4] = number
-    mask = (expected > 0).to(torch.uint8)
-    sample = {
-        "image": MetaTensor(torch.zeros(1, *mask.shape), meta={"filename_or_obj": "many.png"}),
-        "pred": mask[None],
-        "detection_probability": torch.stack([1 - mask, mask]),
-        "separation_probability": torch.stack([torch.ones_like(mask), torch.zeros_like(mask)]),
-    }
-    separate = SeparateObjectsd("pred", InstanceSettings(min_marker=0, min_size=0))
-    SaveInstancesd("instances", str(tmp_path))(separate(sample))
-    path = tmp_path / "many_instances.tif"
-    assert tifffile.imread(path).dtype == np.uint32
-    np.testing.assert_array_equal(read_label(path), expected.numpy().T)
-
-
-@pytest.mark.parametrize("slices", [3, 4, 5])
-def test_volumes_of_few_slices_are_no_colour_pictures(tmp_path, slices):
-    ids = torch.arange(6 * 7 * slices).reshape(1, 6, 7, slices)
-    sample = {"image": MetaTensor(torch.zeros(1, 6, 7, slices), meta={"filename_or_obj": "v.nii.gz"}), "instances": ids}
-    SaveInstancesd("instances", str(tmp_path))(sample)
-    with tifffile.TiffFile(tmp_path / "v_instances.tif") as file:
-        assert len(file.pages) == slices
-        np.testing.assert_array_equal(file.asarray(), ids[0].numpy().T)
 
 
 def test_a_marker_is_parted_where_it_is_narrow_enough():
@@ -345,3 +273,30 @@ def test_a_marker_is_parted_where_it_is_narrow_enough():
     assert count(0.9, discs((30, 45, 25))) == 1, "a disc has no neck"
     with pytest.raises(LazyLabelsError, match=r"neck 1\.0 must be"):
         InstanceSettings(neck=1.0)
+
+
+def test_three_maps_part_what_components_join():
+    ids = _discs_in_a_row()
+    segmentation = (ids > 0).astype(int)
+    detection = inner_regions(ids).astype(int)
+    separation = interfaces(ids).astype(int)
+    maps = _probabilities(segmentation, detection, separation)
+    truth = _truth(segmentation, separation, ids)
+    three, components = ObjectMetric(3), ObjectMetric(3, settings=InstanceSettings(route="components"))
+    for metric in (three, components):
+        metric(maps, truth)
+    assert three.aggregate() == 1.0
+    assert components.aggregate() == pytest.approx(0.0)
+    assert component_instances(segmentation).max() == 1
+
+
+def test_objects_without_a_marker_are_kept():
+    segmentation = np.zeros((20, 20), int)
+    segmentation[2:8, 2:8] = 1
+    segmentation[12:18, 12:18] = 2
+    detection = np.zeros((3, 20, 20))
+    detection[0] = 1.0
+    separation = np.stack([np.ones((20, 20)), np.zeros((20, 20))])
+    objects = three_map_instances(segmentation, detection, separation)
+    assert sorted(np.unique(objects)) == [0, 1, 2]
+    assert ((objects > 0) == (segmentation > 0)).all()

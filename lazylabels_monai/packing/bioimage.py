@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.axes import swap_plane, to_numpy_order
+from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.predicting.model import Model
@@ -50,7 +50,8 @@ class PictureNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Softmax over the channels of each task."""
-        logits = swap_plane(self.network(swap_plane(image)))
+        # images.axes.swap_plane, written out: TorchScript knows no type variables
+        logits = self.network(image.swapaxes(-1, -2)).swapaxes(-1, -2)
         return torch.cat([part.softmax(dim=1) for part in torch.split(logits, self.sizes, dim=1)], dim=1)
 
 

@@ -1,0 +1,217 @@
+"""Other programs on the same labels: what they are given, what they return, and how a comparison runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.data.single_label import export_single_labels
+from tests.helpers import ROOT
+
+FOREST = ROOT / "benchmarks" / "random_forest" / ".venv" / "bin" / "python"
+NNUNET = ROOT / "benchmarks" / "nnunet_ignore" / ".venv" / "bin" / "python"
+
+
+@pytest.fixture(autouse=True)
+def from_the_root(monkeypatch):
+    """The programs are run from the repository's root."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def exported(tiny_data, tmp_path) -> Path:
+    export_single_labels(tiny_data, tmp_path / "exported")
+    return tmp_path / "exported"
+
+
+def labels_of(folder: Path) -> list[Path]:
+    return sorted((folder / "training" / "labels").iterdir())
+
+
+# ------------------------------------------------------------------------------------------------ what they are given
+
+
+def test_images_without_a_known_pixel_are_left_out(exported):
+    from benchmarks.exported import read_exported
+
+    first = labels_of(exported)[0]
+    assert first.stem in {stem for _, _, stem in read_exported(exported).training()}
+    Image.fromarray(np.full((64, 80), 255, np.uint8)).save(first)
+    found = read_exported(exported).training()
+    assert len(found) == 3
+    assert first.stem not in {stem for _, _, stem in found}
+    for image, label, stem in found:
+        assert np.array_equal(image, tifffile.imread(exported / "training" / "images" / f"{stem}.tif"))
+        assert np.array_equal(label, np.asarray(Image.open(exported / "training" / "labels" / f"{stem}.png")))
+
+
+def test_what_cannot_be_learnt_from_is_named(exported):
+    from benchmarks.exported import BenchmarkError, read_exported
+
+    with pytest.raises(BenchmarkError, match=r"dataset\.json.*export"):
+        read_exported(exported.parent)
+    first, *others = labels_of(exported)
+    Image.fromarray(np.zeros((60, 80), np.uint8)).save(first)
+    with pytest.raises(BenchmarkError, match=f"{first.name}.*60"):
+        read_exported(exported).training()
+    for path in (first, *others):
+        Image.fromarray(np.full((64, 80), 255, np.uint8)).save(path)
+    with pytest.raises(BenchmarkError, match="no labelled image"):
+        read_exported(exported).training()
+    first.unlink()
+    with pytest.raises(BenchmarkError, match=f"{first.name} is not there"):
+        read_exported(exported).training()
+
+
+def test_nnunet_gets_the_same_labels_with_its_ignore_label_on_top(exported, tmp_path):
+    from benchmarks.exported import read_exported
+    from benchmarks.nnunet_ignore.__main__ import write_raw
+
+    raw = tmp_path / "raw"
+    write_raw(read_exported(exported), raw)
+    about = json.loads((raw / "dataset.json").read_text())
+    names = json.loads((exported / "dataset.json").read_text())["classes"]
+    assert about["labels"] == {
+        "background": 0,
+        **{names[0]: 1, names[1]: 2},
+        "interface of touching objects": 3,
+        "ignore": 4,  # nnU-Net wants it to be the highest
+    }
+    assert (about["channel_names"], about["numTraining"], about["file_ending"]) == ({"0": "channel 0"}, 4, ".tif")
+    for path in labels_of(exported):
+        given, made = np.asarray(Image.open(path)), tifffile.imread(raw / "labelsTr" / f"{path.stem}.tif")
+        assert np.array_equal(made == 4, given == 255)
+        assert np.array_equal(made[given != 255], given[given != 255])
+        image = exported / "training" / "images" / f"{path.stem}.tif"
+        assert np.array_equal(tifffile.imread(raw / "imagesTr" / f"{path.stem}_0000.tif"), tifffile.imread(image))
+
+
+def test_gray_images_among_colour_ones_are_refused(exported, tmp_path):
+    from benchmarks.exported import BenchmarkError, read_exported
+    from benchmarks.nnunet_ignore.__main__ import write_raw
+
+    image = next(iter((exported / "training" / "images").iterdir()))
+    tifffile.imwrite(image, np.stack([tifffile.imread(image)] * 3, -1))
+    with pytest.raises(BenchmarkError, match=r"\[1, 3\] channels"):
+        write_raw(read_exported(exported), tmp_path / "raw")
+
+
+def test_small_plans_change_the_network_alone():
+    from benchmarks.nnunet_ignore.__main__ import small_plans
+
+    kept = {"n_conv_per_stage": [2] * 6, "norm_op": "InstanceNorm", "strides": [[1, 1]] + [[2, 2]] * 5, "n_stages": 6}
+    configuration = {"patch_size": [256, 320], "batch_size": 30, "spacing": [1.0, 1.0], "architecture": {"arch_kwargs": kept}}
+    plans = {"plans_name": "nnUNetPlans", "dataset_name": "d", "configurations": {"2d": configuration, "3d_fullres": {}}}
+    made = small_plans(plans, 96, 4, [8, 16, 32])
+    assert (made["plans_name"], made["dataset_name"], list(made["configurations"])) == ("small", "d", ["2d"])
+    small = made["configurations"]["2d"]
+    assert (small["patch_size"], small["batch_size"], small["spacing"]) == ([96, 96], 4, [1.0, 1.0])
+    network = small["architecture"]["arch_kwargs"]
+    assert network["norm_op"] == "InstanceNorm"
+    assert (network["n_stages"], network["features_per_stage"]) == (3, [8, 16, 32])
+    assert network["strides"] == [[1, 1], [2, 2], [2, 2]]
+    assert (len(network["n_conv_per_stage"]), len(network["n_conv_per_stage_decoder"])) == (3, 2)
+
+
+def test_class_maps_replace_earlier_ones_as_a_whole(exported, tmp_path):
+    from benchmarks.exported import read_exported, write_predictions
+
+    old = tmp_path / "out" / "predictions" / "old.png"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"")
+
+    def fail(path: Path) -> np.ndarray:
+        if "testing" in path.parts:
+            raise OSError("no power")
+        return np.zeros((64, 80))
+
+    with pytest.raises(OSError, match="no power"):
+        write_predictions(read_exported(exported), tmp_path / "out", fail, lambda line: None)
+    assert old.is_file()
+    write_predictions(read_exported(exported), tmp_path / "out", lambda path: np.full((64, 80), 2), lambda line: None)
+    for section, name in (("testing", "predictions"), ("validation", "validation_predictions")):
+        stems = sorted(path.stem for path in (exported / section / "images").iterdir())
+        assert sorted(path.name for path in (tmp_path / "out" / name).iterdir()) == [f"{stem}.png" for stem in stems]
+        assert (np.asarray(Image.open(tmp_path / "out" / name / f"{stems[0]}.png")) == 2).all()
+
+
+# ------------------------------------------------------------------------------------------------ a whole run
+
+
+def run_program(python: Path, package: str, target: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+    """A program in its own environment; skipped where that was not made."""
+    made = python.is_file() and (python.parents[1] / ".made").is_file()
+    if not made:
+        pytest.skip(f"{python.parents[1].relative_to(ROOT)} is not there: make {target}")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [str(python), "-m", package, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def forest(*arguments: str | Path) -> subprocess.CompletedProcess:
+    options = ("--trees", "10", "--pixels", "100")
+    return run_program(FOREST, "benchmarks.random_forest", "benchmark-random-forest", *arguments, *options)
+
+
+def test_random_forest_learns_and_its_maps_can_be_scored(tiny_data, exported, tmp_path):
+    out = tmp_path / "out"
+    done = forest(exported, out)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["about.json", "predictions", "validation_predictions"]
+    about = json.loads((out / "about.json").read_text())
+    assert about["versions"] == {"scikit-learn": "1.9.1", "scikit-image": "0.26.0"}
+    assert about["settings"]["trees"] == 10
+    maps = [np.asarray(Image.open(path)) for path in (out / "predictions").iterdir()]
+    assert {array.shape for array in maps} == {(64, 80)}
+    assert set(np.unique(maps)) <= {0, 1, 2, 3}
+
+    again = forest(exported, out)
+    assert again.returncode == 1
+    assert again.stderr.count("\n") == 1
+    assert "--overwrite" in again.stderr
+    assert forest(exported, tmp_path / "same").returncode == 0
+    for path in (out / "predictions").iterdir():
+        assert path.read_bytes() == (tmp_path / "same" / "predictions" / path.name).read_bytes(), "the seed says it all"
+
+    score = [sys.executable, "-m", "lazylabels_monai", "score", str(tiny_data), str(out / "predictions")]
+    score += ["--out", str(out), "--tune", str(out / "validation_predictions"), "--interfaces"]
+    scored = subprocess.run(score, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert scored.returncode == 0, scored.stderr
+    found = json.loads((out / "metrics.json").read_text())
+    assert found["segmentation"]["dice"]["mean"] > 0.3, "better than by chance"
+
+
+def test_random_forest_names_what_was_not_exported(tmp_path):
+    done = forest(tmp_path, tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "dataset.json" in done.stderr
+
+
+@pytest.mark.slow
+def test_nnunet_plans_learns_and_predicts_by_its_ignore_label(exported, tmp_path):
+    options = ("--epochs", "2", "--iterations", "2", "--batch", "2", "--patch", "32", "--widths", "4", "8")
+    options += ("--no-mirroring", "--window", "64")
+    out = tmp_path / "out"
+    done = run_program(NNUNET, "benchmarks.nnunet_ignore", "benchmark-nnunet", exported, out, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["about.json", "nnunet", "predictions", "validation_predictions"]
+    about = json.loads((out / "about.json").read_text())
+    assert about["versions"]["nnunetv2"] == "2.8.1"
+    assert [epoch for epoch, _ in next(iter(about["curves"].values()))] == [1, 2]
+    network = next((out / "nnunet").rglob("plans.json"))
+    assert json.loads(network.read_text())["configurations"]["2d"]["architecture"]["arch_kwargs"]["features_per_stage"] == [
+        4,
+        8,
+    ]
+    maps = [np.asarray(Image.open(path)) for path in (out / "predictions").iterdir()]
+    assert {array.shape for array in maps} == {(64, 80)}
+    assert set(np.unique(maps)) <= {0, 1, 2, 3}, "the ignore label is never predicted"

@@ -1,0 +1,80 @@
+"""Evaluation by the bundle: its files, its scores, its switches."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lazylabels_monai.metrics import (
+    IOU_THRESHOLDS,
+)
+from tests.bundle.tiny import CLASSES
+from tests.helpers import load, pixels
+
+
+def plain_dice(prediction: np.ndarray, truth: np.ndarray, value: int) -> float:
+    prediction, truth = prediction[truth != 255], truth[truth != 255]
+    total = (prediction == value).sum() + (truth == value).sum()
+    return 2 * ((prediction == value) & (truth == value)).sum() / total if total else math.nan
+
+
+def test_metrics_file_keeps_its_contract(predicted):
+    metrics = json.loads((predicted / "metrics.json").read_text())
+    assert list(metrics["segmentation"]["dice"]) == [*CLASSES, "mean"]
+    assert set(metrics["separation"]) == {"precision", "recall"}
+    assert "f1@0.5" in metrics["objects"]
+    assert metrics["images"] == 2
+    dice = metrics["segmentation"]["dice"]
+    assert dice["mean"] == pytest.approx((dice["air bubble"] + dice["ice crystal"]) / 2)
+
+
+def test_reported_dice_is_that_of_the_written_label_maps(predicted, tiny_data):
+    rows = list(csv.DictReader((predicted / "metrics.csv").open()))
+    items = json.loads((tiny_data / "datalist.json").read_text())["testing"]
+    assert [row["image"] for row in rows] == [item["image"] for item in items]
+    expected = []
+    for item in items:
+        written = pixels(predicted / f"{Path(item['image']).stem}_pred.png")
+        assert set(np.unique(written)) == {0, 1, 2}
+        expected.append([plain_dice(written, pixels(tiny_data / item["segmentation"]), value) for value in (1, 2)])
+    assert np.min(expected) > 0
+    np.testing.assert_allclose([[float(row[f"dice {name}"]) for name in CLASSES] for row in rows], expected, atol=1e-12)
+    dice = json.loads((predicted / "metrics.json").read_text())["segmentation"]["dice"]
+    np.testing.assert_allclose([dice[name] for name in CLASSES], np.mean(expected, axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("overlay", ["paper", "unet"])
+def test_overlays_train_evaluate_and_infer(bundle, tiny_data, tmp_path, overlay):
+    file = bundle.overlays / f"{overlay}.yaml"
+    more = {"max_epochs": 1, "early_stop_patience": 3}
+    workflow = bundle.train(tiny_data, tmp_path, file, **more)
+    weights = workflow.parser.get_parsed_content("train#sampler#weights")
+    if overlay == "paper":
+        assert weights == [0.25] * 4
+        assert "heads.detection.conv.weight" in load(tmp_path / "models" / "model.pt")
+    else:
+        assert len(weights) == 1  # the one exact mask; nothing else is drawn
+        assert not any("separation" in key for key in load(tmp_path / "models" / "model.pt"))
+    bundle.evaluate(tiny_data, tmp_path, file)
+    bundle.infer(tiny_data, tmp_path, file, save_probabilities=True)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["segmentation"]["dice"]["mean"] is not None
+    assert (metrics["separation"]["precision"] is None) or overlay == "paper"
+    assert (tmp_path / "microstructure_test_000_pred.png").is_file()
+    assert (tmp_path / "microstructure_test_000_detection_probability.tif").is_file() == (overlay == "paper")
+
+
+def test_switches_of_the_evaluation_reach_every_method(bundle, tiny_data, tmp_path):
+    files = bundle.files("train.yaml", "evaluate.yaml")
+    for wanted in (False, True):
+        more = bundle.overrides(tiny_data, tmp_path, **({"glas_metrics": True, "class_aware_objects": True} if wanted else {}))
+        with bundle.workflow(files, "train", init_id="nothing", **more) as workflow:
+            metrics = list(workflow.parser.get_parsed_content("validate#objects").values())
+        assert [metric.settings.route for metric in metrics] == ["three maps", "components", "distance"]
+        assert [(metric.glas, metric.class_aware) for metric in metrics] == [(wanted, wanted)] * 3
+        assert all(metric.thresholds == IOU_THRESHOLDS for metric in metrics)

@@ -1,0 +1,60 @@
+"""Which label file belongs to which image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lazylabels_monai.data.building import BuildError
+from tests.data.building.drawing import _ids, _image, _masks, _save
+
+
+def test_splits_come_from_folders_and_equal_names_are_told_apart(tmp_path, build):
+    for number, (split, name) in enumerate((("train", "x"), ("train", "y"), ("val", "x"), ("testA", "x"), ("testB", "x"))):
+        _save(tmp_path / "set" / split / "images" / f"{name}.png", _image(number))
+        _save(tmp_path / "set" / split / "masks" / f"{name}.png", _ids())
+    summary, _ = build(tmp_path / "set")
+    images = {s: [i["image"] for i in summary.datalist[s]] for s in ("training", "validation", "testing")}
+    assert images == {
+        "training": ["images/train_x.png", "images/y.png"],
+        "validation": ["images/val_x.png"],
+        "testing": ["images/testA_x.png", "images/testB_x.png"],
+    }
+
+
+@pytest.mark.parametrize("ending", ["_mask", "_cp_masks", "-labels", ".annotation", "_masks_final"])
+def test_labels_beside_their_images_in_one_folder(tmp_path, build, ending):
+    for number, name in enumerate("abc"):
+        _save(tmp_path / "flat" / f"{name}.png", _image(number))
+        _save(tmp_path / "flat" / f"{name}{ending}.png", _ids())
+    more = {"label_suffix": ending} if ending == "_masks_final" else {}
+    summary, label = build(tmp_path / "flat", labels=[("masks", tmp_path / "flat")], **more)
+    assert len(summary.datalist["training"] + summary.datalist["validation"]) == 3
+    np.testing.assert_array_equal(label("a", "segmentation"), _ids() > 0)
+
+
+def test_an_image_suffix_tells_images_from_labels(tmp_path, build):
+    for number, name in enumerate("abc"):
+        _save(tmp_path / "flat" / f"{name}_raw.png", _image(number))
+        _save(tmp_path / "flat" / f"{name}_annotation.png", _ids())
+    summary, label = build(tmp_path / "flat", image_suffix="_raw", labels=[("masks", f"{tmp_path}/flat/*_annotation.png")])
+    assert len(summary.datalist["training"] + summary.datalist["validation"]) == 3
+    np.testing.assert_array_equal(label("c", "segmentation"), _ids() > 0)
+
+
+def test_labels_of_no_image(folder, build):
+    _save(folder / "masks" / "elsewhere.png", _ids())
+    with pytest.raises(BuildError, match=r"'elsewhere.png' belongs to no image"):
+        build()
+
+
+def test_two_labels_of_one_image(folder, build):
+    _masks(folder)
+    _save(folder / "masks" / "a_mask.png", _ids())
+    with pytest.raises(BuildError, match=r"both are masks of image 'a.png'"):
+        build()
+
+
+def test_no_label_at_all(folder, build):
+    with pytest.raises(BuildError, match="no label for any of them"):
+        build()

@@ -1,0 +1,38 @@
+"""Findings: each code has a case, and what many images share is said once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lazylabels_monai.data.checking import CODES
+from tests.data.checking.cases import IMAGES, MARKS, DataSet, sound, speck
+
+
+@pytest.fixture
+def data(tmp_path):
+    return DataSet(tmp_path / "set")
+
+
+def test_every_code_has_a_case():
+    cases = {case[1] for case in MARKS.values()} | set(IMAGES) | {"image-inverted", "object-size-differs", "pixel-size-differs"}
+    assert cases == set(CODES)
+
+
+def test_what_many_images_share_is_one_sentence(data):
+    for number in range(4):
+        _, labels = sound(number)
+        speck(labels)
+        labels["segmentation"][88, 50 : 50 + 2 * number : 2] = 1
+        data.write(f"segmentation/{number}.png", labels["segmentation"])
+    report = data.check()
+    assert len(report.findings) == 4
+    assert len(report.warnings) == 1
+    assert report.warnings[0].startswith('"segmentation" of 4 images has 10 specks of a few pixels in the exact mask: ')
+    assert "training[3] 'segmentation/3.png' (4), training[2] 'segmentation/2.png' (3)" in report.warnings[0]
+    assert report.warnings[0].endswith("and 1 more; erase them if they are no objects (mask-speck).")
+
+
+def test_findings_of_the_files(data):
+    data.content["training"][1]["detection"] = "nowhere.png"
+    (found,) = data.check().findings
+    assert (found.level, found.code, found.key, found.file) == ("error", "unreadable", "detection", "nowhere.png")

@@ -1,0 +1,89 @@
+"""Pixel sizes, as they are typed and as files state them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.measure import (
+    agreed_pixel_size,
+    parse_pixel_size,
+    read_pixel_size,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0.5um", 0.5),
+        ("120 nm", 0.12),
+        ("0.5", 0.5),
+        (0.25, 0.25),
+        ("1e-3 mm", 1.0),
+        ("0.5 µm", 0.5),
+        ("2 \N{GREEK SMALL LETTER MU}m", 2.0),
+        ("5 Å", 5e-4),
+        (".5 micron", 0.5),
+    ],
+)
+def test_parse_pixel_size(text, size):
+    assert parse_pixel_size(text) == pytest.approx(size, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["", "um", "0", "-1um", "1 px", "1,5um", "1 um2", "nan", "1.2.3um", None, True, [1]])
+def test_no_pixel_size(text):
+    with pytest.raises(LazyLabelsError, match="pixel size"):
+        parse_pixel_size(text)
+
+
+def tiff(path, **options):
+    tifffile.imwrite(path, np.zeros((8, 9), np.uint16), **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"ome": True, "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5}}, 0.5),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 120, "PhysicalSizeXUnit": "nm"}}, 0.12),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 1, "PhysicalSizeXUnit": "pixel"}}, None),
+        ({"imagej": True, "resolution": (4, 4), "metadata": {"unit": "um"}}, 0.25),
+        ({"imagej": True, "resolution": (0.05, 0.05), "metadata": {"unit": "nm"}}, 0.02),
+        ({"imagej": True, "resolution": (4, 4), "metadata": {"unit": "pixel"}}, None),
+        ({"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}, 0.5),
+        ({"resolution": (50800, 50800), "resolutionunit": "INCH"}, 0.5),
+        ({"resolution": (72, 72), "resolutionunit": "INCH"}, None),
+        ({"resolution": (96, 96), "resolutionunit": "INCH"}, None),
+        ({"resolution": (28.35, 28.35), "resolutionunit": "CENTIMETER"}, None),
+        ({"resolution": (1200, 1200), "resolutionunit": "INCH"}, None),
+        ({"resolution": (5000, 5000), "resolutionunit": "NONE"}, None),
+        ({}, None),
+        ({"extratags": [(34682, 2, 0, "[Scan]\r\nPixelWidth=2.5e-009\r\nPixelHeight=2.5e-009\r\n", True)]}, 0.0025),
+    ],
+)
+def test_pixel_size_of_a_tiff(tmp_path, options, size):
+    name = "a.ome.tif" if options.get("ome") else "a.tif"
+    assert read_pixel_size(tiff(tmp_path / name, **options)) == (None if size is None else pytest.approx(size, rel=1e-4))
+
+
+def test_pixels_that_are_not_square(tmp_path):
+    path = tiff(tmp_path / "a.ome.tif", ome=True, metadata={"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.6})
+    with pytest.raises(LazyLabelsError, match=r"a\.ome\.tif.*not square"):
+        read_pixel_size(path)
+
+
+def test_other_files_state_no_pixel_size(tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png", dpi=(50800, 50800))
+    (tmp_path / "b.tif").write_bytes(b"II*\0 broken")
+    assert read_pixel_size(tmp_path / "a.png") is None
+    assert read_pixel_size(tmp_path / "b.tif") is None
+
+
+def test_sizes_that_disagree():
+    assert agreed_pixel_size({"x": None, "y": 0.5, "z": 0.5001}) == 0.5
+    assert agreed_pixel_size({"x": None}) is None
+    with pytest.raises(LazyLabelsError, match=r"image 'i'.*0\.5 um by y but of 0\.6 um by z.*--pixel-size"):
+        agreed_pixel_size({"y": 0.5, "z": 0.6}, "i")

@@ -1,0 +1,150 @@
+"""Folders of predictions, measured."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.objects import instances_from_classes
+from lazylabels_monai.measure.folder import find_labels, format_measurements, measure_folder
+from lazylabels_monai.measure.image import MeasureError
+from tests.measure.drawn import predictions
+
+
+def test_class_maps_alone_are_taken_apart(tmp_path):
+    result = measure_folder(predictions(tmp_path / "p", instances=False), tmp_path / "o", resamples=100)
+    counts = {1: 0, 2: 0}
+    for path in (tmp_path / "p").iterdir():
+        classes = np.asarray(Image.open(path))
+        for k in counts:
+            counts[k] += instances_from_classes(classes * (classes == k)).max()
+    assert {name: entry["objects"] for name, entry in result["classes"].items()} == {
+        "class 1": counts[1],
+        "class 2": counts[2],
+    }
+
+
+def test_classes_are_called_as_the_prediction_says(tmp_path):
+    predictions(tmp_path / "p", count=1)
+    (tmp_path / "p" / "classes.json").write_text('["pore", "grain"]')
+    assert list(measure_folder(tmp_path / "p", tmp_path / "o", resamples=100)["classes"]) == ["pore", "grain"]
+    named = measure_folder(tmp_path / "p", tmp_path / "own", resamples=100, classes=["a", "b"])
+    assert list(named["classes"]) == ["a", "b"]
+    (tmp_path / "p" / "classes.json").write_text("pore, grain")
+    with pytest.raises(MeasureError, match="is no JSON list of class names"):
+        measure_folder(tmp_path / "p", tmp_path / "x")
+
+
+def test_images_give_intensity_and_pixel_size(tmp_path):
+    predictions(tmp_path / "p", count=2)
+    (tmp_path / "images").mkdir()
+    for k in range(2):
+        tifffile.imwrite(
+            tmp_path / "images" / f"s{k}.tif",
+            np.full((64, 80), 50 + k, np.uint8),
+            resolution=(20000, 20000),
+            resolutionunit="CENTIMETER",
+        )
+    measure_folder(tmp_path / "p", tmp_path / "o", images=tmp_path / "images", resamples=100)
+    objects = pd.read_csv(tmp_path / "o" / "objects.csv")
+    assert "area_um2" in objects
+    assert objects.groupby("image")["mean_intensity"].mean().tolist() == [50, 51]
+    sentences = []
+    measure_folder(
+        tmp_path / "p", tmp_path / "o2", images=tmp_path / "images", pixel_size="1um", resamples=100, warn=sentences.append
+    )
+    assert len(sentences) == 1
+    assert "overrides" in sentences[0]
+    (tmp_path / "images" / "s1.tif").unlink()
+    with pytest.raises(LazyLabelsError, match="s1"):
+        measure_folder(tmp_path / "p", tmp_path / "o3", images=tmp_path / "images")
+
+
+def test_probabilities_of_the_class_shown(tmp_path):
+    predictions(tmp_path / "p", count=1)
+    classes = np.asarray(Image.open(tmp_path / "p" / "s0_pred.png"))
+    planes = np.stack([np.full(classes.shape, v, np.float32) for v in (0.1, 0.3, 0.6)])
+    path = tmp_path / "p" / "s0_segmentation_probability.tif"
+    tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": "CYX"})
+    measure_folder(tmp_path / "p", tmp_path / "o", resamples=100)
+    means = pd.read_csv(tmp_path / "o" / "objects.csv").groupby("class")["mean_probability"]
+    assert means.mean().to_dict() == pytest.approx({1: 0.3, 2: 0.6})
+    assert means.std().max() < 1e-6
+    tifffile.imwrite(path, planes[:2], photometric="minisblack")
+    with pytest.raises(LazyLabelsError, match="do not fit"):
+        measure_folder(tmp_path / "p", tmp_path / "o2")
+
+
+def test_data_set_with_pixel_sizes_and_truth(tmp_path, tiny_data):
+    found, names = find_labels(tiny_data)
+    assert len(found) == 1 + 2 + 2  # one exact training mask, all of the other splits
+    assert names == ("air bubble", "ice crystal")
+    content = json.loads((tiny_data / "datalist.json").read_text())
+    items = content["testing"]
+    for item in items:
+        item.update({key: str(tiny_data / item[key]) for key in ("image", "segmentation", "instances")})
+        item["pixel_size"] = "50 nm"
+    reduced = {"classes": content["classes"], "testing": items}
+    for item in items:
+        for key in set(item) - {"image", "segmentation", "instances", "pixel_size"}:
+            del item[key]
+    (tmp_path / "datalist.json").write_text(json.dumps(reduced))
+    result = measure_folder(tmp_path, tmp_path / "o", truth=tmp_path, resamples=100)
+    assert result["pixel_size_um"] == 0.05
+    for rows in result["error"].values():
+        assert all(row["error"] == 0 for row in rows.values() if row["measured"] is not None)
+    assert "error of" in format_measurements(result)
+    items[0]["pixel_size"] = "wide"
+    (tmp_path / "datalist.json").write_text(json.dumps(reduced))
+    with pytest.raises(LazyLabelsError, match="wide"):
+        measure_folder(tmp_path, tmp_path / "o2")
+
+
+@pytest.mark.parametrize(("files", "message"), [([], "no label map"), (["a_pred.png", "a_pred.tif"], "same map")])
+def test_folders_that_cannot_be_measured(tmp_path, files, message):
+    for name in files:
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name)
+    with pytest.raises(LazyLabelsError, match=message):
+        measure_folder(tmp_path, tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
+def test_no_objects_at_all(tmp_path):
+    (tmp_path / "p").mkdir()
+    Image.fromarray(np.zeros((40, 50), np.uint8)).save(tmp_path / "p" / "a_pred.png")
+    result = measure_folder(tmp_path / "p", tmp_path / "o", resamples=100)
+    entry = result["classes"]["class 1"]
+    assert (entry["objects"], entry["area_fraction"]["value"], entry["mean_diameter_px"]["value"]) == (0, 0, None)
+    assert len(pd.read_csv(tmp_path / "o" / "objects.csv")) == 0
+
+
+@pytest.mark.real_data
+def test_superalloy_truth(data_root, tmp_path):
+    """Area fractions of the exact labels are those of the pixels; the tertiary precipitates are the small ones."""
+    folder = data_root / "superalloy" / "test"
+    result = measure_folder(folder, tmp_path, classes=["secondary", "tertiary"], min_size=5, resamples=200)
+    pixels = np.stack([np.asarray(Image.open(p)) for p in sorted((folder / "classes").iterdir())])
+    for k, name in enumerate(("secondary", "tertiary"), 1):
+        assert result["classes"][name]["area_fraction"]["value"] == pytest.approx((pixels == k).mean())
+    means = [result["classes"][name]["mean_diameter_px"]["value"] for name in ("secondary", "tertiary")]
+    assert means[0] > 3 * means[1]
+
+
+def test_uncertainty_of_an_earlier_version_is_read(tmp_path):
+    ids = np.zeros((20, 30), np.uint16)
+    ids[5:12, 5:15] = 1
+    Image.fromarray((ids > 0).astype(np.uint8)).save(tmp_path / "a_pred.png")
+    tifffile.imwrite(tmp_path / "a_instances.tif", ids)
+    planes = np.stack([np.full(ids.shape, 0.5), np.full(ids.shape, 0.25)]).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a_segmentation_doubt.tif", planes)
+    (found,), _ = find_labels(tmp_path)
+    assert found.uncertainty == str(tmp_path / "a_segmentation_doubt.tif")
+    measure_folder(tmp_path, tmp_path / "measured", resamples=100)
+    rows = pd.read_csv(tmp_path / "measured" / "objects.csv")
+    assert rows[["mean_entropy", "mean_mutual_information"]].to_numpy().tolist() == [[0.5, 0.25]]

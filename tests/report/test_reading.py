@@ -1,0 +1,127 @@
+"""What is read: predictions, evaluations, curves, and broken files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.report import make_report
+from lazylabels_monai.report.reading import read_curves
+from tests.report.predicted import contains, soft, values, write_events
+
+
+def test_a_bare_prediction_is_measured_and_the_rest_is_named(made, tmp_path):
+    for name in ("im0", "im1"):
+        shutil.copy(made / "pred" / f"{name}_pred.png", tmp_path)
+    text = make_report(tmp_path, pixel_size="250 nm").read_text()
+    assert "measured for this report" in text
+    measure_folder(tmp_path, tmp_path / "m", pixel_size="250 nm", resamples=200)
+    summary = pd.read_csv(tmp_path / "m" / "summary.csv")
+    assert all(contains(values(text), value) for value in summary["mean_diameter_um"])
+    for remedy in ("--probabilities", "--images", "--training", "--weights", "run evaluating"):
+        assert remedy in text, remedy
+    for section in ("objects", "training", "metrics"):
+        assert f'<section id="{section}">' not in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["im0_pred.png", "im1_pred.png", "m", "report.html"]
+
+
+def test_an_evaluation_alone(made, tmp_path):
+    for name in ("metrics.json", "metrics.csv"):
+        shutil.copy(made / "pred" / name, tmp_path)
+    text = make_report(tmp_path).read_text()
+    assert contains(values(text), 0.8125)
+    assert '<section id="summary">' not in text
+    assert "predict images into this folder" in text
+
+
+def test_volumes_are_named_in_one_sentence(tmp_path):
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}_instances.tif", np.ones((5, 8, 8), np.uint16), metadata={"axes": "ZYX"})
+    (tmp_path / "metrics.json").write_text('{"images": 2}')
+    text = make_report(tmp_path).read_text()
+    assert "2 volumes: only 2D" in text
+    assert "5 pages" not in text
+
+
+def test_class_maps_alone_have_objects_to_check_too(tmp_path):
+    classes = np.pad(np.ones((10, 10), np.uint8), 10)
+    Image.fromarray(classes).save(tmp_path / "one_pred.png")
+    tifffile.imwrite(tmp_path / "one_segmentation_probability.tif", soft(classes, 2, 0.75))
+    text = make_report(tmp_path, classes=["square"]).read_text()
+    assert re.findall(r'<strong><data value="([^"]+)">0.750</data></strong> mean probability', text) == ["0.75"]
+    assert 'alt="instances of one"' in text
+    assert 'id="layer-detection"' not in text, "there is no map of it"
+
+
+def test_an_image_of_another_size_is_not_stretched(made, tmp_path):
+    shutil.copy(made / "pred" / "im0_pred.png", tmp_path)
+    (tmp_path / "images").mkdir()
+    Image.new("L", (50, 50)).save(tmp_path / "images" / "im0.png")
+    text = make_report(tmp_path, images=tmp_path / "images").read_text()
+    assert "(50, 50)" in text
+    assert 'alt="im0"' not in text
+
+
+def test_broken_parts_are_left_out_and_named(made, tmp_path):
+    shutil.copytree(made / "pred", tmp_path / "pred")
+    out = tmp_path / "pred"
+    (out / "metrics.json").write_text("{")
+    (out / "measured" / "summary.json").write_text("[]")
+    (out / "im0_segmentation_probability.tif").write_bytes(b"no TIFF")
+    (out / "im2_pred.png").write_bytes(b"no PNG")
+    text = make_report(out).read_text()
+    notes = text[text.index('<section id="notes">') :]
+    for name in ("metrics.json", "summary.json", "im0_segmentation_probability.tif", "im2_pred.png"):
+        assert name in notes or name.removesuffix(".json") in notes, name
+    assert re.findall(r"<figcaption><strong>(\w+)</strong>", text) == ["im1"]
+
+
+def test_measurements_of_another_prediction_are_not_shown_in_silence(made, tmp_path):
+    shutil.copytree(made / "pred", tmp_path / "pred")
+    assert "older than the prediction" not in make_report(tmp_path / "pred").read_text()
+    now = time.time() + 60
+    os.utime(tmp_path / "pred" / "im1_pred.png", (now, now))
+    assert "older than the prediction" in make_report(tmp_path / "pred", overwrite=True).read_text()
+    for file in (tmp_path / "pred").glob("im1_*"):
+        file.unlink()
+    assert "2 of them are among the 2 predicted" in make_report(tmp_path / "pred", overwrite=True).read_text()
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "there", "images", "weights"])
+def test_what_cannot_be_reported_on_is_one_sentence(made, tmp_path, kind):
+    out = tmp_path / "out"
+    if kind != "missing":
+        out.mkdir()
+    if kind in ("there", "images", "weights"):
+        shutil.copy(made / "pred" / "im0_pred.png", out)
+    given = {"images": {"images": tmp_path / "none"}, "weights": {"weights": tmp_path / "model.pt"}}.get(kind, {})
+    if kind == "there":
+        (out / "report.html").write_text("mine")
+    message = {
+        "missing": "no folder",
+        "empty": "holds neither",
+        "there": "--overwrite",
+        "images": "none",
+        "weights": "model.pt",
+    }
+    with pytest.raises(ValueError, match=message[kind]):
+        make_report(out, **given)
+    assert kind != "there" or (out / "report.html").read_text() == "mine"
+
+
+def test_of_an_epoch_trained_twice_the_last_counts(tmp_path):
+    write_events(tmp_path / "tensorboard", {"loss/total": [3, 2]})
+    time.sleep(1.1)  # event files are sorted by the second
+    write_events(tmp_path / "tensorboard", {"loss/total": [1.5, 1]}, start=2)
+    curves, folder = read_curves([tmp_path / "none", tmp_path], lambda note: pytest.fail(note))
+    assert curves == {"loss/total": [(1, 3.0), (2, 1.5), (3, 1.0)]}
+    assert folder == tmp_path / "tensorboard"

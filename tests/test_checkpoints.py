@@ -1,0 +1,69 @@
+"""Checkpoints are whole or not there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from lazylabels_monai.checkpoints import CheckpointSaver, keep_previous_model, latest_checkpoint
+
+
+def test_resume_without_a_checkpoint_overwrites_no_model(tmp_path, caplog):
+    (tmp_path / "model.pt").write_bytes(b"weights from elsewhere")
+    keep_previous_model(tmp_path, resume=True)
+    assert "no readable checkpoint" in caplog.text
+    assert [file.read_bytes() for file in tmp_path.glob("previous_*/model.pt")] == [b"weights from elsewhere"]
+
+
+def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
+    class Unsavable:
+        def state_dict(self):
+            return {"weight": lambda: None}  # pickling fails half way
+
+    good, saver = torch.nn.Linear(2, 2), {}
+    for part, name in ((good, "good"), (Unsavable(), "bad")):
+        saver[name] = CheckpointSaver(str(tmp_path), {"model": part}, save_key_metric=True, key_metric_filename="model.pt")
+    from ignite.engine import Engine
+
+    engine = Engine(lambda engine, batch: None)
+    engine.state.key_metric_name, engine.state.metrics = "dice", {"dice": 0.5}
+    saver["good"].metrics_completed(engine)
+    before = (tmp_path / "model.pt").read_bytes()
+    with pytest.raises((AttributeError, TypeError, RuntimeError), match=r"(?i)pickle|local"):
+        saver["bad"].metrics_completed(engine)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+    assert (tmp_path / "model.pt").read_bytes() == before
+
+
+def test_the_newest_checkpoint_goes_by_its_number(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    for name in ("checkpoint_epoch=9.pt", "checkpoint_epoch=10.pt", "checkpoint_epoch=final.pt", "model.pt"):
+        torch.save({"name": name}, tmp_path / name)
+    os.utime(tmp_path / "checkpoint_epoch=10.pt", (1, 1))  # neither by its date nor by its letters
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "checkpoint_epoch=10.pt")
+    (tmp_path / "checkpoint_epoch=11.pt").write_bytes(b"cut short")
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "checkpoint_epoch=10.pt")
+
+
+def test_what_moves_aside_goes_together_and_never_over_another(tmp_path):
+    keep_previous_model(tmp_path, resume=False)
+    assert list(tmp_path.iterdir()) == []
+    contents = []
+    for number in range(3):
+        for name in ("model.pt", "classes.json", "network.json", "instances.json", "notes.txt"):
+            (tmp_path / name).write_text(f"{name} {number}")
+            os.utime(tmp_path / name, (10**9, 10**9))  # trainings of one second
+        contents.append({name: f"{name} {number}" for name in ("model.pt", "classes.json", "network.json", "instances.json")})
+        keep_previous_model(tmp_path, resume=False)
+        assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["notes.txt"]
+    kept = [{file.name: file.read_text() for file in folder.iterdir()} for folder in sorted(tmp_path.glob("previous_*"))]
+    assert kept == contents
+
+
+def test_a_training_that_goes_on_keeps_its_files(tmp_path):
+    torch.save({}, tmp_path / "checkpoint_epoch=1.pt")
+    (tmp_path / "model.pt").write_bytes(b"best")
+    keep_previous_model(tmp_path, resume=True)
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint_epoch=1.pt", "model.pt"}

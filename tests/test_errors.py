@@ -1,0 +1,76 @@
+"""Errors for people: one sentence for what a user can mend, and arguments that would do nothing are refused."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from lazylabels_monai.errors import LazyLabelsError, check_overrides, one_sentence_errors, user_error
+from lazylabels_monai.tasks import validate_tasks
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--max_epochs", "3", "--train#saver_x", "1", "--loss::normalization", "labelled"],
+        ["--resume", "True", "--amp", "False", "--network_def#dropout=0.1", "--final-id", "finalize"],
+    ],
+)
+def test_overrides_of_existing_ids_pass(bundle, given):
+    check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
+
+
+@pytest.mark.parametrize("given", [["--max_epoch", "3"], ["--optimiser#lr=1"], ["--resume=false"], ["--class_weights", "null"]])
+def test_overrides_that_would_do_nothing_are_refused(bundle, given):
+    with pytest.raises(LazyLabelsError, match=r"^command line: '--"):
+        check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
+
+
+def raised(call, *around: Exception) -> BaseException:
+    """What arrives when ``call`` fails inside of others that each raise an error of their own."""
+    try:
+        call()
+    except Exception as error:
+        for outer in around:
+            try:
+                raise outer from error
+            except Exception as caught:
+                error = caught
+        return error
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def test_the_error_that_can_be_mended_is_found_behind_those_of_monai():
+    mine = LazyLabelsError("mend it so")
+    assert user_error(raised(lambda: fail(mine), RuntimeError("eval failed"), RuntimeError("config"))) is mine
+    found = user_error(raised(lambda: validate_tasks(["contours"]), RuntimeError("eval failed")))
+    assert "contours" in str(found)  # a plain ValueError about an argument of this package
+    assert user_error(raised(lambda: fail(ValueError("of another library")), RuntimeError("eval failed"))) is None
+    assert user_error(None) is None
+
+
+def test_causes_that_go_in_a_circle_come_to_an_end():
+    first, second = RuntimeError("a"), RuntimeError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert user_error(first) is None
+
+
+def test_only_what_can_be_mended_is_told_in_one_sentence(monkeypatch, capsys):
+    others = []
+    monkeypatch.setattr(sys, "excepthook", lambda *given: others.append(given[1]))
+    one_sentence_errors()
+    sys.excepthook(LazyLabelsError, LazyLabelsError("mend it so"), None)
+    assert capsys.readouterr().err == "error: mend it so\n"
+    bug = KeyError("bug")
+    sys.excepthook(KeyError, bug, None)
+    assert others == [bug]
+    assert capsys.readouterr().err == ""
+
+
+def test_other_programs_are_not_checked(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pytest", "--config_file", "nowhere.yaml"])
+    check_overrides()

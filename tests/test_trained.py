@@ -1,0 +1,187 @@
+"""What lies beside the weights: names, writing, reading, and what does not fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.networks import MultiTaskUNet, SingleTaskUNet
+from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.trained import (
+    bundle_weights,
+    copy_trained,
+    load_weights,
+    require_weights,
+    trained_classes,
+    trained_network,
+    trained_settings,
+    trained_values,
+    write_classes,
+    write_network,
+    write_settings,
+)
+
+
+def test_settings_lie_beside_the_weights(tmp_path):
+    weights = tmp_path / "model.pt"
+    assert trained_settings(weights) == InstanceSettings()
+    assert trained_settings(weights, "distance") == InstanceSettings(route="distance")
+    chosen, second = InstanceSettings(route="components", min_size=40, cut=True), InstanceSettings(min_marker=3)
+    path = write_settings(weights, [chosen, second], f1=0.5)
+    assert trained_settings(weights) == trained_settings(weights, "components") == chosen
+    assert trained_settings(weights, "three maps") == second
+    assert trained_settings(weights, "distance") == InstanceSettings(route="distance")
+    assert json.loads(path.read_text())["f1"] == 0.5
+    assert trained_settings(weights, "three maps", cut=True) == InstanceSettings(min_marker=3, cut=True)
+    with pytest.raises(LazyLabelsError, match="instance_settings: 'min_sise' does not exist; there are cut, "):
+        trained_settings(weights, min_sise=4)
+    path.write_text('{"best": "components", "methods": {"components": {"min_sise": 4}}}')
+    with pytest.raises(LazyLabelsError, match=r"instances\.json names the setting 'min_sise'"):
+        trained_settings(weights)
+    path.write_text("no json")
+    with pytest.raises(LazyLabelsError, match=r"instances\.json cannot be read"):
+        trained_settings(weights)
+
+
+def test_prediction_knows_the_classes_of_its_training(tmp_path):
+    (tmp_path / "data").mkdir()
+    write_classes(tmp_path, ["pore", "grain", "crack"])
+    assert trained_classes(tmp_path / "model.pt") == ["pore", "grain", "crack"]
+    assert trained_classes(tmp_path / "data" / "model.pt") == list(CLASS_NAMES)
+    (tmp_path / "classes.json").write_text("[")
+    with pytest.raises(LazyLabelsError, match=r"classes\.json: .*--classes"):
+        trained_classes(tmp_path / "model.pt")
+
+
+# ---------------------------------------------------------------------------------------------- the network
+
+SETTINGS = {"spatial_dims": 2, "in_channels": 1, "channels": [4, 8], "num_multitask_blocks": 1, "norm": "BATCH"}
+
+
+def small(folder, name: str = "model.pt"):
+    """A network with its weights and what lies beside them."""
+    torch.manual_seed(0)
+    net = MultiTaskUNet(num_classes=3, channels=(4, 8), num_multitask_blocks=1, norm="BATCH")
+    torch.save(net.state_dict(), folder / name)
+    write_classes(folder, ["pore", "grain"])
+    write_network(folder, net, **SETTINGS, crop_size=[32, 32], window_size=[32, 32])
+    return net, folder / name
+
+
+def test_the_network_is_named_by_its_public_path_and_its_values_by_their_ids(tmp_path):
+    small(tmp_path)
+    written = json.loads((tmp_path / "network.json").read_text())
+    definition = written.pop("network_def")
+    assert definition.pop("_target_") == "lazylabels_monai.networks.MultiTaskUNet"
+    # what the constructor takes; the crop is none of its arguments
+    assert definition == {name: f"@{name}" for name in ("num_classes", *SETTINGS)}
+    assert written == {**SETTINGS, "crop_size": [32, 32], "window_size": [32, 32]}
+
+
+@pytest.mark.parametrize(
+    "old", ["networks.nets.MultiTaskUNet", "networks.multitask_unet.MultiTaskUNet", "networks.MultiTaskUNet"]
+)
+def test_a_network_named_by_an_old_path_predicts_the_same(bundle, tiny_data, tmp_path, old):
+    net, weights = small(tmp_path)
+    image = next((tiny_data / "images").glob("*test*.png"))
+    given = {"bundle": bundle.configs.parent, "overrides": {"device": "cpu"}}
+    expected = Model(weights, **given).probabilities(image)
+    file = tmp_path / "network.json"
+    content = json.loads(file.read_text())
+    content["network_def"]["_target_"] = f"lazylabels_monai.{old}"
+    file.write_text(json.dumps(content))
+    assert trained_network(weights)["network_def"]["_target_"] == "lazylabels_monai.networks.MultiTaskUNet"
+    model = Model(weights, **given)
+    assert type(model.network) is type(net)
+    for task, found in model.probabilities(image).items():
+        np.testing.assert_array_equal(found, expected[task])
+
+
+def test_a_network_of_somebody_else_keeps_its_path(tmp_path):
+    class Own(torch.nn.Module):
+        def __init__(self, num_classes, channels):
+            super().__init__()
+
+    write_network(tmp_path, Own(3, [4]), channels=[4], crop_size=[8, 8])
+    target = trained_network(tmp_path / "model.pt")["network_def"]["_target_"]
+    assert target == f"{__name__}.{Own.__qualname__}"
+    (tmp_path / "network.json").write_text('{"network_def": {"_target_": "elsewhere.networks.MultiTaskUNet"}}')
+    assert trained_network(tmp_path / "model.pt")["network_def"]["_target_"] == "elsewhere.networks.MultiTaskUNet"
+
+
+def test_values_of_a_training_are_its_network_and_its_classes(tmp_path):
+    _, weights = small(tmp_path)
+    values = trained_values(weights)
+    assert values["classes"] == ["pore", "grain"]
+    assert values["channels"] == [4, 8]
+    (tmp_path / "network.json").unlink()
+    assert trained_values(weights) == {"classes": ["pore", "grain"]}
+    for broken in ("{", '{"network_def": {}}', "[1]"):
+        (tmp_path / "network.json").write_text(broken)
+        with pytest.raises(LazyLabelsError, match=r"network\.json: the network's settings cannot be read"):
+            trained_network(weights)
+
+
+def test_weights_that_are_missing_or_of_another_network_are_named(tmp_path):
+    net, weights = small(tmp_path)
+    with torch.no_grad():
+        net.heads["detection"].conv.bias.add_(1)
+    load_weights(net, weights)
+    assert all(torch.equal(value, torch.load(weights)[key]) for key, value in net.state_dict().items())
+    with pytest.raises(LazyLabelsError, match=r"model\.pt: these weights belong to another network \(first difference: "):
+        load_weights(SingleTaskUNet(num_classes=3, channels=(4, 8)), weights)
+    assert bundle_weights(tmp_path) == tmp_path / "models" / "model.pt"
+    with pytest.raises(LazyLabelsError, match="there are no trained weights"):
+        require_weights(bundle_weights(tmp_path))
+
+
+# ---------------------------------------------------------------------------------------------- the routes
+
+
+@pytest.mark.parametrize(("group", "word"), [("routes", "route"), ("methods", "method")])
+def test_settings_read_the_same_before_and_after_routes_had_a_name(tmp_path, group, word):
+    found = [InstanceSettings(min_size=7, neck=0.5), InstanceSettings(route="distance", min_distance=9)]
+    values = {settings.route: asdict(settings) for settings in found}
+    content = {
+        "best": "three maps",
+        group: {route: {word if key == "route" else key: value for key, value in of.items()} for route, of in values.items()},
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    weights = tmp_path / "model.pt"
+    assert trained_settings(weights) == trained_settings(weights, "three maps") == found[0]
+    assert trained_settings(weights, "distance") == found[1]
+    assert trained_settings(weights, "components") == InstanceSettings(route="components")
+
+
+def test_a_copy_takes_what_belongs_to_the_weights_and_no_path_of_this_machine(tmp_path):
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    _, weights = small(tmp_path / "from", "model_of_june.pt")
+    write_settings(weights, [InstanceSettings(min_size=3)], dataset="/home/somebody/data/mine")
+    (tmp_path / "from" / "checkpoint_epoch=1.pt").write_bytes(b"")
+    copy_trained(weights, tmp_path / "to")
+    copied = tmp_path / "to"
+    assert {file.name for file in copied.iterdir()} == {"model.pt", "classes.json", "network.json", "instances.json"}
+    assert (copied / "model.pt").read_bytes() == weights.read_bytes()
+    assert (copied / "network.json").read_text() == weights.with_name("network.json").read_text()
+    content = json.loads((copied / "instances.json").read_text())
+    assert content["dataset"] == "mine"
+    assert trained_settings(copied / "model.pt") == InstanceSettings(min_size=3)
+
+
+@pytest.mark.parametrize(("known", "named", "said"), [(3, 4, "1 object class fewer"), (5, 3, "2 object classes more")])
+def test_weights_of_more_or_fewer_classes_are_told_from_another_network(tmp_path, known, named, said):
+    size = {"channels": (4, 8, 8), "num_multitask_blocks": 2}
+    torch.save(MultiTaskUNet(num_classes=known, **size).state_dict(), tmp_path / "model.pt")
+    with pytest.raises(LazyLabelsError, match=rf"model\.pt: the weights know {said} than are named: .*classes\.json"):
+        load_weights(MultiTaskUNet(num_classes=named, **size), tmp_path / "model.pt")
+    for other in ({"channels": (4, 8, 16)}, {"channels": (8, 8, 8)}):
+        with pytest.raises(LazyLabelsError, match="belong to another network"):
+            load_weights(MultiTaskUNet(num_classes=named, **{**size, **other}), tmp_path / "model.pt")
