@@ -65,9 +65,13 @@ def test_only_what_can_be_mended_is_told_in_one_sentence(monkeypatch, capsys):
     one_sentence_errors()
     sys.excepthook(LazyLabelsError, LazyLabelsError("mend it so"), None)
     assert capsys.readouterr().err == "error: mend it so\n"
-    bug = KeyError("bug")
-    sys.excepthook(KeyError, bug, None)
-    assert others == [bug]
+    sys.excepthook(KeyError, KeyError("bug"), None)
+    told = capsys.readouterr().err
+    assert "KeyError: 'bug'" in told
+    assert "please report it with" in told
+    stop = KeyboardInterrupt()
+    sys.excepthook(KeyboardInterrupt, stop, None)
+    assert others == [stop]
     assert capsys.readouterr().err == ""
 
 

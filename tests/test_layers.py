@@ -141,7 +141,9 @@ def test_axes_are_turned_in_one_place():
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Attribute) and node.attr in ("T", "transpose", "swapaxes", "permute"):
                     found.append(f"{path.relative_to(PACKAGE).as_posix()}:{node.lineno}")
-    assert [place for place in found if not place.startswith("report/figures.py")] == []
+    # a table of points, and a module whose forward TorchScript must be able to compile
+    known = ("report/figures.py", "packing/bioimage.py")
+    assert [place for place in found if not place.startswith(known)] == []
 
 
 def test_the_datalists_name_stands_in_one_module():

@@ -40,7 +40,7 @@ ELSEWHERE = {
 def place(module: str) -> Path:
     """The test file of a module, by its path in the package."""
     folder, _, name = module.rpartition("/")
-    return TESTS / ELSEWHERE.get(module, f"{folder}/test_{name}")
+    return TESTS / ELSEWHERE.get(module, Path(folder, f"test_{name}"))
 
 
 def has_tests(path: Path) -> bool:

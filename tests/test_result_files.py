@@ -40,7 +40,7 @@ def test_every_kind_has_an_ending_of_its_own_and_the_class_map_comes_first():
     assert {INSTANCES_ENDING, OVERLAY_ENDING} < set(ENDINGS)
     assert {f"_{task}_{what}" for task in TASKS for what in ("probability", "uncertainty")} < set(ENDINGS)
     assert {probability_ending("detection"), uncertainty_ending("detection")} < set(ENDINGS)
-    assert len(set(ENDINGS)) == len(ENDINGS) == 3 + 2 * len(TASKS)
+    assert len(set(ENDINGS)) == len(ENDINGS) == 3 + 3 * len(TASKS)
     # a file's kind is found by its end: none may end like another
     assert not [(a, b) for a in ENDINGS for b in ENDINGS if a != b and a.endswith(b)]
 

@@ -15,11 +15,11 @@ def test_training_steps_and_predictions_are_timed(monkeypatch):
         return 0.25
 
     monkeypatch.setattr(network, "_seconds", seconds)
-    result = run_bench(steps=4, channels=(4, 8), batch_size=2, crop=16, image=(24, 40))
+    result = run_bench(steps=4, channels=(4, 4, 4, 4, 8), batch_size=2, crop=16, image=(24, 40))
     assert asked == [(4, "cpu"), (2, "cpu")]
     assert result["training step [s]"] == result["prediction [s]"] == 0.25
     assert result["training crops/s"] == 2 / 0.25
-    assert (result["channels"], result["image"]) == ((4, 8), (24, 40))
+    assert (result["channels"], result["image"]) == ((4, 4, 4, 4, 8), (24, 40))
     assert "training crops/s    8.000" in format_bench(result).splitlines()
 
 

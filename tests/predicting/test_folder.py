@@ -160,7 +160,7 @@ def test_settings_beside_the_weights_are_used(folder, trained, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bundle": "nowhere"}, r"inference\.yaml is not there: name the bundle's folder by --bundle"),
+        ({"bundle": "nowhere"}, r"nowhere holds no configs/inference\.yaml: name the bundle's folder by --bundle"),
         ({"weights": "nowhere.pt"}, r"nowhere\.pt: there are no trained weights"),
         ({"images": "*.nothing"}, "holds no image"),
     ],
