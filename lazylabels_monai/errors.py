@@ -43,6 +43,10 @@ _RUN_ARGUMENTS = frozenset(
 )
 
 
+#: Ids that count something of which there must be one at least.
+_COUNTS = frozenset(["max_epochs", "batch_size", "crops_per_epoch", "val_interval"])
+
+
 class LazyLabelsError(ValueError):
     """What a user can mend: the message is one sentence that names the file, the key and the remedy."""
 
@@ -90,6 +94,7 @@ _REFUSALS = {
     errno.EDQUOT: "your share of the disk is used up: make room, or name another place",
     errno.EMFILE: "too many files are open: close some programs, or raise the limit (ulimit -n)",
     errno.ENAMETOOLONG: "the name is too long for this disk: name a shorter one",
+    errno.EEXIST: "there is something of this name already: name another, or remove it",
     errno.EISDIR: "this is a folder where a file is expected: name a file",
     errno.ENOTDIR: "a part of this path is a file where a folder is expected: correct the path",
 }
@@ -181,7 +186,8 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     given = dict(_named(arguments))
     if "config_file" not in given or "args_file" in given:
         return
-    known = set(ConfigParser.load_config_files(_file_list(given["config_file"]))) | _RUN_ARGUMENTS
+    config = ConfigParser.load_config_files(_file_list(given["config_file"]))
+    known = set(config) | _RUN_ARGUMENTS
     for name, value in given.items():
         if value.lower() == "false" and value != "False":
             raise LazyLabelsError(f"command line: '--{name} {value}' would be read as text, which counts as true; write False.")
@@ -195,6 +201,17 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
             close = difflib.get_close_matches(top, sorted(known), n=1)
             meant = f"did you mean --{close[0]}?" if close else "the names stand at the top of the config file."
             raise LazyLabelsError(f"command line: '--{name}' is no id of this config; {meant}")
+        if top == name and type(config.get(name)) in (int, float) and not value.startswith(("$", "@")):
+            _check_number(name, value, above_zero=name in _COUNTS)
+
+
+def _check_number(name: str, value: str, above_zero: bool) -> None:
+    try:
+        number = float(value)
+    except ValueError:
+        raise LazyLabelsError(f"command line: '--{name} {value}' is no number; write for example --{name} 1.") from None
+    if above_zero and number < 1:
+        raise LazyLabelsError(f"command line: '--{name} {value}' must be 1 or more.")
 
 
 def _named(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,8 @@ def test_causes_that_go_in_a_circle_come_to_an_end():
     assert user_error(first) is None
 
 
-def test_only_what_can_be_mended_is_told_in_one_sentence(monkeypatch, capsys):
+def test_only_what_can_be_mended_is_told_in_one_sentence(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # of the log
     others = []
     monkeypatch.setattr(sys, "excepthook", lambda *given: others.append(given[1]))
     one_sentence_errors()
@@ -78,3 +79,21 @@ def test_only_what_can_be_mended_is_told_in_one_sentence(monkeypatch, capsys):
 def test_other_programs_are_not_checked(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pytest", "--config_file", "nowhere.yaml"])
     check_overrides()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--learning_rate", "abc"], "'--learning_rate abc' is no number"),
+        (["--max_epochs", "0"], "'--max_epochs 0' must be 1 or more"),
+        (["--batch_size=-2"], "'--batch_size -2' must be 1 or more"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(bundle, given, said):
+    with pytest.raises(LazyLabelsError, match=said):
+        check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
+
+
+def test_numbers_and_expressions_are_taken(bundle):
+    given = ["--learning_rate", "1e-4", "--max_epochs", "$2 + 1", "--dropout", "0", "--ema_decay", "@dropout"]
+    check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])

@@ -56,6 +56,7 @@ def lazy():
         (lambda: tasks.validate_tasks(["x"]), "tasks ['x'] must name"),
         (refused(errno.EACCES), "'a.png': permission denied: change the rights, or name another place."),
         (refused(errno.ENOSPC), "'a.png': the disk is full: make room, or name another place."),
+        (refused(errno.EEXIST), "'a.png': there is something of this name already: name another, or remove it."),
         (refused(errno.EROFS, None), "this disk cannot be written"),
         (lambda: bytearray(sys.maxsize), "the memory is not enough"),
         (lambda: Path(os.getcwd()).read_text(), "this is a folder where a file is expected"),
