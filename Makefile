@@ -36,8 +36,8 @@ demo: $(VENV)/.runtime ## train, evaluate, predict and report on the built-in da
 	$(RUN) -m lazylabels_monai report $(DEMO)/results --images data/synthetic/datalist.json --training $(DEMO) \
 		--weights $(DEMO)/models/model.pt --overwrite
 
-# A file of tests stays in one process, in the order of the folders: those of the bundle take longest and come early.
-TESTS := $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# Each process begins with a share of the files in the order of the folders and takes from the others' shares when its own is done.
+TESTS := $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test: $(VENV)/.dev ## all tests; those on real images run where LAZYLABELS_DATA names them
 	$(TESTS)

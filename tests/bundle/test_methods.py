@@ -51,7 +51,7 @@ def data(tmp_path_factory):
     """Data sets by name: 4 training images of which 3 have inner regions and 2 masks, so that one has both; all masks; and the
     first one with masks that GrabCut made."""
     root = tmp_path_factory.mktemp("data")
-    sizes = {"num_train": 4, "num_validation": 1, "num_test": 2, "size": (64, 80), "separation": 4, "seed": 0}
+    sizes = {"num_train": 4, "num_validation": 1, "num_test": 2, "size": (48, 56), "separation": 4, "seed": 0}
     make_dataset(root / "lazy", strong=2, detection=3, **sizes)
     make_dataset(root / "full", strong=4, detection=0, **sizes)
     propose_dataset(root / "lazy", root / "pseudo")
