@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from lazylabels_monai.data.checking.images import contrast, image_faults
 from lazylabels_monai.data.checking.marks import mark_diameter, mark_faults
 from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, absolute_path, has_key
 from lazylabels_monai.images.axes import like_image
+from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import (
     PICTURE_SUFFIXES,
     ReadError,
@@ -107,7 +107,7 @@ def _inspect(entry: Entry, num_classes: int, marks: bool, crop_size: int | None)
         entry.error("unreadable", "image", str(e))
     else:
         entry.shape, entry.channels = image.shape[:dims], int(np.prod(image.shape[dims:]))
-        entry.digest = _digest(image)
+        entry.digest = pixel_digest(image)
     labels = {key: _inspect_label(entry, key, num_classes) for key in LABEL_KEYS if has_key(entry.item, key)}
     if marks and image is not None and image.size:
         # A label that is broken as a whole is reported above; its marks say nothing.
@@ -197,12 +197,6 @@ def _size(shape: Sequence[int], name: str) -> str:
     """Width x height [x depth]."""
     order = shape[::-1] if file_suffix(name) in PICTURE_SUFFIXES else shape
     return " x ".join(map(str, order))
-
-
-def _digest(array: np.ndarray) -> str:
-    content = hashlib.blake2b(f"{array.shape}{array.dtype}".encode(), digest_size=16)
-    content.update(np.ascontiguousarray(array))
-    return content.hexdigest()
 
 
 def _values(label: np.ndarray) -> np.ndarray:
