@@ -98,7 +98,7 @@ def test_an_unusable_label_is_named(tmp_path, make, words):
         read_label_picture(path)
     assert str(path) in str(caught.value)
     if path.suffix == ".jpg":
-        with pytest.raises(AnnotationError, match="JPEG"):
+        with pytest.raises(LazyLabelsError, match="JPEG"):
             read_label_picture(path, {RED: 1})
 
 
