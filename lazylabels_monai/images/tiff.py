@@ -60,12 +60,17 @@ def stored_tiff(path: Path, label: bool = False) -> Stored:
     return stored
 
 
-def picture_page(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
+def picture_page(tif: tifffile.TiffFile, path: Path | None = None) -> tifffile.TiffPage:
     """The page that is the picture; pyramids, thumbnails and masks beside it are none.
+
+    Args:
+        tif: the open file.
+        path: its name for messages; None: that of ``tif``.
 
     Raises:
         ReadError: when there are several.
     """
+    path = Path(tif.filehandle.path) if path is None else path
     pages = list(tif.pages)
     full = [page for page in pages if not _kind(page) & (_REDUCED | _MASK)]
     if not full:  # a camera's raw file: a thumbnail that keeps the picture in a directory below
