@@ -13,6 +13,7 @@ Nothing is interpreted here; :mod:`lazylabels_monai.images.meaning` does that, o
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,16 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _limit = threading.Lock()
 
 
+def _unlocked() -> None:
+    """A process that is forked while another thread opens a picture must not wait for it."""
+    global _limit
+    _limit = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_unlocked)
+
+
 def stored_picture(path: Path, label: bool = False) -> Stored:
     """Read a picture without interpreting it.
 
@@ -55,6 +66,8 @@ def stored_picture(path: Path, label: bool = False) -> Stored:
     for start, name in _NAMED:
         if head.startswith(start):
             raise ReadError(f"file '{path}' is a {name} file by its content: convert it to PNG or TIFF.")
+    if head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis"):
+        raise ReadError(f"file '{path}' is a HEIC file or a film by its content: convert it to PNG or TIFF.")
     return _stored_by_pillow(path, label)
 
 
@@ -80,7 +93,8 @@ def _stored_by_pillow(path: Path, label: bool) -> Stored:
         depth = _png_depth(path) if image.format == "PNG" else 8
         check_decoded_size(path, *image.size, len(image.getbands()) * max(depth // 8, 1))
         stored = _stored_modes(image, path, depth)
-        stored.orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
+        turn = image.getexif().get(_EXIF_ORIENTATION)
+        stored.orientation = turn if isinstance(turn, int) else 1
         stored.format, stored.mode = image.format, image.mode
         if label:
             stored.lossy = _lossy_name(image.format, path)

@@ -92,7 +92,7 @@ def as_colours(stored: Stored, path: Path) -> tuple[np.ndarray, np.ndarray | Non
     refuse_lossy(stored, path)
     if stored.colour == "palette":
         values = _looked_up(stored.values, stored.palette)
-    elif stored.colour == "rgb" and stored.values.shape[-1] == 3:
+    elif stored.colour in ("rgb", "gray") and stored.values.ndim == 3 and stored.values.shape[-1] == 3:
         values = _unmultiplied(stored, _drawn(stored, path))
     else:
         return None

@@ -90,13 +90,15 @@ def picture_page(tif: tifffile.TiffFile, path: Path | None = None) -> tifffile.T
 
 
 def _check_size(page: tifffile.TiffPage, path: Path) -> None:
-    check_decoded_size(path, page.imagewidth, page.imagelength, page.samplesperpixel * max(1.0, page.bitspersample / 8))
+    bits = int(np.max(page.bitspersample))  # one number, or one for each sample
+    check_decoded_size(path, page.imagewidth, page.imagelength, page.samplesperpixel * max(1.0, bits / 8))
 
 
 def _number(page: tifffile.TiffPage, code: int, default: int) -> int:
     tag = page.tags.get(code)
     value = default if tag is None else tag.value
-    return int(value[0] if isinstance(value, tuple) else value)
+    value = value[0] if isinstance(value, tuple) and value else value
+    return int(value) if isinstance(value, int) else default
 
 
 def _kind(page: tifffile.TiffPage) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import imagecodecs
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from lazylabels_monai.images import decoders
 from lazylabels_monai.images.decoders import stored_picture
 from lazylabels_monai.images.files import ReadError, read_image
 from tests.images.test_files import save_png16
@@ -46,6 +49,7 @@ def test_the_name_of_a_file_does_not_matter(tmp_path, name, write, expected):
         (imagecodecs.jpegxl_encode(GRAY), "is a JPEG XL file by its content: convert it to PNG or TIFF"),
         (imagecodecs.jpegxr_encode(GRAY), "is a JPEG XR file by its content: convert it to PNG or TIFF"),
         (b"%PDF-1.4 x", "is a PDF file"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC file or a film by its content: convert it to PNG or TIFF"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot be read as an image"),  # Pillow would run Ghostscript
         (b"", "cannot be read as an image"),
     ],
@@ -83,3 +87,43 @@ def test_a_16_bit_colour_that_stands_for_transparent(tmp_path):
     found = stored_picture(tmp_path / "a.png")
     np.testing.assert_array_equal(found.values, RGB16)
     np.testing.assert_array_equal(found.alpha == 0, (RGB16[5, 6] == RGB16).all(-1))
+
+
+def test_cmyk_of_a_jpeg(tmp_path):
+    """Adobe's inverted inks, within the rounding of Pillow's own conversion."""
+    Image.fromarray(np.dstack([RGB, GRAY]), mode="CMYK").save(tmp_path / "a.jpg")
+    reference = np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB")).astype(int)
+    assert np.abs(read_image(tmp_path / "a.jpg") - reference).max() <= 1
+
+
+def test_transparent_gray_of_few_bits(tmp_path):
+    """The values of PNG's tRNS are those stored, not the spread ones that Pillow gives."""
+    for bits in (1, 2, 4):
+        image = Image.fromarray((GRAY % 2**bits).astype(np.uint8) if bits > 1 else GRAY % 2 > 0)
+        image.save(tmp_path / "a.png", bits=bits, transparency=1)
+        found = stored_picture(tmp_path / "a.png")
+        np.testing.assert_array_equal(found.values, GRAY % 2**bits)
+        np.testing.assert_array_equal(found.alpha == 0, GRAY % 2**bits == 1)
+
+
+def test_an_orientation_that_is_no_number_turns_nothing(tmp_path):
+    entry = struct.pack(">HHI4s", 0x0112, 2, 4, b"top")
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    Image.fromarray(GRAY).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), GRAY)
+
+
+def test_pictures_are_read_in_threads_and_in_processes_forked_from_them(tmp_path):
+    """Pillow's limit is lifted for one picture at a time: nobody waits for a lock that another process held."""
+    for i in range(8):
+        Image.fromarray(GRAY + np.uint8(i)).save(tmp_path / f"{i}.png")
+    paths = sorted(tmp_path.iterdir())
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(read_image, path) for path in paths * 20]
+        with decoders._limit:  # as while a picture is opened
+            child = multiprocessing.get_context("fork").Process(target=read_image, args=(paths[0],))
+            child.start()
+        child.join(60)
+        assert child.exitcode == 0
+        for future, path in zip(futures, paths * 20, strict=True):
+            np.testing.assert_array_equal(future.result(), GRAY + np.uint8(path.stem))
