@@ -170,8 +170,9 @@ def _with_tags(page: tifffile.TiffPage, array: np.ndarray, axes: str, path: Path
             stored.alpha = native(array[..., alphas[0]])
             stored.premultiplied = extra[alphas[0] - array.shape[-1]] == _ASSOCIATED
         kept = [i for i in range(array.shape[-1]) if i not in alphas]
-        if not extra and colour == "rgb" and len(kept) == 4:  # three colours and a filler
+        if not extra and colour == "rgb" and len(kept) == 4:  # OpenCV's alpha, or a filler, which does not vary
             kept = kept[:3]
+            stored.alpha = native(array[..., 3]) if np.ptp(array[..., 3]) else None
         stored.values = array[..., kept]
         if len(kept) == 1:
             stored.values = stored.values[..., 0]

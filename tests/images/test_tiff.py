@@ -118,13 +118,23 @@ def test_colours_without_a_meaning_here_are_named(tmp_path):
         read_image(tmp_path / "b.tif")
 
 
-def test_a_fourth_sample_that_nobody_explains_is_a_filler(tmp_path):
+def without_extra_samples(path):
+    """As OpenCV writes four channels: without the tag that says what the fourth is."""
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"\x52\x01\x03\x00", b"\x53\xfd\x03\x00"))
+
+
+def test_a_fourth_sample_that_nobody_explains_is_alpha_or_a_filler(tmp_path):
     four = RNG.integers(1, 256, (8, 9, 4), dtype=np.uint8)
-    tifffile.imwrite(tmp_path / "a.tif", four, photometric="rgb", extrasamples=["unspecified"])
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), four)  # "unspecified": a channel
-    data = (tmp_path / "a.tif").read_bytes()
-    (tmp_path / "a.tif").write_bytes(data.replace(b"\x52\x01\x03\x00", b"\x53\xfd\x03\x00"))  # the tag ExtraSamples goes
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), four[..., :3])
+    four[..., 1:3] = four[..., :1]
+    expected = four[..., 0].copy()
+    for alpha, drawn in ((0, expected), (255, expected), (None, np.where(np.arange(9) < 4, expected, 0))):
+        four[..., 3] = alpha if alpha is not None else np.where(np.arange(9) < 4, 255, 0)
+        tifffile.imwrite(tmp_path / "a.tif", four, photometric="rgb", extrasamples=["unspecified"])
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), four)  # "unspecified": a channel
+        without_extra_samples(tmp_path / "a.tif")
+        np.testing.assert_array_equal(read_label(tmp_path / "a.tif"), drawn)
+        assert read_image(tmp_path / "a.tif").shape == (8, 9, 3)
 
 
 def test_palettes_of_8_bit_colours(tmp_path):
