@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from io import BytesIO
 
 __all__ = ["LOSSLESS_TIFF", "jpeg", "jpeg2000", "jpegxl", "jpegxr", "lerc", "lossy_tiff_segment", "webp"]
 
@@ -18,9 +19,9 @@ LOSSLESS_TIFF: frozenset[int] = frozenset(
 
 # Start-of-frame markers of the lossless processes of JPEG (ITU-T T.81, table B.1)
 _LOSSLESS_SOF = (0xC3, 0xC7, 0xCB, 0xCF)
-# JPEG 2000 is cut off at a wanted size; coding the cut picture again without loss then takes that much more. An encoder of
-# other settings differs by up to a tenth.
-_CUT = 1.15
+# JPEG 2000 may be cut off at a wanted size; coding the cut picture again without loss then takes more. Share by which the
+# sizes of two encoders may differ.
+_OTHER_ENCODER = 0.15
 
 
 def jpeg(data: bytes) -> bool:
@@ -45,24 +46,64 @@ def jpeg(data: bytes) -> bool:
 
 
 def jpeg2000(data: bytes) -> bool:
-    """Whether a JPEG 2000 file or codestream is lossy: by its wavelet, and by whether it was cut off at a wanted size."""
+    """Whether a JPEG 2000 file or codestream is lossy: by its wavelet, and by whether it was cut off at a wanted size.
+
+    What OpenJPEG wrote (Pillow, tifffile, GDAL ...) must be the same bytes when it is coded again without loss; of other
+    encoders the size must agree.
+    """
     start = data.find(b"\xff\x4f\xff\x51")
-    if start < 0:
+    if start < 0 or len(data) < start + 60:
         return True
-    at, reversible = start + 2, False
+    at, coding, ours = start + 2, b"", False
     while data[at : at + 2] != b"\xff\x90":  # the first tile
         if len(data) < at + 12:
             return True
-        if data[at + 1] == 0x52:  # COD: 9-7 (0) or 5-3 (1) wavelet
-            reversible = data[at + 13] == 1
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    if not reversible:
+        marker, content = data[at + 1], data[at + 4 : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")]
+        if marker == 0x52:  # COD
+            coding = content
+        elif marker == 0x64:  # a comment
+            ours |= b"OpenJPEG" in content
+        at += 4 + len(content)
+    if len(coding) < 10 or coding[9] != 1:  # the 9-7 wavelet, which is not exact
         return True
-    import imagecodecs  # loaded where it is needed: most pictures need it not
+    again, same = _coded_again(data, data[start + 4 :], coding)
+    if ours and same:
+        return not data[at:].startswith(again)
+    return len(again) > (1 + _OTHER_ENCODER) * (len(data) - at) + 16
 
-    packets = len(data) - data.find(b"\xff\x93", at)
-    again = imagecodecs.jpeg2k_encode(imagecodecs.jpeg2k_decode(data), level=0, reversible=True)
-    return len(again) - again.find(b"\xff\x93") > _CUT * packets + 16
+
+def _coded_again(data: bytes, size: bytes, coding: bytes) -> tuple[bytes, bool]:
+    """The decoded picture coded without loss, from its first tile on, and whether in the same settings.
+
+    Args:
+        data: file or codestream.
+        size: its marker SIZ from the length on: capabilities, width, height, offsets, width and height of a tile ...
+        coding: content of its marker COD: style, order, layers (2 bytes), colour transform, levels, sides of blocks ...
+    """
+    import imagecodecs  # loaded where it is needed: most pictures need neither
+    from PIL import Image
+
+    array = imagecodecs.jpeg2k_decode(data)
+    width, height, tile_width, tile_height = (int.from_bytes(size[i : i + 4], "big") for i in (4, 8, 20, 24))
+    options = {
+        "num_resolutions": coding[5] + 1,
+        "codeblock_size": (4 << coding[6], 4 << coding[7]),
+        "progression": ("LRCP", "RLCP", "RPCL", "PCRL", "CPRL")[min(coding[1], 4)],
+        "mct": coding[4],
+        "no_jp2": True,
+    }
+    if (tile_width, tile_height) != (width, height):
+        options["tile_size"] = (tile_width, tile_height)
+    if coding[0] & 1:
+        largest = coding[-1]
+        options["precinct_size"] = (1 << (largest & 15), 1 << (largest >> 4))
+    try:
+        written = BytesIO()
+        Image.fromarray(array).save(written, "JPEG2000", **options)
+        again, same = written.getvalue(), True
+    except (TypeError, ValueError, OSError):  # depths and channels that Pillow has not
+        again, same = imagecodecs.jpeg2k_encode(array, level=0, reversible=True, mct=bool(coding[4])), False
+    return again[again.find(b"\xff\x90") :], same
 
 
 def webp(data: bytes) -> bool:

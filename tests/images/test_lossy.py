@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -81,6 +83,21 @@ def test_a_lossy_label_is_refused_under_any_name(tmp_path, write, what, name):
     with pytest.raises(ReadError, match=rf"^label '.*{name}' is {what}, whose compression alters class values: save it as PNG"):
         read_label(tmp_path / name)
     assert read_image(tmp_path / name).shape[:2] == (96, 128)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"num_resolutions": 3}, {"codeblock_size": (32, 32)}, {"progression": "RPCL"}], ids=str
+)
+@pytest.mark.parametrize("quality", [None, 30, 50, 60, 70, 90])
+def test_a_jpeg_2000_that_was_cut_off_is_lossy_though_its_wavelet_is_exact(settings, quality):
+    disc = np.hypot(*np.mgrid[-48:48, -60:68]) < 40
+    array = (disc * (1 + np.arange(128) // 50)).astype(np.uint8)
+    cut = {} if quality is None else {"quality_mode": "dB", "quality_layers": [quality]}
+    written = BytesIO()
+    Image.fromarray(array).save(written, "JPEG2000", **cut, **settings)
+    altered = not np.array_equal(imagecodecs.jpeg2k_decode(written.getvalue()), array)
+    assert altered is (quality is not None)
+    assert lossy.jpeg2000(written.getvalue()) is altered
 
 
 @pytest.mark.parametrize(("encode", "altered"), [(imagecodecs.ljpeg_encode, False), (imagecodecs.jpeg8_encode, True)])
