@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.tiff import picture_page
 
 __all__ = ["MAX_PRINT_DPI", "PixelSizeError", "agreed_pixel_size", "parse_pixel_size", "read_pixel_size"]
 
@@ -21,24 +22,20 @@ MAX_PRINT_DPI = 1200
 TOLERANCE = 0.01
 
 _INCH = 25400.0
+_PREFIXES = {"": 1e6, "c": 1e4, "m": 1e3, "u": 1.0, "n": 1e-3, "p": 1e-6}
+_WORDS = {"": "", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
+#: Micrometres of each unit, in lower case and without a plural's s.
 _UNITS = {
-    "m": 1e6,
-    "cm": 1e4,
-    "mm": 1e3,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "nanometre": 1e-3,
-    "a": 1e-4,
-    "angstrom": 1e-4,
-    "pm": 1e-6,
-    "inch": _INCH,
-    "in": _INCH,
+    **{f"{short}m": size for short, size in _PREFIXES.items()},
+    **{f"{word}{unit}": _PREFIXES[short] for word, short in _WORDS.items() for unit in ("meter", "metre")},
+    **dict.fromkeys(("u", "micron"), 1.0),
+    **dict.fromkeys(("a", "ang", "angstrom"), 1e-4),
+    **dict.fromkeys(("inch", "inche", "in"), _INCH),
 }
+# Units that only a printer's or a screen's resolution is in: what is stated in them may be such a setting
+_PRINT_UNITS = (_INCH, _PREFIXES["c"])
+# Dots per inch that a program writes when nobody said anything; other programs turn them into micrometres
+_DEFAULT_DPI = (72, 96)
 
 
 class PixelSizeError(LazyLabelsError):
@@ -79,8 +76,9 @@ def read_pixel_size(path: str | Path) -> float | None:
 
     Looked for in this order: OME-XML (``PhysicalSizeX`` and ``Y`` with their units), ImageJ (resolution tags with ImageJ's
     own ``unit``), the headers of FEI / Thermo Fisher and Zeiss electron microscopes, the plain resolution tags in inch or
-    centimetre; of the latter, values up to :data:`MAX_PRINT_DPI` are ignored. Other formats than TIFF state none: the
-    resolution of a PNG is a matter of printing.
+    centimetre. Values up to :data:`MAX_PRINT_DPI` in inch or centimetre are ignored wherever they stand, as are the
+    micrometres that 72 and 96 dots per inch become when a program converts a plain file. Other formats than TIFF state none:
+    the resolution of a PNG is a matter of printing.
 
     Args:
         path: any file.
@@ -138,9 +136,26 @@ def agreed_pixel_size(sizes: Mapping[str, float | None], image: str = "") -> flo
 
 def _unit(name: str) -> float | None:
     """Micrometres of a unit; None for pixels and for what is unknown."""
-    name = name.strip().replace("\\u00B5", "u").replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
-    name = name.replace("\N{LATIN CAPITAL LETTER A WITH RING ABOVE}", "a").replace("\N{ANGSTROM SIGN}", "a")
-    return _UNITS.get(name.lower())
+    name = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), name.strip())  # as ImageJ writes them
+    name = re.sub("[\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]", "u", name)
+    name = re.sub("[\N{LATIN CAPITAL LETTER A WITH RING ABOVE}\N{ANGSTROM SIGN}]", "a", name).lower()
+    return _UNITS.get(name, _UNITS.get(name.removesuffix("s")))
+
+
+def _measured(size: tuple[float, float] | None, unit: float) -> tuple[float, float] | None:
+    """The size, or None where it is the setting of a screen or a printer.
+
+    Args:
+        size: width and height in micrometres.
+        unit: micrometres of the unit that the file states them in.
+    """
+    if size is None:
+        return None
+    largest = max(size)
+    # a whisker of room: 472.44 dots per cm are meant as 1200 per inch
+    if unit in _PRINT_UNITS and largest >= _INCH / MAX_PRINT_DPI * (1 - TOLERANCE):
+        return None
+    return None if any(abs(largest * dpi / _INCH - 1) < 1e-3 for dpi in _DEFAULT_DPI) else size
 
 
 def _pair(x: float | None, y: float | None) -> tuple[float, float] | None:
@@ -153,12 +168,13 @@ def _ome(tif: tifffile.TiffFile) -> tuple[float, float] | None:
         return None
     for element in ElementTree.fromstring(tif.ome_metadata).iter():
         if element.tag.rpartition("}")[2] == "Pixels":
-            lengths = []
+            lengths, unit = [], 1.0
             for axis in "XY":
                 value = element.get(f"PhysicalSize{axis}")
                 factor = _unit(element.get(f"PhysicalSize{axis}Unit", "um"))
                 lengths.append(None if value is None or factor is None else float(value) * factor)
-            return _pair(*lengths)
+                unit = unit if value is None else factor or unit
+            return _measured(_pair(*lengths), unit)
     return None
 
 
@@ -166,7 +182,7 @@ def _per_unit(tif: tifffile.TiffFile) -> tuple[float, float] | None:
     """The tags XResolution and YResolution: pixels per unit."""
     values = []
     for name in ("XResolution", "YResolution"):
-        tag = tif.pages[0].tags.get(name)
+        tag = picture_page(tif).tags.get(name)
         if tag is None or not tag.value[0] or not tag.value[1]:
             return None
         values.append(tag.value[0] / tag.value[1])
@@ -174,8 +190,12 @@ def _per_unit(tif: tifffile.TiffFile) -> tuple[float, float] | None:
 
 
 def _imagej(tif: tifffile.TiffFile) -> tuple[float, float] | None:
-    per_unit, factor = _per_unit(tif), _unit(str((tif.imagej_metadata or {}).get("unit", "")))
-    return None if per_unit is None or factor is None else _pair(factor / per_unit[0], factor / per_unit[1])
+    metadata, per_unit = tif.imagej_metadata or {}, _per_unit(tif)
+    unit = str(metadata.get("unit", ""))
+    x, y = _unit(unit), _unit(str(metadata.get("yunit", unit)))
+    if per_unit is None or x is None or y is None:
+        return None
+    return _measured(_pair(x / per_unit[0], y / per_unit[1]), x)
 
 
 def _microscope(tif: tifffile.TiffFile) -> tuple[float, float] | None:
@@ -190,10 +210,8 @@ def _microscope(tif: tifffile.TiffFile) -> tuple[float, float] | None:
 
 
 def _plain(tif: tifffile.TiffFile) -> tuple[float, float] | None:
-    tag, per_unit = tif.pages[0].tags.get("ResolutionUnit"), _per_unit(tif)
-    length = {2: _INCH, 3: 1e4}.get(int(tag.value)) if tag is not None else None
+    tag, per_unit = picture_page(tif).tags.get("ResolutionUnit"), _per_unit(tif)
+    length = {2: _INCH, 3: _PREFIXES["c"]}.get(int(tag.value)) if tag is not None else None
     if length is None or per_unit is None or tif.is_imagej:
         return None
-    size = _pair(length / per_unit[0], length / per_unit[1])
-    # a whisker of room: 472.44 dots per cm are meant as 1200 per inch
-    return None if size is None or max(size) >= _INCH / MAX_PRINT_DPI * (1 - TOLERANCE) else size
+    return _measured(_pair(length / per_unit[0], length / per_unit[1]), length)

@@ -22,14 +22,14 @@ __all__ = ["MicroscopyReader"]
 class MicroscopyReader(PILReader):
     """Reader of single-page PNG, TIFF, JPEG and BMP files for ``LoadImage(d)(reader=...)``.
 
-    Values are kept as stored: 8, 16 and 32-bit integers, floats, gray (W, H), several channels (W, H, C). An alpha
-    channel is dropped, a palette and a 1-bit image are expanded (RGB; 0 and 255), CMYK and the like become RGB.
-    16-bit colour comes from tifffile or ITK, since Pillow halves its depth.
+    Values are kept as stored: 1 to 64-bit integers, floats, gray (W, H), several channels (W, H, C). Palettes become gray or
+    RGB, a 1-bit image 0 and 255, CMYK and the like RGB; alpha is dropped; EXIF and TIFF orientations are obeyed. The whole
+    table is in :mod:`lazylabels_monai.images.meaning`.
 
-    With ``label=True`` the values are classes or ids: palette indices and 1-, 2- and 4-bit values are kept as they
-    are, the result is an integer array (W, H). A colour label is accepted where its colour channels are identical
-    (many programs save gray masks so) and rejected otherwise, as are JPEG labels (its compression alters classes)
-    and fractional numbers.
+    With ``label=True`` the values are classes or ids: palette indices and 1-bit values are kept as they are, transparent
+    pixels are 0, the result is an integer array (W, H). A colour label is accepted where its colour channels are identical
+    (many programs save gray masks so) and rejected otherwise, as are labels of lossy compression, which alters classes, and
+    fractional numbers.
 
     Axes are those of MONAI's PILReader, (W, H[, C]), so that SaveImage(d) writes the picture as it was. Other files
     (volumes) are refused in ``read``, upon which ``LoadImage`` goes on to its default readers. What is wrong with a

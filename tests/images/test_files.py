@@ -12,6 +12,7 @@ from PIL import Image
 
 from lazylabels_monai.images.files import ReadError, file_suffix, read_image, read_label
 from lazylabels_monai.images.readers import MicroscopyReader
+from tests.images.matrix import filled
 from tests.images.written import CLASSES, CLASSES255, FLOAT, GRAY8, GRAY16, RGB8, RGB16, RGBA8, RGBA16, H, W, noise, pil, tif
 
 
@@ -66,8 +67,8 @@ IMAGES = {
     "png gray 8": (pil("a.png", GRAY8), GRAY8),
     "png gray 16": (pil("a.png", GRAY16), GRAY16),
     "png rgb": (pil("a.png", RGB8), RGB8),
-    "png rgba": (pil("a.png", RGBA8), RGBA8[..., :3]),
-    "png la": (("a.png", lambda p: Image.fromarray(RGBA8[..., :2], mode="LA").save(p)), RGBA8[..., 0]),
+    "png rgba": (pil("a.png", RGBA8), filled(RGBA8[..., :3], RGBA8[..., 3])),
+    "png la": (("a.png", lambda p: Image.fromarray(RGBA8[..., :2], mode="LA").save(p)), filled(RGBA8[..., 0], RGBA8[..., 1])),
     "png 1 bit": (pil("a.png", GRAY8 > 99), (GRAY8 > 99) * np.uint8(255)),
     "png palette": (("a.png", lambda p: save_palette(p, GRAY8)), palette_rgb(GRAY8)),
     "png rgb 16": (("a.png", lambda p: save_png16(p, RGB16)), RGB16),
@@ -87,7 +88,7 @@ IMAGES = {
         tif("a.tif", RGB16.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
         RGB16,
     ),
-    "tif rgba": (tif("a.tif", RGBA8, photometric="rgb", extrasamples=["unassalpha"]), RGBA8[..., :3]),
+    "tif rgba": (tif("a.tif", RGBA8, photometric="rgb", extrasamples=["unassalpha"]), filled(RGBA8[..., :3], RGBA8[..., 3])),
     "tif rgba 16": (tif("a.tif", RGBA16, photometric="rgb", extrasamples=["unassalpha"]), RGBA16[..., :3]),
     "tif two channels": (tif("a.tif", RGB8[..., :2], photometric="minisblack", planarconfig="contig"), RGB8[..., :2]),
     "tif five channels": (
@@ -115,7 +116,7 @@ LABELS = {
     "png palette": (("a.png", lambda p: save_palette(p, CLASSES)), CLASSES),
     "tif palette": (("a.tif", lambda p: save_palette(p, CLASSES)), CLASSES),
     "gray saved as rgb": (pil("a.png", np.dstack([CLASSES255] * 3)), CLASSES255),
-    "gray saved as rgba": (pil("a.png", np.dstack([CLASSES255] * 3 + [CLASSES])), CLASSES255),
+    "gray saved as rgba": (pil("a.png", np.dstack([CLASSES255] * 3 + [CLASSES * 0 + 255])), CLASSES255),
     "gray saved as rgb 16": (("a.png", lambda p: save_png16(p, np.dstack([GRAY16] * 3))), GRAY16),
     "tif 16": (tif("a.tif", GRAY16), GRAY16),
     "tif uint32": (tif("a.tif", noise(np.uint32)), noise(np.uint32)),

@@ -53,6 +53,24 @@ def tiff(path, **options):
         ({"imagej": True, "resolution": (4, 4), "metadata": {"unit": "um"}}, 0.25),
         ({"imagej": True, "resolution": (0.05, 0.05), "metadata": {"unit": "nm"}}, 0.02),
         ({"imagej": True, "resolution": (4, 4), "metadata": {"unit": "pixel"}}, None),
+        ({"imagej": True, "resolution": (72, 72), "metadata": {"unit": "inch"}}, None),
+        ({"imagej": True, "resolution": (300, 300), "metadata": {"unit": "inches"}}, None),
+        ({"imagej": True, "resolution": (28.35, 28.35), "metadata": {"unit": "cm"}}, None),
+        ({"imagej": True, "resolution": (50800, 50800), "metadata": {"unit": "inch"}}, 0.5),
+        ({"imagej": True, "resolution": (20000, 20000), "metadata": {"unit": "cm"}}, 0.5),
+        ({"imagej": True, "resolution": (72 / 25400, 72 / 25400), "metadata": {"unit": "um"}}, None),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "micrometers"}}, 0.5),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "Micrometres"}}, 0.5),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "microns"}}, 0.5),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "\\u00b5m"}}, 0.5),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "\\u03BCm"}}, 0.5),
+        ({"imagej": True, "resolution": (2000, 2), "metadata": {"unit": "mm", "yunit": "um"}}, 0.5),
+        ({"imagej": True, "resolution": (2000, 2000), "metadata": {"unit": "millimeters"}}, 0.5),
+        ({"imagej": True, "resolution": (0.002, 0.002), "metadata": {"unit": "nanometers"}}, 0.5),
+        ({"imagej": True, "resolution": (1, 1), "metadata": {"unit": "mpixels"}}, None),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 25400 / 72, "PhysicalSizeY": 25400 / 72}}, None),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 1 / 300, "PhysicalSizeXUnit": "in"}}, None),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 84.0, "PhysicalSizeY": 84.0}}, 84.0),
         ({"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}, 0.5),
         ({"resolution": (50800, 50800), "resolutionunit": "INCH"}, 0.5),
         ({"resolution": (72, 72), "resolutionunit": "INCH"}, None),
@@ -67,6 +85,14 @@ def tiff(path, **options):
 def test_pixel_size_of_a_tiff(tmp_path, options, size):
     name = "a.ome.tif" if options.get("ome") else "a.tif"
     assert read_pixel_size(tiff(tmp_path / name, **options)) == (None if size is None else pytest.approx(size, rel=1e-4))
+
+
+def test_the_size_is_that_of_the_picture_and_not_of_its_thumbnail(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        options = {"resolutionunit": "CENTIMETER", "metadata": None}
+        writer.write(np.zeros((8, 9), np.uint8), resolution=(5000, 5000), subfiletype=1, **options)
+        writer.write(np.zeros((32, 36), np.uint16), resolution=(20000, 20000), **options)
+    assert read_pixel_size(tmp_path / "a.tif") == pytest.approx(0.5)
 
 
 def test_pixels_that_are_not_square(tmp_path):

@@ -64,7 +64,9 @@ def build_datalist(
         options,
         vocabulary,
         {m for m in meanings.values() if isinstance(m, str)},
-        lambda path, kind: read_label_picture(path, colours if colours and kind != "masks" else None),
+        lambda path, kind: (
+            read_label_picture(path) if kind == "masks" else read_label_picture(path, colours or None, ignore=IGNORE)
+        ),
     )
     folder = None if options.dry_run else temporary_sibling(out.absolute())
     try:
@@ -122,7 +124,7 @@ def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
     """Names for the values of class pictures that nobody named."""
     seen: set[int] = set()
     for path in pictures:
-        seen |= set(np.unique(read_label_picture(path)).tolist()) - {BACKGROUND, IGNORE}
+        seen |= set(np.unique(read_label_picture(path, ignore=IGNORE)).tolist()) - {BACKGROUND, IGNORE}
         if len(seen) > _MOST_UNNAMED:
             break
     gaps = bool(seen) and max(seen) != len(seen)

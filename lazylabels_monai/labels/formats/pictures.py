@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.images.files import file_suffix, read_image, read_label
+from lazylabels_monai.images.files import file_suffix, read_colours, read_label
 from lazylabels_monai.labels.annotations import AnnotationError
 
 __all__ = ["LABEL_SUFFIXES", "Colour", "read_label_picture", "read_legend"]
@@ -23,29 +23,26 @@ Colour = tuple[int, int, int]
 LABEL_SUFFIXES: tuple[str, ...] = (".png", ".tif", ".tiff", ".bmp", ".npy")
 
 
-def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None) -> np.ndarray:
+def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None, ignore: int | None = None) -> np.ndarray:
     """Read a label picture: PNG, TIFF, BMP, or ``.npy`` as napari's label layers may be saved.
 
     Args:
         path: picture.
         legend: value of each colour. It is used for colour pictures (palettes too); a gray picture holds values as it is.
+        ignore: value of transparent pixels where 0 was drawn, too; None: 0. Under a legend they are 0.
 
     Returns:
         (H, W) integers in the type stored; with a legend those of ``legend``, int64. Ids above 65535 are kept.
 
     Raises:
         AnnotationError: when a colour is not in the legend, or the array is not (H, W) of integers.
-        ReadError: when the picture cannot be read as one label.
+        ReadError: when the picture cannot be read as one label, or its compression alters colours.
     """
     path = Path(path)
     if file_suffix(path) == ".npy":
         return _read_npy(path)
-    if legend is None:
-        return read_label(path)
-    if file_suffix(path) in (".jpg", ".jpeg"):
-        raise AnnotationError(f"label '{path}' is a JPEG, whose compression alters colours: save it as PNG.")
-    picture = read_image(path)
-    return _by_colour(picture, legend, path) if picture.ndim == 3 and picture.shape[-1] == 3 else read_label(path)
+    coloured = None if legend is None else read_colours(path)
+    return read_label(path, ignore) if coloured is None else _by_colour(*coloured, legend, path)
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -59,8 +56,12 @@ def _read_npy(path: Path) -> np.ndarray:
     return array.astype(np.uint8) if array.dtype.kind == "b" else array.astype(array.dtype.newbyteorder("="))
 
 
-def _by_colour(picture: np.ndarray, legend: Mapping[Colour, int], path: Path) -> np.ndarray:
-    """Values of an (H, W, 3) picture; no colour is taken for a similar one."""
+def _by_colour(picture: np.ndarray, drawn: np.ndarray | None, legend: Mapping[Colour, int], path: Path) -> np.ndarray:
+    """Values of an (H, W, 3) picture, 0 where nothing was drawn; no colour is taken for a similar one."""
+    if drawn is not None:
+        values = np.zeros(drawn.shape, np.int64)
+        values[drawn] = _by_colour(picture[drawn][None], None, legend, path)[0]
+        return values
     if picture.dtype.kind not in "iu":
         raise AnnotationError(f"label '{path}' has colours of type {picture.dtype}: save it as 8-bit PNG.")
     packed = (picture.astype(np.int64) * (1, 2**16, 2**32)).sum(axis=-1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi, roiwrite
 
 from lazylabels_monai.data.checking import check_datalist
+from lazylabels_monai.images.files import read_image
 from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _masks, _square
 
 
@@ -172,3 +174,41 @@ def test_one_coco_file_of_all_images(folder, build, tmp_path):
     for name in "abcde":
         assert label(name, "segmentation")[12, 12] == 1
     assert any("'gone.png' belong to no image" in note for note in summary.notes)
+
+
+def test_what_a_transparent_layer_leaves_open_depends_on_what_was_drawn(folder, build):
+    """Objects alone: the rest is background. Background drawn, too: the rest is not labelled, but for ids."""
+    ids = np.zeros(SHAPE, np.uint8)
+    ids[5:20, 5:20] = 1
+    inside = np.zeros(SHAPE, bool)
+    inside[2:30, 2:40] = True
+    alone = np.dstack([ids * 0 + 1] * 3 + [(ids > 0) * np.uint8(255)])
+    both = np.dstack([ids] * 3 + [inside * np.uint8(255)])
+    for kind, picture, names in (("segmentation", alone, "ab"), ("segmentation", both, "c"), ("masks", both, "de")):
+        _masks(folder, names, kind, picture)
+    _, label = build()
+    for name in "abde":
+        np.testing.assert_array_equal(label(name, "segmentation"), ids)
+    np.testing.assert_array_equal(label("c", "segmentation"), np.where(inside, ids, 255))
+
+
+def test_labels_lie_on_the_upright_picture(folder, build):
+    """A camera stores the picture turned and says so; the label was drawn on what a viewer shows."""
+    ids = np.zeros(SHAPE, np.uint8)
+    ids[5:20, 5:20] = 1
+    shown = (60 + 90 * ids).astype(np.uint8)
+    turned = {1: shown, 3: np.rot90(shown, 2), 6: np.rot90(shown), 8: np.rot90(shown, -1), 5: shown.T}
+    for name, (orientation, stored) in zip("abcde", turned.items(), strict=True):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        noise = np.random.default_rng(orientation).integers(0, 9, stored.shape).astype(np.uint8)
+        Image.fromarray(np.ascontiguousarray(stored) + noise).save(folder / "images" / f"{name}.png", exif=exif)
+    _masks(folder, label=ids)
+    summary, label = build()
+    for section in ("training", "validation"):
+        for item in summary.datalist[section]:
+            image = read_image(summary.out / item["image"])
+            mask = label(item["image"].split("/")[-1][0], "segmentation")
+            assert image.shape == mask.shape
+            assert image[mask == 1].min() >= 150
+            assert image[mask == 0].max() < 70

@@ -62,6 +62,39 @@ def test_colours_become_the_values_of_the_legend(tmp_path, mode, suffix):
     np.testing.assert_array_equal(drawn, classes)
 
 
+@pytest.mark.parametrize("compression", ["jpeg", "webp"])
+def test_a_lossy_picture_of_colours_is_refused_whatever_its_name(tmp_path, compression):
+    _, picture = colours()
+    args = {"lossless": False, "level": 90} if compression == "webp" else {}
+    tifffile.imwrite(tmp_path / "a.png", picture, photometric="rgb", compression=compression, compressionargs=args)
+    with pytest.raises(LazyLabelsError, match=r"a\.png' is a TIFF of lossy .*alters class values"):
+        read_label_picture(tmp_path / "a.png", {BLACK: 0, RED: 1, GREEN: 2, BLUE: 7})
+
+
+def test_nothing_was_drawn_where_a_picture_of_colours_is_transparent(tmp_path):
+    classes, picture = colours()
+    picture[classes == 0] = 1, 2, 3  # what a drawing program left there
+    Image.fromarray(np.dstack([picture, (classes > 0) * np.uint8(255)])).save(tmp_path / "a.png")
+    drawn = read_label_picture(tmp_path / "a.png", {RED: 1, GREEN: 2, BLUE: 7})
+    np.testing.assert_array_equal(drawn, classes)
+
+
+def test_three_channels_that_nobody_called_colours(tmp_path):
+    classes, picture = colours()
+    tifffile.imwrite(tmp_path / "a.tif", picture, photometric="minisblack", planarconfig="contig")
+    drawn = read_label_picture(tmp_path / "a.tif", {BLACK: 0, RED: 1, GREEN: 2, BLUE: 7})
+    np.testing.assert_array_equal(drawn, classes)
+
+
+def test_a_gray_palette_with_a_legend_has_colours(tmp_path):
+    index = np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
+    image = Image.fromarray(index)
+    image.putpalette([0, 0, 0, 128, 128, 128, 255, 255, 255])
+    image.save(tmp_path / "a.png")
+    legend = {BLACK: 0, (128, 128, 128): 5, (255, 255, 255): 2}
+    np.testing.assert_array_equal(read_label_picture(tmp_path / "a.png", legend), np.array([0, 5, 2])[index])
+
+
 def test_colours_the_legend_lacks_are_counted(tmp_path):
     _, picture = colours()
     picture[0, :5] = (128, 0, 0)
@@ -98,7 +131,7 @@ def test_an_unusable_label_is_named(tmp_path, make, words):
         read_label_picture(path)
     assert str(path) in str(caught.value)
     if path.suffix == ".jpg":
-        with pytest.raises(AnnotationError, match="JPEG"):
+        with pytest.raises(LazyLabelsError, match="JPEG"):
             read_label_picture(path, {RED: 1})
 
 
