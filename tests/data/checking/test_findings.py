@@ -6,6 +6,7 @@ import pytest
 
 from lazylabels_monai.data.checking import CODES
 from tests.data.checking.cases import IMAGES, MARKS, DataSet, sound, speck
+from tests.labels.mistaken import MISTAKEN
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def data(tmp_path):
 
 def test_every_code_has_a_case():
     cases = {case[1] for case in MARKS.values()} | set(IMAGES) | {"image-inverted", "object-size-differs", "pixel-size-differs"}
+    cases |= {code for _, code, _ in MISTAKEN.values()} | {"classes-ids", "classes-background"}  # test_whole.py
     assert cases == set(CODES)
 
 
