@@ -15,6 +15,7 @@ from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.data.building.looking import look_at_pictures
+from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.sources import Source, find_sources
@@ -56,7 +57,7 @@ def build_datalist(
     check_target(out, options.overwrite)
     sources, notes = find_sources(src, options)
     _keep_out(out, sources)
-    notes += look_at_pictures(sources, options)
+    notes += look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes = _classes(sources, options, list(legend.values()))
     vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())))

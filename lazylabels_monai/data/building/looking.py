@@ -33,8 +33,8 @@ _REMEDIES = {
     "whose connected pieces are then the objects. If one value is one object indeed: --ids values",
     "ids-pieces": "give each object a number of its own, or pass --ids values if the pieces are one object; if the value is no "
     "object, say --names masks:{value}=ignore (or =background)",
-    "ids-background": "say --names masks:{value}=background,0=CLASS if 0 is an object there, or masks:{value}=background alone. "
-    "If it is an object indeed: --ids values",
+    "ids-background": "say --names masks:{value}=background (masks:{value}=background,0=CLASS if 0 is an object there). If "
+    "it is an object indeed: --ids values",
     "ids-outlines": "fill the outlines (Fiji: Process > Binary > Fill Holes), as an exact mask holds the whole object. If "
     "objects are that thin: --ids values",
     "ids-specks": "erase them if they are no objects; if they are: --ids values",

@@ -249,8 +249,8 @@ class Vocabulary:
             called = f"the name '{name}'" if name else "no class name"
             raise BuildError(
                 f"'{source}': mark {mark.id or '?'} has {called}, which is none of the classes {', '.join(self.classes)}: "
-                f"add it to --classes, or say what it is with --names '{name or '*'}={self.classes[0]}' (or =background, "
-                "=interface, =ignore, =drop)."
+                f"{'add it to --classes, or ' if name else ''}say what it is with --names '{name}={self.classes[0]}' (or "
+                "=background, =interface, =ignore, =drop)."
             )
         return meaning
 

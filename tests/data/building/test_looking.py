@@ -121,7 +121,7 @@ def test_classes_in_a_folder_of_ids_by_their_remedies(save, build):
 
 def test_ids_in_a_folder_of_classes(save, build, tmp_path):
     src = save(lambda ids: ids, "segmentation")
-    with pytest.raises(LazyLabelsError, match="8 values, each in one piece, like object ids.*name the folder masks/"):
+    with pytest.raises(LazyLabelsError, match=r"8 values, each in one piece, like object ids.*name the folder masks/"):
         build()
     (src / "segmentation").rename(src / "masks")
     assert build()[0].datalist["classes"] == ["object"]
@@ -160,7 +160,7 @@ def test_colour_pictures(save, build, kind):
         build()
     palette = np.random.default_rng(0).integers(30, 255, (9, 3)).astype(np.uint8)
     save(lambda ids: palette[ids], kind)
-    with pytest.raises(BuildError, match="is a colour picture of 9 colours: .*--legend"):
+    with pytest.raises(BuildError, match=r"is a colour picture of 9 colours: .*--legend"):
         build()
 
 
