@@ -157,7 +157,8 @@ def _without_regions(sources: Sequence[Source], options: BuildOptions) -> list[s
         return []
     return [
         f"unnamed areas around other marks are regions, no objects, and are left out of {len(regions)} images "
-        f"({some(regions)}): pass --unlabelled ignore if objects outside of them are not marked; if they are objects, say --names '=CLASS'."
+        f"({some(regions)}): pass --unlabelled ignore if objects outside of them are not marked; if they are "
+        "objects, say --names '=CLASS'."
     ]
 
 
@@ -205,8 +206,8 @@ def _unnamed(sources: Sequence[Source], options: BuildOptions) -> list[str]:
         name = classes.most_common(1)[0][0]
         raise BuildError(
             f"'{annotation.source}': {len(unnamed)} marks, the first of them {mark.id or '?'}, have no class beside those "
-            f"named {some(list(classes))}: say --names '={name}' if they are that, '=ignore' if nothing is to be learnt there, or "
-            "'=drop' to leave them out."
+            f"named {some(list(classes))}: say --names '={name}' if they are that, '=ignore' if nothing is to be learnt there, "
+            "or '=drop' to leave them out."
         )
     only = options.classes[0] if options.classes else "object"
     if options.classes is not None and len(options.classes) > 1:
