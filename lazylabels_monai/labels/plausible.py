@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from lazylabels_monai.tasks import IGNORE
 
-__all__ = ["Doubt", "Look", "doubts_about_classes", "doubts_about_ids", "look_at"]
+__all__ = ["Look", "Suspicion", "look_at", "suspect_classes", "suspect_ids"]
 
 #: Pieces of a value below this share of its largest, or of fewer pixels, are slips of the hand and do not count.
 MIN_PIECE, MIN_PIECE_PIXELS = 0.1, 4
@@ -81,7 +81,7 @@ class Look:
         return replace(self, values=self.values[kept], areas=self.areas[kept], pieces=self.pieces[kept], surround=surround)
 
 
-class Doubt(NamedTuple):
+class Suspicion(NamedTuple):
     """Why a map is not what it is meant to be.
 
     Args:
@@ -134,7 +134,7 @@ def look_at(label: np.ndarray) -> Look:
     )
 
 
-def doubts_about_ids(looks: Sequence[Look]) -> list[Doubt]:
+def suspect_ids(looks: Sequence[Look]) -> list[Suspicion]:
     """Why the maps of a data set are no object ids: one value for each object, 0 elsewhere.
 
     Args:
@@ -145,7 +145,7 @@ def doubts_about_ids(looks: Sequence[Look]) -> list[Doubt]:
     """
     surround = _usual_surrounding(looks)
     found = [_no_label(i, look) or _surrounded(i, look, surround, True) for i, look in enumerate(looks)]
-    left = [i for i, doubt in enumerate(found) if doubt is None and looks[i].values.size]
+    left = [i for i, suspicion in enumerate(found) if suspicion is None and looks[i].values.size]
     alone = [i for i in left if looks[i].values.size == 1 and looks[i].pieces[0] > 1]
     many = sum(looks[i].pieces.sum() for i in left) >= CLASS_PIECES * sum(looks[i].values.size for i in left)
     for i in left:
@@ -154,24 +154,24 @@ def doubts_about_ids(looks: Sequence[Look]) -> list[Doubt]:
         value, pieces = int(look.values[worst]), int(look.pieces[worst])
         ratio = look.pieces.sum() / look.values.size
         if look.outlines:
-            found[i] = Doubt("ids-outlines", i, "outlines whose inside is empty", False)
+            found[i] = Suspicion("ids-outlines", i, "outlines whose inside is empty", False)
         elif i in alone:
             sure = value == IGNORE or len(alone) > 1 or pieces > 2
-            found[i] = Doubt("ids-binary", i, f"one id, {value}, in {pieces} pieces, like a binary mask", sure, value)
+            found[i] = Suspicion("ids-binary", i, f"one id, {value}, in {pieces} pieces, like a binary mask", sure, value)
         elif look.holes >= MIN_HOLES:
             what = f"one id, {value}, around {look.holes} holes, like a mask whose objects are 0"
-            found[i] = Doubt("ids-background", i, what, value == IGNORE, value)
+            found[i] = Suspicion("ids-background", i, what, value == IGNORE, value)
         elif look.values.size > 1 and (ratio >= CLASS_PIECES_ALONE or (many and ratio >= CLASS_PIECES)):
             what = f"{look.values.size} ids in {look.pieces.sum()} pieces, like a map of classes"
-            found[i] = Doubt("ids-classes", i, what, True)
+            found[i] = Suspicion("ids-classes", i, what, True)
         elif pieces >= MANY_PIECES:
-            found[i] = Doubt("ids-pieces", i, f"the id {value} in {pieces} pieces", False, value)
+            found[i] = Suspicion("ids-pieces", i, f"the id {value} in {pieces} pieces", False, value)
         else:
             found[i] = _specks(i, look)
-    return [doubt for doubt in found if doubt is not None]
+    return [suspicion for suspicion in found if suspicion is not None]
 
 
-def doubts_about_classes(looks: Sequence[Look], named: bool) -> list[Doubt]:
+def suspect_classes(looks: Sequence[Look], named: bool) -> list[Suspicion]:
     """Why the maps of a data set are no classes: few values, each for all objects of a kind.
 
     Args:
@@ -185,14 +185,14 @@ def doubts_about_classes(looks: Sequence[Look], named: bool) -> list[Doubt]:
     surround = _usual_surrounding(looks)
     found = [_no_label(i, look, few=False) or _surrounded(i, look, surround, False) for i, look in enumerate(looks)]
     numbered = [i for i, look in enumerate(looks) if found[i] is None and _is_numbered(look)]
-    seen = sum(doubt is None and look.values.size > 0 for doubt, look in zip(found, looks, strict=True))
+    seen = sum(suspicion is None and look.values.size > 0 for suspicion, look in zip(found, looks, strict=True))
     counts = {looks[i].values.size for i in numbered}
     # Objects of one image are numbered anew in the next, and their number differs; classes are the same everywhere.
     if numbered and 2 * len(numbered) > seen and max(counts) > 2 and (len(counts) > 1 or not named):
         for i in numbered:
             what = f"{looks[i].values.size} values, each in one piece, like object ids"
-            found[i] = Doubt("classes-ids", i, what, not named)
-    return [doubt for doubt in found if doubt is not None]
+            found[i] = Suspicion("classes-ids", i, what, not named)
+    return [suspicion for suspicion in found if suspicion is not None]
 
 
 def _middle(label: np.ndarray) -> np.ndarray:
@@ -260,21 +260,21 @@ def _is_numbered(look: Look) -> bool:
     return bool(look.values[-1] == count) or count > _MANY_CLASSES
 
 
-def _no_label(index: int, look: Look, few: bool = True) -> Doubt | None:
+def _no_label(index: int, look: Look, few: bool = True) -> Suspicion | None:
     """A picture, or a label whose edges were smoothed; ``few``: also where a single value lies in between."""
     count = look.values.size
     scattered = look.parts >= SCATTERED_PIECES * count
     if scattered and count >= PICTURE_VALUES and look.flat < 0.5:
         what = f"{count} values scattered over {look.parts} pieces, like a picture or a label that was resized with smoothing"
-        return Doubt("label-picture", index, what, True)
+        return Suspicion("label-picture", index, what, True)
     # In a map of objects a pixel or two wide each has a value of its own; those of an edge recur along it.
     if count and look.slope >= MAX_SLOPE and look.parts > count:
         what = f"values between two others along {100 * look.slope:.0f} % of the edges, as smoothing makes them"
         # Of a single class in between each edge may be meant: a border one pixel wide.
-        return Doubt("label-smoothed", index, what, few or look.between > 2 or count >= SMOOTHED_VALUES)
+        return Suspicion("label-smoothed", index, what, few or look.between > 2 or count >= SMOOTHED_VALUES)
     if scattered and count >= SMOOTHED_VALUES and look.pieces.sum() >= CLASS_PIECES * count:
         what = f"{count} values scattered over {look.parts} pieces, as compression with losses makes them"
-        return Doubt("label-smoothed", index, what, True)
+        return Suspicion("label-smoothed", index, what, True)
     return None
 
 
@@ -285,15 +285,15 @@ def _usual_surrounding(looks: Sequence[Look]) -> int | None:
     return value if 2 * count > len(looks) else None
 
 
-def _surrounded(index: int, look: Look, usual: int | None, ids: bool) -> Doubt | None:
+def _surrounded(index: int, look: Look, usual: int | None, ids: bool) -> Suspicion | None:
     if usual is None or look.surround != usual:
         return None
     what = f"the value {usual} around all others, like a background"
-    return Doubt("ids-background" if ids else "classes-background", index, what, ids, usual)
+    return Suspicion("ids-background" if ids else "classes-background", index, what, ids, usual)
 
 
-def _specks(index: int, look: Look) -> Doubt | None:
+def _specks(index: int, look: Look) -> Suspicion | None:
     specks = int(np.count_nonzero(look.areas <= SPECK_PIXELS))
     if specks < MIN_SPECKS or 2 * specks <= look.areas.size:
         return None
-    return Doubt("ids-specks", index, f"{specks} of {look.areas.size} ids with at most {SPECK_PIXELS} pixels", False)
+    return Suspicion("ids-specks", index, f"{specks} of {look.areas.size} ids with at most {SPECK_PIXELS} pixels", False)

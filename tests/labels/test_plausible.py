@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from skimage.measure import label as connected
 
 from lazylabels_monai.images.files import read_label
-from lazylabels_monai.labels.plausible import doubts_about_classes, doubts_about_ids, look_at
+from lazylabels_monai.labels.plausible import look_at, suspect_classes, suspect_ids
 from tests.labels.mistaken import MISTAKEN, RESAMPLING, binary, objects, resized, swapped, touching
 
 
-def codes(doubts):
-    return {(doubt.code, doubt.sure) for doubt in doubts}
+def codes(suspicions):
+    return {(suspicion.code, suspicion.sure) for suspicion in suspicions}
 
 
 @pytest.mark.parametrize("count", [1, 4], ids=["one map", "four maps"])
 @pytest.mark.parametrize(("make", "code", "sure"), MISTAKEN.values(), ids=MISTAKEN)
 def test_what_is_no_map_of_ids(make, code, sure, count):
-    doubts = doubts_about_ids([look_at(make(objects(seed))) for seed in range(count)])
-    assert codes(doubts) == {(code, sure)}
-    assert [doubt.index for doubt in doubts] == list(range(count))
+    suspicions = suspect_ids([look_at(make(objects(seed))) for seed in range(count)])
+    assert codes(suspicions) == {(code, sure)}
+    assert [suspicion.index for suspicion in suspicions] == list(range(count))
 
 
 def test_pieces_are_those_of_skimage():
@@ -46,29 +46,29 @@ def test_ids_of_any_numbers_are_believed(seed, make, change):
         ids = ids[20:70, 30:90]
     elif change == "one only":
         ids = np.where(ids == ids.max(), ids, 0)
-    assert doubts_about_ids([look_at(ids)]) == []
+    assert suspect_ids([look_at(ids)]) == []
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 4))
 def test_classes_are_believed(seed, count):
     maps = [np.where(made > 0, 1 + made % count, 0) for made in (touching(seed + k, count=40) for k in range(3))]
-    assert doubts_about_classes([look_at(made) for made in maps], named=False) == []
+    assert suspect_classes([look_at(made) for made in maps], named=False) == []
 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_ids_where_classes_belong(named):
     looks = [look_at(objects(seed, count=5 + seed)) for seed in range(4)]
-    doubts = doubts_about_classes(looks, named)
-    assert codes(doubts) == {("classes-ids", not named)}
-    assert len(doubts) == 4
+    suspicions = suspect_classes(looks, named)
+    assert codes(suspicions) == {("classes-ids", not named)}
+    assert len(suspicions) == 4
 
 
 def test_named_classes_of_one_piece_each_are_classes():
     """Four parts of an animal, each once in every image."""
     looks = [look_at(objects(seed, count=4)) for seed in range(4)]
-    assert doubts_about_classes(looks, named=True) == []
-    assert codes(doubts_about_classes(looks, named=False)) == {("classes-ids", True)}
+    assert suspect_classes(looks, named=True) == []
+    assert codes(suspect_classes(looks, named=False)) == {("classes-ids", True)}
 
 
 @pytest.mark.parametrize(
@@ -82,36 +82,36 @@ def test_named_classes_of_one_piece_each_are_classes():
     ],
 )
 def test_what_is_no_map_of_classes(name, code):
-    doubts = doubts_about_classes([look_at(MISTAKEN[name][0](objects(seed))) for seed in range(3)], named=True)
-    assert codes(doubts) == {(code, True)}
+    suspicions = suspect_classes([look_at(MISTAKEN[name][0](objects(seed))) for seed in range(3)], named=True)
+    assert codes(suspicions) == {(code, True)}
 
 
 def test_three_classes_resized_with_smoothing():
     classes = np.where(objects() > 0, 2, 0)
     for factor in (0.7, 2.0):
-        (doubt,) = doubts_about_classes([look_at(resized(classes, factor, RESAMPLING.BILINEAR))], named=True)
-        assert (doubt.code, doubt.sure) == ("label-smoothed", False)  # a border of one pixel may be a class
+        (suspicion,) = suspect_classes([look_at(resized(classes, factor, RESAMPLING.BILINEAR))], named=True)
+        assert (suspicion.code, suspicion.sure) == ("label-smoothed", False)  # a border of one pixel may be a class
 
 
 def test_classes_without_a_background_at_0():
     looks = [look_at(binary(objects(seed), 1) + 1) for seed in range(3)]
-    assert codes(doubts_about_classes(looks, named=True)) == {("classes-background", False)}
+    assert codes(suspect_classes(looks, named=True)) == {("classes-background", False)}
 
 
 def test_one_object_around_others_is_no_background_unless_most_maps_have_it():
     looks = [look_at(swapped(objects(0))), *(look_at(objects(seed)) for seed in range(1, 4))]
-    assert doubts_about_ids(looks) == []
+    assert suspect_ids(looks) == []
 
 
 def test_ids_of_a_volume():
     ids = np.repeat(objects()[None], 4, 0)
-    assert doubts_about_ids([look_at(ids)]) == []
-    assert codes(doubts_about_ids([look_at((ids > 0).astype(np.uint8))])) == {("ids-binary", True)}
+    assert suspect_ids([look_at(ids)]) == []
+    assert codes(suspect_ids([look_at((ids > 0).astype(np.uint8))])) == {("ids-binary", True)}
 
 
 @pytest.mark.parametrize("label", [np.zeros((40, 50), np.uint8), np.ones((40, 50), np.uint8), np.full((1, 1), 7)])
 def test_maps_of_one_value_are_nobodys_fault(label):
-    assert doubts_about_ids([look_at(label)]) == doubts_about_classes([look_at(label)], named=False) == []
+    assert suspect_ids([look_at(label)]) == suspect_classes([look_at(label)], named=False) == []
 
 
 #: Of each public set its id maps, and every how many of them is looked at; docs/checking.md has the counts of all.
@@ -126,20 +126,20 @@ SETS = {
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(("pattern", "step"), SETS.values(), ids=SETS)
-def test_real_ids_raise_no_doubt_but_as_anything_else(data_root, pattern, step):
+def test_real_ids_raise_no_suspicion_but_as_anything_else(data_root, pattern, step):
     maps = [read_label(path) for path in sorted(data_root.glob(pattern))[::step]]
     assert maps
-    assert doubts_about_ids([look_at(ids) for ids in maps]) == []
-    assert [doubt for ids in maps for doubt in doubts_about_ids([look_at(ids)])] == []
+    assert suspect_ids([look_at(ids) for ids in maps]) == []
+    assert [suspicion for ids in maps for suspicion in suspect_ids([look_at(ids)])] == []
     several = [ids for ids in maps if np.unique(ids).size > 6]
     assert several
-    wrong = doubts_about_classes([look_at(ids) for ids in several], named=False)
+    wrong = suspect_classes([look_at(ids) for ids in several], named=False)
     assert 2 * len(wrong) > len(several)
 
 
 @pytest.mark.real_data
-def test_real_classes_raise_no_doubt_but_as_ids(data_root):
+def test_real_classes_raise_no_suspicion_but_as_ids(data_root):
     looks = [look_at(read_label(path)) for path in sorted(data_root.glob("superalloy/*/classes/*.png"))[::3]]
     assert len(looks) == 6
-    assert doubts_about_classes(looks, named=False) == []
-    assert len(doubts_about_ids(looks)) == 6
+    assert suspect_classes(looks, named=False) == []
+    assert len(suspect_ids(looks)) == 6

@@ -16,7 +16,7 @@ from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.labels.formats import read_label_picture
-from lazylabels_monai.labels.plausible import Doubt, Look, doubts_about_classes, doubts_about_ids, look_at
+from lazylabels_monai.labels.plausible import Look, Suspicion, look_at, suspect_classes, suspect_ids
 
 __all__ = ["look_at_pictures"]
 
@@ -25,7 +25,7 @@ _PICTURE_COLOURS = 256
 
 _SMOOTHED = "save it without smoothing: PNG or TIFF, no anti-aliasing, resized with nearest neighbours only; or set a threshold"
 
-#: What to do about each doubt; {kind} and {folder} are the label's, {value} is the value concerned.
+#: What to do about each suspicion; {kind} and {folder} are the label's, {value} is the value concerned.
 _REMEDIES = {
     "ids-binary": "pass --ids pieces if each connected piece is an object; where objects touch, name the folder segmentation/ "
     "instead, with --names segmentation:{value}=CLASS, or give ids. If one value is one object indeed: --ids values",
@@ -66,8 +66,8 @@ def look_at_pictures(sources: Sequence[Source], options: BuildOptions) -> list[s
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             looks = dict(zip(paths, pool.map(lambda path, kind=kind: _look(path, kind, options), paths), strict=True))
         read = {path: look for path, look in looks.items() if look is not None}
-        for doubts in _by_code(_doubts(kind, list(read.values()), options)):
-            (sure if doubts[0].sure else questions).append(_sentence(kind, doubts, list(read)))
+        for suspicions in _by_code(_suspicions(kind, list(read.values()), options)):
+            (sure if suspicions[0].sure else questions).append(_sentence(kind, suspicions, list(read)))
     if sure:
         raise DatalistError(sure)
     return questions
@@ -104,31 +104,31 @@ def _refuse_colours(path: Path, kind: str) -> None:
     raise BuildError(f"'{path}' is a colour picture of {colours} colours: say with --legend FILE what each of them is.")
 
 
-def _doubts(kind: str, looks: list[Look], options: BuildOptions) -> list[Doubt]:
+def _suspicions(kind: str, looks: list[Look], options: BuildOptions) -> list[Suspicion]:
     if kind == "masks":
         known = named_ids(options)
-        doubts = doubts_about_ids([look.without(known) for look in looks])
+        suspicions = suspect_ids([look.without(known) for look in looks])
         about_numbers = ("ids-binary", "ids-classes", "ids-pieces") if options.ids == "pieces" else ()
-        return [doubt for doubt in doubts if doubt.code not in about_numbers]
+        return [suspicion for suspicion in suspicions if suspicion.code not in about_numbers]
     named = [int(old) for key in (kind, "") for old in options.names.get(key, {}) if old.isdigit()]
     settled = [bool(named) and not look.without([*named, 255]).values.size for look in looks]
-    doubts = doubts_about_classes(looks, named=options.classes is not None or bool(named))
+    suspicions = suspect_classes(looks, named=options.classes is not None or bool(named))
     # Scribbles and marked interfaces hold strokes: few values, in any number of pieces.
     strokes = kind in ("separation", "scribbles")
-    return [d for d in doubts if not settled[d.index] and not (strokes and d.code.startswith("classes"))]
+    return [d for d in suspicions if not settled[d.index] and not (strokes and d.code.startswith("classes"))]
 
 
-def _by_code(doubts: Sequence[Doubt]) -> list[list[Doubt]]:
+def _by_code(suspicions: Sequence[Suspicion]) -> list[list[Suspicion]]:
     groups = defaultdict(list)
-    for doubt in doubts:
-        groups[doubt.code, doubt.sure].append(doubt)
+    for suspicion in suspicions:
+        groups[suspicion.code, suspicion.sure].append(suspicion)
     return list(groups.values())
 
 
-def _sentence(kind: str, doubts: Sequence[Doubt], paths: Sequence[Path]) -> str:
-    first, path = doubts[0], paths[doubts[0].index]
+def _sentence(kind: str, suspicions: Sequence[Suspicion], paths: Sequence[Path]) -> str:
+    first, path = suspicions[0], paths[suspicions[0].index]
     remedy = _REMEDIES.get(first.code, _SMOOTHED if first.code == "label-smoothed" else "")
     remedy = remedy or "give the label itself, with one value per pixel"
-    more = f" (and {len(doubts) - 1} more of the {len(paths)} {kind} pictures likewise)" if len(doubts) > 1 else ""
+    more = f" (and {len(suspicions) - 1} more of the {len(paths)} {kind} pictures likewise)" if len(suspicions) > 1 else ""
     verb = "has" if first.sure else "may be meant, but has"
     return f"'{path}' {verb} {first.what}{more}: {remedy.format(kind=kind, folder=path.parent.name, value=first.value)}."

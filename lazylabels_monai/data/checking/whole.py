@@ -15,7 +15,7 @@ from lazylabels_monai.data.checking.findings import ERROR, WARNING, Fault, Findi
 from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.items import Entry
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
-from lazylabels_monai.labels.plausible import doubts_about_classes, doubts_about_ids
+from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
 from lazylabels_monai.tasks import TASKS
 
 __all__ = [
@@ -193,10 +193,10 @@ def odd_labels(entries: Sequence[Entry], datalist: dict[str, Any]) -> list[Findi
         looks = [entry.looks[key] for entry in seen]
         if key == "instances" and said.get("ids") == "values":
             continue
-        for doubt in doubts_about_ids(looks) if key == "instances" else doubts_about_classes(looks, named):
-            if doubt.code not in settled:
-                entry = seen[doubt.index]
-                fault = Fault(doubt.code, key, amount=doubt.what)
+        for suspicion in suspect_ids(looks) if key == "instances" else suspect_classes(looks, named):
+            if suspicion.code not in settled:
+                entry = seen[suspicion.index]
+                fault = Fault(suspicion.code, key, amount=suspicion.what)
                 found.append(Finding.of_fault(fault, entry.section, entry.index, entry.item))
     return found
 
