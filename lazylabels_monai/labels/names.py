@@ -24,7 +24,10 @@ _TIME = re.compile(
     r"\d{4}[-_.]?\d{2}[-_.]?\d{2}((T|at|[\s_\-])*\d{2}[:h.\-_]?\d{2}([:m.\-_]?\d{2}([.,]\d+)?)?s?(Z|[+-]\d{2}:?\d{2})?)?",
     re.IGNORECASE,
 )
-_NUMBER = rf"\d+(?:{_SEPARATORS}+\d+)*"
+_NUMBER = rf"\d+(?:(?:{_SEPARATORS}|\bof\b)+\d+)*"
+#: What stands between a name and its number, or behind it.
+_BEFORE = re.compile(r"[\s_\-.,:;#/|(\[]+(no|nr|num|number|id|idx|index)$", re.IGNORECASE)
+_COPY = re.compile(rf"{_SEPARATORS}+copy{_SEPARATORS}*\d*{_SEPARATORS}*$", re.IGNORECASE)
 _TRAILING = re.compile(rf"(?P<stem>.*?)(?P<gap>{_SEPARATORS}*)(?P<number>{_NUMBER}){_SEPARATORS}*", re.DOTALL)
 _LEADING = re.compile(rf"{_SEPARATORS}*(?P<number>{_NUMBER})(?P<gap>{_SEPARATORS}+)(?P<stem>\D.*)", re.DOTALL)
 
@@ -66,7 +69,7 @@ def split_name(name: str) -> SplitName:
     >>> split_name("cell-1").stem, split_name("cell (12)").stem, split_name("003_cell").stem, split_name("0012-0345").sure
     ('cell', 'cell', 'cell', True)
     """
-    name = name.strip()
+    name = _COPY.sub("", name.strip())
     if any(pattern.fullmatch(name) for pattern in (_UUID, _HEX, _IMAGEJ, _TIME)):
         return SplitName("", True, True)
     found = _TRAILING.fullmatch(name)
@@ -80,6 +83,7 @@ def split_name(name: str) -> SplitName:
     if not numbered:
         return SplitName(name)
     stem = re.sub(rf"^{_SEPARATORS}+|{_SEPARATORS}+$", "", stem)
+    stem = _BEFORE.sub("", stem)
     if not plain(stem) or _MEANINGLESS.fullmatch(plain(stem)):
         # so many digits number no classes: a date, a time, a position
         return SplitName("", True, sum(c.isdigit() for c in digits) >= 7)

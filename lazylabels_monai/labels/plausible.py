@@ -23,6 +23,8 @@ __all__ = ["Look", "Suspicion", "look_at", "suspect_classes", "suspect_ids"]
 MIN_PIECE, MIN_PIECE_PIXELS = 0.1, 4
 #: Pieces from which an id that is not alone is questioned.
 MANY_PIECES = 4
+#: Ids in two pieces or more from which numbers went around, where nearly all that 8 or 16 bits hold are in use.
+TWICE, IN_USE = 5, 0.9
 #: Pieces for each id, over all maps and in one map alone, from which ids are classes.
 CLASS_PIECES, CLASS_PIECES_ALONE = 2.0, 3.0
 #: Share of the objects' border pixels that lie on a slope (a < here < b along a row or column) from which a map is smoothed;
@@ -104,8 +106,7 @@ def look_at(label: np.ndarray) -> Look:
     from skimage.measure import label as connected  # half a second
 
     label = _middle(np.asarray(label))
-    values, ranks = np.unique(label, return_inverse=True)
-    ranks = ranks.reshape(label.shape).astype(np.int32)
+    values, ranks = _ranks(label)
     count = values.size
     areas = np.bincount(ranks.ravel(), minlength=count)
     pieces = connected(ranks + 1, background=0, connectivity=label.ndim)
@@ -166,6 +167,8 @@ def suspect_ids(looks: Sequence[Look]) -> list[Suspicion]:
             found[i] = Suspicion("ids-classes", i, what, True)
         elif pieces >= MANY_PIECES:
             found[i] = Suspicion("ids-pieces", i, f"the id {value} in {pieces} pieces", False, value)
+        elif look.values[-1] in (255, 65535) and (twice := _went_around(look)):
+            found[i] = Suspicion("ids-pieces", i, f"{twice} of {look.values.size} ids in two pieces or more", False)
         else:
             found[i] = _specks(i, look)
     return [suspicion for suspicion in found if suspicion is not None]
@@ -200,6 +203,17 @@ def _middle(label: np.ndarray) -> np.ndarray:
         return label
     side = int(_MOST_PIXELS ** (1 / label.ndim))
     return label[tuple(slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + side) for n in label.shape)]
+
+
+def _ranks(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values, and a map (int32) of each pixel's place among them; counting beats sorting for small ones."""
+    if label.size and label.min() >= 0 and label.max() < max(1 << 16, label.size):
+        values = np.flatnonzero(np.bincount(label.ravel().astype(np.intp, copy=False)))
+        table = np.zeros(int(values[-1]) + 1, np.int32)
+        table[values] = np.arange(values.size)
+        return values, table[label]
+    values, ranks = np.unique(label, return_inverse=True)
+    return values, ranks.reshape(label.shape).astype(np.int32)
 
 
 def _along(array: np.ndarray, axis: int) -> np.ndarray:
@@ -258,6 +272,12 @@ def _is_numbered(look: Look) -> bool:
     if count < 2 or np.count_nonzero(look.pieces == 1) < 0.9 * count:
         return False
     return bool(look.values[-1] == count) or count > _MANY_CLASSES
+
+
+def _went_around(look: Look) -> int:
+    """How many numbers were given twice, as there were more objects than numbers; 0 for a few slips."""
+    twice = int(np.count_nonzero(look.pieces > 1))
+    return twice if twice >= TWICE and look.values.size >= IN_USE * look.values[-1] else 0
 
 
 def _no_label(index: int, look: Look, few: bool = True) -> Suspicion | None:

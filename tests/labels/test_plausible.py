@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label as connected
 
+from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.plausible import look_at, suspect_classes, suspect_ids
 from tests.labels.mistaken import MISTAKEN, RESAMPLING, binary, objects, resized, swapped, touching
@@ -23,6 +24,15 @@ def test_what_is_no_map_of_ids(make, code, sure, count):
     suspicions = suspect_ids([look_at(make(objects(seed))) for seed in range(count)])
     assert codes(suspicions) == {(code, sure)}
     assert [suspicion.index for suspicion in suspicions] == list(range(count))
+
+
+def test_ids_that_went_around():
+    """300 objects in 8 bits: those from 256 on have the numbers of the first."""
+    ids = np.kron(np.arange(1, 301).reshape(15, 20), np.pad(np.ones((6, 6), int), 1))
+    assert suspect_ids([look_at(ids)]) == []
+    (suspicion,) = suspect_ids([look_at(ids % 256)])
+    assert (suspicion.code, suspicion.sure) == ("ids-pieces", False)
+    assert suspicion.what == "44 of 255 ids in two pieces or more"
 
 
 def test_pieces_are_those_of_skimage():
@@ -112,6 +122,13 @@ def test_ids_of_a_volume():
 @pytest.mark.parametrize("label", [np.zeros((40, 50), np.uint8), np.ones((40, 50), np.uint8), np.full((1, 1), 7)])
 def test_maps_of_one_value_are_nobodys_fault(label):
     assert suspect_ids([look_at(label)]) == suspect_classes([look_at(label)], named=False) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_built_in_images_raise_no_suspicion(seed):
+    made = make_image((128, 160), (seed,), (5 + 2 * seed, 9 + 3 * seed))
+    ids, classes = look_at(made["instances"]), look_at(made["classes"])
+    assert suspect_ids([ids]) == suspect_classes([classes], named=True) == []
 
 
 #: Of each public set its id maps, and every how many of them is looked at; docs/checking.md has the counts of all.

@@ -132,7 +132,8 @@ def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
     if gaps or len(seen) > _MOST_UNNAMED:
         raise BuildError(
             f"'{pictures[0].parent}' has the values {', '.join(map(str, sorted(seen)[:5]))} ... in its class pictures: if they "
-            "are object ids, pass it as --labels masks=FOLDER (or name it masks/), otherwise name all --classes."
+            "are object ids, pass it as --labels masks=FOLDER (or name it masks/), otherwise say what each value is, as "
+            f"in --names {min(seen)}=NAME."
         )
     return ["object"] if len(seen) < 2 else [f"object{value}" for value in sorted(seen)]
 

@@ -31,8 +31,8 @@ _REMEDIES = {
     "instead, with --names segmentation:{value}=CLASS, or give ids. If one value is one object indeed: --ids values",
     "ids-classes": "name the folder segmentation/ instead of {folder}/, or say --names masks:{value}=CLASS,... for each value, "
     "whose connected pieces are then the objects. If one value is one object indeed: --ids values",
-    "ids-pieces": "give each object a number of its own, or pass --ids values if the pieces are one object; if the value is no "
-    "object, say --names masks:{value}=ignore (or =background)",
+    "ids-pieces": "give each object a number of its own, or pass --ids values if the pieces are one object; if a value is "
+    "no object, say --names masks:VALUE=ignore (or =background)",
     "ids-background": "say --names masks:{value}=background (masks:{value}=background,0=CLASS if 0 is an object there). If "
     "it is an object indeed: --ids values",
     "ids-outlines": "fill the outlines (Fiji: Process > Binary > Fill Holes), as an exact mask holds the whole object. If "

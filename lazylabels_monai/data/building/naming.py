@@ -20,6 +20,10 @@ __all__ = ["settle_names"]
 _AROUND, _LARGER = 2, 4.0
 #: Names, and marks of each on average, from which the names are those of single objects.
 _MOST_NAMES, _FEW_MARKS = 20, 1.5
+#: Names that are drawn a single time in all files, from which they are names of single objects.
+_MOST_SINGLE = 7
+#: Marks of a class in a file, on average, below which it counts as drawn once.
+_FEW_ONCE = 1.2
 #: 4 pi area / perimeter^2 from which an area is too compact to be an interface between objects; 1 for a disc.
 _COMPACT = 0.4
 
@@ -276,13 +280,21 @@ def _once_a_file(sources: Sequence[Source], options: BuildOptions) -> list[str]:
     total = sum(sum(by_file.values()) for by_file in asked.values())
     if len(asked) > _MOST_NAMES and total < _FEW_MARKS * sum(len(by_file) for by_file in asked.values()):
         raise BuildError(
-            f"{len(asked)} names are drawn, most of them once in a file, such as {some(sorted(asked))}: if they are names of "
-            "single objects, say --names '*=object' (or what they are); if they are classes, list them all as --classes."
+            f"{len(asked)} names are drawn, most of them once in a file, such as {some(sorted(asked))}: if they are names "
+            "of single objects, say --names '*=object' (or what they are); if they are classes, list them all as --classes."
         )
+    single = [name for name, by_file in asked.items() if sum(by_file.values()) == 1]
+    if len(single) > _MOST_SINGLE and len(single) > 0.8 * len(asked):
+        raise BuildError(
+            f"{len(single)} of {len(asked)} names are drawn a single time, such as {some(sorted(single))}: if they are "
+            "names of single objects, say --names '*=object' (or what they are); if they are classes, list them all: --classes."
+        )
+    if len(single) < 3 or 2 * len(single) <= len(asked):
+        single = []
     once = [
         name
         for name, by_file in asked.items()
-        if 2 * len(by_file) > len(files) and len(by_file) > 1 and sum(by_file.values()) < _FEW_MARKS / 1.25 * len(by_file)
+        if name in single or (len(by_file) > max(1, len(files) / 2) and sum(by_file.values()) < _FEW_ONCE * len(by_file))
     ]
     if not once or len(counts) < 2:
         return []

@@ -198,3 +198,12 @@ def test_too_many_names_are_refused(folder, build):
     with pytest.raises(BuildError, match=r"25 names are drawn, most of them once in a file, .*--names '\*=object'"):
         build(**EXACT)
     assert build(**EXACT, names={"": {"*": "object"}})[0].datalist["classes"] == ["object"]
+    # fewer, but each of them a single time
+    for path in (folder / "annotations").iterdir():
+        path.unlink()
+    for name, drawn in {"a": words[:4], "b": words[4:10]}.items():
+        _geojson(folder / "annotations" / f"{name}.geojson", *(object_named(n, place) for place, n in enumerate(drawn)))
+    with pytest.raises(BuildError, match="10 of 10 names are drawn a single time"):
+        build(**EXACT, validation=0, overwrite=True)
+    (folder / "annotations" / "b.geojson").unlink()
+    assert any("drawn once" in note for note in build(**EXACT, validation=0, overwrite=True)[0].notes)
