@@ -47,6 +47,13 @@ def datalist(
             "scribbles and where background is marked in its own right"
         ),
     ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            help="what the values in masks/ are: pieces (each connected piece is an object, as in binary masks) or values (one "
+            "value is one object, whatever it looks like). Default: values, which are questioned"
+        ),
+    ] = None,
     halo: Annotated[
         int, typer.Option(help="pixels around exact objects that are background where unmarked pixels are ignored; 0 for none")
     ] = 3,
@@ -92,6 +99,7 @@ def datalist(
         areas=parse_keyed(areas),
         interface=interface,
         unlabelled=parse_keyed(unlabelled),
+        ids=ids,
         halo=halo,
         line_width=line_width,
         point_radius=point_radius,

@@ -75,9 +75,11 @@ class Annotation:
             shares its own name.
         size: (H, W) as the file gives it; None where it does not.
         marks: in the file's order.
+        word: class that the file's name gives to marks without one (``a_interface.csv``); "" where it gives none.
     """
 
     source: Path
     image: str | None
     size: tuple[int, int] | None
     marks: Sequence[Mark]
+    word: str = ""

@@ -20,6 +20,7 @@ __all__ = [
     "checked_instances",
     "class_table",
     "compact_instances",
+    "connected_pieces",
     "count_values",
     "distinct_values",
     "instances_from_classes",
@@ -135,6 +136,18 @@ def instances_from_classes(classes: np.ndarray, min_size: int = 1) -> np.ndarray
         out += new[labels]
         start += count
     return out
+
+
+def connected_pieces(values: np.ndarray) -> np.ndarray:
+    """Connected pieces of each value, numbered 1 .. n in the order of their first pixels; int32 of the same shape.
+
+    Args:
+        values: (H, W) or (D, H, W) whole numbers or bools, 0 = nothing. Pixels join through faces only.
+    """
+    from skimage.measure import label  # half a second
+
+    values = np.asarray(values)
+    return label(values.astype(np.int32, copy=False), background=0, connectivity=1).astype(np.int32)
 
 
 def object_classes(instances: np.ndarray, classes: np.ndarray | None = None) -> dict[int, int]:

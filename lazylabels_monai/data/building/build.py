@@ -14,6 +14,8 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.data.building.looking import look_at_pictures
+from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.sources import Source, find_sources
@@ -55,6 +57,7 @@ def build_datalist(
     check_target(out, options.overwrite)
     sources, notes = find_sources(src, options)
     _keep_out(out, sources)
+    notes += look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes = _classes(sources, options, list(legend.values()))
     vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())))
@@ -131,7 +134,8 @@ def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
     if gaps or len(seen) > _MOST_UNNAMED:
         raise BuildError(
             f"'{pictures[0].parent}' has the values {', '.join(map(str, sorted(seen)[:5]))} ... in its class pictures: if they "
-            "are object ids, pass it as --labels masks=FOLDER (or name it masks/), otherwise name all --classes."
+            "are object ids, pass it as --labels masks=FOLDER (or name it masks/), otherwise say what each value is, as "
+            f"in --names {min(seen)}=NAME."
         )
     return ["object"] if len(seen) < 2 else [f"object{value}" for value in sorted(seen)]
 
@@ -257,6 +261,7 @@ def _datalist(made: Sequence[MadeImage], classes: Sequence[str], options: BuildO
         "names": {kind: dict(table) for kind, table in options.names.items()},
         "areas": dict(options.areas),
         "unlabelled": dict(options.unlabelled),
+        "ids": options.ids,
         "halo": options.halo,
         "line_width": options.line_width,
         "derive": options.derive,

@@ -20,6 +20,7 @@ __all__ = [
     "BuildOptions",
     "Vocabulary",
     "kind_of",
+    "named_ids",
     "parse_keyed",
     "parse_names",
 ]
@@ -59,6 +60,8 @@ class BuildOptions:
         areas: whether drawn areas are "exact" or "rough"; the key is a class name as drawn, or "" for all others.
         interface: name under which interfaces were drawn, beside interface, boundary and contact.
         unlabelled: whether pixels that nobody marked are "background" or to "ignore"; the key is a kind, or "" for all.
+        ids: what the values in ``masks`` are: None, object ids, which are checked; "values", object ids whatever they look
+            like; "pieces", each connected piece of a value is an object.
         halo: pixels around an exact object that are background where unmarked pixels are ignored; 0 for none.
         line_width: of drawn lines, in pixels.
         point_radius: of drawn points, in pixels.
@@ -81,6 +84,7 @@ class BuildOptions:
     areas: Mapping[str, str] = field(default_factory=dict)
     interface: str = "interface"
     unlabelled: Mapping[str, str] = field(default_factory=dict)
+    ids: str | None = None
     halo: int = 3
     line_width: float = 3
     point_radius: float = 2
@@ -109,6 +113,10 @@ class BuildOptions:
             if value not in ("ignore", "background"):
                 raise BuildError(f"--unlabelled {value}: write ignore or background, for one kind --unlabelled masks=ignore.")
             _known_kind(key, "--unlabelled")
+        if self.ids not in (None, "values", "pieces"):
+            raise BuildError(
+                f"--ids {self.ids}: write values (one value is one object) or pieces (each connected piece is an object)."
+            )
         for key in self.names:
             _known_kind(key, "--names")
         for kind, path in self.labels:
@@ -176,6 +184,11 @@ def parse_names(values: Iterable[str] | None) -> dict[str, dict[str, str]]:
     return parsed
 
 
+def named_ids(options: BuildOptions) -> list[int]:
+    """Values of ``masks`` that ``--names masks:...`` says are no object ids."""
+    return [int(old) for old in options.names.get("masks", {}) if old.isdigit()]
+
+
 class Vocabulary:
     """What names and pixel values mean: a class number, or one of background, ignore, interface, other, drop.
 
@@ -236,8 +249,8 @@ class Vocabulary:
             called = f"the name '{name}'" if name else "no class name"
             raise BuildError(
                 f"'{source}': mark {mark.id or '?'} has {called}, which is none of the classes {', '.join(self.classes)}: "
-                f"add it to --classes, or say what it is with --names '{name or '*'}={self.classes[0]}' (or =background, "
-                "=interface, =ignore, =drop)."
+                f"{'add it to --classes, or ' if name else ''}say what it is with --names '{name}={self.classes[0]}' (or "
+                "=background, =interface, =ignore, =drop)."
             )
         return meaning
 
@@ -277,6 +290,14 @@ class Vocabulary:
                 "if these are object ids."
             )
         return value
+
+    def of_ids(self, source: Path) -> dict[int, int | str]:
+        """Meaning of the values of ``masks`` that ``--names masks:...`` says are no object ids.
+
+        Raises:
+            BuildError: for a value without a meaning.
+        """
+        return {value: self.of_value("masks", value, source) for value in named_ids(self.options)}
 
     def names_values(self, kind: str) -> bool:
         """Whether ``--names`` says what the pixel values of a kind mean."""

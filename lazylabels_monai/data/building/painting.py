@@ -15,7 +15,7 @@ from lazylabels_monai.data.building.sources import Source
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import DEFAULT_THICKNESS, interface_labels
-from lazylabels_monai.labels.objects import class_table, compact_instances, instances_from_classes
+from lazylabels_monai.labels.objects import class_table, compact_instances, connected_pieces, instances_from_classes
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
 __all__ = ["ImageLabels", "Painter"]
@@ -209,17 +209,40 @@ class _Painting:
             getattr(self, kind).ignored = where
 
     def _ids(self, label: np.ndarray) -> None:
-        named = "segmentation" in self.source.pictures
-        if not named and len(self.vocabulary.classes) > 1:
+        path, named = self.source.pictures["masks"], "segmentation" in self.source.pictures
+        known = {value: meaning for value, meaning in self.vocabulary.of_ids(path).items() if (label == value).any()}
+        rest = np.where(np.isin(label, list(known)), 0, label) if known else label
+        if not named and len(self.vocabulary.classes) > 1 and rest.any():
             raise BuildError(
-                f"'{self.source.pictures['masks']}' holds object ids, which do not say whose class is which of "
+                f"'{path}' holds object ids, which do not say whose class is which of "
                 f"{', '.join(self.vocabulary.classes)}: add class pictures by --labels segmentation=FOLDER, or name one class."
             )
-        compact, table = compact_instances(_as_ids(label))
+        compact, table = compact_instances(_as_ids(rest))
+        if self.options.ids == "pieces":
+            compact = connected_pieces(compact)
+            table = np.arange(int(compact.max(initial=0)) + 1)
         self.objects = compact.copy()
         self.classes = class_table(compact, table, self.segmentation.values if named else None).tolist()
+        for value, meaning in known.items():
+            self._named_id(path, value, meaning, label == value)
         if not named:
             self.segmentation.source(self.vocabulary.ignores("masks", "segmentation"), whole=True)
+
+    def _named_id(self, path: Path, value: int, meaning: int | str, where: np.ndarray) -> None:
+        """A value of an id picture that ``--names`` says is none."""
+        if meaning in ("interface", "other"):
+            raise BuildError(
+                f"'{path}': --names masks:{value}={meaning} says that an id picture marks interfaces: give these as "
+                "--labels separation=FOLDER."
+            )
+        if isinstance(meaning, int):
+            pieces = connected_pieces(where)
+            self.objects[where] = pieces[where] + (len(self.classes) - 1)
+            self.classes += [meaning] * int(pieces.max(initial=0))
+        elif meaning == "ignore":
+            self.ignored |= where
+        elif meaning == "background":
+            self.segmentation.values[where] = BACKGROUND
 
     def _annotations(self) -> None:
         drawn = []

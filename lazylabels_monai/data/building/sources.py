@@ -235,7 +235,8 @@ def _named(annotation: Annotation, word: str) -> Annotation:
     """Marks without a class name get ``word``."""
     if not word:
         return annotation
-    return replace(annotation, marks=[mark if mark.name else replace(mark, name=word) for mark in annotation.marks])
+    marks = [mark if mark.name else replace(mark, name=word) for mark in annotation.marks]
+    return replace(annotation, marks=marks, word=word)
 
 
 def _stem(path: Path) -> str:

@@ -13,6 +13,7 @@ from lazylabels_monai.data.checking.whole import (
     coverage_warnings,
     duplicates,
     odd_images,
+    odd_labels,
     odd_scales,
 )
 from lazylabels_monai.data.datalist import SECTIONS, DatalistError, datalist_file, load_datalist, summary_table
@@ -64,5 +65,5 @@ def check_datalist(
     findings += duplicates(entries) + class_warnings(entries, datalist["classes"]) + channel_warnings(entries)
     findings += odd_scales(entries)
     if marks:
-        findings += odd_images(entries)
+        findings += odd_images(entries) + odd_labels(entries, datalist)
     return CheckReport.of(findings, summary_table(datalist))

@@ -84,6 +84,46 @@ CODES: dict[str, Code] = {
         "smooth the mask there if the object has no such tail",
     ),
     "mask-speck": Code(WARNING, "speck{s} of a few pixels in the exact mask", "erase them if they are no objects"),
+    "ids-binary": Code(
+        ERROR,
+        "",
+        "number the objects 1, 2, 3, ... (lazylabels datalist --ids pieces numbers connected pieces)",
+        "one id in several pieces, like binary masks",
+    ),
+    "ids-classes": Code(
+        ERROR,
+        "",
+        "number the objects 1, 2, 3, ..., and give classes under segmentation",
+        "ids of many pieces each, like maps of classes",
+    ),
+    "ids-pieces": Code(
+        WARNING, "", "give each object a number of its own, if the pieces are several objects", "an id in many pieces"
+    ),
+    "ids-background": Code(
+        ERROR, "", "save background as 0 and each object with a number of its own", "an id around all others, like a background"
+    ),
+    "ids-outlines": Code(
+        WARNING, "", "fill the outlines: an object is all of its pixels", "outlines whose inside is empty where objects belong"
+    ),
+    "ids-specks": Code(WARNING, "", "erase them if they are no objects", "more ids of a few pixels than objects"),
+    "label-smoothed": Code(
+        ERROR,
+        "",
+        "save it without anti-aliasing or losses, resized with nearest neighbours only",
+        "values between two others along the edges, as smoothing and compression with losses make them",
+    ),
+    "label-picture": Code(
+        ERROR, "", "give the label itself, with one value per pixel", "values scattered over it, like a picture"
+    ),
+    "classes-ids": Code(
+        WARNING,
+        "",
+        "if these are object ids, make the data set with lazylabels datalist from a folder masks/",
+        "many values, each in one piece, like object ids",
+    ),
+    "classes-background": Code(
+        WARNING, "", "save it as 0 if it is the background", "a value other than 0 around all others, like a background"
+    ),
     "image-constant": Code(ERROR, "pixels, all of one value", "export the image again, or remove the item", "one value only"),
     "image-few-levels": Code(
         WARNING,

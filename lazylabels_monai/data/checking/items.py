@@ -24,9 +24,13 @@ from lazylabels_monai.images.files import (
     read_image_and_dims,
     read_label,
 )
+from lazylabels_monai.labels.plausible import Look, look_at
 from lazylabels_monai.tasks import IGNORE, num_task_classes
 
 __all__ = ["Entry", "read_entries"]
+
+#: Labels whose pixels say whether they are what their key says.
+_LOOKED_AT = ("segmentation", "detection", "instances")
 
 
 @dataclass
@@ -45,6 +49,7 @@ class Entry:
         findings: what is wrong with the item's files.
         contrast: how much brighter objects are than the rest, in standard deviations; only with ``marks``.
         diameter: median diameter of its objects in pixels; only with ``marks``.
+        looks: what each label map looks like; only with ``marks``.
     """
 
     section: str
@@ -58,6 +63,7 @@ class Entry:
     findings: list[Finding] = field(default_factory=list)
     contrast: float | None = None
     diameter: float | None = None
+    looks: dict[str, Look] = field(default_factory=dict)
 
     def where(self, key: str) -> str:
         """How a sentence begins that is about this item."""
@@ -112,6 +118,7 @@ def _inspect(entry: Entry, num_classes: int, marks: bool, crop_size: int | None)
     if marks and image is not None and image.size:
         # A label that is broken as a whole is reported above; its marks say nothing.
         labels = {key: label for key, label in labels.items() if label is not None and label.shape == entry.shape}
+        entry.looks = {key: look_at(labels[key]) for key in _LOOKED_AT if key in labels}
         for fault in (*image_faults(image, dims, crop_size), *mark_faults(labels)):
             entry.fault(fault)
         entry.contrast, entry.diameter = contrast(image, dims, labels), mark_diameter(labels)

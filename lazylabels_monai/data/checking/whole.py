@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from lazylabels_monai.data.checking.findings import ERROR, WARNING, Fault, Findi
 from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.items import Entry
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
+from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
 from lazylabels_monai.tasks import TASKS
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "coverage_warnings",
     "duplicates",
     "odd_images",
+    "odd_labels",
     "odd_scales",
 ]
 
@@ -173,6 +176,29 @@ def odd_images(entries: Sequence[Entry]) -> list[Finding]:
         *_findings(entries, odd_contrasts([entry.contrast for entry in entries])),
         *_findings(entries, odd_diameters([entry.diameter for entry in entries])),
     ]
+
+
+def odd_labels(entries: Sequence[Entry], datalist: dict[str, Any]) -> list[Finding]:
+    """Labels that are hardly what their key says, as :mod:`~lazylabels_monai.labels.plausible` judges; read with ``marks``.
+
+    What the user answered when the data set was built is not asked again.
+    """
+    said = datalist.get("build")
+    said = said if isinstance(said, dict) else {}
+    settled = {"classes-background"} if said.get("names") else set()
+    named = not all(re.fullmatch(r"object\d*", name) for name in datalist["classes"])
+    found: list[Finding] = []
+    for key in ("segmentation", "detection", "instances"):
+        seen = [entry for entry in entries if key in entry.looks]
+        looks = [entry.looks[key] for entry in seen]
+        if key == "instances" and said.get("ids") == "values":
+            continue
+        for suspicion in suspect_ids(looks) if key == "instances" else suspect_classes(looks, named):
+            if suspicion.code not in settled:
+                entry = seen[suspicion.index]
+                fault = Fault(suspicion.code, key, amount=suspicion.what)
+                found.append(Finding.of_fault(fault, entry.section, entry.index, entry.item))
+    return found
 
 
 def _findings(entries: Sequence[Entry], faults: dict[int, Fault]) -> list[Finding]:

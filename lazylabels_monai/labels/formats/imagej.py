@@ -51,14 +51,15 @@ def marks(rois: Sequence[tuple[str, bytes]], path: Path) -> list[Mark]:
 def class_name(roi: str, group: int) -> str:
     """The class that a ROI stands for: ImageJ stores none.
 
-    The group's number where the ROI is in one; else what stands before a colon; else the name without its running number
-    ("air bubble-12" is an "air bubble"). "" for the names that ImageJ gives by itself.
+    The group's number where the ROI is in one; else what stands before a colon; else the name, whose running number
+    ("air bubble-12") the other names of the data set tell from a class ("phase 2"). "" for the names that ImageJ gives by
+    itself.
     """
     if group > 0:
         return str(group)
     if ":" in roi:
         return roi.split(":", 1)[0].strip()
-    return "" if _AUTOMATIC.fullmatch(roi) else re.sub(r"([-_ ]+\d+)+$", "", roi.strip())
+    return "" if _AUTOMATIC.fullmatch(roi.strip()) else roi.strip()
 
 
 def _mark(name: str, content: bytes, path: Path) -> Mark:

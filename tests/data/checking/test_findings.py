@@ -6,6 +6,8 @@ import pytest
 
 from lazylabels_monai.data.checking import CODES
 from tests.data.checking.cases import IMAGES, MARKS, DataSet, sound, speck
+from tests.helpers import ROOT
+from tests.labels.mistaken import MISTAKEN
 
 
 @pytest.fixture
@@ -15,7 +17,16 @@ def data(tmp_path):
 
 def test_every_code_has_a_case():
     cases = {case[1] for case in MARKS.values()} | set(IMAGES) | {"image-inverted", "object-size-differs", "pixel-size-differs"}
+    cases |= {code for _, code, _ in MISTAKEN.values()} | {"classes-ids", "classes-background"}  # test_whole.py
     assert cases == set(CODES)
+
+
+def test_the_page_lists_every_code_with_its_picture():
+    page = (ROOT / "docs/checking.md").read_text(encoding="utf-8")
+    for code in CODES:
+        assert f"| `{code}`" in page
+        assert f"(images/findings/{code}.png)" in page
+        assert (ROOT / f"docs/images/findings/{code}.png").is_file()
 
 
 def test_what_many_images_share_is_one_sentence(data):

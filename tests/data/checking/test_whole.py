@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import numpy as np
+import pytest
+import tifffile
+
+from lazylabels_monai.data.checking import CODES, check_datalist
 from lazylabels_monai.data.datalist import (
     SECTIONS,
 )
 from tests.data.small_set import RGB, DataSet, image, mask, one
+from tests.labels.mistaken import MISTAKEN, binary, objects, picture
 
 
 @pytest.fixture
@@ -113,3 +119,52 @@ def test_class_that_validation_does_not_show(data):
 def test_mixed_channels(data):
     data.add("testing", "g.png", RGB)
     one(data.check().warnings, "6 with 2 axes and 1 channels", "1 with 2 axes and 3 channels (such as 'images/g.png')")
+
+
+def check_labels(root, make, key, classes=("object",), count=4, **build):
+    """Findings about labels that ``make`` makes of ids."""
+    root.mkdir(exist_ok=True)
+    items = []
+    for number in range(count):
+        label = np.asarray(make(objects(number)))
+        gray = np.resize(picture(objects(number), number), label.shape)
+        tifffile.imwrite(root / f"image{number}.tif", gray)
+        tifffile.imwrite(root / f"label{number}.tif", label.astype(np.uint16))
+        items.append({"image": f"image{number}.tif", key: f"label{number}.tif"})
+    content = {"classes": list(classes), "training": [], "testing": items, "build": build}
+    (root / "datalist.json").write_text(json.dumps(content))
+    report = check_datalist(root, ["testing"], marks=True)
+    found = [finding for finding in report.findings if finding.key == key and not finding.code.startswith("mask-")]
+    assert check_datalist(root, ["testing"]).findings == []  # a training looks at files alone, as it did
+    return found, report
+
+
+@pytest.mark.parametrize(("make", "code", "sure"), MISTAKEN.values(), ids=MISTAKEN)
+def test_instances_that_are_no_ids(tmp_path, make, code, sure):
+    found, report = check_labels(tmp_path, make, "instances")
+    assert [finding.code for finding in found] == [code] * 4
+    assert {finding.level for finding in found} == {"error" if sure else "warning"} == {CODES[code].level}
+    assert "testing[0] \"instances\": file 'label0.tif' has " in found[0].message
+    (sentence,) = (said for said in (report.errors if sure else report.warnings) if code in said)
+    assert sentence.startswith('"instances" of 4 images has ')
+    # who built the data set said so
+    if code.startswith("ids"):
+        assert check_labels(tmp_path, make, "instances", ids="values")[0] == []
+
+
+def test_sound_instances(tmp_path):
+    assert check_labels(tmp_path, lambda ids: ids, "instances")[0] == []
+
+
+def test_classes_that_are_object_ids(tmp_path):
+    names = [f"object{number}" for number in range(1, 9)]
+    found, _ = check_labels(tmp_path, lambda ids: ids, "segmentation", names)
+    assert [finding.code for finding in found] == ["classes-ids"] * 4
+    assert check_labels(tmp_path, lambda ids: ids, "segmentation", list("abcdefgh"))[0] == []
+
+
+def test_classes_without_a_background(tmp_path):
+    found, _ = check_labels(tmp_path, lambda ids: binary(ids, 1) + 1, "segmentation", "ab")
+    assert [(finding.code, finding.level) for finding in found] == [("classes-background", "warning")] * 4
+    said = {"names": {"segmentation": {"1": "a", "2": "b"}}}
+    assert check_labels(tmp_path, lambda ids: binary(ids, 1) + 1, "segmentation", "ab", **said)[0] == []

@@ -1,0 +1,134 @@
+"""Whether label pictures are what their folder's name says, before they are believed."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from lazylabels_monai.data.building.options import BuildError, BuildOptions, named_ids
+from lazylabels_monai.data.building.sources import Source
+from lazylabels_monai.data.datalist import DatalistError
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image
+from lazylabels_monai.labels.formats import read_label_picture
+from lazylabels_monai.labels.plausible import Look, Suspicion, look_at, suspect_classes, suspect_ids
+
+__all__ = ["look_at_pictures"]
+
+#: Colours from which a colour picture is one that was drawn upon, rather than a label in colours.
+_PICTURE_COLOURS = 256
+
+_SMOOTHED = "save it without smoothing: PNG or TIFF, no anti-aliasing, resized with nearest neighbours only; or set a threshold"
+
+#: What to do about each suspicion; {kind} and {folder} are the label's, {value} is the value concerned.
+_REMEDIES = {
+    "ids-binary": "pass --ids pieces if each connected piece is an object; where objects touch, name the folder segmentation/ "
+    "instead, with --names segmentation:{value}=CLASS, or give ids. If one value is one object indeed: --ids values",
+    "ids-classes": "name the folder segmentation/ instead of {folder}/, or say --names masks:{value}=CLASS,... for each value, "
+    "whose connected pieces are then the objects. If one value is one object indeed: --ids values",
+    "ids-pieces": "give each object a number of its own, or pass --ids values if the pieces are one object; if a value is "
+    "no object, say --names masks:VALUE=ignore (or =background)",
+    "ids-background": "say --names masks:{value}=background (masks:{value}=background,0=CLASS if 0 is an object there). If "
+    "it is an object indeed: --ids values",
+    "ids-outlines": "fill the outlines (Fiji: Process > Binary > Fill Holes), as an exact mask holds the whole object. If "
+    "objects are that thin: --ids values",
+    "ids-specks": "erase them if they are no objects; if they are: --ids values",
+    "classes-ids": "name the folder masks/ instead of {folder}/ if these are object ids (or pass it as --labels masks=PATH "
+    "from elsewhere), else name all --classes",
+    "classes-background": "say --names {kind}:{value}=background if it is, and name the other values, too",
+}
+
+
+def look_at_pictures(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Look at all label pictures; a picture that cannot be read is left to who reads it next.
+
+    Args:
+        sources: the images with their label files.
+        options: what the user said; what is said is not asked again.
+
+    Returns:
+        questions, a sentence each.
+
+    Raises:
+        DatalistError: for what cannot be meant, a sentence for each fault.
+    """
+    sure: list[str] = []
+    questions: list[str] = []
+    for kind in ("masks", "segmentation", "detection", "separation", "scribbles"):
+        paths = [source.pictures[kind] for source in sources if kind in source.pictures]
+        if not paths or (kind == "masks" and options.ids == "values"):
+            continue
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            looks = dict(zip(paths, pool.map(lambda path, kind=kind: _look(path, kind, options), paths), strict=True))
+        read = {path: look for path, look in looks.items() if look is not None}
+        for suspicions in _by_code(_suspicions(kind, list(read.values()), options)):
+            (sure if suspicions[0].sure else questions).append(_sentence(kind, suspicions, list(read)))
+    if sure:
+        raise DatalistError(sure)
+    return questions
+
+
+def _look(path: Path, kind: str, options: BuildOptions) -> Look | None:
+    try:
+        return look_at(read_label_picture(path))
+    except LazyLabelsError:
+        if options.legend is None or kind == "masks":
+            _refuse_colours(path, kind)
+        return None
+
+
+def _refuse_colours(path: Path, kind: str) -> None:
+    try:
+        picture = read_image(path)
+    except LazyLabelsError:
+        return
+    if picture.ndim != 3 or picture.shape[-1] != 3 or (picture[..., 1:] == picture[..., :1]).all():
+        return
+    packed = picture.reshape(-1, 3).astype(np.int64) @ np.array((1, 1 << 16, 1 << 32))
+    colours = np.unique(packed).size
+    if colours > _PICTURE_COLOURS:
+        raise BuildError(
+            f"'{path}' is a colour picture of {colours} colours, like an image with outlines drawn upon it: give the label "
+            "itself, with one value per pixel; most programs save both."
+        )
+    if kind == "masks":
+        raise BuildError(
+            f"'{path}' is a colour picture of {colours} colours: save object ids as gray values, 0 outside objects; if each "
+            "colour is a class, name the folder segmentation/ and say with --legend FILE what the colours are."
+        )
+    raise BuildError(f"'{path}' is a colour picture of {colours} colours: say with --legend FILE what each of them is.")
+
+
+def _suspicions(kind: str, looks: list[Look], options: BuildOptions) -> list[Suspicion]:
+    if kind == "masks":
+        known = named_ids(options)
+        suspicions = suspect_ids([look.without(known) for look in looks])
+        about_numbers = ("ids-binary", "ids-classes", "ids-pieces") if options.ids == "pieces" else ()
+        return [suspicion for suspicion in suspicions if suspicion.code not in about_numbers]
+    named = [int(old) for key in (kind, "") for old in options.names.get(key, {}) if old.isdigit()]
+    settled = [bool(named) and not look.without([*named, 255]).values.size for look in looks]
+    suspicions = suspect_classes(looks, named=options.classes is not None or bool(named))
+    # Scribbles and marked interfaces hold strokes: few values, in any number of pieces.
+    strokes = kind in ("separation", "scribbles")
+    return [d for d in suspicions if not settled[d.index] and not (strokes and d.code.startswith("classes"))]
+
+
+def _by_code(suspicions: Sequence[Suspicion]) -> list[list[Suspicion]]:
+    groups = defaultdict(list)
+    for suspicion in suspicions:
+        groups[suspicion.code, suspicion.sure].append(suspicion)
+    return list(groups.values())
+
+
+def _sentence(kind: str, suspicions: Sequence[Suspicion], paths: Sequence[Path]) -> str:
+    first, path = suspicions[0], paths[suspicions[0].index]
+    remedy = _REMEDIES.get(first.code, _SMOOTHED if first.code == "label-smoothed" else "")
+    remedy = remedy or "give the label itself, with one value per pixel"
+    more = f" (and {len(suspicions) - 1} more of the {len(paths)} {kind} pictures likewise)" if len(suspicions) > 1 else ""
+    verb = "has" if first.sure else "may be meant, but has"
+    return f"'{path}' {verb} {first.what}{more}: {remedy.format(kind=kind, folder=path.parent.name, value=first.value)}."

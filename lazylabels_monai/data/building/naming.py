@@ -1,0 +1,306 @@
+"""Which drawn names are classes, before they are believed: numbers of objects, regions around objects, words with a meaning."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
+from lazylabels_monai.data.building.sources import Source, some
+from lazylabels_monai.labels.annotations import Annotation, Mark
+from lazylabels_monai.labels.names import object_numbers, plain, split_name
+
+__all__ = ["settle_names"]
+
+#: Marks inside an unnamed area, and how many times larger than their median it is, from which it is a region around objects.
+_AROUND, _LARGER = 2, 4.0
+#: Names, and marks of each on average, from which the names are those of single objects.
+_MOST_NAMES, _FEW_MARKS = 20, 1.5
+#: Names that are drawn a single time in all files, from which they are names of single objects.
+_MOST_SINGLE = 7
+#: Marks of a class in a file, on average, below which it counts as drawn once.
+_FEW_ONCE = 1.2
+#: 4 pi area / perimeter^2 from which an area is too compact to be an interface between objects; 1 for a disc.
+_COMPACT = 0.4
+
+#: Words that mean something here, and what people and programs write for them ("Ignore*", "Backgrounds").
+_NEAR = {
+    "background": ("background", "backgrounds", "back ground", "bg", "bkg", "bckg", "bgd"),
+    "ignore": ("ignore", "ignored", "ignores", "unlabelled", "unlabeled", "un labelled", "un labeled", "not labelled"),
+    "interface": ("interface", "interfaces", "boundary", "boundaries", "contact", "contacts"),
+    "other": ("other", "others"),
+}
+_MEANINGS = {word: meaning for meaning, words in _NEAR.items() for word in words}
+
+Change = Callable[[str, Annotation, Mark], Mark | None]
+
+
+def settle_names(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Give marks the names of their classes; what the user said about a name is left as it is.
+
+    Args:
+        sources: the images with their annotations, whose marks are replaced.
+        options: what the user said.
+
+    Returns:
+        what was taken for what, and questions, a sentence each.
+
+    Raises:
+        BuildError: where a name may mean two things.
+    """
+    if not any(source.annotations for source in sources):
+        return []
+    return [
+        *_without_numbers(sources, options),
+        *_near_words(sources, options),
+        *_without_regions(sources, options),
+        *_unnamed(sources, options),
+        *_words_on_areas(sources, options),
+        *_once_a_file(sources, options),
+    ]
+
+
+def _each(sources: Iterable[Source]) -> Iterator[tuple[Source, str, Annotation, Mark]]:
+    for source in sources:
+        for kind, annotation in source.annotations:
+            for mark in annotation.marks:
+                yield source, kind, annotation, mark
+
+
+def _change(sources: Iterable[Source], change: Change) -> None:
+    for source in sources:
+        source.annotations[:] = [
+            (kind, replace(a, marks=[made for mark in a.marks if (made := change(kind, a, mark)) is not None]))
+            for kind, a in source.annotations
+        ]
+
+
+def _said(options: BuildOptions, kind: str, name: str) -> bool:
+    """Whether the user said what a name is."""
+    named = {*(options.classes or ()), *options.areas} - {""}
+    return name.lower() in {n.strip().lower() for n in named} or Vocabulary.renamed(options, kind, name) is not None
+
+
+def _meaning(options: BuildOptions, kind: str, name: str) -> str | None:
+    """What a drawn name means where it is no class: background, ignore, interface, other, drop; otherwise None."""
+    renamed = Vocabulary.renamed(options, kind, name)
+    return Vocabulary.reserved(options, name if renamed is None else renamed)
+
+
+def _without_numbers(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Take running numbers off names; a name that is nothing else gives way to the class in the file's name."""
+    drawn = [(s.name, m.name) for s, kind, _, m in _each(sources) if m.name and not _said(options, kind, m.name)]
+    table = object_numbers(drawn)
+    for name in {name for _, name in drawn}:
+        # "interface-1" is an interface even where each is drawn many times
+        if plain(stem := split_name(name).stem) in _MEANINGS or plain(stem) == plain(options.interface):
+            table[name] = stem
+    if not table:
+        return []
+    _change(
+        sources,
+        lambda kind, a, m: (
+            m if m.name not in table or _said(options, kind, m.name) else replace(m, name=table[m.name] or a.word)
+        ),
+    )
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(table, key=lambda name: (len(name), name)):
+        if plain(table[name]) not in _MEANINGS:
+            groups[table[name]].append(name)
+    notes = []
+    for stem, members in groups.items():
+        become = f"are one class, '{stem}'" if stem else "are no classes"
+        subject = f"the names {some(members)} number single objects and" if len(members) > 1 else f"the name '{members[0]}'"
+        if len(members) == 1:
+            become = f"is taken for the class '{stem}'" if stem else "is no class"
+        notes.append(f"{subject} {become}; if they are classes, list them all: --classes '{members[0]},...'.")
+    return notes
+
+
+def _near_words(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Words close to those that mean something here: ``Ignore*`` is ``ignore``."""
+    found: Counter[tuple[str, str]] = Counter()
+
+    def change(kind: str, annotation: Annotation, mark: Mark) -> Mark:
+        meaning = _MEANINGS.get(plain(mark.name))
+        if meaning is None or _said(options, kind, mark.name) or Vocabulary.reserved(options, mark.name):
+            return mark
+        found[mark.name, meaning] += 1
+        return replace(mark, name=meaning)
+
+    _change(sources, change)
+    return [
+        f"{count} marks named '{name}' are taken as {meaning}; if that is not meant, say --names '{name}=CLASS'."
+        for (name, meaning), count in found.items()
+        if meaning != "other"
+    ]
+
+
+def _without_regions(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Leave out unnamed areas around objects: in QuPath, the region in which cells were detected."""
+    regions: list[str] = []
+    for source in sources:
+        marks = [(kind, mark) for kind, a in source.annotations for mark in a.marks]
+        # a pattern such as '*' is said of names, '' of marks without one
+        said = {kind for kind in ("", *(kind for kind, _ in marks)) if "" in options.names.get(kind, {})}
+        unnamed = [m for kind, m in marks if not m.name and m.kind == "area" and not {"", kind} & said]
+        if not unnamed or len(marks) <= _AROUND:
+            continue
+        boxes = {id(m): _box(m) for _, m in marks}
+        around = {id(m) for m in unnamed if _is_around(m, [other for _, other in marks if other is not m], boxes)}
+        if around:
+            regions.append(source.path.name)
+            source.annotations[:] = [
+                (kind, replace(a, marks=[m for m in a.marks if id(m) not in around])) for kind, a in source.annotations
+            ]
+    if not regions:
+        return []
+    return [
+        f"unnamed areas around other marks are regions, no objects, and are left out of {len(regions)} images "
+        f"({some(regions)}): pass --unlabelled ignore if objects outside of them are not marked; if they are "
+        "objects, say --names '=CLASS'."
+    ]
+
+
+def _is_around(area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray | None]) -> bool:
+    own = boxes[id(area)]
+    if own is None:
+        return False
+    inside = []
+    for other in others:
+        box = boxes[id(other)]
+        # a finger's breadth of room: outlines of objects at the region's border reach out of it
+        room = 0.02 * (own[1] - own[0]) + 2
+        if box is not None and (box[0] >= own[0] - room).all() and (box[1] <= own[1] + room).all():
+            inside.append(float(np.prod(np.maximum(box[1] - box[0], 1))))
+    return len(inside) >= _AROUND and float(np.prod(own[1] - own[0])) >= _LARGER * float(np.median(inside))
+
+
+def _points(mark: Mark) -> np.ndarray:
+    """Outer vertices (N, 2) of a mark, (y, x)."""
+    if mark.raster is not None:
+        mask, origin = mark.raster
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        if not rows.size:
+            return np.zeros((0, 2))
+        return np.array([(rows[0], columns[0]), (rows[-1] + 1, columns[-1] + 1)], float) + origin
+    rings = [np.asarray(polygon[0], float).reshape(-1, 2) for polygon in mark.polygons if len(polygon)]
+    return np.concatenate(rings) if rings else np.asarray(mark.points, float).reshape(-1, 2)
+
+
+def _box(mark: Mark) -> np.ndarray | None:
+    """First and last (y, x); None for a mark without points."""
+    points = _points(mark)
+    return np.stack([points.min(0), points.max(0)]) if len(points) else None
+
+
+def _unnamed(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Marks without a name are the one class where nothing else is a class; beside a named one they are asked about."""
+    marks = list(_each(sources))
+    unnamed = [(a, m) for _, kind, a, m in marks if not m.name and not _said(options, kind, "")]
+    if not unnamed:
+        return []
+    classes = Counter(m.name for _, kind, _, m in marks if m.name and _meaning(options, kind, m.name) is None)
+    if classes and (options.classes is None or len(options.classes) > 1):
+        annotation, mark = unnamed[0]
+        name = classes.most_common(1)[0][0]
+        raise BuildError(
+            f"'{annotation.source}': {len(unnamed)} marks, the first of them {mark.id or '?'}, have no class beside those "
+            f"named {some(list(classes))}: say --names '={name}' if they are that, '=ignore' if nothing is to be learnt there, "
+            "or '=drop' to leave them out."
+        )
+    only = options.classes[0] if options.classes else "object"
+    if options.classes is not None and len(options.classes) > 1:
+        return []
+    return [f"{len(unnamed)} marks have no class of their own and are one class, '{only}'; another name: --classes NAME."]
+
+
+def _words_on_areas(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Areas under a word that means something here, though somebody may have called objects so."""
+    found: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for _, kind, annotation, mark in _each(sources):
+        if mark.kind != "area" or not mark.name or _said(options, kind, mark.name):
+            continue
+        meaning = Vocabulary.reserved(options, mark.name)
+        if meaning == "interface" and (plain(mark.name) == plain(options.interface) != "interface" or not _compact(mark)):
+            continue
+        if meaning in _NEAR:
+            found[mark.name, meaning].append(annotation.source)
+    notes = []
+    for (name, meaning), files in found.items():
+        if meaning == "other":
+            raise BuildError(
+                f"'{files[0]}': {len(files)} areas are named '{name}', which says here that no interface is there: if it is a "
+                f"class of objects, say --names '{name}=CLASS' or list all --classes; if it is none, --names "
+                f"'{name}=background' (or =ignore, =drop); --names '{name}=other' if no interface is meant."
+            )
+        what = {
+            "background": "background, where no object is",
+            "ignore": "not labelled, so that nothing is learnt there",
+            "interface": "interfaces between objects, though they are wide",
+        }[meaning]
+        notes.append(
+            f"{len(files)} areas named '{name}' are {what}: if '{name}' is a class of objects, say --names '{name}=CLASS'; "
+            f"--names '{name}={meaning}' settles it."
+        )
+    return notes
+
+
+def _compact(mark: Mark) -> bool:
+    if mark.raster is not None:
+        mask = np.pad(mark.raster[0], 1)
+        area = np.count_nonzero(mask)
+        # of steps along rows and columns a slanting edge has 4 / pi times as many
+        length = np.pi / 4 * sum(np.count_nonzero(np.diff(mask.astype(np.int8), axis=axis)) for axis in (0, 1))
+    else:
+        area = length = 0.0
+        for polygon in mark.polygons:
+            ring = np.asarray(polygon[0], float).reshape(-1, 2)
+            following = np.roll(ring, -1, axis=0)
+            area += abs(float((ring[:, 0] * following[:, 1] - ring[:, 1] * following[:, 0]).sum())) / 2
+            length += float(np.hypot(*(following - ring).T).sum())
+    return bool(length) and 4 * np.pi * area / length**2 > _COMPACT
+
+
+def _once_a_file(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Classes of which most files hold one mark, where others are drawn more often; names of which there are too many."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    kinds: dict[str, str] = {}
+    files = set()
+    for source, kind, _, mark in _each(sources):
+        files.add(source.name)
+        if mark.name and _meaning(options, kind, mark.name) is None:
+            counts[mark.name][source.name] += 1
+            kinds[mark.name] = kind
+    asked = {name: by_file for name, by_file in counts.items() if not _said(options, kinds[name], name)}
+    total = sum(sum(by_file.values()) for by_file in asked.values())
+    if len(asked) > _MOST_NAMES and total < _FEW_MARKS * sum(len(by_file) for by_file in asked.values()):
+        raise BuildError(
+            f"{len(asked)} names are drawn, most of them once in a file, such as {some(sorted(asked))}: if they are names "
+            "of single objects, say --names '*=object' (or what they are); if they are classes, list them all as --classes."
+        )
+    single = [name for name, by_file in asked.items() if sum(by_file.values()) == 1]
+    if len(single) > _MOST_SINGLE and len(single) > 0.8 * len(asked):
+        raise BuildError(
+            f"{len(single)} of {len(asked)} names are drawn a single time, such as {some(sorted(single))}: if they are "
+            "names of single objects, say --names '*=object' (or what they are); if they are classes, list them all: --classes."
+        )
+    if len(single) < 3 or 2 * len(single) <= len(asked):
+        single = []
+    once = [
+        name
+        for name, by_file in asked.items()
+        if name in single or (len(by_file) > max(1, len(files) / 2) and sum(by_file.values()) < _FEW_ONCE * len(by_file))
+    ]
+    if not once or len(counts) < 2:
+        return []
+    shown = some(sorted(once))
+    return [
+        f"{'each of ' if len(once) > 1 else ''}{shown} is drawn once in most files: a region or a scale bar is no class "
+        f"(--names '{once[0]}=drop', or =ignore), nor is the name of a single object (--names '{once[0]}=object'); if it is a "
+        "class, list all --classes."
+    ]

@@ -1,0 +1,176 @@
+"""Label pictures that are not what their folder says: refused or questioned, with a remedy that works."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.data.building import BuildError, BuildOptions, build_datalist
+from lazylabels_monai.data.checking import check_datalist
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_label
+from tests.labels.mistaken import MISTAKEN, binary, edges, objects, picture, swapped
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Four images with what ``make`` makes of their ids, under ``kind``; labels lie as large as their images."""
+
+    def saved(make, kind="masks", count=4):
+        for number in range(count):
+            ids = objects(number)
+            label = np.asarray(make(ids))
+            image = np.asarray(Image.fromarray(picture(ids, number)).resize(label.shape[1::-1]))
+            for folder, array in (("images", image), (kind, label)):
+                (tmp_path / "src" / folder).mkdir(parents=True, exist_ok=True)
+                if array.ndim == 3:
+                    Image.fromarray(array).save(tmp_path / "src" / folder / f"{number}.png")
+                else:
+                    array = array.astype(np.uint8) if array.max() < 256 else array.astype(np.uint16)
+                    tifffile.imwrite(tmp_path / "src" / folder / f"{number}.tif", array)
+        return tmp_path / "src"
+
+    return saved
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build from ``src``; gives the summary and the labels of an image."""
+
+    def made(**options):
+        out = tmp_path / "out"
+        # what follows from exact masks takes its time, and is tested elsewhere
+        summary = build_datalist(tmp_path / "src", out, BuildOptions(overwrite=True, validation=1, derive=False, **options))
+        return summary, lambda key, number: read_label(out / key / f"{number}.png")
+
+    return made
+
+
+@pytest.mark.parametrize(("make", "code", "sure"), MISTAKEN.values(), ids=MISTAKEN)
+def test_what_is_no_id_picture_is_refused_or_questioned(save, build, tmp_path, make, code, sure):
+    save(make)
+    if sure:
+        with pytest.raises(LazyLabelsError) as error:
+            build()
+        said = str(error.value)
+        assert not (tmp_path / "out").exists()
+    else:
+        (said,) = (note for note in build()[0].notes if "masks" in note)
+    assert "0.tif' " in said
+    assert "\n" not in said
+    assert "3 more of the 4 masks pictures" in said
+    assert ": " in said
+    # the user's word counts
+    assert not any("masks" in note for note in build(ids="values", dry_run=True)[0].notes)
+
+
+@pytest.mark.parametrize("value", [1, 255])
+@pytest.mark.parametrize("options", [{"ids": "pieces"}, {"names": {"masks": {"{}": "cell"}}}], ids=["--ids", "--names"])
+def test_a_binary_mask_becomes_objects_by_its_remedies(save, build, tmp_path, value, options):
+    save(lambda ids: binary(ids, value))
+    if "names" in options:
+        options = {"names": {"masks": {str(value): "cell"}}}
+    summary, label = build(**options)
+    assert summary.datalist["classes"] == ["cell" if "names" in options else "object"]
+    (judged,) = summary.datalist["validation"]
+    number = int(judged["image"][7])
+    instances, ids = label("instances", number), objects(number)
+    assert instances.max() == ids.max()
+    assert len(np.unique(np.stack([instances, ids]).reshape(2, -1), axis=1).T) == ids.max() + 1  # one to one
+    for number in range(4):
+        np.testing.assert_array_equal(label("segmentation", number), objects(number) > 0)
+    assert check_datalist(tmp_path / "out", marks=True).errors == []
+
+
+def test_the_folder_segmentation_is_a_remedy_for_a_binary_mask(save, build):
+    save(binary, "segmentation")
+    summary, label = build(names={"segmentation": {"255": "cell"}})
+    np.testing.assert_array_equal(label("segmentation", 1), objects(1) > 0)
+    assert summary.datalist["classes"] == ["cell"]
+
+
+def test_values_of_id_pictures_by_name(save, build):
+    """A class, the background, and what is not labelled, beside ids."""
+    save(lambda ids: np.select([ids == 1, ids == 2, ids == 3, ids == 4], [250, 251, 252, 253], ids))
+    names = {"250": "cell", "251": "ignore", "252": "background", "253": "drop"}
+    _, label = build(names={"masks": names}, unlabelled={"": "background"})
+    ids = objects(0)
+    expected = np.select([ids == 2, np.isin(ids, (3, 4)), ids > 0], [255, 0, 1], 0)
+    np.testing.assert_array_equal(label("segmentation", 0), expected)
+    with pytest.raises(LazyLabelsError, match="marks interfaces: give these as --labels separation"):
+        build(names={"masks": {"250": "interface"}})
+
+
+def test_a_palette_whose_background_is_not_0_by_its_remedy(save, build):
+    save(swapped)
+    _, label = build(names={"masks": {"3": "background", "0": "object"}})
+    for number in range(4):
+        np.testing.assert_array_equal(label("segmentation", number), objects(number) > 0)
+
+
+def test_classes_in_a_folder_of_ids_by_their_remedies(save, build):
+    save(lambda ids: np.where(ids > 0, 1 + ids % 2, 0))
+    with pytest.raises(LazyLabelsError, match=r"2 ids in 8 pieces, like a map of classes.* name the folder segmentation/"):
+        build()
+    _, label = build(names={"masks": {"1": "pore", "2": "grain"}})
+    ids = objects(0)
+    np.testing.assert_array_equal(label("segmentation", 0), np.where(ids > 0, np.where(ids % 2, 1, 2), 0))
+
+
+def test_ids_in_a_folder_of_classes(save, build, tmp_path):
+    src = save(lambda ids: ids, "segmentation")
+    with pytest.raises(LazyLabelsError, match=r"8 values, each in one piece, like object ids.*name the folder masks/"):
+        build()
+    (src / "segmentation").rename(src / "masks")
+    assert build()[0].datalist["classes"] == ["object"]
+    (src / "masks").rename(src / "segmentation")
+    assert len(build(classes=list("abcdefgh"))[0].datalist["classes"]) == 8
+    assert check_datalist(tmp_path / "out", marks=True).errors == []
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "detection", "separation", "scribbles"])
+@pytest.mark.parametrize("name", ["anti-aliased", "enlarged", "JPEG, fine", "the picture"])
+def test_smoothed_labels_of_any_kind_are_refused(save, build, kind, name):
+    save(MISTAKEN[name][0], kind)
+    with pytest.raises(LazyLabelsError, match="like a picture" if name == "the picture" else "as smoothing makes them"):
+        build(classes=["a"])
+
+
+def test_a_class_picture_without_0_is_questioned_until_it_is_named(save, build):
+    save(lambda ids: binary(ids, 1) + 1, "segmentation")
+    (note,) = (note for note in build()[0].notes if "segmentation" in note)
+    assert "the value 1 around all others, like a background" in note
+    assert "--names segmentation:1=background" in note
+    summary, label = build(names={"segmentation": {"1": "background", "2": "cell"}})
+    assert not any("like a background" in note for note in summary.notes)
+    np.testing.assert_array_equal(label("segmentation", 0), objects(0) > 0)
+
+
+@pytest.mark.parametrize("kind", ["masks", "segmentation"])
+def test_colour_pictures(save, build, kind):
+    def overlay(ids):
+        colours = np.random.default_rng(0).integers(0, 255, (*ids.shape, 3)).astype(np.uint8)
+        colours[edges(ids)] = (255, 0, 0)
+        return colours
+
+    save(overlay, kind)
+    with pytest.raises(BuildError, match=r"0\.png' is a colour picture of \d+ colours, like an image with outlines"):
+        build()
+    palette = np.random.default_rng(0).integers(30, 255, (9, 3)).astype(np.uint8)
+    save(lambda ids: palette[ids], kind)
+    with pytest.raises(BuildError, match=r"is a colour picture of 9 colours: .*--legend"):
+        build()
+
+
+def test_one_binary_mask_among_id_pictures_is_refused(save, build):
+    src = save(lambda ids: ids)
+    tifffile.imwrite(src / "masks" / "2.tif", binary(objects(2)))
+    with pytest.raises(LazyLabelsError, match=r"2\.tif' has one id, 255, in 8 pieces, like a binary mask: pass --ids pieces"):
+        build()
+
+
+def test_options():
+    with pytest.raises(BuildError, match="--ids objects: write values"):
+        BuildOptions(ids="objects")
