@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.sources import Source, find_sources
@@ -55,7 +56,8 @@ def build_datalist(
     check_target(out, options.overwrite)
     sources, notes = find_sources(src, options)
     _keep_out(out, sources)
-    legend = read_legend(Path(options.legend)) if options.legend is not None else {}
+    legend_file = options.legend or find_legend(src)
+    legend = read_legend(Path(legend_file)) if legend_file is not None else {}
     classes = _classes(sources, options, list(legend.values()))
     vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())))
     colours = {colour: Vocabulary.LEGEND + vocabulary.legend.index(name) for colour, name in legend.items()}
@@ -122,7 +124,7 @@ def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
     """Names for the values of class pictures that nobody named."""
     seen: set[int] = set()
     for path in pictures:
-        seen |= set(np.unique(read_label_picture(path)).tolist()) - {BACKGROUND, IGNORE}
+        seen |= set(np.unique(read_label_picture(path)).tolist()) - {BACKGROUND, IGNORE, -1}
         if len(seen) > _MOST_UNNAMED:
             break
     gaps = bool(seen) and max(seen) != len(seen)

@@ -13,6 +13,8 @@ import numpy as np
 
 from lazylabels_monai.images.files import file_suffix, read_image, read_label
 from lazylabels_monai.labels.annotations import AnnotationError
+from lazylabels_monai.labels.formats.cellpose import read_masks
+from lazylabels_monai.labels.formats.object_pictures import read_object_colours, read_object_files
 
 __all__ = ["LABEL_SUFFIXES", "Colour", "read_label_picture", "read_legend"]
 
@@ -24,10 +26,11 @@ LABEL_SUFFIXES: tuple[str, ...] = (".png", ".tif", ".tiff", ".bmp", ".npy")
 
 
 def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None) -> np.ndarray:
-    """Read a label picture: PNG, TIFF, BMP, or ``.npy`` as napari's label layers may be saved.
+    """Read a label picture: PNG, TIFF, BMP, ``.npy`` as napari's label layers may be saved, or Cellpose's ``_seg.npy``.
 
     Args:
-        path: picture.
+        path: picture; or a folder with a picture for each object. In a folder ``SegmentationObject`` (CVAT) each colour is an
+            object.
         legend: value of each colour. It is used for colour pictures (palettes too); a gray picture holds values as it is.
 
     Returns:
@@ -38,8 +41,12 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None) -
         ReadError: when the picture cannot be read as one label.
     """
     path = Path(path)
+    if path.is_dir():
+        return read_object_files(path, LABEL_SUFFIXES)
     if file_suffix(path) == ".npy":
         return _read_npy(path)
+    if path.parent.name == "SegmentationObject":
+        return read_object_colours(path)
     if legend is None:
         return read_label(path)
     if file_suffix(path) in (".jpg", ".jpeg"):
@@ -49,6 +56,8 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None) -
 
 
 def _read_npy(path: Path) -> np.ndarray:
+    if path.stem.lower().endswith("_seg"):
+        return read_masks(path)
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as e:

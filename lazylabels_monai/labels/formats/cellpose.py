@@ -1,0 +1,80 @@
+"""Cellpose's ``_seg.npy``: a dictionary, packed by pickle, whose ``masks`` are object ids.
+
+Loading a stranger's pickle runs whatever code it names. This reader admits numpy's arrays and plain containers alone;
+everything else that a file names is replaced by something that does nothing.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from lazylabels_monai.labels.annotations import AnnotationError
+
+__all__ = ["read_masks"]
+
+#: What arrays are made of in a pickle, under the names of numpy 1 and 2.
+_ADMITTED = {
+    (f"{package}.{module}", name)
+    for package in ("numpy.core", "numpy._core")
+    for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
+} | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+
+
+class _Inert:
+    """Stands for anything that is not needed, and does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _Inert:
+        return object.__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+    def __setstate__(self, state: Any) -> None: ...
+    def __setitem__(self, key: Any, value: Any) -> None: ...
+    def __call__(self, *_: Any, **__: Any) -> _Inert:
+        return self
+
+    def append(self, item: Any) -> None: ...
+    def extend(self, items: Any) -> None: ...
+    def add(self, item: Any) -> None: ...
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(module, name) if (module, name) in _ADMITTED else _Inert
+
+    def persistent_load(self, pid: Any) -> Any:
+        return _Inert()
+
+
+def read_masks(path: Path) -> np.ndarray:
+    """Object ids (H, W) of a ``_seg.npy`` file: 0 where there is none.
+
+    Raises:
+        AnnotationError: when the file is no dictionary with ``masks`` of two axes.
+    """
+    try:
+        with open(path, "rb") as file:
+            _skip_header(file)
+            content = _Unpickler(file).load()
+        content = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
+        masks = content["masks"]
+    except Exception as e:  # a pickle may raise anything
+        raise AnnotationError(
+            f"label '{path}' holds no masks of Cellpose that can be read ({type(e).__name__}): save them in Cellpose by "
+            "File > Save masks as PNG/tif."
+        ) from e
+    if not isinstance(masks, np.ndarray) or masks.dtype.kind not in "iu" or masks.ndim != 2:
+        what = f"an array of shape {masks.shape}" if isinstance(masks, np.ndarray) else "no array"
+        raise AnnotationError(f"label '{path}': its masks are {what}, where (height, width) of one image is expected.")
+    return masks.astype(masks.dtype.newbyteorder("="))
+
+
+def _skip_header(file: BinaryIO) -> None:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    _, _, dtype = read(file)
+    if not dtype.hasobject:
+        raise ValueError("no dictionary")
