@@ -14,7 +14,7 @@ import numpy as np
 
 from lazylabels_monai.labels.annotations import AnnotationError
 
-__all__ = ["read_masks"]
+__all__ = ["is_packed", "read_masks"]
 
 #: What arrays are made of in a pickle, under the names of numpy 1 and 2.
 _ADMITTED = {
@@ -49,6 +49,15 @@ class _Unpickler(pickle.Unpickler):
         return _Inert()
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a ``.npy`` file holds objects of Python rather than numbers."""
+    try:
+        with open(path, "rb") as file:
+            return _dtype(file).hasobject
+    except (OSError, ValueError, EOFError, SyntaxError):
+        return False
+
+
 def read_masks(path: Path) -> np.ndarray:
     """Object ids (H, W) of a ``_seg.npy`` file: 0 where there is none.
 
@@ -57,7 +66,7 @@ def read_masks(path: Path) -> np.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            _skip_header(file)
+            _dtype(file)
             content = _Unpickler(file).load()
         content = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
         masks = content["masks"]
@@ -72,9 +81,8 @@ def read_masks(path: Path) -> np.ndarray:
     return masks.astype(masks.dtype.newbyteorder("="))
 
 
-def _skip_header(file: BinaryIO) -> None:
+def _dtype(file: BinaryIO) -> np.dtype:
+    """Type of a ``.npy`` file's content; its header is read."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    _, _, dtype = read(file)
-    if not dtype.hasobject:
-        raise ValueError("no dictionary")
+    return read(file)[2]

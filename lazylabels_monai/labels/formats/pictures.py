@@ -13,7 +13,7 @@ import numpy as np
 
 from lazylabels_monai.images.files import file_suffix, read_image, read_label
 from lazylabels_monai.labels.annotations import AnnotationError
-from lazylabels_monai.labels.formats.cellpose import read_masks
+from lazylabels_monai.labels.formats.cellpose import is_packed, read_masks
 from lazylabels_monai.labels.formats.object_pictures import read_object_colours, read_object_files
 
 __all__ = ["LABEL_SUFFIXES", "Colour", "read_label_picture", "read_legend"]
@@ -56,7 +56,7 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None) -
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    if path.stem.lower().endswith("_seg"):
+    if is_packed(path):
         return read_masks(path)
     try:
         array = np.load(path, allow_pickle=False)
