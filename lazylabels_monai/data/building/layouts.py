@@ -37,7 +37,7 @@ _LABELMAP = "labelmap.txt"
 _BY_PRODUCTS = re.compile(r"_(cp_)?(flows?|outlines?|output|dp|cellprob|styles?)(_cp_masks)?$")
 
 # Label Studio's "Brush labels to PNG" (or NumPy): the number of the task, not the image's name
-_BRUSHED = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-", re.IGNORECASE)
+_BRUSHED = re.compile(r"task-\d+-annotation-\d+-by-.*-\d+\.(png|npy)$", re.IGNORECASE)
 
 
 def find_legend(src: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Readers of annotation files: what QuPath, ImageJ / Fiji, COCO tools and napari write, and of label pictures.
+"""Readers of annotation files: what QuPath, ImageJ / Fiji, COCO tools, Label Studio and napari write, and of label pictures.
 
 The conventions and the limits of each format are in ``docs/formats.md``.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
-from lazylabels_monai.labels.formats import coco, geojson, imagej, napari
+from lazylabels_monai.labels.formats import coco, geojson, imagej, label_studio, napari
 from lazylabels_monai.labels.formats.pictures import LABEL_SUFFIXES, read_label_picture, read_legend
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 #: Suffixes of files that hold marks; which format a file has is seen from its content.
 ANNOTATION_SUFFIXES: tuple[str, ...] = (".geojson", ".geojson.gz", ".json", ".roi", ".zip", ".csv")
 
-_FORMATS = "QuPath's GeoJSON, ImageJ's .roi or .zip, COCO's .json or napari's .csv"
+_FORMATS = "QuPath's GeoJSON, ImageJ's .roi or .zip, COCO's or Label Studio's .json or napari's .csv"
 
 # the QuPath and ImageJ commands pack one file, or one small file a mark: anything larger is no annotation file
 _LARGEST = 2**30
@@ -39,10 +39,10 @@ def read_annotations(path: Path) -> list[Annotation]:
 
     Args:
         path: GeoJSON (QuPath; also ``.gz``, or one in a ``.zip``), ImageJ ROI or a ``.zip`` of them, COCO JSON (also of
-            CVAT and Label Studio), CSV of a napari Shapes or Points layer.
+            CVAT and Label Studio), Label Studio's own JSON, CSV of a napari Shapes or Points layer.
 
     Returns:
-        one for each image of a COCO file, in the file's order; else one without an image's name.
+        one for each image of a COCO file or task of Label Studio, in the file's order; else one without an image's name.
 
         A mark that cannot be used is left out and named in ``left_out``.
 
@@ -96,6 +96,8 @@ def _text(data: bytes, path: Path) -> list[Annotation]:
         return _one(path, *geojson.marks(content, path))
     if coco.is_coco(content):
         return coco.annotations(content, path)
+    if label_studio.is_label_studio(content):
+        return label_studio.annotations(content, path)
     raise NoMarksError(f"annotation file '{path}' is {_kind(content)}: save {_FORMATS}.")
 
 
@@ -110,8 +112,8 @@ def _kind(content: Any) -> str:
     """What a JSON file of another program is."""
     first = content[0] if isinstance(content, list) and content else content
     if isinstance(first, dict):
-        if "data" in first and ("annotations" in first or "completions" in first):
-            return "Label Studio's own JSON, which its COCO export replaces"
+        if "annotation_id" in first or ("data" in first and "completions" in first):
+            return "another JSON of Label Studio, which exports plain JSON, too"
         if "shapes" in first and "imagePath" in first:
             return "a LabelMe file"
     return "JSON of an unknown kind"

@@ -64,7 +64,7 @@ def test_code_in_a_file_is_not_run(tmp_path, nested):
     try:
         np.testing.assert_array_equal(read_label_picture(path), IDS)
     except AnnotationError as error:
-        assert "save them in Cellpose" in str(error) or "its masks are no array" in str(error)  # noqa: PT017
+        assert "save the masks in Cellpose" in str(error) or "its masks are no array" in str(error)  # noqa: PT017
     assert not (tmp_path / "harm").exists()
     np.load(path, allow_pickle=True)  # it would be by numpy
     assert (tmp_path / "harm").exists()
@@ -73,8 +73,8 @@ def test_code_in_a_file_is_not_run(tmp_path, nested):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"flows": []}, "save them in Cellpose by"),
-        ([1, 2], "save them in Cellpose by"),
+        ({"flows": []}, "save the masks in Cellpose by"),
+        ([{}, 2], "save the masks in Cellpose by"),
         ({"masks": np.zeros((2, 3, 4), np.uint16)}, r"shape \(2, 3, 4\)"),
         ({"masks": np.zeros((3, 4))}, "masks are"),
         ({"masks": None}, "no array"),

@@ -29,7 +29,7 @@ BOX = mapping(shapely.box(0, 0, 5, 5))
         ("a.json", b"[" * 100_000, "no valid JSON"),
         ("a.json", b'{"a": 1}', "unknown kind"),
         ("a.json", b"[1, 2]", "unknown kind"),
-        ("a.json", b'[{"id": 1, "data": {}, "annotations": []}]', "Label Studio"),
+        ("a.json", b'[{"id": 1, "data": {}, "completions": []}]', "Label Studio"),
         ("a.json", b'{"shapes": [], "imagePath": "a.png"}', "LabelMe"),
         ("a.xml", b"<annotations/>", "unknown format"),
         ("a.png", b"\x89PNG\r\n\x1a\n\xff", "unknown format"),
