@@ -42,11 +42,12 @@ _ENDING = re.compile(
     r"|[-_ .](seg|simple segmentation|classes|instances|detection|separation|scribbles?|gt|rois?|roiset|shapes|points"
     r"|polygons))$"
 )
-_BEGINNING = re.compile(r"^(masks?|labels?|annotations?|segmentations?|seg|gt)[-_ .]")
+_BEGINNING = re.compile(r"^(masks?|labels?|annotations?|segmentations?|seg|gt|rois?|roiset)[-_ .]")
 _IMAGE_ENDING = re.compile(r"[-_ .](images?|img|raw)$")
 #: QuPath's and Bio-Formats' name of an image in a file: "a.tif - Series 0".
 _SERIES = re.compile(r"(?<=.)\.[a-z][a-z0-9]{1,4} - .+$")
 _SUFFIX = re.compile(r"(?<=.)\.[a-z][a-z0-9]{1,4}$")
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 #: The eight hexadecimal digits that Label Studio puts before the name of an upload.
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 #: Where Label Studio's server keeps uploads: a project's number, which says nothing of the user's folders.
@@ -157,8 +158,11 @@ def image_beside(name: str, images: Collection[str], endings: Sequence[str] = ()
 
 
 def nearest(text: str, names: Sequence[str]) -> str | None:
-    """The name most like ``text``; None where none is like it."""
+    """The name most like ``text``, numbers without their leading zeros first; None where none is like it."""
     known = {folded(name): name for name in names}
+    for form, name in known.items():
+        if _LEADING_ZEROS.sub("", form) == _LEADING_ZEROS.sub("", folded(text)):
+            return name
     close = difflib.get_close_matches(folded(text), list(known), n=1, cutoff=0.5)
     return known[close[0]] if close else None
 

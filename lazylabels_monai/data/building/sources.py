@@ -173,6 +173,9 @@ class _Finder:
         if flat and not any(path.parent == home for path in paths) and (parts := units(folder)):
             for part in parts:
                 self.folder(part, section, is_unit=True)
+            aside = sorted({path.relative_to(home).parts[0] for path in paths} - {part.name for part in parts})
+            if aside:
+                self.notes.append(f"'{folder}': the pictures in {some(aside)} are left out, as they lie in no images/ there.")
             return
         labels_beside: list[tuple[Path, str]] = []
         if flat and not self.options.image_suffix:
@@ -423,10 +426,12 @@ class _Finder:
                 f"'{first.source}' lists image '{first.image}' twice, with marks of its own each time: keep one of them in the "
                 "file, or give the images names or folders of their own before you export."
             )
+        said = _folder_of(first.image) or _folder_of(second.image)
+        folder = f"{source.home or source.path.parent}{os.sep}{said}{os.sep}"
+        remedy = f"put images into folders as the file names them, such as '{folder}', or " if said else ""
         raise BuildError(
-            f"'{first.source}': '{first.image}' and '{second.image}' both could be image '{source.path}': put images into "
-            f"folders as the file names them, such as '{source.home or source.path.parent}{os.sep}"
-            f"{_folder_of(first.image) or _folder_of(second.image) or 'FOLDER'}{os.sep}', or delete one of them from the file."
+            f"'{first.source}': '{first.image}' and '{second.image}' both could be image '{source.path}': {remedy}delete one "
+            "of them from the file."
         )
 
     def _refuse_torn(self, matching: Matching, labels: Sequence[str], sources: Sequence[Source]) -> None:
@@ -441,9 +446,11 @@ class _Finder:
         """Name what belongs to no image, and the images that were left without, with what is most like it."""
         if not lost:
             return
-        free = [s.path.name for s in sources if labels.kind not in (*s.pictures, *(kind for kind, _ in s.annotations))]
-        close = nearest(lost[0], free or [source.path.name for source in sources])
+        free = [_shown(s) for s in sources if labels.kind not in (*s.pictures, *(kind for kind, _ in s.annotations))]
+        close = nearest(lost[0], free or [_shown(source) for source in sources])
         like = f" (the nearest is '{close}')" if close else f", such as '{sources[0].path.name}'"
+        if not any_matched and labels.kind == "masks":
+            self._refuse_numbered(labels, sources)
         if not any_matched:
             raise BuildError(
                 f"'{labels.where}': '{lost[0]}' belongs to no image, nor does any other there{like}: give "
@@ -457,11 +464,24 @@ class _Finder:
         without = f"; no {labels.kind} there for {some(free)}" if free else ""
         self.notes.append(f"'{labels.where}': {text} belong to no image and are left out{without}.")
 
+    def _refuse_numbered(self, labels: _Labels, sources: Sequence[Source]) -> None:
+        """Say where files of single objects go whose names end with a number: a_1.png, a_2.png."""
+        stems = [re.sub(r"[-_ .(]+\d+\)?$", "", path.stem) for path in labels.files]
+        found = match([LabelName(stem) for stem in dict.fromkeys(stems)], [_image_name(source) for source in sources])
+        if found.image_of and len(labels.files) > len(set(stems)):
+            source = sources[next(iter(found.image_of.values()))]
+            raise BuildError(
+                f"'{labels.where}': names such as '{labels.files[0].name}' look like a file for each object: put those of each "
+                f"image into a folder of its name, such as '{labels.root / source.path.stem}{os.sep}'."
+            )
+
     def hint(self) -> None:
         """Say how label pictures beside their images are named, where no image has a label at all."""
         if self.beside and not any(source.pictures or source.annotations for source in self.sources):
             path, ending = self.beside[0]
-            pattern = path.parent / (f"*{ending}{path.suffix}" if ending else path.name)
+            deep = next((s.home for s in self.sources if s.folders and s.home in path.parents), None)
+            folder = path.parent if deep is None else deep / "**"
+            pattern = folder / (f"*{ending}{path.suffix}" if ending else path.name)
             raise BuildError(
                 f"'{path}' looks like a label of the image beside it, but nothing says of which kind: add --labels "
                 f"'masks={pattern}' for object ids, or segmentation= for classes."
@@ -471,6 +491,11 @@ class _Finder:
 def _image_name(source: Source) -> ImageName:
     above = Path(os.path.abspath(source.home)).parts if source.home is not None else ()
     return ImageName(source.name, source.folders, above)
+
+
+def _shown(source: Source) -> str:
+    """An image's name with the folders that tell it from others."""
+    return os.sep.join([*source.folders, source.path.name])
 
 
 def _folder_of(image: str | None) -> str:

@@ -72,8 +72,8 @@ def read_masks(path: Path) -> np.ndarray:
         masks = content["masks"]
     except Exception as e:  # a pickle may raise anything
         raise AnnotationError(
-            f"label '{path}' cannot be read as Cellpose's ({type(e).__name__}): save the masks in Cellpose by File > Save masks "
-            "as PNG/tif, any other label as an array of integers."
+            f"label '{path}' cannot be read as Cellpose's ({type(e).__name__}): save the masks in Cellpose by File > Save "
+            "masks as PNG/tif, any other label as an array of integers."
         ) from e
     if not isinstance(masks, np.ndarray) or masks.dtype.kind not in "iu" or masks.ndim != 2:
         what = f"an array of shape {masks.shape}" if isinstance(masks, np.ndarray) else "no array"

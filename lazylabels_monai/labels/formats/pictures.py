@@ -61,7 +61,7 @@ def _read_npy(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except Exception as e:  # a damaged header raises what Python's parser raises
-        raise AnnotationError(f"label '{path}' cannot be read as one array ({e}): save it again.") from e
+        raise AnnotationError(f"label '{path}' cannot be read as one array ({type(e).__name__}): save it again.") from e
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "iub":
         kind = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise AnnotationError(f"label '{path}' is {kind}: save integers of shape (height, width).")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
@@ -62,6 +64,15 @@ def test_a_folder_an_image_and_a_file_an_object(tmp_path, build, split):
         np.testing.assert_array_equal(mask, _ids() > 0)
     assert label("a", "separation")[12, 20] == 1  # two touching objects are two
     assert check_datalist(tmp_path / "out").errors == []
+
+
+def test_pictures_beside_folders_of_images_are_named(tmp_path, build):
+    for number, name in enumerate("abc"):
+        _save(tmp_path / "set" / name / "images" / f"{name}.png", _image(number))
+        _save(tmp_path / "set" / name / "masks" / f"{name}.png", _ids())
+    _save(tmp_path / "set" / "d" / "d.png", _image(4))
+    summary, _ = build(tmp_path / "set")
+    assert any("the pictures in 'd' are left out" in note for note in summary.notes)
 
 
 def test_a_folder_of_objects_for_each_image(folder, build):
@@ -159,3 +170,28 @@ def test_label_studios_brush_pictures_name_no_image(folder, build):
         build()
     with pytest.raises(BuildError, match="does not say of which image"):
         build(labels=[("masks", folder / "segmentation")])
+
+
+def test_files_of_objects_beside_each_other_are_told_where_to_go(folder, build):
+    for name in "abcde":
+        for id in (1, 2, 9):
+            _save(folder / "masks" / f"{name}_{id}.png", (_ids() == id).astype(np.uint8))
+    with pytest.raises(BuildError, match=r"look like a file for each object: .* such as '(.*)'") as caught:
+        build()
+    assert str(caught.value).endswith(f"masks{os.sep}a{os.sep}'.")
+    for path in list((folder / "masks").iterdir()):
+        (folder / "masks" / path.name[0]).mkdir(exist_ok=True)
+        path.rename(folder / "masks" / path.name[0] / path.name)
+    _, label = build()
+    np.testing.assert_array_equal(label("a", "segmentation"), _ids() > 0)
+
+
+def test_the_pattern_that_is_advised_reaches_all_subfolders(tmp_path, build):
+    for number, place in enumerate(("A/1", "A/2", "B/1")):
+        _save(tmp_path / "set" / f"{place}.png", _image(number))
+        _save(tmp_path / "set" / f"{place}_mask.png", _ids())
+    with pytest.raises(BuildError, match="looks like a label") as caught:
+        build(tmp_path / "set")
+    pattern = str(caught.value).split("'masks=")[1].split("'")[0]
+    summary, label = build(tmp_path / "set", labels=[("masks", pattern)])
+    assert set(_pixels(summary, label)) == {"A_1", "2", "B_1"}

@@ -187,4 +187,5 @@ def test_labels_beside_images():
 def test_the_nearest_name():
     assert nearest("imgae_1", ["image_1", "other"]) == "image_1"
     assert nearest("Mu\u0308ller 1", ["M\u00fcller 2"]) == "M\u00fcller 2"
+    assert nearest("im7.png", ["im70.png", "im007.png"]) == "im007.png"
     assert nearest("xyz", ["image_1"]) is None
