@@ -86,6 +86,8 @@ class Annotation:
         size: (H, W) as the file gives it; None where it does not.
         marks: in the file's order.
         left_out: what of the file cannot be used while the rest can, such as "annotation 5 has no area"; a phrase each.
+        unknown: (row, column, height, width) in pixels where an object is that cannot be used, such as a box without an
+            outline: what else is drawn there counts, the rest is not labelled.
     """
 
     source: Path
@@ -93,3 +95,4 @@ class Annotation:
     size: tuple[int, int] | None
     marks: Sequence[Mark]
     left_out: Sequence[str] = ()
+    unknown: Sequence[tuple[float, float, float, float]] = ()

@@ -272,6 +272,17 @@ class _Painting:
                     self.segmentation.used = True
                     self.segmentation.values[part][mask] = meaning
 
+        for _, annotation in self.source.annotations:
+            for top, left, height, width in annotation.unknown:
+                part = tuple(
+                    slice(max(int(np.floor(start)), 0), max(int(np.ceil(start + length)), 0))
+                    for start, length in ((top, height), (left, width))
+                )
+                drawn_there = self.objects[part] > 0
+                for layer in (self.segmentation, self.detection, self.separation):
+                    drawn_there |= layer.values[part] != IGNORE
+                self.ignored[part] |= ~drawn_there
+
     def _background(self, kind: str, part: tuple[slice, slice], mask: np.ndarray) -> None:
         self.objects[part][mask] = 0
         for layer, task in ((self.segmentation, "segmentation"), (self.detection, "detection")):

@@ -368,7 +368,8 @@ class _Finder:
             total = len(left_out) + sum(len(annotation.marks) for annotation in read)
             shown = "; ".join(left_out[:3]) + (f"; and {len(left_out) - 3} more" if len(left_out) > 3 else "")
             self.notes.append(
-                f"'{labels.where}': {len(left_out)} of {total} marks cannot be used and count as not drawn: {shown}."
+                f"'{labels.where}': {len(left_out)} of {total} marks cannot be used and count as not drawn (where "
+                f"they have a box, it is not labelled): {shown}."
             )
         self.notes += [f"left out: {error}" for error in odd[:3]]
         if len(odd) > 3:

@@ -44,6 +44,7 @@ def annotations(content: dict, path: Path) -> list[Annotation]:
             names[_key(category["id"])] = str(category["name"])
     sizes: dict[str, tuple[int, int] | None] = {}
     found: dict[str, tuple[str, list[Mark], list[str]]] = {}
+    unknown: dict[str, list[tuple[float, float, float, float]]] = {}
     for image in images:
         name, key = image.get("file_name"), _key(image.get("id"))
         if key in found and image.get("id") is not None:
@@ -67,12 +68,14 @@ def annotations(content: dict, path: Path) -> list[Annotation]:
             raster = _raster(object, sizes[key])
         except _Unusable as e:
             (found[key][2] if key in found else odd).append(f"annotation {object.get('id')} {e}")
+            if (box := _box(object.get("bbox"))) is not None:
+                unknown.setdefault(key, []).append(box)
         else:
             found[key][1].append(Mark("area", names[category], raster=raster, id=str(object.get("id"))))
     every = [*odd, *(phrase for _, _, phrases in found.values() for phrase in phrases)]
     if every and not any(marks for _, marks, _ in found.values()):
         raise NoMarksError(unusable(path, every))
-    made = [Annotation(path, name, sizes[key], marks, phrases) for key, (name, marks, phrases) in found.items()]
+    made = [Annotation(path, name, sizes[key], *rest, unknown.get(key, ())) for key, (name, *rest) in found.items()]
     # what belongs to no image is told with the first
     return [replace(made[0], left_out=[*odd, *made[0].left_out]), *made[1:]] if odd else made
 
@@ -112,6 +115,15 @@ def _size(height: Any, width: Any) -> tuple[int, int] | None:
     if size[0] * size[1] >= 2**32:
         raise _Unusable("has more than 2**32 pixels")
     return size
+
+
+def _box(bbox: Any) -> tuple[float, float, float, float] | None:
+    """(row, column, height, width) of COCO's x, y, width, height; None where it has no area."""
+    try:
+        x, y, width, height = (float(n) for n in bbox)
+    except (TypeError, ValueError):
+        return None
+    return (y, x, height, width) if min(width, height) > 0 and np.isfinite([x, y, width, height]).all() else None
 
 
 def _raster(object: dict, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:

@@ -50,13 +50,13 @@ def annotations(content: list[dict], path: Path) -> list[Annotation]:
         for annotation in task["annotations"] or ():
             if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
                 continue
-            marks, left_out, size = _regions(annotation.get("result") or [])
+            marks, left_out, size, unknown = _regions(annotation.get("result") or [])
             if image is None and (marks or left_out):
                 raise AnnotationError(
                     f"annotation file '{path}': task {task.get('id')} names no picture in its data: add its file name there."
                 )
             if image is not None:
-                made.append(Annotation(path, image, size, marks, left_out))
+                made.append(Annotation(path, image, size, marks, left_out, unknown))
     every = [phrase for annotation in made for phrase in annotation.left_out]
     if every and not any(annotation.marks for annotation in made):
         raise NoMarksError(unusable(path, every))
@@ -71,13 +71,15 @@ def _image(task: dict) -> str | None:
     return next((v for v in named if any(suffix in v.lower() for suffix in PICTURE_SUFFIXES)), None)
 
 
-def _regions(result: list) -> tuple[list[Mark], list[str], tuple[int, int] | None]:
+def _regions(
+    result: list,
+) -> tuple[list[Mark], list[str], tuple[int, int] | None, list[tuple[float, float, float, float]]]:
     names: dict[str, str] = {}  # a region drawn by one tag and named by another has two entries of one id
     for region in result:
         value = region.get("value") if isinstance(region, dict) else None
         if isinstance(value, dict) and (name := _name(region, value)):
             names[str(region.get("id"))] = name
-    marks, left_out, size = [], [], None
+    marks, left_out, size, unknown = [], [], None, []
     done = set()
     for region in result:
         kind = str(region.get("type", "")).removesuffix("labels") if isinstance(region, dict) else ""
@@ -95,7 +97,20 @@ def _regions(result: list) -> tuple[list[Mark], list[str], tuple[int, int] | Non
         except (_Unusable, KeyError, TypeError, ValueError, IndexError) as e:
             reason = e if isinstance(e, _Unusable) else f"cannot be used ({type(e).__name__}: {e})"
             left_out.append(f"region '{id}' {reason}")
-    return marks, left_out, size
+            if kind == "rectangle" and isinstance(e, _Unusable):
+                unknown += _boxes(value, region)
+    return marks, left_out, size, unknown
+
+
+def _boxes(value: dict, region: dict) -> list[tuple[float, float, float, float]]:
+    """(row, column, height, width) of a box, at most one; a turned one's upright box is not worked out."""
+    try:
+        down, right = int(region["original_height"]) / 100, int(region["original_width"]) / 100
+        x, y, width, height = (float(value[key]) for key in ("x", "y", "width", "height"))
+    except (KeyError, TypeError, ValueError):
+        return []
+    box = (y * down, x * right, height * down, width * right)
+    return [box] if min(box[2:]) > 0 and np.isfinite(box).all() and not value.get("rotation") else []
 
 
 def _name(region: dict, value: dict) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lazylabels_monai.data.building import BuildError
+from lazylabels_monai.data.building import BuildError, BuildOptions
+from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.labels.annotations import AnnotationError
-from tests.data.building.drawing import _coco, _draw, _feature, _ids, _image, _masks, _save
+from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save
+from tests.data.building.test_names import plain, scenes
 
 TRIANGLE = [[5, 5], [20, 5], [5, 20], [5, 5]]
 
@@ -172,3 +178,46 @@ def test_odd_marks_are_counted_in_one_note(folder, build):
     (note,) = [note for note in summary.notes if "cannot be used" in note]
     assert "5 of 10 marks" in note
     assert "object 'x' has no geometry ('a.geojson')" in note
+
+
+def test_where_an_odd_mark_has_a_box_nothing_is_said(folder, build):
+    """An object is there, only its outline is not; what is drawn inside the box counts."""
+    _records(folder, *(f"{name}.png" for name in "abcde"))
+    content = json.loads((folder / "exact" / "instances.json").read_text())
+    box = {"id": 99, "image_id": 0, "category_id": 7, "segmentation": [], "bbox": [12, 10, 20, 18.5]}
+    content["annotations"].append(box)
+    (folder / "exact" / "instances.json").write_text(json.dumps(content))
+    summary, label = build()
+    expected = np.zeros(SHAPE, int)
+    expected[10:29, 12:32] = 255
+    expected[5:20, 5:20] = 1
+    np.testing.assert_array_equal(label("a", "segmentation"), expected)
+    assert label("a", "detection")[25, 25] == label("a", "separation")[25, 25] == 255
+    assert any("annotation 99 has a box but no outline" in note for note in summary.notes)
+
+
+# ------------------------------------------------------------------------------------------------- any names at all
+
+
+@settings(max_examples=60, deadline=None)
+@given(scenes(), st.lists(st.sampled_from(["", "p1/", "p2/"]), min_size=12, max_size=12))
+def test_every_image_has_the_marks_of_its_own_record_or_the_command_stops(tmp_path_factory, scene, folders):
+    """Against a plain search: what an image carries comes from one record, and that has its name."""
+    names, records = scene
+    src = tmp_path_factory.mktemp("names")
+    (src / "exact").mkdir()
+    where = {f"{folder}{name}": name for name, folder in zip(names, folders, strict=False)}
+    for place in where:
+        path = src / "images" / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    _coco(src / "exact" / "c.json", [*records, "nothing drawn.png"])
+    try:
+        sources, _ = find_sources(src, BuildOptions())
+    except BuildError:
+        return
+    carried = [(source, annotation) for source in sources for _, annotation in source.annotations]
+    assert len({annotation.image for _, annotation in carried}) == len(carried) == len({id(source) for source, _ in carried})
+    for source, annotation in carried:
+        assert plain(annotation.image) == plain(where[source.path.relative_to(src / "images").as_posix()[:-4]])
+        assert records.count(annotation.image) == 1
