@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -148,7 +149,7 @@ def image_beside(name: str, images: Collection[str], endings: Sequence[str] = ()
         images: names of all pictures there, as :func:`folded` gives them.
         endings: what else may follow an image's name.
     """
-    forms = _label_forms(name)
+    forms = dict(_label_forms(name))
     for ending in endings:
         if folded(name).endswith(folded(ending)):
             forms.setdefault(folded(name)[: -len(ending)], ENDING)
@@ -238,6 +239,7 @@ def _closure(name: str, steps: Sequence[tuple[Callable[[str], str], int]]) -> di
     return found
 
 
+@lru_cache(maxsize=2**16)
 def _label_forms(name: str) -> dict[str, int]:
     steps = (
         (lambda text: folded(unquote(text)), SPELLING),
