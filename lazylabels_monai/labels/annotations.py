@@ -17,11 +17,21 @@ import numpy as np
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.rasterize import fill_polygons, place_raster, stroke_lines
 
-__all__ = ["Annotation", "AnnotationError", "Mark"]
+__all__ = ["Annotation", "AnnotationError", "Mark", "NoMarksError", "unusable"]
 
 
 class AnnotationError(LazyLabelsError):
     """An annotation file that cannot be used as it is; the message names the file, the mark and the remedy."""
+
+
+class NoMarksError(AnnotationError):
+    """A file that is whole but holds no mark that can be used: it is empty, of another format, or all of it is odd."""
+
+
+def unusable(path: Path, phrases: Sequence[str]) -> str:
+    """The sentence about a file none of whose marks can be used."""
+    more = f" (and {len(phrases) - 1} more)" if len(phrases) > 1 else ""
+    return f"annotation file '{path}': {phrases[0]}{more}, and no mark can be used: draw it anew, or take the file away."
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,9 @@ class Annotation:
             shares its own name.
         size: (H, W) as the file gives it; None where it does not.
         marks: in the file's order.
+        left_out: what of the file cannot be used while the rest can, such as "annotation 5 has no area"; a phrase each.
+        unknown: (row, column, height, width) in pixels where an object is that cannot be used, such as a box without an
+            outline: what else is drawn there counts, the rest is not labelled.
         word: class that the file's name gives to marks without one (``a_interface.csv``); "" where it gives none.
     """
 
@@ -82,4 +95,6 @@ class Annotation:
     image: str | None
     size: tuple[int, int] | None
     marks: Sequence[Mark]
+    left_out: Sequence[str] = ()
+    unknown: Sequence[tuple[float, float, float, float]] = ()
     word: str = ""

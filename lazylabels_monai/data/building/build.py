@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
@@ -57,6 +59,7 @@ def build_datalist(
     check_target(out, options.overwrite)
     sources, notes = find_sources(src, options)
     _keep_out(out, sources)
+    options = replace(options, legend=options.legend or find_legend(src))
     notes += look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes = _classes(sources, options, list(legend.values()))
@@ -127,7 +130,7 @@ def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
     """Names for the values of class pictures that nobody named."""
     seen: set[int] = set()
     for path in pictures:
-        seen |= set(np.unique(read_label_picture(path, ignore=IGNORE)).tolist()) - {BACKGROUND, IGNORE}
+        seen |= set(np.unique(read_label_picture(path, ignore=IGNORE)).tolist()) - {BACKGROUND, IGNORE, -1}
         if len(seen) > _MOST_UNNAMED:
             break
     gaps = bool(seen) and max(seen) != len(seen)

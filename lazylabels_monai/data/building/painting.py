@@ -22,6 +22,9 @@ __all__ = ["ImageLabels", "Painter"]
 
 PictureReader = Callable[[Path, str], np.ndarray]
 
+#: "Not labelled" in signed label pictures.
+_UNLABELLED = -1
+
 _DRAWN_LAST = {"area": 0, "line": 1, "point": 2}
 
 
@@ -143,7 +146,12 @@ class _Painting:
         label = self.read(path, kind)
         self._check_size(label.shape, path)
         if label.size and label.min() < 0:
-            raise BuildError(f"'{path}' has the value {label.min()}: values are 0, 1, 2, ... and {IGNORE}.")
+            if label.min() < _UNLABELLED:
+                raise BuildError(
+                    f"'{path}' has the value {label.min()}: values are 0, 1, 2, ..., {IGNORE} and {_UNLABELLED} (not labelled)."
+                )
+            self._layer_ignores(kind, label == _UNLABELLED)
+            label = np.where(label == _UNLABELLED, 0, label)
         return label
 
     def _check_size(self, shape: tuple[int, ...], path: Path) -> None:
@@ -202,11 +210,12 @@ class _Painting:
             self.detection.fill |= self.segmentation.fill and not self.outline.any()
 
     def _layer_ignores(self, kind: str, where: np.ndarray) -> None:
-        """255 in a label picture: unknown to the task it is for."""
-        if kind in ("segmentation", "scribbles"):
+        """255 or -1 in a label picture: unknown to the task it is for."""
+        if kind in ("masks", "segmentation", "scribbles"):
             self.ignored |= where
         else:
-            getattr(self, kind).ignored = where
+            layer = getattr(self, kind)
+            layer.ignored = where if layer.ignored is None else layer.ignored | where
 
     def _ids(self, label: np.ndarray) -> None:
         path, named = self.source.pictures["masks"], "segmentation" in self.source.pictures
@@ -285,6 +294,17 @@ class _Painting:
                     # Strokes of object and background: the image is labelled by scribbles, each exact where it was drawn.
                     self.segmentation.used = True
                     self.segmentation.values[part][mask] = meaning
+
+        for _, annotation in self.source.annotations:
+            for top, left, height, width in annotation.unknown:
+                part = tuple(
+                    slice(max(int(np.floor(start)), 0), max(int(np.ceil(start + length)), 0))
+                    for start, length in ((top, height), (left, width))
+                )
+                drawn_there = self.objects[part] > 0
+                for layer in (self.segmentation, self.detection, self.separation):
+                    drawn_there |= layer.values[part] != IGNORE
+                self.ignored[part] |= ~drawn_there
 
     def _background(self, kind: str, part: tuple[slice, slice], mask: np.ndarray) -> None:
         self.objects[part][mask] = 0

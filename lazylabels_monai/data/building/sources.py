@@ -5,26 +5,30 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lazylabels_monai.data.building.options import ANNOTATIONS, PICTURES, BuildError, BuildOptions, kind_of
+from lazylabels_monai.data.building.layouts import (
+    ALL_IMAGES,
+    LABEL_FOLDERS,
+    is_by_product,
+    object_folders,
+    refuse_brush_files,
+    units,
+)
+from lazylabels_monai.data.building.names import ImageName, LabelName, Matching, folded, image_beside, match, nearest
+from lazylabels_monai.data.building.options import PICTURES, BuildError, BuildOptions
 from lazylabels_monai.data.datalist import FILE_NAME
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, file_suffix
-from lazylabels_monai.labels.annotations import Annotation
-from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, image_names, read_annotations
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
+from lazylabels_monai.labels.annotations import Annotation, NoMarksError
+from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_annotations
 
 __all__ = ["Source", "find_sources", "some"]
 
 _SPLITS = {"train": "training", "training": "training", "val": "validation", "valid": "validation", "validation": "validation"}
-_FOLDERS = ("classes", "instances", *PICTURES, *ANNOTATIONS)
-# What annotation programs and people append to an image's name
-_ENDINGS = re.compile(
-    r"[-_ .]?(cp_masks?|masks?|labels?|annotations?|segmentations?|seg|classes|instances|detection|separation|scribbles?"
-    r"|gt|rois?|roiset|shapes|points|polygons)$",
-    re.IGNORECASE,
-)
+# What people put behind a file's name to tell its versions apart: no class of that name is meant
+_VERSION = re.compile(r"(^|[-_ .(])(old|new|copy|kopie|bak|backup|final|orig|original|test|tmp|v?\d+)\)?$", re.IGNORECASE)
 
 
 @dataclass
@@ -35,8 +39,9 @@ class Source:
         name: of its files in the data set, without suffix.
         path: of the image.
         section: split it belongs to; None where that is to be drawn.
-        pictures: label picture for each kind.
+        pictures: label picture for each kind; a folder where it holds a file for each object.
         annotations: drawn marks with their kind.
+        home: the folder of images that it was found under.
     """
 
     name: str
@@ -44,6 +49,29 @@ class Source:
     section: str | None
     pictures: dict[str, Path] = field(default_factory=dict)
     annotations: list[tuple[str, Annotation]] = field(default_factory=list)
+    home: Path | None = None
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders between the folder of images and the image."""
+        return self.path.relative_to(self.home).parts[:-1] if self.home is not None else ()
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Label files of one origin: a folder, or what one ``--labels`` names.
+
+    Args:
+        kind: of the labels.
+        where: the origin as people know it.
+        root: folder that the folders of the files count from.
+        files: the files.
+    """
+
+    kind: str
+    where: str
+    root: Path
+    files: Sequence[Path]
 
 
 def find_sources(src: Path, options: BuildOptions) -> tuple[list[Source], list[str]]:
@@ -51,7 +79,7 @@ def find_sources(src: Path, options: BuildOptions) -> tuple[list[Source], list[s
 
     Args:
         src: a folder of images; or with ``images/`` beside folders of labels; or with ``train/``, ``val/``, ``test/`` of
-            those.
+            those; or with a folder of these for each image. Images may lie in subfolders.
         options: see :class:`~lazylabels_monai.data.building.options.BuildOptions`.
 
     Raises:
@@ -59,17 +87,19 @@ def find_sources(src: Path, options: BuildOptions) -> tuple[list[Source], list[s
     """
     if not src.is_dir():
         raise BuildError(f"'{src}' is no folder: name the folder that holds your images.")
-    sources, notes = [], []
+    said = [_said(kind, Path(where).expanduser(), options) for kind, where in options.labels]
+    finder = _Finder(options, said)
     for folder, section in _split_folders(src):
-        sources += _folder_sources(folder, section, options, notes)
-    for kind, where in options.labels:
-        _attach(kind, _label_files(kind, Path(where).expanduser(), options), sources, options, str(where), notes)
-    _unique_names(sources, src)
-    return sources, notes
+        finder.folder(folder, section)
+    for labels in said:
+        finder.attach(labels, finder.sources)
+    finder.hint()
+    _unique_names(finder.sources, src)
+    return finder.sources, finder.notes
 
 
 def _split_folders(src: Path) -> list[tuple[Path, str | None]]:
-    if (src / "images").is_dir():
+    if any((src / name).is_dir() for name in ALL_IMAGES):
         return [(src, None)]
     found = []
     for folder in sorted(path for path in src.iterdir() if path.is_dir()):
@@ -80,155 +110,408 @@ def _split_folders(src: Path) -> list[tuple[Path, str | None]]:
     return found or [(src, None)]
 
 
-def _folder_sources(folder: Path, section: str | None, options: BuildOptions, notes: list[str]) -> list[Source]:
-    flat = not (folder / "images").is_dir()
-    home = folder if flat else folder / "images"
-    paths = [path for path in _files(home, PICTURE_SUFFIXES) if path.stem.endswith(options.image_suffix)]
-    if flat and not options.image_suffix:
-        # "a_mask.png" beside "a.png" is its label, not another image
-        stems = {path.stem.lower() for path in paths}
-        paths = [path for path in paths if not _is_label_of(path.stem.lower(), stems, options)]
-    if not paths:
+def _said(kind: str, where: Path, options: BuildOptions) -> _Labels:
+    """What ``--labels KIND=WHERE`` names: the files of a folder, a file or a pattern."""
+    if where.is_dir():
+        root, files = where, _labels_in(kind, where, options)
+    elif where.is_file():
+        root, files = where.parent, [where]
+    else:
+        files = sorted(Path(path) for path in glob.glob(str(where), recursive=True) if Path(path).is_file())
+        fixed = list(where.parts[:-1])
+        wild = next((n for n, part in enumerate(fixed) if glob.has_magic(part)), len(fixed))
+        root = Path(*fixed[:wild])
+    if not files:
+        what = "label picture" if kind in PICTURES else "annotation file"
+        raise BuildError(f"'{where}' holds no {what} for {kind}: correct the path, or leave it out.")
+    return _Labels(kind, str(where), root, files)
+
+
+def _labels_in(kind: str, folder: Path, options: BuildOptions) -> list[Path]:
+    """Label files of a kind in a folder; where it holds none itself, in its subfolders."""
+    suffixes = LABEL_SUFFIXES if kind in PICTURES else ANNOTATION_SUFFIXES
+    legend = os.path.abspath(options.legend) if options.legend is not None else None
+    for deep in (False, True):
+        files = [path for path in _files(folder, suffixes, deep) if path.name != FILE_NAME and os.path.abspath(path) != legend]
+        if kind in PICTURES and options.image_suffix:
+            files = [path for path in files if not path.stem.endswith(options.image_suffix)]
+        if files:
+            break
+    return files
+
+
+def _files(folder: Path, suffixes: Iterable[str], deep: bool = False, skip: Collection[str] = ()) -> list[Path]:
+    """Files with these suffixes, hidden ones left out; with ``deep`` in subfolders, too, but for those named ``skip``."""
+    suffixes = tuple(suffixes)
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(n for n in folders if deep and not n.startswith((".", "__")) and n not in skip)
+        found += [Path(parent, n) for n in names if not n.startswith(".") and n.lower().endswith(suffixes)]
+    return sorted(path for path in found if path.is_file())
+
+
+class _Finder:
+    """Collects images, and gives them their labels."""
+
+    def __init__(self, options: BuildOptions, said: Sequence[_Labels]) -> None:
+        self.options = options
+        self.said = said
+        self.sources: list[Source] = []
+        self.notes: list[str] = []
+        self.beside: list[tuple[Path, str]] = []  # label pictures beside their images that nobody named, with their ending
+        # What --labels names is that and nothing else
+        self.named = {os.path.abspath(p) for labels in said for p in labels.files if not Path(labels.where).is_dir()}
+        self.named_folders = {os.path.abspath(labels.where) for labels in said if Path(labels.where).is_dir()}
+
+    # --------------------------------------------------------------------------------------------------------- images
+
+    def folder(self, folder: Path, section: str | None, is_unit: bool = False) -> None:
+        """Take the images of a folder and the labels that lie there."""
+        home = next((folder / name for name in ALL_IMAGES if (folder / name).is_dir()), folder)
+        flat = home == folder
+        paths = self._pictures(home, flat)
+        if flat and not any(path.parent == home for path in paths) and (parts := units(folder)):
+            for part in parts:
+                self.folder(part, section, is_unit=True)
+            aside = sorted({path.relative_to(home).parts[0] for path in paths} - {part.name for part in parts})
+            if aside:
+                self.notes.append(f"'{folder}': the pictures in {some(aside)} are left out, as they lie in no images/ there.")
+            return
+        labels_beside: list[tuple[Path, str]] = []
+        if flat and not self.options.image_suffix:
+            paths, labels_beside = self._without_labels(paths)
+        if not paths:
+            self._no_image(home)
+        sources = [
+            Source(path.stem.removesuffix(self.options.image_suffix) or path.stem, path, section, home=home) for path in paths
+        ]
+        _refuse_same_name(sources)
+        self.sources += sources
+        for name, kind in LABEL_FOLDERS.items():
+            if (folder / name).is_dir():
+                self._own_folder(kind, folder / name, sources, is_unit)
+        if flat and not self.said:
+            self._flat(home, sources, labels_beside)
+
+    def _pictures(self, home: Path, flat: bool) -> list[Path]:
+        """Pictures of a folder; where it holds none itself, those of its subfolders."""
+
+        def usable(paths: list[Path]) -> list[Path]:
+            return [
+                path
+                for path in paths
+                if path.stem.endswith(self.options.image_suffix)
+                and os.path.abspath(path) not in self.named
+                and not any(os.path.abspath(parent) in self.named_folders - {os.path.abspath(home)} for parent in path.parents)
+            ]
+
+        skip = (*LABEL_FOLDERS, *ALL_IMAGES) if flat else ()
+        found, deep = (usable(_files(home, PICTURE_SUFFIXES, deep, skip)) for deep in (False, True))
+        apart = sorted({path.relative_to(home).parts[0] for path in deep if path.parent != home}) if found else []
+        if apart and not flat:
+            count = len(deep) - len(found)
+            self.notes.append(
+                f"'{home}': {count} pictures in {some(apart)} are left out, as there are images beside these folders: put all "
+                "images into folders, or none."
+            )
+        return found or deep
+
+    def _without_labels(self, paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+        """Images alone: "a_mask.png" beside "a.png" is its label. Also these labels, with what follows the image's name."""
+        by_folder: dict[Path, list[Path]] = {}
+        for path in paths:
+            by_folder.setdefault(path.parent, []).append(path)
+        images, labels = [], []
+        for inside in by_folder.values():
+            stems = {folded(path.stem) for path in inside}
+            for path in inside:
+                base = image_beside(path.stem, stems, self._endings())
+                if base is not None:
+                    labels.append((path, path.stem[len(base) :] if folded(path.stem).startswith(base) else ""))
+                elif not is_by_product(path.stem, stems):
+                    images.append(path)
+        return images, labels
+
+    def _no_image(self, home: Path) -> None:
         volumes = _files(home, VOLUME_SUFFIXES)
         if volumes:
             raise BuildError(
                 f"'{volumes[0]}' is a volume, which this command does not build from: write datalist.json by hand."
             )
-        which = f" whose name ends with '{options.image_suffix}'" if options.image_suffix else ""
+        suffix = self.options.image_suffix
+        which = f" whose name ends with '{suffix}'" if suffix else ""
         raise BuildError(f"'{home}' holds no image{which}: name a folder of {', '.join(PICTURE_SUFFIXES)} files.")
-    sources = [Source(path.stem.removesuffix(options.image_suffix) or path.stem, path, section) for path in paths]
-    _refuse_same_name(sources)
-    if flat:
-        drawn = [path for path in _annotation_files(home, options) if not options.labels]
+
+    # --------------------------------------------------------------------------------------------------------- labels
+
+    def _own_folder(self, kind: str, folder: Path, sources: Sequence[Source], is_unit: bool) -> None:
+        """Labels of a folder whose name says their kind."""
+        if os.path.abspath(folder) in self.named_folders:
+            return
+        every = _labels_in(kind, folder, self.options)
+        files = [path for path in every if os.path.abspath(path) not in self.named]
+        if every and not files:
+            return
+        if not files:
+            what = "label picture" if kind in PICTURES else "annotation file"
+            raise BuildError(f"'{folder}' holds no {what} for {kind}: put some there, or take the folder away.")
+        if kind in PICTURES:
+            refuse_brush_files(files)
+        labels = _Labels(kind, str(folder), folder, files)
+        if kind == "masks" and (apart := self._object_files(labels, sources, is_unit)):
+            for source, place in apart:
+                source.pictures[kind] = place
+            return
+        self.attach(labels, sources)
+
+    def _object_files(self, labels: _Labels, sources: Sequence[Source], is_unit: bool) -> list[tuple[Source, Path]]:
+        """Images with the folder that holds a file for each of their objects; empty where the files are whole pictures."""
+        matching = self._match(labels, sources)
+        if matching.image_of or matching.rivals or matching.torn:
+            return []
+        if len(sources) == 1 and all(path.parent == labels.root for path in labels.files):
+            return [(sources[0], labels.root)] if is_unit or len(labels.files) > 1 else []
+        folders = object_folders(labels.root, labels.files)
+        found = match([LabelName(path.name) for path in folders], [_image_name(source) for source in sources])
+        return [(sources[image], folders[number]) for number, image in found.image_of.items()]
+
+    def _flat(self, home: Path, sources: Sequence[Source], beside: Sequence[tuple[Path, str]]) -> None:
+        """Labels beside their images in one folder."""
+        # Cellpose's names say that these are ids
+        files = [path for path, ending in beside if re.search("cp_masks?$", ending, re.IGNORECASE)]
+        files += [p for p in _files(home, (".npy",), any(s.folders for s in sources)) if p.stem.lower().endswith("_seg")]
+        if files:
+            self.attach(_Labels("masks", str(home), home, files), sources)
+        self.beside += [(path, ending) for path, ending in beside if path not in files]
+        drawn = [path for path in _labels_in("annotations", home, self.options) if not set(path.parts) & set(LABEL_FOLDERS)]
         if drawn:
-            _attach("annotations", drawn, sources, options, str(home), notes)
-        return sources
-    for name in _FOLDERS:
-        if (folder / name).is_dir():
-            kind = kind_of(name)
-            _attach(kind, _label_files(kind, folder / name, options), sources, options, str(folder / name), notes)
-    return sources
+            self.attach(_Labels("annotations", str(home), home, drawn), sources, is_aside=bool(files))
+
+    def attach(self, labels: _Labels, sources: Sequence[Source], is_aside: bool = False) -> None:
+        """Give label files of one origin to the images of the same name.
+
+        Args:
+            labels: the files.
+            sources: images that they may belong to.
+            is_aside: whether the files may as well be none of labels.
+        """
+        own = {os.path.abspath(source.path) for source in sources}
+        labels = replace(labels, files=[path for path in labels.files if os.path.abspath(path) not in own])
+        if labels.kind in PICTURES:
+            refuse_brush_files(labels.files)
+            self._attach_pictures(labels, sources)
+        else:
+            self._attach_annotations(labels, sources, is_aside)
+
+    def _attach_pictures(self, labels: _Labels, sources: Sequence[Source]) -> None:
+        kind, matching = labels.kind, self._match(labels, sources)
+        for image, rivals in matching.rivals.items():
+            first, second = (labels.files[n] for n in rivals[:2])
+            raise BuildError(
+                f"'{first}' and '{second.name}' both are {kind} of image '{sources[image].path.name}': name one of them "
+                f"with --labels {kind}=FILE_PATTERN."
+            )
+        self._refuse_torn(matching, [str(path) for path in labels.files], sources)
+        for number, image in matching.image_of.items():
+            path, source = labels.files[number], sources[image]
+            if kind in source.pictures:
+                raise BuildError(
+                    f"'{path}' and '{source.pictures[kind]}' both are {kind} of image '{source.path.name}': name one of them "
+                    f"with --labels {kind}=FILE_PATTERN."
+                )
+            source.pictures[kind] = path
+        self._told(labels, [labels.files[n].name for n in matching.lost], bool(matching.image_of), sources)
+
+    def _attach_annotations(self, labels: _Labels, sources: Sequence[Source], is_aside: bool) -> None:
+        read = self._read(labels, is_aside)
+        names = [self._label_name(a.source, labels.root, _stem(a.source), a.image) for a in read]
+        matching = match(names, [_image_name(source) for source in sources])
+        for image, rivals in matching.rivals.items():
+            self._refuse_rivals(sources[image], [read[n] for n in rivals], labels.kind)
+        self._refuse_torn(matching, [a.image or str(a.source) for a in read], sources)
+        owners = {number: (image, "") for number, image in matching.image_of.items()}
+        by_word = self._by_word(labels, read, matching.lost, sources)
+        for image in {image for image, _ in by_word.values()}:
+            rivals = [n for n, (i, _) in {**owners, **by_word}.items() if i == image]
+            words = [folded(by_word[n][1]) if n in by_word else "" for n in rivals]
+            named = any(mark.name for n in rivals for mark in read[n].marks)
+            if len(rivals) > 1 and (named or "" in words or len(set(words)) < len(words)):
+                self._refuse_rivals(sources[image], [read[n] for n in rivals], labels.kind)
+        owners |= by_word
+        lost = [n for n in matching.lost if n not in owners]
+        if len(lost) == len(read) == len(sources) == 1 and read[0].image is None:
+            owners, lost = {0: (0, "")}, []  # one image, one file: what else could it belong to
+            self.notes.append(
+                f"'{read[0].source.name}' is taken for the annotation of '{sources[0].path.name}', the only image."
+            )
+        for number, (image, word) in sorted(owners.items()):
+            sources[image].annotations.append((labels.kind, _named(read[number], word)))
+        lost_names = [read[n].image or read[n].source.name for n in lost]
+        self._told(labels, lost_names, bool(owners), sources)
+
+    def _read(self, labels: _Labels, is_aside: bool) -> list[Annotation]:
+        """The files' marks; files without any are left out, unless none is left."""
+        read: list[Annotation] = []
+        odd: list[NoMarksError] = []
+        left_out: list[str] = []
+        for path in labels.files:
+            try:
+                found = read_annotations(path)
+            except NoMarksError as error:
+                odd.append(error)
+                continue
+            read += found
+            left_out += [f"{phrase} ('{path.name}')" for annotation in found for phrase in annotation.left_out]
+        if odd and not is_aside and not any(annotation.marks for annotation in read):
+            raise odd[0]
+        if left_out:
+            total = len(left_out) + sum(len(annotation.marks) for annotation in read)
+            shown = "; ".join(left_out[:3]) + (f"; and {len(left_out) - 3} more" if len(left_out) > 3 else "")
+            self.notes.append(
+                f"'{labels.where}': {len(left_out)} of {total} marks cannot be used and count as not drawn (where "
+                f"they have a box, it is not labelled): {shown}."
+            )
+        self.notes += [f"left out: {error}" for error in odd[:3]]
+        if len(odd) > 3:
+            self.notes.append(f"'{labels.where}': {len(odd) - 3} more files hold no marks and are left out.")
+        return read
+
+    def _by_word(
+        self, labels: _Labels, read: Sequence[Annotation], lost: Sequence[int], sources: Sequence[Source]
+    ) -> dict[int, tuple[int, str]]:
+        """Image and class of the files whose name ends with a class: napari's layers and ImageJ's ROIs carry none."""
+        images = [_image_name(source) for source in sources]
+        found: dict[int, tuple[int, str]] = {}
+        for number in lost:
+            if read[number].image is not None:
+                continue
+            path, stem = read[number].source, _stem(read[number].source)
+            for cut in sorted((m.start() for m in re.finditer("[-_ .]", stem)), reverse=True):
+                word = stem[cut + 1 :].strip()
+                if not re.match(r"[^\W\d]", word) or _VERSION.search(word):
+                    continue
+                owner = match([self._label_name(path, labels.root, stem[:cut], None)], images)
+                self._refuse_torn(owner, [str(path)], sources)
+                if owner.image_of:
+                    found[number] = owner.image_of[0], word
+                    break
+        return found
+
+    # ---------------------------------------------------------------------------------------------------------- names
+
+    def _endings(self) -> tuple[str, ...]:
+        return tuple(ending for ending in (self.options.label_suffix, self.options.image_suffix) if ending)
+
+    def _label_name(self, path: Path, root: Path, stem: str, record: str | None) -> LabelName:
+        if record is not None:
+            return LabelName(record, is_record=True)
+        try:
+            folders = path.relative_to(root).parts[:-1]
+        except ValueError:
+            folders = ()
+        return LabelName(stem, tuple(name for name in folders if name not in LABEL_FOLDERS), endings=self._endings())
+
+    def _match(self, labels: _Labels, sources: Sequence[Source]) -> Matching:
+        names = [self._label_name(path, labels.root, path.stem, None) for path in labels.files]
+        return match(names, [_image_name(source) for source in sources])
+
+    def _refuse_rivals(self, source: Source, rivals: Sequence[Annotation], kind: str) -> None:
+        first, second = rivals[:2]
+        if first.source != second.source:
+            raise BuildError(
+                f"'{first.source}' and '{second.source.name}' both hold marks of image '{source.path.name}': take one away, or "
+                f"name each with a --labels {kind}=FILE of its own if the marks of both are to be drawn."
+            )
+        if first.image == second.image:
+            raise BuildError(
+                f"'{first.source}' lists image '{first.image}' twice, with marks of its own each time: keep one of them in the "
+                "file, or give the images names or folders of their own before you export."
+            )
+        said = _folder_of(first.image) or _folder_of(second.image)
+        folder = f"{source.home or source.path.parent}{os.sep}{said}{os.sep}"
+        remedy = f"put images into folders as the file names them, such as '{folder}', or " if said else ""
+        raise BuildError(
+            f"'{first.source}': '{first.image}' and '{second.image}' both could be image '{source.path}': {remedy}delete one "
+            "of them from the file."
+        )
+
+    def _refuse_torn(self, matching: Matching, labels: Sequence[str], sources: Sequence[Source]) -> None:
+        for number, images in matching.torn.items():
+            first, second = (sources[n].path for n in images[:2])
+            raise BuildError(
+                f"'{labels[number]}' could belong to '{first}' or '{second}': put it into a label folder beside images/, in a "
+                "subfolder of the image's folder's name."
+            )
+
+    def _told(self, labels: _Labels, lost: Sequence[str], any_matched: bool, sources: Sequence[Source]) -> None:
+        """Name what belongs to no image, and the images that were left without, with what is most like it."""
+        if not lost:
+            return
+        free = [_shown(s) for s in sources if labels.kind not in (*s.pictures, *(kind for kind, _ in s.annotations))]
+        close = nearest(lost[0], free or [_shown(source) for source in sources])
+        like = f" (the nearest is '{close}')" if close else f", such as '{sources[0].path.name}'"
+        if not any_matched and labels.kind == "masks":
+            self._refuse_numbered(labels, sources)
+        if not any_matched:
+            raise BuildError(
+                f"'{labels.where}': '{lost[0]}' belongs to no image, nor does any other there{like}: give "
+                "label and image the same name, or say what follows the name with --label-suffix or --image-suffix."
+            )
+        shown = []
+        for name in lost[:3]:
+            close = nearest(name, free)
+            shown.append(f"'{name}'" + (f" (the nearest without one is '{close}')" if close else ""))
+        text = ", ".join(shown) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        without = f"; no {labels.kind} there for {some(free)}" if free else ""
+        self.notes.append(f"'{labels.where}': {text} belong to no image and are left out{without}.")
+
+    def _refuse_numbered(self, labels: _Labels, sources: Sequence[Source]) -> None:
+        """Say where files of single objects go whose names end with a number: a_1.png, a_2.png."""
+        stems = [re.sub(r"[-_ .(]+\d+\)?$", "", path.stem) for path in labels.files]
+        found = match([LabelName(stem) for stem in dict.fromkeys(stems)], [_image_name(source) for source in sources])
+        if found.image_of and len(labels.files) > len(set(stems)):
+            source = sources[next(iter(found.image_of.values()))]
+            raise BuildError(
+                f"'{labels.where}': names such as '{labels.files[0].name}' look like a file for each object: put those of each "
+                f"image into a folder of its name, such as '{labels.root / source.path.stem}{os.sep}'."
+            )
+
+    def hint(self) -> None:
+        """Say how label pictures beside their images are named, where no image has a label at all."""
+        if self.beside and not any(source.pictures or source.annotations for source in self.sources):
+            path, ending = self.beside[0]
+            deep = next((s.home for s in self.sources if s.folders and s.home in path.parents), None)
+            folder = path.parent if deep is None else deep / "**"
+            pattern = folder / (f"*{ending}{path.suffix}" if ending else path.name)
+            raise BuildError(
+                f"'{path}' looks like a label of the image beside it, but nothing says of which kind: add --labels "
+                f"'masks={pattern}' for object ids, or segmentation= for classes."
+            )
 
 
-def _is_label_of(stem: str, stems: set[str], options: BuildOptions) -> bool:
-    return any(key in stems for key in _keys(stem, options)[1:])
+def _image_name(source: Source) -> ImageName:
+    above = Path(os.path.abspath(source.home)).parts if source.home is not None else ()
+    return ImageName(source.name, source.folders, above)
+
+
+def _shown(source: Source) -> str:
+    """An image's name with the folders that tell it from others."""
+    return os.sep.join([*source.folders, source.path.name])
+
+
+def _folder_of(image: str | None) -> str:
+    return os.sep.join((image or "").replace("\\", "/").strip("/").split("/")[:-1])
 
 
 def _refuse_same_name(sources: Iterable[Source]) -> None:
-    seen: dict[str, Source] = {}
+    seen: dict[tuple, Source] = {}
     for source in sources:
-        other = seen.setdefault(source.name.lower(), source)
+        other = seen.setdefault((source.path.parent, folded(source.name)), source)
         if other is not source:
             raise BuildError(
                 f"'{source.path}' and '{other.path.name}' share the name '{source.name}', so that no label can be told to "
                 "belong to one of them: rename one."
             )
-
-
-def _files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    suffixes = tuple(suffixes)
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.name.lower().endswith(suffixes)
-    )
-
-
-def _annotation_files(folder: Path, options: BuildOptions) -> list[Path]:
-    legend = os.path.abspath(options.legend) if options.legend is not None else None
-    files = _files(folder, ANNOTATION_SUFFIXES)
-    return [path for path in files if path.name != FILE_NAME and os.path.abspath(path) != legend]
-
-
-def _label_files(kind: str, where: Path, options: BuildOptions) -> list[Path]:
-    """Files of a kind under a folder, a file or a pattern."""
-    if where.is_dir():
-        files = _files(where, LABEL_SUFFIXES) if kind in PICTURES else _annotation_files(where, options)
-        if options.image_suffix:
-            files = [path for path in files if not path.stem.endswith(options.image_suffix)]
-    elif where.is_file():
-        files = [where]
-    else:
-        files = sorted(Path(path) for path in glob.glob(str(where), recursive=True) if Path(path).is_file())
-    if not files:
-        what = "label picture" if kind in PICTURES else "annotation file"
-        raise BuildError(f"'{where}' holds no {what} for {kind}: correct the path, or leave it out.")
-    return files
-
-
-def _keys(stem: str, options: BuildOptions) -> list[str]:
-    """Names that an image could have whose label is called ``stem``, the likeliest first."""
-    stem = stem.lower()
-    keys = [stem]
-    if file_suffix(stem) in PICTURE_SUFFIXES:  # "a.png.json"
-        keys.append(Path(stem).stem)
-    for key in list(keys):
-        if options.label_suffix and key.endswith(options.label_suffix.lower()):
-            keys.append(key.removesuffix(options.label_suffix.lower()))
-        if options.image_suffix and key.endswith(options.image_suffix.lower()):
-            keys.append(key.removesuffix(options.image_suffix.lower()))
-        if _ENDINGS.search(key):
-            keys.append(_ENDINGS.sub("", key))
-    return list(dict.fromkeys(key for key in keys if key))
-
-
-def _attach(kind: str, files: list[Path], sources: list[Source], options: BuildOptions, where: str, notes: list[str]) -> None:
-    """Give label files to the images of the same name."""
-    by_name: dict[str, list[Source]] = {}
-    for source in sources:
-        by_name.setdefault(source.name.lower(), []).append(source)
-    own = {os.path.abspath(source.path) for source in sources}
-    files = [path for path in files if os.path.abspath(path) not in own]
-    lost: list[str] = []
-    matched = 0
-    if kind in PICTURES:
-        for path in files:
-            owner = _owner(path.stem, by_name, options, path)
-            if owner is None:
-                lost.append(path.name)
-            elif kind in owner.pictures:
-                raise BuildError(
-                    f"'{path}' and '{owner.pictures[kind]}' both are {kind} of image '{owner.path.name}': name one of them "
-                    f"with --labels {kind}=FILE_PATTERN."
-                )
-            else:
-                owner.pictures[kind] = path
-                matched += 1
-    else:
-        for path in files:
-            for annotation in read_annotations(path):
-                owner, word = _annotated(annotation, by_name, options)
-                if owner is None and annotation.image is None and len(sources) == len(files) == 1:
-                    owner = sources[0]  # one image, one file: what else could it belong to
-                if owner is None:
-                    lost.append(annotation.image or path.name)
-                else:
-                    owner.annotations.append((kind, _named(annotation, word)))
-                    matched += 1
-    if lost and not matched:
-        raise BuildError(
-            f"'{where}': '{lost[0]}' belongs to no image, nor does any other there, such as '{sources[0].path.name}': give "
-            "label and image the same name, or say what follows the name with --label-suffix or --image-suffix."
-        )
-    if lost:
-        notes.append(f"'{where}': {some(lost)} belong to no image and are left out.")
-
-
-def _annotated(annotation: Annotation, by_name: Mapping[str, list[Source]], options: BuildOptions) -> tuple[Source | None, str]:
-    """The image that marks belong to, and the class that the file's name gives them (``a_interface.csv``) or ""."""
-    if annotation.image is not None:
-        for name in image_names(annotation.image):
-            if owner := _owner(Path(name).stem, by_name, options, annotation.source):
-                return owner, ""
-        return None, ""
-    stem = _stem(annotation.source)
-    if owner := _owner(stem, by_name, options, annotation.source):
-        return owner, ""
-    # The layers of napari and the ROIs of ImageJ carry no class: a file for each class does.
-    for cut in sorted((match.start() for match in re.finditer("[-_ .]", stem)), reverse=True):
-        if owner := _owner(stem[:cut], by_name, options, annotation.source):
-            return owner, stem[cut + 1 :].strip()
-    return None, ""
 
 
 def _named(annotation: Annotation, word: str) -> Annotation:
@@ -244,28 +527,21 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.stem
 
 
-def _owner(stem: str, by_name: Mapping[str, list[Source]], options: BuildOptions, path: Path) -> Source | None:
-    for key in _keys(stem, options):
-        owners = by_name.get(key, [])
-        if len(owners) > 1:
-            raise BuildError(
-                f"'{path}' could belong to '{owners[0].path}' or '{owners[1].path}': put it into a label folder beside images/."
-            )
-        if owners:
-            return owners[0]
-    return None
-
-
 def _unique_names(sources: list[Source], src: Path) -> None:
-    """A name that occurs in two splits gets its split's folder in front."""
-    lower = [source.name.lower() for source in sources]
+    """A name that occurs in two folders gets those folders' names in front."""
+    lower = [folded(source.name) for source in sources]
     for source, name in zip(sources, list(lower), strict=True):
         if lower.count(name) > 1:
-            source.name = f"{source.path.relative_to(src).parts[0]}_{source.name}"
-    _refuse_same_name(sources)
+            folders = [part for part in source.path.relative_to(src).parts[:-1] if part not in ALL_IMAGES]
+            source.name = "_".join([*folders, source.name])
+    seen: dict[str, Source] = {}
+    for source in sources:
+        other = seen.setdefault(folded(source.name), source)
+        if other is not source:
+            raise BuildError(f"'{source.path}' and '{other.path}' would share the name '{source.name}': rename one of them.")
 
 
-def some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """The first names of a list and how many more there are."""
     shown = ", ".join(f"'{name}'" for name in names[:3])
     return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""Readers of annotation files: what QuPath, ImageJ / Fiji, COCO tools and napari write, and of label pictures.
+"""Readers of annotation files: what QuPath, ImageJ / Fiji, COCO tools, Label Studio and napari write, and of label pictures.
 
 The conventions and the limits of each format are in ``docs/formats.md``.
 """
@@ -13,14 +13,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from lazylabels_monai.labels.annotations import Annotation, AnnotationError
-from lazylabels_monai.labels.formats import coco, geojson, imagej, napari
+from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
+from lazylabels_monai.labels.formats import coco, geojson, imagej, label_studio, napari
 from lazylabels_monai.labels.formats.pictures import LABEL_SUFFIXES, read_label_picture, read_legend
 
 __all__ = [
     "ANNOTATION_SUFFIXES",
     "LABEL_SUFFIXES",
-    "image_names",
     "read_annotations",
     "read_label_picture",
     "read_legend",
@@ -29,12 +28,10 @@ __all__ = [
 #: Suffixes of files that hold marks; which format a file has is seen from its content.
 ANNOTATION_SUFFIXES: tuple[str, ...] = (".geojson", ".geojson.gz", ".json", ".roi", ".zip", ".csv")
 
-_FORMATS = "QuPath's GeoJSON, ImageJ's .roi or .zip, COCO's .json or napari's .csv"
+_FORMATS = "QuPath's GeoJSON, ImageJ's .roi or .zip, COCO's or Label Studio's .json or napari's .csv"
 
 # the QuPath and ImageJ commands pack one file, or one small file a mark: anything larger is no annotation file
 _LARGEST = 2**30
-
-image_names = coco.image_names
 
 
 def read_annotations(path: Path) -> list[Annotation]:
@@ -42,29 +39,37 @@ def read_annotations(path: Path) -> list[Annotation]:
 
     Args:
         path: GeoJSON (QuPath; also ``.gz``, or one in a ``.zip``), ImageJ ROI or a ``.zip`` of them, COCO JSON (also of
-            CVAT and Label Studio), CSV of a napari Shapes or Points layer.
+            CVAT and Label Studio), Label Studio's own JSON, CSV of a napari Shapes or Points layer.
 
     Returns:
-        one for each image of a COCO file, in the file's order; else one without an image's name.
+        one for each image of a COCO file or task of Label Studio, in the file's order; else one without an image's name.
+
+        A mark that cannot be used is left out and named in ``left_out``.
 
     Raises:
-        AnnotationError: when the file is of another format, is damaged or has a mark that has no meaning here.
+        AnnotationError: when the file is damaged.
+        NoMarksError: when it is of another format, empty, or none of its marks can be used.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as e:
         raise AnnotationError(f"annotation file '{path}' cannot be read ({e.strerror}): correct the path.") from e
+    if not data.strip():
+        raise NoMarksError(f"annotation file '{path}' is empty: save the marks again, or take the file away.")
     if data[:4] == b"Iout" or path.suffix.lower() == ".roi":
-        return [Annotation(path, None, None, imagej.marks([(path.stem, data)], path))]
+        return _one(path, *imagej.marks([(path.stem, data)]))
     if data[:2] == b"PK" or path.suffix.lower() == ".zip":
-        members = _members(data, path)
+        members, damaged = _members(data, path)
         rois = [(name, content) for name, content in members if name.lower().endswith(".roi")]
         if rois:
-            return [Annotation(path, None, None, imagej.marks(rois, path))]
+            marks, left_out = imagej.marks(rois)
+            return _one(path, marks, [*left_out, *damaged])
+        if damaged:
+            raise AnnotationError(f"annotation file '{path}' is damaged ({damaged[0]}): copy or save it again.")
         jsons = [content for name, content in members if name.lower().endswith((".geojson", ".json"))]
         if len(jsons) != 1:
-            raise AnnotationError(f"annotation file '{path}' holds neither .roi files nor one .geojson: save {_FORMATS}.")
+            raise NoMarksError(f"annotation file '{path}' holds neither .roi files nor one .geojson: save {_FORMATS}.")
         data = jsons[0]
     if data[:2] == b"\x1f\x8b":
         try:
@@ -78,44 +83,66 @@ def _text(data: bytes, path: Path) -> list[Annotation]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        raise AnnotationError(f"annotation file '{path}' is of an unknown format: save {_FORMATS}.") from e
+        raise NoMarksError(f"annotation file '{path}' is of an unknown format: save {_FORMATS}.") from e
     if path.suffix.lower() == ".csv":
-        return [Annotation(path, None, None, napari.marks(text, path))]
+        return _one(path, *napari.marks(text, path))
     if not text.lstrip().startswith(("{", "[")):
-        raise AnnotationError(f"annotation file '{path}' is of an unknown format: save {_FORMATS}.")
+        raise NoMarksError(f"annotation file '{path}' is of an unknown format: save {_FORMATS}.")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as e:
         raise AnnotationError(f"annotation file '{path}' is no valid JSON ({e}): export it again.") from e
     if geojson.is_geojson(content):
-        return [Annotation(path, None, None, geojson.marks(content, path))]
+        return _one(path, *geojson.marks(content, path))
     if coco.is_coco(content):
         return coco.annotations(content, path)
-    raise AnnotationError(f"annotation file '{path}' is {_kind(content)}: save {_FORMATS}.")
+    if label_studio.is_label_studio(content):
+        return label_studio.annotations(content, path)
+    raise NoMarksError(f"annotation file '{path}' is {_kind(content)}: save {_FORMATS}.")
+
+
+def _one(path: Path, marks: list[Mark], left_out: list[str]) -> list[Annotation]:
+    """The annotation of a file that belongs to one image."""
+    if left_out and not marks:
+        raise NoMarksError(unusable(path, left_out))
+    return [Annotation(path, None, None, marks, left_out)]
 
 
 def _kind(content: Any) -> str:
     """What a JSON file of another program is."""
     first = content[0] if isinstance(content, list) and content else content
     if isinstance(first, dict):
-        if "data" in first and ("annotations" in first or "completions" in first):
-            return "Label Studio's own JSON, which its COCO export replaces"
+        if "annotation_id" in first or ("data" in first and "completions" in first):
+            return "another JSON of Label Studio, which exports plain JSON, too"
         if "shapes" in first and "imagePath" in first:
             return "a LabelMe file"
     return "JSON of an unknown kind"
 
 
-def _members(data: bytes, path: Path) -> list[tuple[str, bytes]]:
-    """Name and content of the files in a zip, in their order; macOS's and hidden ones are left out."""
+def _members(data: bytes, path: Path) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Name and content of the files in a zip, in their order, and a phrase for each that is damaged.
+
+    macOS's and hidden files are left out.
+    """
+    errors = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            members = [
-                info
-                for info in archive.infolist()
-                if not info.is_dir() and not Path(info.filename).name.startswith(".") and "__MACOSX" not in info.filename
-            ]
-            if sum(info.file_size for info in members) > _LARGEST:
-                raise AnnotationError(f"annotation file '{path}' holds more than {_LARGEST} bytes: save {_FORMATS}.")
-            return [(info.filename, archive.read(info)) for info in members]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as e:
-        raise AnnotationError(f"annotation file '{path}' is damaged ({e}): export it again.") from e
+        archive = zipfile.ZipFile(BytesIO(data))
+    except errors as e:
+        raise AnnotationError(f"annotation file '{path}' is damaged ({e}): copy or save it again.") from e
+    with archive:
+        members = [
+            info
+            for info in archive.infolist()
+            if not info.is_dir() and not Path(info.filename).name.startswith(".") and "__MACOSX" not in info.filename
+        ]
+        if sum(info.file_size for info in members) > _LARGEST:
+            raise AnnotationError(f"annotation file '{path}' holds more than {_LARGEST} bytes: save {_FORMATS}.")
+        read, damaged = [], []
+        for info in members:
+            try:
+                read.append((info.filename, archive.read(info)))
+            except errors as e:
+                damaged.append(f"'{Path(info.filename).name}' is damaged ({e})")
+    if damaged and not read:
+        raise AnnotationError(f"annotation file '{path}' is damaged ({damaged[0]}): copy or save it again.")
+    return read, damaged

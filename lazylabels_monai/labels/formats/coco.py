@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark
+from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
 
-__all__ = ["annotations", "image_names", "is_coco"]
+__all__ = ["annotations", "is_coco"]
 
 
 class _Unusable(ValueError):
-    """Why an annotation cannot be used, and what to do."""
+    """Why an annotation cannot be used."""
 
 
 def is_coco(content: Any) -> bool:
@@ -23,113 +23,163 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and "images" in content and "annotations" in content
 
 
-def image_names(image: str) -> tuple[str, ...]:
-    """Names under which the image of a COCO file may be found, the likeliest first.
-
-    The name as given, without its folders, and without the eight hexadecimal digits that Label Studio puts before it.
-
-    >>> image_names("images/0a1b2c3d-cell.png")
-    ('images/0a1b2c3d-cell.png', '0a1b2c3d-cell.png', 'cell.png')
-    """
-    whole = image.replace("\\", "/").lstrip("/")
-    name = PurePosixPath(whole).name
-    return tuple(dict.fromkeys([whole, name, re.sub(r"^[0-9a-f]{8}-(?=.)", "", name)]))
-
-
 def annotations(content: dict, path: Path) -> list[Annotation]:
     """Marks of each image of parsed COCO, in the file's order; an annotation of several parts is one area.
 
-    An annotation of key points alone is left out, ``iscrowd`` makes no difference. Source: https://cocodataset.org/#format-data
+    An annotation of key points alone is left out, ``iscrowd`` makes no difference. What cannot be used (an annotation without
+    an outline, of an image or a category that is not there, with damaged run lengths ...) is left out and named, unless
+    nothing else is there. Source: https://cocodataset.org/#format-data
 
     Raises:
-        AnnotationError: when a table or a value is missing or damaged, or an annotation is a box without an outline.
+        AnnotationError: when a table is missing, or an id is there twice.
+        NoMarksError: when every annotation is unusable.
     """
-    images, objects, categories = (_table(content, key, path) for key in ("images", "annotations", "categories"))
+    odd: list[str] = []
+    images, objects, categories = (_table(content, key, path, odd) for key in ("images", "annotations", "categories"))
     names = {}
     for category in categories:
-        if not isinstance(category.get("name"), str) or "id" not in category:
-            raise AnnotationError(f"annotation file '{path}': a category has no id and name: export it again.")
-        names[_key(category["id"])] = category["name"]
-    marks: dict[str, list[Mark]] = {}
-    sizes = {}
+        if category.get("name") in (None, "") or "id" not in category:
+            odd.append(f"category {category.get('id')} has no id and name")
+        else:
+            names[_key(category["id"])] = str(category["name"])
+    sizes: dict[str, tuple[int, int] | None] = {}
+    found: dict[str, tuple[str, list[Mark], list[str]]] = {}
+    unknown: dict[str, list[tuple[float, float, float, float]]] = {}
     for image in images:
         name, key = image.get("file_name"), _key(image.get("id"))
-        size = image.get("height"), image.get("width")
-        if not isinstance(name, str) or not name or not all(isinstance(n, int) and n > 0 for n in size):
-            raise AnnotationError(f"annotation file '{path}': image '{name}' lacks its name, height or width: export it again.")
-        if size[0] * size[1] >= 2**32:
-            raise AnnotationError(f"annotation file '{path}': image '{name}' has more than 2**32 pixels: split it.")
-        if key in marks:
-            raise AnnotationError(f"annotation file '{path}': two images have the id {image['id']}: give each its own.")
-        marks[key], sizes[key] = [], size
+        if key in found and image.get("id") is not None:
+            raise AnnotationError(f"annotation file '{path}': two images have the id {image.get('id')}: give each its own.")
+        try:
+            if not isinstance(name, str) or not name or image.get("id") is None:
+                raise _Unusable("has no file_name and id")
+            sizes[key] = _size(image.get("height"), image.get("width"))
+            found[key] = (name, [], [])
+        except _Unusable as e:
+            odd.append(f"image '{name or image.get('id')}' {e}")
     for object in objects:
         key, category = _key(object.get("image_id")), _key(object.get("category_id"))
-        where = f"annotation file '{path}': annotation {object.get('id')}"
-        if key not in marks:
-            raise AnnotationError(f"{where} names image {object.get('image_id')}, which the file lacks: export it again.")
-        if category not in names:
-            raise AnnotationError(f"{where} names category {object.get('category_id')}, which the file lacks: export it again.")
         if "keypoints" in object and not object.get("segmentation"):
             continue
         try:
+            if key not in found:
+                raise _Unusable(f"names image {object.get('image_id')}, which the file does not describe")
+            if category not in names:
+                raise _Unusable(f"names category {object.get('category_id')}, which the file does not describe")
             raster = _raster(object, sizes[key])
         except _Unusable as e:
-            raise AnnotationError(f"{where} {e}.") from e
-        marks[key].append(Mark("area", names[category], raster=raster, id=str(object.get("id"))))
-    return [Annotation(path, image["file_name"], sizes[_key(image["id"])], marks[_key(image["id"])]) for image in images]
+            (found[key][2] if key in found else odd).append(f"annotation {object.get('id')} {e}")
+            if (box := _box(object.get("bbox"))) is not None:
+                unknown.setdefault(key, []).append(box)
+        else:
+            found[key][1].append(Mark("area", names[category], raster=raster, id=str(object.get("id"))))
+    every = [*odd, *(phrase for _, _, phrases in found.values() for phrase in phrases)]
+    if every and not any(marks for _, marks, _ in found.values()):
+        raise NoMarksError(unusable(path, every))
+    made = [Annotation(path, name, sizes[key], *rest, unknown.get(key, ())) for key, (name, *rest) in found.items()]
+    # what belongs to no image is told with the first
+    return [replace(made[0], left_out=[*odd, *made[0].left_out]), *made[1:]] if odd else made
 
 
-def _table(content: dict, key: str, path: Path) -> list[dict]:
+def _table(content: dict, key: str, path: Path, odd: list[str]) -> list[dict]:
     table = content.get(key)
-    if not isinstance(table, list) or not all(isinstance(row, dict) for row in table):
-        raise AnnotationError(f"annotation file '{path}' has no table '{key}': export it again as COCO.")
-    return table
+    if not isinstance(table, list):
+        raise AnnotationError(f"annotation file '{path}' has no table '{key}': export it as COCO with masks or polygons.")
+    odd += [f"row {number} of '{key}' is no table" for number, row in enumerate(table, 1) if not isinstance(row, dict)]
+    return [row for row in table if isinstance(row, dict)]
 
 
 def _key(id: Any) -> str:
-    """Some programs write an id as a number here and as text there."""
-    return str(id)
+    """Some programs write an id as a number here and as text there, or as 7.0."""
+    whole = _whole(id)
+    return str(id) if whole is None else str(whole)
 
 
-def _raster(object: dict, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+def _whole(value: Any) -> int | None:
+    """A whole number, also one written as 96.0 or "96" (tables of pandas, MATLAB); None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+        return int(value) if isinstance(value, int) else int(number) if number.is_integer() else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _size(height: Any, width: Any) -> tuple[int, int] | None:
+    """(H, W); None where the file does not say, by leaving it out or by 0."""
+    if height in (None, 0, "") and width in (None, 0, ""):
+        return None
+    size = _whole(height), _whole(width)
+    if size[0] is None or size[1] is None or min(size) < 1:
+        raise _Unusable(f"has the height {height!r} and the width {width!r}, which are no numbers of pixels")
+    if size[0] * size[1] >= 2**32:
+        raise _Unusable("has more than 2**32 pixels")
+    return size
+
+
+def _box(bbox: Any) -> tuple[float, float, float, float] | None:
+    """(row, column, height, width) of COCO's x, y, width, height; None where it has no area."""
+    try:
+        x, y, width, height = (float(n) for n in bbox)
+    except (TypeError, ValueError):
+        return None
+    return (y, x, height, width) if min(width, height) > 0 and np.isfinite([x, y, width, height]).all() else None
+
+
+def _raster(object: dict, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
     segmentation = object.get("segmentation")
     if isinstance(segmentation, dict):
         return _from_runs(segmentation, size)
     if not segmentation:
-        raise _Unusable("has a box but no outline: draw its outline or delete it, then export again")
+        raise _Unusable("has no outline, so that it has no area" if not object.get("bbox") else "has a box but no outline")
+    if isinstance(segmentation, list) and not any(isinstance(part, list) for part in segmentation):
+        segmentation = [segmentation]  # one polygon, without the list around it
     try:
         parts = [np.array(part, dtype=float) for part in segmentation]
     except (TypeError, ValueError) as e:
-        raise _Unusable("has an outline that is no list of numbers: export it again") from e
-    if not all(part.ndim == 1 and part.size >= 6 and part.size % 2 == 0 and np.isfinite(part).all() for part in parts):
-        raise _Unusable("has an outline that is no list of three or more x, y: export it again")
-    return _from_polygons([part.reshape(-1, 2) for part in parts], size)
+        raise _Unusable("has an outline that is no list of numbers") from e
+    if not all(part.size % 2 == 0 and (part.ndim == 1 or part.shape[1:] == (2,)) for part in parts):
+        raise _Unusable("has an outline that is no list of x, y")
+    if not all(np.isfinite(part).all() for part in parts):
+        raise _Unusable("has a coordinate that is not finite")
+    # contour tracing leaves specks of one or two points beside good parts: they have no area
+    parts = [part.reshape(-1, 2) for part in parts if part.size >= 6]
+    if not parts:
+        raise _Unusable("has an outline of fewer than three points, which has no area")
+    return _from_polygons(parts, size)
 
 
-def _from_polygons(parts: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+def _from_polygons(parts: Sequence[np.ndarray], size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
     """Union of polygons (N, 2) of (x, y): pycocotools gives the run lengths, whatever the image's size costs."""
     from pycocotools import mask as coco_mask
 
-    if max(np.abs(part).max() for part in parts) > 10 * max(size) + 1000:
-        raise _Unusable("has an outline far outside its image: export it again")
+    largest = max(np.abs(part).max() for part in parts)
+    if largest > (10 * max(size) + 1000 if size else 2**16):
+        raise _Unusable("has an outline far outside its image")
+    size = size or (int(largest) + 2, int(largest) + 2)
     runs = coco_mask.merge(coco_mask.frPyObjects([part.ravel().tolist() for part in parts], *size))
     return _from_runs({"size": size, "counts": runs["counts"].decode()}, size)
 
 
-def _from_runs(segmentation: dict, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+def _from_runs(segmentation: dict, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
     """Run lengths (columns first, beginning with background), as numbers or packed into text."""
     stated, counts = segmentation.get("size"), segmentation.get("counts")
-    if stated not in (size, list(size)):
-        raise _Unusable(f"is a mask of size {stated} in an image of {list(size)} (height, width): export it again")
+    if isinstance(stated, (list, tuple)) and len(stated) == 2 and all((_whole(n) or 0) > 0 for n in stated):
+        stated = (_whole(stated[0]), _whole(stated[1]))
+        size = size or stated
+    if stated != size or size is None:
+        shown = f"an image of {list(size)}" if size else "an image of unknown size"
+        shown_stated = list(stated) if isinstance(stated, tuple) else stated
+        raise _Unusable(f"is a mask of size {shown_stated} in {shown} (height, width)")
     if isinstance(counts, str):
         counts = _unpack(counts)
     try:
         runs = np.array(counts, dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as e:
-        raise _Unusable("has a mask that is no run lengths: export it again") from e
+        raise _Unusable("has a mask that is no run lengths") from e
     height, width = size
     if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
-        raise _Unusable(f"has a mask whose run lengths do not add up to {height} × {width} pixels: export it again")
+        raise _Unusable(f"has a mask whose run lengths do not add up to {height} × {width} pixels")
     ends = np.cumsum(runs)
     starts, stops = (ends - runs)[1::2], ends[1::2]
     starts, stops = starts[starts < stops], stops[starts < stops]
@@ -156,7 +206,7 @@ def _unpack(text: str) -> list[int]:
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 40:
-            raise _Unusable("has a mask that is no packed run lengths: export it again")
+            raise _Unusable("has a mask that is no packed run lengths")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -165,5 +215,5 @@ def _unpack(text: str) -> list[int]:
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))
             value = shift = 0
     if shift:
-        raise _Unusable("has a mask that is no packed run lengths: export it again")
+        raise _Unusable("has a mask that is no packed run lengths")
     return runs

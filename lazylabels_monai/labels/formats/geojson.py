@@ -20,26 +20,37 @@ def is_geojson(content: Any) -> bool:
     """Whether parsed JSON is a FeatureCollection, a Feature or a list of features."""
     if isinstance(content, dict):
         return content.get("type") in ("FeatureCollection", "Feature")
-    return isinstance(content, list) and all(isinstance(f, dict) and f.get("type") == "Feature" for f in content)
+    return isinstance(content, list) and all(f is None or (isinstance(f, dict) and f.get("type") == "Feature") for f in content)
 
 
-def marks(content: Any, path: Path) -> list[Mark]:
+def marks(content: Any, path: Path) -> tuple[list[Mark], list[str]]:
     """Marks of parsed GeoJSON, in the file's order; a geometry of several lines gives one each.
 
     Source: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
 
+    Returns:
+        the marks; and a phrase for each object that is left out: one without a geometry or an area, with a damaged one, or
+        in another plane of a stack.
+
     Raises:
-        AnnotationError: when a feature has no usable geometry or lies in another plane of a stack.
+        AnnotationError: when the file has no list of features.
     """
     features = content
     if isinstance(content, dict):
         features = content.get("features") if content["type"] == "FeatureCollection" else [content]
-    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
-        raise AnnotationError(f"annotation file '{path}' has no list of features: export it again.")
-    return [mark for number, feature in enumerate(features, start=1) for mark in _feature(feature, number, path)]
+    if not isinstance(features, list):
+        raise AnnotationError(f"annotation file '{path}' has no list of features: export the objects of the image as GeoJSON.")
+    found: list[Mark] = []
+    left_out: list[str] = []
+    for number, feature in enumerate(features, start=1):
+        if isinstance(feature, dict):
+            _feature(feature, number, found, left_out)
+        else:
+            left_out.append(f"feature {number} is no object")
+    return found, left_out
 
 
-def _feature(feature: dict, number: int, path: Path) -> Iterator[Mark]:
+def _feature(feature: dict, number: int, found: list[Mark], left_out: list[str]) -> None:
     properties = feature.get("properties")
     properties = properties if isinstance(properties, dict) else {}
     kind = properties.get("objectType") or properties.get("object_type") or feature.get("id")
@@ -48,13 +59,16 @@ def _feature(feature: dict, number: int, path: Path) -> Iterator[Mark]:
     id = str(feature.get("id") or properties.get("name") or f"feature {number}")
     geometry = feature.get("geometry")
     if not isinstance(geometry, dict):
-        raise AnnotationError(f"annotation file '{path}': object '{id}' has no geometry: export it again.")
+        left_out.append(f"object '{id}' has no geometry")
+        return
     try:
-        yield from _geometry(geometry, _class_name(properties), id)
+        made = list(_geometry(geometry, _class_name(properties), id))
+        if not made:
+            raise ValueError("it is empty")
+        found += made
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as e:
-        raise AnnotationError(
-            f"annotation file '{path}': object '{id}' has a geometry that cannot be used ({e}): export it again."
-        ) from e
+        reason = f"it has no {e}" if isinstance(e, KeyError) else e
+        left_out.append(f"object '{id}' has a geometry that cannot be used ({reason})")
 
 
 def _class_name(properties: dict) -> str:
@@ -74,14 +88,22 @@ def _geometry(geometry: dict, name: str, id: str) -> Iterator[Mark]:
     kind = geometry["type"]
     if kind == "GeometryCollection":
         for part in geometry["geometries"]:
-            yield from _geometry(part, name, id)
+            if part is not None:
+                yield from _geometry(part, name, id)
         return
     coordinates = geometry["coordinates"]
     if not coordinates:  # an empty geometry
         return
     if kind in ("Polygon", "MultiPolygon"):
         polygons = [coordinates] if kind == "Polygon" else coordinates
-        yield Mark("area", name, polygons=[[_points(ring, 3) for ring in polygon] for polygon in polygons], id=id)
+        rings = [[_points(ring, 0) for ring in polygon] for polygon in polygons]
+        # parts and holes of one or two points have no area: contour tracing leaves them beside good ones
+        parts = [[ring for ring in polygon if len(ring) > 2] for polygon in rings if polygon and len(polygon[0]) > 2]
+        if not parts:
+            raise ValueError(
+                f"{max((len(ring) for polygon in rings for ring in polygon), default=0)} positions, at least 3 make an area"
+            )
+        yield Mark("area", name, polygons=parts, id=id)
     elif kind in ("LineString", "MultiLineString"):
         for line in [coordinates] if kind == "LineString" else coordinates:
             yield Mark("line", name, points=_points(line, 2), id=id)
@@ -94,6 +116,8 @@ def _geometry(geometry: dict, name: str, id: str) -> Iterator[Mark]:
 def _points(positions: list, fewest: int) -> np.ndarray:
     """(N, 2) of (y, x); a third number (height) is dropped."""
     points = np.array([position[:2] for position in positions], dtype=float)
+    if not len(points) and not fewest:
+        return np.zeros((0, 2))
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < fewest:
         raise ValueError(f"{len(points)} positions where at least {fewest} of two numbers are expected")
     if not np.isfinite(points).all():

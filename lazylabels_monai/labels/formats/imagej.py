@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
-from lazylabels_monai.labels.annotations import AnnotationError, Mark
+from lazylabels_monai.labels.annotations import Mark
 from lazylabels_monai.labels.rasterize import ellipse
 
 __all__ = ["class_name", "marks"]
@@ -32,20 +32,31 @@ _LINES = (ROI_TYPE.POLYLINE, ROI_TYPE.FREELINE, ROI_TYPE.LINE)
 
 
 class _Unusable(ValueError):
-    """Why a ROI is no mark, and what to do."""
+    """Why a ROI is no mark."""
 
 
-def marks(rois: Sequence[tuple[str, bytes]], path: Path) -> list[Mark]:
+def marks(rois: Sequence[tuple[str, bytes]]) -> tuple[list[Mark], list[str]]:
     """Marks of ROIs, in order.
 
     Args:
         rois: file name and content of each.
-        path: file that they come from, for messages.
 
-    Raises:
-        AnnotationError: when a ROI is damaged, lies in a stack's further plane or is neither area, line nor point.
+    Returns:
+        the marks; and a phrase for each ROI that is left out: a damaged one, one in a stack's further plane, or one that is
+        neither area, line nor point.
     """
-    return [_mark(name, content, path) for name, content in rois]
+    found, left_out = [], []
+    for name, content in rois:
+        id = Path(name).name.removesuffix(".roi")
+        try:
+            roi = _decode(content)
+            found.append(_as_mark(roi, roi.name or id))
+        except _Unusable as e:
+            left_out.append(f"ROI '{id}' {e}")
+        except Exception as e:  # roifile raises struct.error, TypeError, ValueError ...
+            reason = (str(e).splitlines() or [type(e).__name__])[0].rstrip(".")
+            left_out.append(f"ROI '{id}' is damaged ({reason})")
+    return found, left_out
 
 
 def class_name(roi: str, group: int) -> str:
@@ -60,18 +71,6 @@ def class_name(roi: str, group: int) -> str:
     if ":" in roi:
         return roi.split(":", 1)[0].strip()
     return "" if _AUTOMATIC.fullmatch(roi.strip()) else roi.strip()
-
-
-def _mark(name: str, content: bytes, path: Path) -> Mark:
-    id = Path(name).name.removesuffix(".roi")
-    try:
-        roi = _decode(content)
-        return _as_mark(roi, roi.name or id)
-    except _Unusable as e:
-        raise AnnotationError(f"annotation file '{path}': ROI '{id}' {e}.") from e
-    except Exception as e:  # roifile raises struct.error, TypeError, ValueError ...
-        reason = (str(e).splitlines() or [type(e).__name__])[0].rstrip(".")
-        raise AnnotationError(f"annotation file '{path}': ROI '{id}' is damaged ({reason}): save it again.") from e
 
 
 def _decode(content: bytes) -> ImagejRoi:
@@ -90,12 +89,12 @@ def _as_mark(roi: ImagejRoi, id: str) -> Mark:
     if roi.counter_positions is not None and len(roi.counter_positions):
         slices.append(int(roi.counter_positions.max()))
     if max(slices) > 1:
-        raise _Unusable(f"lies on slice {max(slices)} of a stack: keep ROIs of single images only")
+        raise _Unusable(f"lies on slice {max(slices)} of a stack")
     name = class_name(id, roi.group)
     if roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.IMAGE, ROI_SUBTYPE.ARROW):
-        raise _Unusable(f"is a drawn {roi.subtype.name.lower()}, which is no mark: delete it")
+        raise _Unusable(f"is a drawn {roi.subtype.name.lower()}, which is no mark")
     if roi.options & ROI_OPTIONS.SPLINE_FIT and roi.roitype not in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
-        raise _Unusable("is a spline through its points: use Edit > Selection > Interpolate in ImageJ and save it again")
+        raise _Unusable("is a spline through its points, which Edit > Selection > Interpolate in ImageJ makes an area")
     if roi.composite:
         rings = _path_rings(roi.multi_coordinates)
         return Mark("area", name, polygons=[[_area_points(ring) for ring in rings]], id=id)
@@ -111,14 +110,14 @@ def _as_mark(roi: ImagejRoi, id: str) -> Mark:
     if roi.roitype == ROI_TYPE.POINT:
         return Mark("point", name, points=_coordinates(roi, 1)[:, ::-1] + 0.5, id=id)
     kind = "an angle" if roi.roitype == ROI_TYPE.ANGLE else f"of the unknown type {int(roi.roitype)}"
-    raise _Unusable(f"is {kind}, which is neither area, line nor point: delete it")
+    raise _Unusable(f"is {kind}, which is neither area, line nor point")
 
 
 def _coordinates(roi: ImagejRoi, fewest: int) -> np.ndarray:
     """(N, 2) of (x, y)."""
     points = np.asarray(roi.coordinates(), float)
     if len(points) < fewest:
-        raise ValueError(f"{len(points)} points where {fewest} are needed")
+        raise _Unusable(f"has {len(points)} points where {fewest} are needed, so that it has no area or length")
     if not np.isfinite(points).all():
         raise ValueError("a coordinate is not finite")
     return points
@@ -133,7 +132,7 @@ def _box(roi: ImagejRoi) -> tuple[int, int, int, int]:
     """x, y, width, height in whole pixels, as ImageJ draws boxes and ovals even where it keeps fractions of them."""
     box = (roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top)
     if min(box[2:]) < 1:
-        raise ValueError(f"its box is {box[2]} pixels wide and {box[3]} high")
+        raise _Unusable(f"has no area: its box is {box[2]} pixels wide and {box[3]} high")
     return box
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from lazylabels_monai.images.files import file_suffix, read_colours, read_label
 from lazylabels_monai.labels.annotations import AnnotationError
+from lazylabels_monai.labels.formats.cellpose import is_packed, read_masks
+from lazylabels_monai.labels.formats.object_pictures import read_object_colours, read_object_files
 
 __all__ = ["LABEL_SUFFIXES", "Colour", "read_label_picture", "read_legend"]
 
@@ -24,10 +26,11 @@ LABEL_SUFFIXES: tuple[str, ...] = (".png", ".tif", ".tiff", ".bmp", ".npy")
 
 
 def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None, ignore: int | None = None) -> np.ndarray:
-    """Read a label picture: PNG, TIFF, BMP, or ``.npy`` as napari's label layers may be saved.
+    """Read a label picture: PNG, TIFF, BMP, ``.npy`` as napari's label layers may be saved, or Cellpose's ``_seg.npy``.
 
     Args:
-        path: picture.
+        path: picture; or a folder with a picture for each object. In a folder ``SegmentationObject`` (CVAT) each colour is an
+            object.
         legend: value of each colour. It is used for colour pictures (palettes too); a gray picture holds values as it is.
         ignore: value of transparent pixels where 0 was drawn, too; None: 0. Under a legend they are 0.
 
@@ -39,17 +42,23 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None, i
         ReadError: when the picture cannot be read as one label, or its compression alters colours.
     """
     path = Path(path)
+    if path.is_dir():
+        return read_object_files(path, LABEL_SUFFIXES)
     if file_suffix(path) == ".npy":
         return _read_npy(path)
+    if path.parent.name == "SegmentationObject":
+        return read_object_colours(path)
     coloured = None if legend is None else read_colours(path)
     return read_label(path, ignore) if coloured is None else _by_colour(*coloured, legend, path)
 
 
 def _read_npy(path: Path) -> np.ndarray:
+    if is_packed(path):
+        return read_masks(path)
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as e:
-        raise AnnotationError(f"label '{path}' cannot be read as one array ({e}): save it again.") from e
+    except Exception as e:  # a damaged header raises what Python's parser raises
+        raise AnnotationError(f"label '{path}' cannot be read as one array ({type(e).__name__}): save it again.") from e
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "iub":
         kind = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise AnnotationError(f"label '{path}' is {kind}: save integers of shape (height, width).")

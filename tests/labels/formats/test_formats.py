@@ -23,12 +23,13 @@ BOX = mapping(shapely.box(0, 0, 5, 5))
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("a.json", b"", "unknown format"),
+        ("a.json", b"", "is empty"),
+        ("a.json", b"text", "unknown format"),
         ("a.json", b"{", "no valid JSON"),
         ("a.json", b"[" * 100_000, "no valid JSON"),
         ("a.json", b'{"a": 1}', "unknown kind"),
         ("a.json", b"[1, 2]", "unknown kind"),
-        ("a.json", b'[{"id": 1, "data": {}, "annotations": []}]', "Label Studio"),
+        ("a.json", b'[{"id": 1, "data": {}, "completions": []}]', "Label Studio"),
         ("a.json", b'{"shapes": [], "imagePath": "a.png"}', "LabelMe"),
         ("a.xml", b"<annotations/>", "unknown format"),
         ("a.png", b"\x89PNG\r\n\x1a\n\xff", "unknown format"),
@@ -47,7 +48,8 @@ BOX = mapping(shapely.box(0, 0, 5, 5))
         ("a.roi", b"Iout", "damaged"),
         ("a.roi", b"text", "damaged"),
         ("a.csv", b'index,axis-0,axis-1\n0,"1', "CSV"),
-        ("a.csv", b"", "lacks the columns"),
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"a,b", "lacks the columns"),
     ],
 )
 def test_a_file_that_is_no_annotation_gives_one_sentence(tmp_path, name, data, words):

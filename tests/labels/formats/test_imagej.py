@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import roifile
 import shapely
 
-from lazylabels_monai.labels.annotations import AnnotationError
+from lazylabels_monai.labels.annotations import AnnotationError, NoMarksError
 from lazylabels_monai.labels.formats import (
     read_annotations,
 )
@@ -97,8 +98,13 @@ def test_class_of_a_roi(name, group, expected):
 )
 def test_a_roi_without_a_meaning_here_is_named(tmp_path, made, words):
     roifile.roiwrite(tmp_path / "a.zip", [roi([[0, 0], [9, 0], [0, 9]]), made], name=["good", "other"])
-    with pytest.raises(AnnotationError, match=rf"a\.zip': ROI 'other' .*{words}"):
-        read_annotations(tmp_path / "a.zip")
+    annotation = only(tmp_path / "a.zip")
+    assert [mark.id for mark in annotation.marks] == ["bubble"]
+    (phrase,) = annotation.left_out
+    assert re.match(rf"ROI 'other' .*{words}", phrase)
+    made.tofile(tmp_path / "other.roi")
+    with pytest.raises(NoMarksError, match=rf"other\.roi': ROI 'other' .*{words}"):
+        read_annotations(tmp_path / "other.roi")
 
 
 def test_channels_of_an_image_are_no_stack(tmp_path):

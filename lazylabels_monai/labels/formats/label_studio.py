@@ -1,0 +1,193 @@
+"""Label Studio's own JSON, which alone holds brushed regions: its COCO export leaves them out.
+
+Coordinates are per cent of the image, from its outer corner. Source: https://labelstud.io/guide/export and, for the packed
+masks, thi.ng/rle-pack, https://github.com/thi-ng/umbrella
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lazylabels_monai.images.files import PICTURE_SUFFIXES
+from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
+from lazylabels_monai.labels.rasterize import ellipse
+
+__all__ = ["annotations", "is_label_studio"]
+
+#: Regions that are drawn; everything else (choices, texts, ratings) says nothing of pixels.
+_DRAWN = ("polygon", "brush", "ellipse", "keypoint", "rectangle")
+
+#: Alpha above which a brushed pixel counts: more than half covered.
+_COVERED = 127
+
+
+class _Unusable(ValueError):
+    """Why a region cannot be used."""
+
+
+def is_label_studio(content: Any) -> bool:
+    """Whether parsed JSON is a list of tasks with annotations."""
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(task, dict) and isinstance(task.get("data"), dict) and "annotations" in task for task in content)
+    )
+
+
+def annotations(content: list[dict], path: Path) -> list[Annotation]:
+    """Marks of each annotation of each task, in the file's order; cancelled ones and predictions are left out.
+
+    Raises:
+        AnnotationError: when a task names no image.
+        NoMarksError: when no region can be used.
+    """
+    made = []
+    for task in content:
+        image = _image(task)
+        for annotation in task["annotations"] or ():
+            if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
+                continue
+            marks, left_out, size, unknown = _regions(annotation.get("result") or [])
+            if image is None and (marks or left_out):
+                raise AnnotationError(
+                    f"annotation file '{path}': task {task.get('id')} names no picture in its data: add its file name there."
+                )
+            if image is not None:
+                made.append(Annotation(path, image, size, marks, left_out, unknown))
+    every = [phrase for annotation in made for phrase in annotation.left_out]
+    if every and not any(annotation.marks for annotation in made):
+        raise NoMarksError(unusable(path, every))
+    if not made:
+        raise NoMarksError(f"annotation file '{path}': nobody annotated a picture in this export: take it away.")
+    return made
+
+
+def _image(task: dict) -> str | None:
+    """The task's picture: what its data names, else the file that was uploaded."""
+    named = [value for value in (*task["data"].values(), task.get("file_upload")) if isinstance(value, str) and value]
+    return next((v for v in named if any(suffix in v.lower() for suffix in PICTURE_SUFFIXES)), None)
+
+
+def _regions(
+    result: list,
+) -> tuple[list[Mark], list[str], tuple[int, int] | None, list[tuple[float, float, float, float]]]:
+    names: dict[str, str] = {}  # a region drawn by one tag and named by another has two entries of one id
+    for region in result:
+        value = region.get("value") if isinstance(region, dict) else None
+        if isinstance(value, dict) and (name := _name(region, value)):
+            names[str(region.get("id"))] = name
+    marks, left_out, size, unknown = [], [], None, []
+    done = set()
+    for region in result:
+        kind = str(region.get("type", "")).removesuffix("labels") if isinstance(region, dict) else ""
+        value = region.get("value") if isinstance(region, dict) else None
+        if kind not in _DRAWN and not (isinstance(value, dict) and {"points", "rle", "x"} & set(value)):
+            continue
+        id = str(region.get("id"))
+        if id in done:
+            continue
+        done.add(id)
+        try:
+            height, width = _size(region)
+            marks.append(_mark(value, (height, width), names.get(id, ""), id, region))
+            size = size or (height, width)
+        except (_Unusable, KeyError, TypeError, ValueError, IndexError) as e:
+            reason = e if isinstance(e, _Unusable) else f"cannot be used ({type(e).__name__}: {e})"
+            left_out.append(f"region '{id}' {reason}")
+            if kind == "rectangle" and isinstance(e, _Unusable):
+                unknown += _boxes(value, region)
+    return marks, left_out, size, unknown
+
+
+def _boxes(value: dict, region: dict) -> list[tuple[float, float, float, float]]:
+    """(row, column, height, width) of a box, at most one; a turned one's upright box is not worked out."""
+    try:
+        down, right = int(region["original_height"]) / 100, int(region["original_width"]) / 100
+        x, y, width, height = (float(value[key]) for key in ("x", "y", "width", "height"))
+    except (KeyError, TypeError, ValueError):
+        return []
+    box = (y * down, x * right, height * down, width * right)
+    return [box] if min(box[2:]) > 0 and np.isfinite(box).all() and not value.get("rotation") else []
+
+
+def _name(region: dict, value: dict) -> str:
+    for key in (str(region.get("type")), "labels"):
+        if key.endswith("labels") and isinstance(value.get(key), list) and value[key]:
+            return ", ".join(map(str, value[key]))
+    return ""
+
+
+def _size(region: dict) -> tuple[int, int]:
+    height, width = int(region["original_height"]), int(region["original_width"])
+    if min(height, width) < 1 or height * width >= 2**32:
+        raise _Unusable(f"is of an image of {width} x {height} pixels")
+    if region.get("image_rotation"):
+        raise _Unusable("was drawn on a rotated view of its image")
+    return height, width
+
+
+def _mark(value: dict, size: tuple[int, int], name: str, id: str, region: dict) -> Mark:
+    scale = np.array(size) / 100
+    if value.get("format") == "rle" or "rle" in value:
+        return Mark("area", name, raster=_brushed(value["rle"], size), id=id)
+    if "points" in value:
+        points = np.array(value["points"], float).reshape(-1, 2)[:, ::-1] * scale
+        if len(points) < 3:
+            raise _Unusable(f"has {len(points)} points, and so no area")
+        return Mark("area", name, polygons=[[_finite(points)]], id=id)
+    centre = _finite(np.array([value["y"], value["x"]], float) * scale)
+    if "radiusX" in value:
+        turn = np.deg2rad(float(value.get("rotation") or 0))
+        along, across = np.array([np.sin(turn), np.cos(turn)]), np.array([np.cos(turn), -np.sin(turn)])
+        axes = _finite(np.array([value["radiusX"] * scale[1], value["radiusY"] * scale[0]], float))
+        return Mark("area", name, polygons=[[ellipse(centre, along * axes[0], across * axes[1])]], id=id)
+    if str(region.get("type", "")).startswith("keypoint"):
+        return Mark("point", name, points=centre[None], id=id)
+    raise _Unusable("is a box without an outline")
+
+
+def _finite(points: np.ndarray) -> np.ndarray:
+    if not np.isfinite(points).all():
+        raise _Unusable("has a coordinate that is not finite")
+    return points
+
+
+def _brushed(packed: list[int], size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Mask of a packed picture of red, green, blue, alpha: its alpha; and the (row, column) of its first pixel."""
+    values = _unpack(packed, 4 * size[0] * size[1])
+    mask = values.reshape(*size, 4)[..., 3] > _COVERED
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        raise _Unusable("has no pixel, and so no area")
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return part.copy(), (int(rows[0]), int(columns[0]))
+
+
+def _unpack(packed: list[int], expected: int) -> np.ndarray:
+    """Values of thi.ng/rle-pack: after a head, runs of one value and stretches of single ones, bit by bit."""
+    bits = "".join(f"{byte:08b}" for byte in packed)
+    at = 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        at += count
+        if at > len(bits):
+            raise _Unusable("has a mask that ends early")
+        return int(bits[at - count : at], 2)
+
+    total, word = take(32), take(5) + 1
+    if total != expected or word != 8:
+        raise _Unusable(f"has a mask of {total} values where {expected} are expected")
+    lengths = [take(4) + 1 for _ in range(4)]
+    values, filled = np.zeros(total, np.uint8), 0
+    while filled < total:
+        same = take(1)
+        count = take(lengths[take(2)]) + 1
+        if filled + count > total:
+            raise _Unusable("has a mask that is longer than its image")
+        values[filled : filled + count] = take(word) if same else [take(word) for _ in range(count)]
+        filled += count
+    return values
