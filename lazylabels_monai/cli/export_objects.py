@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,9 @@ __all__ = ["export_objects"]
 def export_objects(
     out: Annotated[
         Path,
-        typer.Argument(help="folder that predict wrote, of ids in masks/ and perhaps classes/, of pictures of ids, or a data set"),
+        typer.Argument(
+            help="folder that predict wrote, of ids in masks/ and perhaps classes/, of pictures of ids, or a data set"
+        ),
     ],
     format: Annotated[str, typer.Option(help="roi (ImageJ, Fiji), geojson (QuPath) or coco")],
     to: Annotated[Path | None, typer.Option(help="folder of the files; default: one of the format's name in OUT")] = None,
@@ -55,8 +58,10 @@ def export_objects(
         typer.echo(failure(image, reason), err=True)
     if report.files:
         count = sum(report.objects.values())
-        typer.echo(f"{count} objects of {len(report.objects)} images: {len(report.files)} files in {report.folder}")
-        listed = ",".join(report.class_names)
-        typer.echo(f'to read them back: lazylabels datalist IMAGES NEW --labels "exact={report.folder}" --classes "{listed}"')
+        typer.echo(f"{count} objects of {len(report.objects)} images are in {report.folder}")
+        again = ["--labels", f"exact={report.folder}", "--classes", ",".join(report.class_names)]
+        if not all(report.objects.values()):
+            again += ["--unlabelled", "background"]  # else an image without objects counts as one that nobody labelled
+        typer.echo(f"to read them back: lazylabels datalist IMAGES NEW {shlex.join(again)}")
     if report.failed:
         raise typer.Exit(1)

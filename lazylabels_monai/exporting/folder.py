@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ import pandas as pd
 from lazylabels_monai.atomic import write_bytes
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.exporting.finding import home_of, label_maps
-from lazylabels_monai.exporting.formats import FORMATS, Writer
+from lazylabels_monai.exporting.formats import FORMATS
+from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
 from lazylabels_monai.measure.folder import LabelledImage, pixel_sizes, read_maps, with_images
@@ -97,7 +99,9 @@ def export_objects(
     _check_target(folder, writer.names([image.name for image in found]), overwrite)
     if format == "coco" and (lost := sum(image.image is None for image in found)):
         warn(f"the files of {lost} images are not known and are called <image>.png: name their folder with --images.")
-    measure = _Measurements(source, measurements, found, pixel_size, names, warn) if writer.measures else None
+    measure = None
+    if writer.measures and measurements is not False:
+        measure = _Measurements(source, measurements, found, pixel_size, names, warn)
 
     report = ExportReport(folder, names)
     steps = Steps(len(found), progress)
@@ -108,7 +112,7 @@ def export_objects(
             objects = objects_of(image.name, _file_name(image), maps["instances"], maps["classes"], names)
             if unsure and maps["instances"] is not None:
                 _check_pieces(objects, image)
-            if measure is not None and measurements is not False:
+            if measure is not None:
                 objects = measure.added(objects, maps)
             _write(folder, writer.image(objects), report)
             report.objects[image.name] = len(objects.classes)
@@ -117,8 +121,8 @@ def export_objects(
         else:
             if objects.classless:
                 warn(
-                    f"image '{image.name}': objects {', '.join(map(str, objects.classless[:3]))} ({len(objects.classless)} in all) "
-                    "have no pixel of a class in the class map and are left out: give them their class there."
+                    f"image '{image.name}': objects {', '.join(map(str, objects.classless[:3]))} ({len(objects.classless)} in "
+                    "all) have no pixel of a class in the class map and are left out: give them their class there."
                 )
         steps.step(image.name)
     if report.objects:
@@ -134,7 +138,7 @@ def _check_target(folder: Path, names: Sequence[str], overwrite: bool) -> None:
         raise ExportError(f"'{folder}' holds {there[0]} already: name another folder with --to, or pass --overwrite.")
 
 
-def _write(folder: Path, files: Writer, report: ExportReport) -> None:
+def _write(folder: Path, files: Iterable[File], report: ExportReport) -> None:
     for name, content in files:
         write_bytes(folder / name, content)
         report.files.append(folder / name)
@@ -174,7 +178,7 @@ def _check_pieces(objects: ImageObjects, image: LabelledImage) -> None:
     several = sum(count > 1 for count in pieces)
     if 2 * several > len(pieces):
         raise ExportError(
-            f"'{image.instances}' has {sum(pieces)} pieces of {len(pieces)} values, {several} of which are in several pieces, so "
+            f"'{image.instances}' has {sum(pieces)} pieces of {len(pieces)} values, {several} of them in several pieces, so "
             "that they hardly are ids of objects: if they are classes, say --values classes (or name the folder classes/), if "
             "they are ids all the same, --values ids."
         )
@@ -186,7 +190,7 @@ class _Measurements:
     def __init__(
         self,
         source: Path,
-        given: str | os.PathLike | bool,
+        given: str | os.PathLike | Literal[True],
         found: Sequence[LabelledImage],
         pixel_size: str | float | None,
         names: Sequence[str],
@@ -198,7 +202,7 @@ class _Measurements:
         self.table: pd.DataFrame | None = None
         if self.asked:
             self.path = Path(given).expanduser()
-        elif given and pixel_size is None:
+        elif pixel_size is None:
             tables = find_tables(home_of(source))
             self.path = tables[0] if len(tables) == 1 else None
         if self.path is not None:
@@ -207,7 +211,7 @@ class _Measurements:
             except LazyLabelsError:
                 if self.asked:
                     raise
-        self.sizes = pixel_sizes(found, pixel_size, warn) if given else {}
+        self.sizes = pixel_sizes(found, pixel_size, warn)
 
     def added(self, objects: ImageObjects, maps: dict[str, np.ndarray | None]) -> ImageObjects:
         """The objects with their measurements.

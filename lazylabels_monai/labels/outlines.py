@@ -87,7 +87,9 @@ def _edges(pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]
     # where four pixels meet, two of the piece across from each other: the ring goes on along the other one, so that it does
     # not touch itself there; they are one piece, so that the ring is closed on either side of the corner
     turns_out, straight = flat[diagonal] == flat[pixel], flat[front] == flat[pixel]
-    following = np.where(turns_out, diagonal * 4 + (side + 3) % 4, np.where(straight, front * 4 + side, pixel * 4 + (side + 1) % 4))
+    following = np.where(
+        turns_out, diagonal * 4 + (side + 3) % 4, np.where(straight, front * 4 + side, pixel * 4 + (side + 1) % 4)
+    )
     return pixel, side, np.searchsorted(keys, following), stride
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lazylabels_monai.data.building.options import ANNOTATIONS, PICTURES, BuildError, BuildOptions, kind_of
+from lazylabels_monai.data.building.predicted import own_files
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, file_suffix
 from lazylabels_monai.labels.annotations import Annotation
@@ -21,7 +22,7 @@ _SPLITS = {"train": "training", "training": "training", "val": "validation", "va
 _FOLDERS = ("classes", "instances", *PICTURES, *ANNOTATIONS)
 # What annotation programs and people append to an image's name
 _ENDINGS = re.compile(
-    r"[-_ .]?(cp_masks?|masks?|labels?|annotations?|segmentations?|seg|classes|instances|detection|separation|scribbles?"
+    r"[-_ .]?(cp_masks?|masks?|pred|labels?|annotations?|segmentations?|seg|classes|instances|detection|separation|scribbles?"
     r"|gt|rois?|roiset|shapes|points|polygons)$",
     re.IGNORECASE,
 )
@@ -143,7 +144,7 @@ def _annotation_files(folder: Path, options: BuildOptions) -> list[Path]:
 def _label_files(kind: str, where: Path, options: BuildOptions) -> list[Path]:
     """Files of a kind under a folder, a file or a pattern."""
     if where.is_dir():
-        files = _files(where, LABEL_SUFFIXES) if kind in PICTURES else _annotation_files(where, options)
+        files = own_files(kind, _files(where, LABEL_SUFFIXES)) if kind in PICTURES else _annotation_files(where, options)
         if options.image_suffix:
             files = [path for path in files if not path.stem.endswith(options.image_suffix)]
     elif where.is_file():

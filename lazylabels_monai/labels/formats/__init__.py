@@ -60,7 +60,7 @@ def read_annotations(path: Path) -> list[Annotation]:
     if data[:2] == b"PK" or path.suffix.lower() == ".zip":
         members = _members(data, path)
         rois = [(name, content) for name, content in members if name.lower().endswith(".roi")]
-        if rois:
+        if rois or not members:  # an empty ROI set: no objects
             return [Annotation(path, None, None, imagej.marks(rois, path))]
         jsons = [content for name, content in members if name.lower().endswith((".geojson", ".json"))]
         if len(jsons) != 1:
