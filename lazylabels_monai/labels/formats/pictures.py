@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.images.files import file_suffix, read_image, read_label
+from lazylabels_monai.images.pictures import has_label_palette
 from lazylabels_monai.labels.annotations import AnnotationError
 
 __all__ = ["LABEL_SUFFIXES", "Colour", "read_label_picture", "read_legend"]
@@ -28,7 +29,8 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None) -
 
     Args:
         path: picture.
-        legend: value of each colour. It is used for colour pictures (palettes too); a gray picture holds values as it is.
+        legend: value of each colour. It is used for colour pictures (palettes too); a gray picture, and one with the colour
+            table that predictions are written with, holds values as it is.
 
     Returns:
         (H, W) integers in the type stored; with a legend those of ``legend``, int64. Ids above 65535 are kept.
@@ -40,7 +42,7 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None) -
     path = Path(path)
     if file_suffix(path) == ".npy":
         return _read_npy(path)
-    if legend is None:
+    if legend is None or has_label_palette(path):
         return read_label(path)
     if file_suffix(path) in (".jpg", ".jpeg"):
         raise AnnotationError(f"label '{path}' is a JPEG, whose compression alters colours: save it as PNG.")
