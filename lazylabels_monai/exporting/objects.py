@@ -88,7 +88,10 @@ def objects_of(
             f"{checked['ids'].shape[0]}: use maps of one image."
         )
     if "classes" in checked and checked["classes"].max(initial=0) > 255:
-        raise ExportError(f"{where}: its class map has the value {checked['classes'].max()}: are these object ids?")
+        raise ExportError(
+            f"{where}: its class map has the value {checked['classes'].max()}, which is no class: if these are object ids, put "
+            "them into masks/ or say --values ids."
+        )
     instances = checked["ids"] if ids is not None else instances_from_classes(checked["classes"])
     found = object_classes(instances, checked.get("classes"))
     classless = [id for id, value in found.items() if value == BACKGROUND]

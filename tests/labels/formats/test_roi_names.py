@@ -11,7 +11,19 @@ from lazylabels_monai.labels.formats import read_annotations
 from lazylabels_monai.labels.formats.imagej import class_name
 from lazylabels_monai.labels.formats.roi_names import roi_name, roi_properties, written_class
 
-NAMES = ["air bubble", "phase 2", "Tumor: Positive", 'Zelle "groß"', "a/b\\c", "Ångström µm", "1", "cell-1", "細胞", "🧫 dish", "x\ty"]
+NAMES = [
+    "air bubble",
+    "phase 2",
+    "Tumor: Positive",
+    'Zelle "groß"',
+    "a/b\\c",
+    "Ångström µm",
+    "1",
+    "cell-1",
+    "細胞",
+    "🧫 dish",
+    "x\ty",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
