@@ -205,6 +205,7 @@ def _make(source: Source, painter: Painter, folder: Path | None, out: Path, opti
         labels.hidden,
         labels.filled,
         labels.loose,
+        labels.mixed,
     )
 
 

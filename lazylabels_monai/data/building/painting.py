@@ -39,6 +39,7 @@ class ImageLabels:
         hidden: exact areas that others cover altogether.
         filled: pixels with an id but no class in the class picture, which got the class of their object.
         loose: pixels with a class but no id.
+        mixed: objects with an id whose pixels are of several classes in the class picture.
     """
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class ImageLabels:
     hidden: int = 0
     filled: int = 0
     loose: int = 0
+    mixed: int = 0
 
     @property
     def has_objects(self) -> bool:
@@ -243,8 +245,11 @@ class _Painting:
                 f"'{self.source.pictures['segmentation']}': draw it there in its class, or remove it from the ids."
             )
         inside = classless & (self.objects > 0)
-        values[inside] = np.asarray(self.classes, np.uint8)[self.objects[inside]]
+        own = np.asarray(self.classes, np.uint8)[self.objects]
+        values[inside] = own[inside]
         self.outline |= inside
+        other = (self.objects > 0) & ~self.ignored & (values != own)
+        self.result.mixed = np.unique(self.objects[other]).size
         self.result.filled = int(inside.sum())
         self.result.loose = int((~classless & ~self.ignored & (self.objects == 0)).sum())
 

@@ -49,7 +49,7 @@ class MadeImage:
         background: whether background is known elsewhere than in the halo of an outline.
         outside: marks outside the image.
         hidden: exact areas that others cover.
-        filled, loose: pixels where ids and class picture disagree; see
+        filled, loose, mixed: where ids and class picture disagree; see
             :class:`~lazylabels_monai.data.building.painting.ImageLabels`.
     """
 
@@ -63,6 +63,7 @@ class MadeImage:
     hidden: int
     filled: int = 0
     loose: int = 0
+    mixed: int = 0
 
 
 def readings(
@@ -127,6 +128,11 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
             "{} images have pixels of a class but without an id, which stay of the class; where you deleted the ids on "
             "purpose, delete them in the class picture, too: {}.",
             [m for m in made if m.loose],
+        ),
+        (
+            "{} images have objects whose pixels are of several classes in the class picture, which they stay; "
+            "lazylabels export-objects gives each object one class, for --labels exact=FOLDER: {}.",
+            [m for m in made if m.mixed],
         ),
     ):
         if chosen:

@@ -94,6 +94,18 @@ def test_an_object_that_was_deleted_is_told(predicted, build):
     assert any("delete them in the class picture, too" in note and "a.png" in note for note in summary.notes)
 
 
+def test_an_object_of_several_classes_is_told(predicted, build):
+    """As networks predict them: the pixels stay what they are, the remedy is named."""
+    classes = CLASSES.copy()
+    classes[5:8, 5:8] = 1
+    _save(predicted / "a_pred.png", classes)
+    summary, label = build(**both(predicted))
+    np.testing.assert_array_equal(label("a", "segmentation"), classes)
+    (note,) = [note for note in summary.notes if "several classes" in note]
+    assert note.startswith("1 images")
+    assert "export-objects" in note
+
+
 def test_an_object_in_a_patch_left_open_stays_open(predicted, build):
     classes = CLASSES.copy()
     classes[25:38, 5:20] = 255
