@@ -7,7 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-__all__ = ["move_in", "temporary_sibling", "write_text"]
+__all__ = ["move_in", "temporary_sibling", "write_bytes", "write_text"]
 
 
 def _hidden(path: Path, suffix: str) -> Path:
@@ -20,6 +20,16 @@ def write_text(path: Path, text: str) -> None:
     temporary = _hidden(path, "tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in one step, replacing one that is there."""
+    temporary = _hidden(path, "tmp")
+    try:
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

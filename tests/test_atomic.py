@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
+from lazylabels_monai.atomic import move_in, temporary_sibling, write_bytes, write_text
 
 
 def filled(out):
@@ -29,6 +29,17 @@ def test_failed_text_leaves_the_old_one(tmp_path, monkeypatch):
         write_text(tmp_path / "a.txt", "two")
     assert (tmp_path / "a.txt").read_bytes() == b"one"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_bytes_likewise(tmp_path, monkeypatch):
+    write_bytes(tmp_path / "a.zip", b"one")
+    write_bytes(tmp_path / "a.zip", b"two\r\n")
+    assert (tmp_path / "a.zip").read_bytes() == b"two\r\n"
+    monkeypatch.setattr(Path, "write_bytes", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_bytes(tmp_path / "a.zip", b"three")
+    assert (tmp_path / "a.zip").read_bytes() == b"two\r\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
 def test_folder_appears_at_once(tmp_path):

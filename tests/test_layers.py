@@ -26,7 +26,7 @@ FLOORS = (
     ("checkpoints",),
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),
-    ("report", "packing"),
+    ("report", "packing", "exporting"),
     ("experiments", "apps", "bench"),
     ("cli",),
     ("__main__",),

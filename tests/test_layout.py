@@ -25,6 +25,7 @@ ELSEWHERE = {
     "data/simulating/exact.py": "data/simulating/test_simulate.py",
     "data/simulating/items.py": "data/simulating/test_simulate.py",
     "data/simulating/writing.py": "data/simulating/test_simulate.py",
+    "exporting/formats/writer.py": "exporting/test_folder.py",  # what every writer does
     "experiments/figures.py": "experiments/test_tables.py",
     "networks/base.py": "networks/test_nets.py",  # what every network passes
     "networks/dmunet.py": "networks/test_nets.py",

@@ -15,6 +15,7 @@ from lazylabels_monai.cli.budget import budget
 from lazylabels_monai.cli.check import check
 from lazylabels_monai.cli.datalist import datalist
 from lazylabels_monai.cli.experiment import experiment
+from lazylabels_monai.cli.export_objects import export_objects
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
 from lazylabels_monai.cli.monai_label import monai_label
@@ -51,6 +52,7 @@ for _command in (
     results,
     picture,
     measure,
+    export_objects,
     suggest,
     report,
     score,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
+from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
@@ -14,6 +16,8 @@ __all__ = [
     "INTERFACE_COLOUR",
     "class_colour",
     "colour_map",
+    "has_label_palette",
+    "label_palette",
     "lazy_label_panel",
     "overlay_contours",
     "side_by_side",
@@ -50,6 +54,20 @@ def to_uint8_rgb(image: np.ndarray) -> np.ndarray:
 def class_colour(value: int) -> tuple[int, int, int]:
     """Colour of an object class (1, 2, ...)."""
     return CLASS_COLOURS[(int(value) - 1) % len(CLASS_COLOURS)]
+
+
+def label_palette() -> np.ndarray:
+    """Colour of each of the 256 values of a class map: background black, unlabelled pixels gray; (256, 3) uint8."""
+    return colour_map(np.arange(256).reshape(1, -1))[0]
+
+
+def has_label_palette(path: str | PathLike) -> bool:
+    """Whether a picture has the colour table of :func:`label_palette`, so that its indices are class values."""
+    try:
+        with Image.open(path) as picture:
+            return picture.mode == "P" and picture.getpalette("RGB") == label_palette().ravel().tolist()
+    except OSError:  # whoever reads it says what is wrong
+        return False
 
 
 def overlay_contours(image: np.ndarray, classes: np.ndarray, instances: np.ndarray | None = None) -> np.ndarray:

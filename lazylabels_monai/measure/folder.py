@@ -36,7 +36,16 @@ from lazylabels_monai.result_files import (
 )
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
-__all__ = ["OUTPUTS", "LabelledImage", "find_labels", "format_measurements", "measure_folder"]
+__all__ = [
+    "OUTPUTS",
+    "LabelledImage",
+    "find_labels",
+    "format_measurements",
+    "measure_folder",
+    "pixel_sizes",
+    "read_maps",
+    "with_images",
+]
 
 #: Files that :func:`measure_folder` writes.
 OUTPUTS = ("objects.csv", "summary.csv", "summary.json")
@@ -165,9 +174,9 @@ def measure_folder(
         raise MeasureError(f"min size {min_size} must be 1 pixel or more.")
     found, stated = find_labels(predictions)
     if images is not None:
-        found = _with_images(found, images)
+        found = with_images(found, images)
     names = tuple(classes or stated or _numbered(found))
-    sizes = _pixel_sizes(found, pixel_size, warn)
+    sizes = pixel_sizes(found, pixel_size, warn)
     if dry_run:
         rows = [{**vars(image), "pixel_size": sizes[image.name]} for image in found]
         return {"images": rows, "classes": list(names), "writes": [str(out / name) for name in OUTPUTS]}
@@ -294,7 +303,12 @@ def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name in names if name in seen or seen.add(name)), None)
 
 
-def _with_images(found: Sequence[LabelledImage], folder: str | Path) -> list[LabelledImage]:
+def with_images(found: Sequence[LabelledImage], folder: str | Path) -> list[LabelledImage]:
+    """The same with the images of a folder, matched by name.
+
+    Raises:
+        MeasureError: when an image is missing.
+    """
     paths = [path for path in find_images(folder) if not Path(path).stem.endswith(tuple(_ENDINGS))]
     by_name = {Path(path).stem: path for path in paths}
     missing = [image.name for image in found if image.name not in by_name]
@@ -316,9 +330,14 @@ def _numbered(found: Sequence[LabelledImage]) -> list[str]:
     return [f"class {k}" for k in range(1, top + 1)]
 
 
-def _pixel_sizes(
+def pixel_sizes(
     found: Sequence[LabelledImage], given: str | float | None, warn: Callable[[str], None]
 ) -> dict[str, float | None]:
+    """Micrometres of each image's pixels by its name, or None: ``given`` for all, else what its files and its item state.
+
+    Raises:
+        PixelSizeError: when two sources differ.
+    """
     if given is None:
         return {image.name: agreed_pixel_size(_stated_sizes(image), image.name) for image in found}
     chosen, overridden = parse_pixel_size(given), 0
@@ -339,7 +358,18 @@ def _stated_sizes(image: LabelledImage) -> dict[str, float | None]:
     return sizes
 
 
-def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any]) -> ImageMeasurements:
+def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
+    """What the files of an image hold, as :func:`~lazylabels_monai.measure.image.measure_image` takes it.
+
+    Returns:
+        (H, W) ``instances`` and ``classes``, ``image``, (H, W) ``probability`` of the class shown, (2, H, W) ``uncertainty``;
+        None for each where there is no file.
+
+    Raises:
+        MeasureError: for probabilities or uncertainties of another shape.
+        ReadError: for a file that cannot be read.
+    """
+
     def read(path: str | None, reader: Callable[[str], np.ndarray]) -> np.ndarray | None:
         return None if path is None else reader(path)
 
@@ -363,6 +393,14 @@ def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[st
             )
         shown = np.where(classes == IGNORE, BACKGROUND, classes)
         probability = np.take_along_axis(planes, shown[None].astype(np.int64), axis=0)[0]
-    return measure_image(
-        instances, classes, image, probability, pixel_size, name=files.name, uncertainty=uncertainty, **options
-    )
+    return {
+        "instances": instances,
+        "classes": classes,
+        "image": image,
+        "probability": probability,
+        "uncertainty": uncertainty,
+    }
+
+
+def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any]) -> ImageMeasurements:
+    return measure_image(**read_maps(files), pixel_size=pixel_size, name=files.name, **options)

@@ -20,6 +20,7 @@ from lazylabels_monai.data.building.looking import look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
+from lazylabels_monai.data.building.predicted import names_beside
 from lazylabels_monai.data.building.sources import Source, find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
@@ -123,7 +124,8 @@ def _classes(sources: Sequence[Source], options: BuildOptions, legend: Sequence[
     if found:
         unique = {name.lower(): name for name in sorted(found, reverse=True)}
         return sorted(unique.values(), key=str.lower)
-    return _numbered_classes([s.pictures[k] for s in sources for k in ("segmentation", "detection") if k in s.pictures])
+    pictures = [s.pictures[k] for s in sources for k in ("segmentation", "detection") if k in s.pictures]
+    return names_beside(pictures) or _numbered_classes(pictures)
 
 
 def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
@@ -210,6 +212,9 @@ def _make(source: Source, painter: Painter, folder: Path | None, out: Path, opti
         labels.background,
         labels.outside,
         labels.hidden,
+        labels.filled,
+        labels.loose,
+        labels.mixed,
     )
 
 

@@ -40,7 +40,7 @@ SPELLING, FOLDER, ENDING, CHARACTERS = 1, 2, 4, 16
 # What annotation programs and people put behind an image's name, and before it
 _ENDING = re.compile(
     r"([-_ .]?(cp_masks?|masks?|labels?|annotations?|segmentations?)"
-    r"|[-_ .](seg|simple segmentation|classes|instances|detection|separation|scribbles?|gt|rois?|roiset|shapes|points"
+    r"|[-_ .](pred|seg|simple segmentation|classes|instances|detection|separation|scribbles?|gt|rois?|roiset|shapes|points"
     r"|polygons))$"
 )
 _BEGINNING = re.compile(r"^(masks?|labels?|annotations?|segmentations?|seg|gt|rois?|roiset)[-_ .]")

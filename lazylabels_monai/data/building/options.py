@@ -322,6 +322,10 @@ class Vocabulary:
             )
         return value == "exact"
 
+    def said_background(self, kind: str) -> bool:
+        """Whether the user said in so many words that pixels which nobody marked are background."""
+        return self.options.unlabelled.get(kind, self.options.unlabelled.get("")) == "background"
+
     def ignores(self, kind: str, task: str, marked: Iterable[str] = ()) -> bool:
         """Whether pixels that nobody marked are unknown, rather than background.
 

@@ -40,6 +40,9 @@ class ImageLabels:
         background: whether background is known elsewhere than in the halo of an outline.
         outside: marks that lie outside the image.
         hidden: exact areas that others cover altogether.
+        filled: pixels with an id but no class in the class picture, which got the class of their object.
+        loose: pixels with a class but no id.
+        mixed: objects with an id whose pixels are of several classes in the class picture.
     """
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)
@@ -49,6 +52,9 @@ class ImageLabels:
     background: bool = False
     outside: int = 0
     hidden: int = 0
+    filled: int = 0
+    loose: int = 0
+    mixed: int = 0
 
     @property
     def has_objects(self) -> bool:
@@ -224,7 +230,8 @@ class _Painting:
         if not named and len(self.vocabulary.classes) > 1 and rest.any():
             raise BuildError(
                 f"'{path}' holds object ids, which do not say whose class is which of "
-                f"{', '.join(self.vocabulary.classes)}: add class pictures by --labels segmentation=FOLDER, or name one class."
+                f"{', '.join(self.vocabulary.classes)}: add class pictures in classes/ or by --labels segmentation=FOLDER, or "
+                "name one class."
             )
         compact, table = compact_instances(_as_ids(rest))
         if self.options.ids == "pieces":
@@ -234,7 +241,9 @@ class _Painting:
         self.classes = class_table(compact, table, self.segmentation.values if named else None).tolist()
         for value, meaning in known.items():
             self._named_id(path, value, meaning, label == value)
-        if not named:
+        if named:
+            self._agree(table)
+        else:
             self.segmentation.source(self.vocabulary.ignores("masks", "segmentation"), whole=True)
 
     def _named_id(self, path: Path, value: int, meaning: int | str, where: np.ndarray) -> None:
@@ -253,9 +262,34 @@ class _Painting:
         elif meaning == "background":
             self.segmentation.values[where] = BACKGROUND
 
+    def _agree(self, table: np.ndarray) -> None:
+        """Ids say which pixels are objects, the class picture says which class each has: one must not deny the other.
+
+        Args:
+            table: id in the picture of each object.
+        """
+        values = self.segmentation.values
+        classless = ((values == BACKGROUND) | (values == IGNORE)) & ~self.ignored
+        bad = [id for id in np.unique(self.objects[classless]).tolist() if id and not self.classes[id]]
+        if bad:
+            raise BuildError(
+                f"'{self.source.pictures['masks']}': object {table[bad[0]]} ({len(bad)} in all) has no pixel of a class in "
+                f"'{self.source.pictures['segmentation']}': draw it there in its class, or remove it from the ids."
+            )
+        inside = classless & (self.objects > 0)
+        own = np.asarray(self.classes, np.uint8)[self.objects]
+        values[inside] = own[inside]
+        self.outline |= inside
+        other = (self.objects > 0) & ~self.ignored & (values != own)
+        self.result.mixed = np.unique(self.objects[other]).size
+        self.result.filled = int(inside.sum())
+        self.result.loose = int((~classless & ~self.ignored & (self.objects == 0)).sum())
+
     def _annotations(self) -> None:
         drawn = []
         for kind, annotation in self.source.annotations:
+            if kind == "exact" and not annotation.marks and self.vocabulary.said_background(kind):
+                self.segmentation.source(ignores=False)  # somebody looked, and there is nothing
             if annotation.size is not None:
                 self._check_size(annotation.size, annotation.source)
             for mark in annotation.marks:

@@ -19,6 +19,7 @@ from lazylabels_monai.data.building.layouts import (
 )
 from lazylabels_monai.data.building.names import ImageName, LabelName, Matching, folded, image_beside, match, nearest
 from lazylabels_monai.data.building.options import PICTURES, BuildError, BuildOptions
+from lazylabels_monai.data.building.predicted import own_files
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.annotations import Annotation, NoMarksError
@@ -133,6 +134,8 @@ def _labels_in(kind: str, folder: Path, options: BuildOptions) -> list[Path]:
     legend = os.path.abspath(options.legend) if options.legend is not None else None
     for deep in (False, True):
         files = [path for path in _files(folder, suffixes, deep) if path.name != FILE_NAME and os.path.abspath(path) != legend]
+        if kind in PICTURES:
+            files = own_files(kind, files)
         if kind in PICTURES and options.image_suffix:
             files = [path for path in files if not path.stem.endswith(options.image_suffix)]
         if files:

@@ -49,6 +49,8 @@ class MadeImage:
         background: whether background is known elsewhere than in the halo of an outline.
         outside: marks outside the image.
         hidden: exact areas that others cover.
+        filled, loose, mixed: where ids and class picture disagree; see
+            :class:`~lazylabels_monai.data.building.painting.ImageLabels`.
     """
 
     source: Source
@@ -59,6 +61,9 @@ class MadeImage:
     background: bool
     outside: int
     hidden: int
+    filled: int = 0
+    loose: int = 0
+    mixed: int = 0
 
 
 def readings(
@@ -107,6 +112,28 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
         ),
         ("{} images have marks outside of them or without a pixel: {}.", [m for m in made if m.outside]),
         ("{} images have areas that others cover altogether: {}.", [m for m in made if m.hidden]),
+        (
+            "{} images have files of exact outlines without any; --unlabelled background says that there is no object: {}.",
+            [
+                m
+                for m in made
+                if "segmentation" not in m.entry and any(k == "exact" and not a.marks for k, a in m.source.annotations)
+            ],
+        ),
+        (
+            "{} images have pixels with an object's id but no class, which get that of the object: {}.",
+            [m for m in made if m.filled],
+        ),
+        (
+            "{} images have pixels of a class but without an id, which stay of the class; where you deleted the ids on "
+            "purpose, delete them in the class picture, too: {}.",
+            [m for m in made if m.loose],
+        ),
+        (
+            "{} images have objects whose pixels are of several classes in the class picture, which they stay; "
+            "lazylabels export-objects gives each object one class, for --labels exact=FOLDER: {}.",
+            [m for m in made if m.mixed],
+        ),
     ):
         if chosen:
             notes.append(text.format(len(chosen), some([m.source.path.name for m in chosen])))

@@ -62,7 +62,7 @@ def read_annotations(path: Path) -> list[Annotation]:
     if data[:2] == b"PK" or path.suffix.lower() == ".zip":
         members, damaged = _members(data, path)
         rois = [(name, content) for name, content in members if name.lower().endswith(".roi")]
-        if rois:
+        if rois or not (members or damaged):  # an empty ROI set: no objects
             marks, left_out = imagej.marks(rois)
             return _one(path, marks, [*left_out, *damaged])
         if damaged:

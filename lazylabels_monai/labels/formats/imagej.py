@@ -16,6 +16,7 @@ import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from lazylabels_monai.labels.annotations import Mark
+from lazylabels_monai.labels.formats.roi_names import written_class
 from lazylabels_monai.labels.rasterize import ellipse
 
 __all__ = ["class_name", "marks"]
@@ -90,7 +91,8 @@ def _as_mark(roi: ImagejRoi, id: str) -> Mark:
         slices.append(int(roi.counter_positions.max()))
     if max(slices) > 1:
         raise _Unusable(f"lies on slice {max(slices)} of a stack")
-    name = class_name(id, roi.group)
+    written = written_class(id, roi.props) if roi.group == 0 else None
+    name = class_name(id, roi.group) if written is None else written
     if roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.IMAGE, ROI_SUBTYPE.ARROW):
         raise _Unusable(f"is a drawn {roi.subtype.name.lower()}, which is no mark")
     if roi.options & ROI_OPTIONS.SPLINE_FIT and roi.roitype not in (ROI_TYPE.RECT, ROI_TYPE.OVAL):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.images.files import file_suffix, read_colours, read_label
+from lazylabels_monai.images.pictures import has_label_palette
 from lazylabels_monai.labels.annotations import AnnotationError
 from lazylabels_monai.labels.formats.cellpose import is_packed, read_masks
 from lazylabels_monai.labels.formats.object_pictures import read_object_colours, read_object_files
@@ -31,7 +32,8 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None, i
     Args:
         path: picture; or a folder with a picture for each object. In a folder ``SegmentationObject`` (CVAT) each colour is an
             object.
-        legend: value of each colour. It is used for colour pictures (palettes too); a gray picture holds values as it is.
+        legend: value of each colour. It is used for colour pictures (palettes too); a gray picture, and one with the colour
+            table that predictions are written with, holds values as it is.
         ignore: value of transparent pixels where 0 was drawn, too; None: 0. Under a legend they are 0.
 
     Returns:
@@ -48,7 +50,7 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None, i
         return _read_npy(path)
     if path.parent.name == "SegmentationObject":
         return read_object_colours(path)
-    coloured = None if legend is None else read_colours(path)
+    coloured = None if legend is None or has_label_palette(path) else read_colours(path)
     return read_label(path, ignore) if coloured is None else _by_colour(*coloured, legend, path)
 
 

@@ -1,0 +1,233 @@
+"""Export the objects of a folder: what the command ``export-objects`` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from lazylabels_monai.atomic import write_bytes
+from lazylabels_monai.errors import LazyLabelsError, explain
+from lazylabels_monai.exporting.finding import home_of, label_maps
+from lazylabels_monai.exporting.formats import FORMATS
+from lazylabels_monai.exporting.formats.writer import File
+from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
+from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
+from lazylabels_monai.measure.folder import LabelledImage, pixel_sizes, read_maps, with_images
+from lazylabels_monai.measure.image import measure_image
+from lazylabels_monai.progress import Progress, Steps
+from lazylabels_monai.tasks import IGNORE
+
+__all__ = ["ExportReport", "export_objects"]
+
+
+@dataclass
+class ExportReport:
+    """What :func:`export_objects` did.
+
+    Args:
+        folder: that holds the files.
+        class_names: of the classes 1, 2, ...
+        files: written.
+        objects: number of objects by image.
+        failed: what went wrong, by image.
+    """
+
+    folder: Path
+    class_names: list[str]
+    files: list[Path] = field(default_factory=list)
+    objects: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def export_objects(
+    source: str | os.PathLike,
+    format: str,
+    to: str | os.PathLike | None = None,
+    *,
+    images: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
+    values: str | None = None,
+    measurements: str | os.PathLike | bool = True,
+    pixel_size: str | float | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> ExportReport:
+    """Write the objects of label maps in the format of another program.
+
+    Each file appears only when it is complete. A broken image is left out and named, the others are exported.
+
+    Args:
+        source: a folder that ``predict`` wrote; one with ``masks/`` (ids) and perhaps ``classes/``; one of pictures of ids; or
+            a data set with exact labels. Class maps without ids are taken apart into connected components.
+        format: a key of :data:`~lazylabels_monai.exporting.formats.FORMATS`.
+        to: folder of the files; default: one of the format's name in ``source``.
+        images: folder of the images, matched by name: gives COCO the names of their files, the measurements their
+            intensities and pixel sizes.
+        classes: names of the classes; default those of the source.
+        values: "ids" or "classes", what the pictures of a folder without further order hold.
+        measurements: ``objects.csv`` of ``measure``, or its folder; True takes the one in ``source`` where it is of these
+            objects, else measures anew; False takes none.
+        pixel_size: of all images, as for :func:`~lazylabels_monai.measure.folder.measure_folder`.
+        overwrite: replace files of the same names; others are left alone.
+        progress: told a line for each image.
+        warn: is given a sentence about what was decided for the user.
+
+    Returns:
+        what was written, and what failed.
+
+    Raises:
+        LazyLabelsError: with one sentence about what to mend, before anything is written.
+    """
+    source = Path(source).expanduser()
+    if format not in FORMATS:
+        raise ExportError(f"--format {format or '?'}: say one of {', '.join(FORMATS)}.")
+    if isinstance(measurements, (str, os.PathLike)) and not FORMATS[format].measures:
+        raise ExportError(f"--measurements: the format {format} holds none: leave it out, or say --format geojson.")
+    found, stated, unsure = label_maps(source, values)
+    if images is not None:
+        found = with_images(found, images)
+    names = _unique(classes or stated or _numbered(found))
+    folder = home_of(source) / format if to is None else Path(to).expanduser()
+    writer = FORMATS[format](names)
+    _check_target(folder, writer.names([image.name for image in found]), overwrite)
+    if format == "coco" and (lost := sum(image.image is None for image in found)):
+        warn(f"the files of {lost} images are not known and are called <image>.png: name their folder with --images.")
+    measure = None
+    if writer.measures and measurements is not False:
+        measure = _Measurements(source, measurements, found, pixel_size, names, warn)
+
+    report = ExportReport(folder, names)
+    steps = Steps(len(found), progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    for image in found:
+        try:
+            maps = read_maps(image)
+            objects = objects_of(image.name, _file_name(image), maps["instances"], maps["classes"], names)
+            if unsure and maps["instances"] is not None:
+                _check_pieces(objects, image)
+            if measure is not None:
+                objects = measure.added(objects, maps)
+            _write(folder, writer.image(objects), report)
+            report.objects[image.name] = len(objects.classes)
+        except Exception as error:  # one bad image must not cost the others
+            report.failed[image.name] = explain(error)
+        else:
+            if objects.classless:
+                warn(
+                    f"image '{image.name}': objects {', '.join(map(str, objects.classless[:3]))} ({len(objects.classless)} in "
+                    "all) have no pixel of a class in the class map and are left out: give them their class there."
+                )
+        steps.step(image.name)
+    if report.objects:
+        _write(folder, writer.end(), report)
+    return report
+
+
+def _check_target(folder: Path, names: Sequence[str], overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"'{folder}' is a file: name a folder for the exported files.")
+    there = [name for name in names if (folder / name).exists()]
+    if there and not overwrite:
+        raise ExportError(f"'{folder}' holds {there[0]} already: name another folder with --to, or pass --overwrite.")
+
+
+def _write(folder: Path, files: Iterable[File], report: ExportReport) -> None:
+    for name, content in files:
+        write_bytes(folder / name, content)
+        report.files.append(folder / name)
+
+
+def _file_name(image: LabelledImage) -> str:
+    return Path(image.image).name if image.image is not None else f"{image.name}.png"
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise ExportError(f"two classes are called '{repeated[0]}': give each a name of its own with --classes.")
+    return list(names)
+
+
+def _numbered(found: Sequence[LabelledImage]) -> list[str]:
+    """Names for as many classes as the maps hold, as ``datalist`` gives them."""
+    top = 1
+    for image in found:
+        if image.classes is not None:
+            try:
+                classes = read_maps(replace(image, instances=None, image=None, probability=None, uncertainty=None))["classes"]
+            except LazyLabelsError:
+                continue  # it is reported when its turn comes
+            top = max(top, int(classes[classes != IGNORE].max(initial=0)))
+    return ["object"] if top == 1 else [f"object{k}" for k in range(1, top + 1)]
+
+
+def _check_pieces(objects: ImageObjects, image: LabelledImage) -> None:
+    """Refuse pictures whose values hardly are ids: classes, a binary mask, a picture of gray values.
+
+    Raises:
+        ExportError: when most of the objects are in several pieces.
+    """
+    pieces = [len(objects.outlines[id]) for id in objects.classes]
+    several = sum(count > 1 for count in pieces)
+    if 2 * several > len(pieces):
+        raise ExportError(
+            f"'{image.instances}' has {sum(pieces)} pieces of {len(pieces)} values, {several} of them in several pieces, so "
+            "that they hardly are ids of objects: if they are classes, say --values classes (or name the folder classes/), if "
+            "they are ids all the same, --values ids."
+        )
+
+
+class _Measurements:
+    """Adds measurements to objects: from a table, or by measuring."""
+
+    def __init__(
+        self,
+        source: Path,
+        given: str | os.PathLike | Literal[True],
+        found: Sequence[LabelledImage],
+        pixel_size: str | float | None,
+        names: Sequence[str],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.warn, self.names = warn, names
+        self.path: Path | None = None
+        self.asked = isinstance(given, (str, os.PathLike))
+        self.table: pd.DataFrame | None = None
+        if self.asked:
+            self.path = Path(given).expanduser()
+        elif pixel_size is None:
+            tables = find_tables(home_of(source))
+            self.path = tables[0] if len(tables) == 1 else None
+        if self.path is not None:
+            try:
+                self.table = read_table(self.path)
+            except LazyLabelsError:
+                if self.asked:
+                    raise
+        self.sizes = pixel_sizes(found, pixel_size, warn)
+
+    def added(self, objects: ImageObjects, maps: dict[str, np.ndarray | None]) -> ImageObjects:
+        """The objects with their measurements.
+
+        Raises:
+            ExportError: when the table that the user named is of other objects.
+        """
+        if self.table is not None:
+            rows = rows_of(self.table, objects)
+            if rows is not None:
+                return replace(objects, measurements=values_by_id(rows))
+            sentence = f"'{self.path}' is of other objects than image '{objects.name}' has"
+            if self.asked:
+                raise ExportError(f"{sentence}: measure them again, or leave --measurements out.")
+            self.warn(f"{sentence}, so they are measured anew.")
+        maps = {**maps, "instances": objects.ids}
+        size = self.sizes[objects.name]
+        rows = measure_image(**maps, pixel_size=size, name=objects.name, class_names=self.names).objects
+        return replace(objects, measurements=values_by_id(rows))

@@ -1,0 +1,84 @@
+"""The measurements that go with exported objects: those that ``measure`` wrote, where they are of these very objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lazylabels_monai.exporting.objects import ExportError, ImageObjects
+
+__all__ = ["find_tables", "read_table", "rows_of", "values_by_id"]
+
+#: The table that ``measure`` writes.
+TABLE = "objects.csv"
+
+#: Columns that are no measurements.
+_NAMES = ("image", "class", "class_name")
+
+#: Columns by which a row is known to be of an object, and how far they may be off, in pixels.
+_BOX = ("bbox_row_min_px", "bbox_col_min_px", "bbox_row_max_px", "bbox_col_max_px")
+_CENTROID, _TOLERANCE = ("centroid_row_px", "centroid_col_px"), 0.01
+
+
+def find_tables(folder: Path) -> list[Path]:
+    """Tables that ``measure`` wrote into a folder of predictions or into a folder in it."""
+    return sorted(path for path in (*folder.glob(TABLE), *folder.glob(f"*/{TABLE}")) if path.is_file())
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read ``objects.csv``, given itself or by its folder.
+
+    Raises:
+        ExportError: when it is not there or is no such table.
+    """
+    file = path / TABLE if path.is_dir() else path
+    try:
+        table = pd.read_csv(file, dtype={"image": str, "class_name": str}, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise ExportError(f"'{file}' cannot be read as a table of objects ({error}): name the {TABLE} of measure.") from error
+    if missing := [name for name in ("image", "id", "class", *_BOX, *_CENTROID) if name not in table]:
+        raise ExportError(f"'{file}' has no column '{missing[0]}': name the {TABLE} that measure wrote.")
+    return table
+
+
+def rows_of(table: pd.DataFrame, objects: ImageObjects) -> pd.DataFrame | None:
+    """The rows of an image; None where a row is of another object than the label map holds, so that the table is outdated.
+
+    Objects without a row were too small for ``measure --min-size``.
+    """
+    rows = table[table["image"] == objects.name].set_index("id", drop=False)
+    if not len(rows) and objects.classes:
+        return None
+    if not rows.index.is_unique or not set(rows.index) <= set(objects.classes):
+        return None
+    if [objects.classes[id] for id in rows.index] != rows["class"].tolist():
+        return None
+    where = np.nonzero(objects.ids)
+    owner = objects.ids[where]
+    counts = np.maximum(np.bincount(owner), 1)
+    for column, pixels in zip(_CENTROID, where, strict=True):
+        mean = np.bincount(owner, weights=pixels, minlength=len(counts)) / counts
+        if len(rows) and np.abs(mean[rows.index] - rows[column]).max() > _TOLERANCE:
+            return None
+    boxes = rows[list(_BOX)].to_numpy()
+    for id, box in zip(rows.index, boxes, strict=True):
+        corners = np.concatenate([polygon[0] for polygon in objects.outlines[id]])
+        if [*corners.min(axis=0), *corners.max(axis=0)] != box.tolist():
+            return None
+    return rows
+
+
+def values_by_id(rows: pd.DataFrame) -> Mapping[int, Mapping[str, float]]:
+    """Name and value of each measurement of each object; what is not finite is left out, as JSON has no word for it."""
+    columns = {}
+    for name in rows.columns:
+        if name not in _NAMES and rows[name].dtype.kind in "iufb":
+            values = rows[name].to_numpy()
+            columns[name] = values.astype(np.int64) if values.dtype.kind == "b" else values
+    found: dict[int, dict[str, float]] = {}
+    for row, id in enumerate(rows["id"].tolist()):
+        found[id] = {name: values[row].item() for name, values in columns.items() if np.isfinite(values[row])}
+    return found

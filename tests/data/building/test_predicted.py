@@ -1,0 +1,170 @@
+"""What ``predict`` wrote, put back as labels of a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.data.building.options import BuildError
+from lazylabels_monai.data.building.predicted import names_beside, own_files
+from lazylabels_monai.errors import LazyLabelsError
+from tests.data.building.drawing import SHAPE, _geojson, _ids, _save
+
+CLASSES = np.where(_ids() == 9, 1, 2 * (_ids() > 0)).astype(np.uint8)
+
+
+@pytest.fixture
+def predicted(tmp_path):
+    """A folder of predictions of a.png to e.png: classes "zinc" (1) and "air" (2)."""
+    out = tmp_path / "predicted"
+    for name in "abcde":
+        _save(out / f"{name}_pred.png", CLASSES)
+        _save(out / f"{name}_overlay.png", np.zeros((*SHAPE, 3), np.uint8))
+        tifffile.imwrite(out / f"{name}_instances.tif", _ids().astype(np.uint16))
+        tifffile.imwrite(out / f"{name}_segmentation_probability.tif", np.zeros((3, *SHAPE), np.float32))
+    (out / "classes.json").write_text(json.dumps(["zinc", "air"]))
+    return out
+
+
+def both(folder):
+    return {"labels": [("masks", folder), ("segmentation", folder)]}
+
+
+def test_the_folder_as_it_is(predicted, build):
+    summary, label = build(**both(predicted), validation=4)
+    assert summary.datalist["classes"] == ["zinc", "air"]  # as predicted, not sorted
+    for name in "abcde":
+        np.testing.assert_array_equal(label(name, "segmentation"), CLASSES)
+    for item in summary.datalist["validation"]:
+        pairs = set(zip(_ids().ravel().tolist(), label(Path(item["image"]).stem, "instances").ravel().tolist(), strict=True))
+        assert len(pairs) == 4
+    assert not [note for note in summary.notes if "id" in note.split()]
+
+
+def test_masks_beside_classes(folder, build):
+    """Sorted into the folders of a data set, names and all."""
+    for name in "abcde":
+        _save(folder / "masks" / f"{name}.png", _ids())
+        _save(folder / "classes" / f"{name}.png", CLASSES)
+    summary, label = build(classes=["zinc", "air"])
+    np.testing.assert_array_equal(label("a", "segmentation"), CLASSES)
+    (folder / "classes.json").write_text(json.dumps(["zinc", "air"]))
+    assert build(overwrite=True)[0].datalist == summary.datalist
+
+
+def test_ids_alone_name_the_remedy(folder, build):
+    _save(folder / "masks" / "a.png", _ids())
+    with pytest.raises(LazyLabelsError, match="add class pictures in classes/ or by --labels segmentation=FOLDER"):
+        build(classes=["zinc", "air"])
+
+
+def test_an_object_that_was_added_needs_a_class(predicted, build):
+    ids = _ids()
+    ids[30:35, 40:50] = 12
+    tifffile.imwrite(predicted / "a_instances.tif", ids)
+    said = r"a_instances.tif': object 12 \(1 in all\) has no pixel of a class in '.*a_pred.png': draw it there in its class"
+    with pytest.raises(LazyLabelsError, match=said):
+        build(**both(predicted))
+    classes = CLASSES.copy()
+    classes[32, 45] = 2  # a dab is enough
+    _save(predicted / "a_pred.png", classes)
+    summary, label = build(**both(predicted))
+    np.testing.assert_array_equal(label("a", "segmentation"), np.where(ids == 12, 2, CLASSES))
+    assert any("1 images have pixels with an object's id but no class" in note and "a.png" in note for note in summary.notes)
+
+
+def test_an_object_that_grew_is_of_its_class(predicted, build):
+    ids = _ids()
+    ids[28:36, 16:20] = 9
+    tifffile.imwrite(predicted / "a_instances.tif", ids)
+    _, label = build(**both(predicted))
+    np.testing.assert_array_equal(label("a", "segmentation"), np.where(ids == 9, 1, CLASSES))
+
+
+def test_an_object_that_was_deleted_is_told(predicted, build):
+    ids = np.where(_ids() == 9, 0, _ids())
+    tifffile.imwrite(predicted / "a_instances.tif", ids)
+    summary, label = build(**both(predicted))
+    np.testing.assert_array_equal(label("a", "segmentation"), CLASSES)
+    assert any("delete them in the class picture, too" in note and "a.png" in note for note in summary.notes)
+
+
+def test_an_object_of_several_classes_is_told(predicted, build):
+    """As networks predict them: the pixels stay what they are, the remedy is named."""
+    classes = CLASSES.copy()
+    classes[5:8, 5:8] = 1
+    _save(predicted / "a_pred.png", classes)
+    summary, label = build(**both(predicted))
+    np.testing.assert_array_equal(label("a", "segmentation"), classes)
+    (note,) = [note for note in summary.notes if "several classes" in note]
+    assert note.startswith("1 images")
+    assert "export-objects" in note
+
+
+def test_an_object_in_a_patch_left_open_stays_open(predicted, build):
+    classes = CLASSES.copy()
+    classes[25:38, 5:20] = 255
+    _save(predicted / "a_pred.png", classes)
+    _, label = build(**both(predicted))
+    np.testing.assert_array_equal(label("a", "segmentation"), classes)
+
+
+def test_exact_outlines_of_nothing(folder, build):
+    """A file without a mark: nobody was there yet, unless the user says what unmarked pixels are."""
+    for name in "abcd":
+        square = [[5, 5], [20, 5], [20, 20], [5, 20], [5, 5]]
+        cell = {"type": "Polygon", "coordinates": [square]}
+        _geojson(folder / "exact" / f"{name}.geojson", {"type": "Feature", "geometry": cell, "properties": {"name": "cell"}})
+    _geojson(folder / "exact" / "e.geojson")
+    summary, _ = build()
+    assert any("--unlabelled background says that there is no object: 'e.png'" in note for note in summary.notes)
+    assert not any("e.png" in str(item) for section in ("training", "validation") for item in summary.datalist[section])
+    summary, label = build(unlabelled={"": "background"}, overwrite=True)
+    assert not label("e", "segmentation").any()
+    assert [
+        item["image"] for section in ("training", "validation") for item in summary.datalist[section] if "empty" in item
+    ] == ["images/e.png"]
+
+
+def test_files_of_a_kind():
+    files = [
+        Path(name) for name in ("a_instances.tif", "a_pred.png", "a_overlay.png", "b_pred.png", "a_segmentation_doubt.tif")
+    ]
+    assert [path.name for path in own_files("masks", files)] == ["a_instances.tif"]
+    assert [path.name for path in own_files("segmentation", files)] == ["a_pred.png", "b_pred.png"]
+    assert own_files("detection", files) == files
+    others = [Path("a.png"), Path("b_overlay.png")]
+    assert own_files("masks", others) == others
+    assert [path.name for path in own_files("masks", [Path("a_instances.tif"), Path("b.png")])] == ["a_instances.tif", "b.png"]
+
+
+def test_names_that_are_none(tmp_path):
+    assert names_beside([tmp_path / "x" / "a.png"]) is None
+    for folder, content in (("1", '["a"]'), ("2", '["b"]'), ("3", '{"a": 1}'), ("4", "[")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "classes.json").write_text(content)
+    assert names_beside([tmp_path / "1" / "a.png", tmp_path / "1" / "masks" / "a.png"]) == ["a"]
+    with pytest.raises(BuildError, match=r"names other classes than .*: say which there are with --classes"):
+        names_beside([tmp_path / "1" / "a.png", tmp_path / "2" / "a.png"])
+    for folder in "34":
+        with pytest.raises(BuildError, match=r"classes.json' is no JSON list of class names"):
+            names_beside([tmp_path / folder / "a.png"])
+
+
+def test_the_picture_of_a_prediction_with_its_colours(predicted, build):
+    """``_pred.png`` has a colour table; a legend for other pictures makes nothing else of it."""
+    from lazylabels_monai.images.pictures import label_palette
+
+    for name in "abcde":
+        picture = Image.fromarray(CLASSES)
+        picture.putpalette(label_palette().tobytes())
+        picture.save(predicted / f"{name}_pred.png")
+    legend = predicted / "legend.json"
+    legend.write_text('{"#010203": "zinc"}')
+    _, label = build(**both(predicted), classes=["zinc", "air"], legend=legend)
+    np.testing.assert_array_equal(label("a", "segmentation"), CLASSES)
