@@ -371,6 +371,12 @@ class _Finder:
                 f"'{labels.where}': {len(left_out)} of {total} marks cannot be used and count as not drawn (where "
                 f"they have a box, it is not labelled): {shown}."
             )
+        trimmed = [f"{mark.id} ('{a.source.name}')" for a in read for mark in a.marks if mark.trimmed]
+        if trimmed:
+            self.notes.append(
+                f"'{labels.where}': parts or holes of fewer than three points, which have no area, are left out of "
+                f"{len(trimmed)} marks: {', '.join(trimmed[:3])}{' ...' if len(trimmed) > 3 else ''}."
+            )
         self.notes += [f"left out: {error}" for error in odd[:3]]
         if len(odd) > 3:
             self.notes.append(f"'{labels.where}': {len(odd) - 3} more files hold no marks and are left out.")

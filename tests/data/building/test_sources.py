@@ -196,6 +196,17 @@ def test_where_an_odd_mark_has_a_box_nothing_is_said(folder, build):
     assert any("annotation 99 has a box but no outline" in note for note in summary.notes)
 
 
+def test_parts_without_an_area_are_counted(folder, build):
+    _records(folder, *(f"{name}.png" for name in "abcde"))
+    content = json.loads((folder / "exact" / "instances.json").read_text())
+    content["annotations"][2]["segmentation"].append([5, 5, 6, 5])
+    (folder / "exact" / "instances.json").write_text(json.dumps(content))
+    summary, label = build()
+    (note,) = [note for note in summary.notes if "fewer than three points" in note]
+    assert "left out of 1 marks: 2 ('instances.json')" in note
+    np.testing.assert_array_equal(label("c", "segmentation"), label("a", "segmentation"))
+
+
 # ------------------------------------------------------------------------------------------------- any names at all
 
 
