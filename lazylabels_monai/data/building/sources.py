@@ -196,13 +196,15 @@ class _Finder:
     def _pictures(self, home: Path, flat: bool) -> list[Path]:
         """Pictures of a folder; where it holds none itself, those of its subfolders."""
 
+        below = {folder for folder in self.named_folders if Path(os.path.abspath(home)) in Path(folder).parents}
+
         def usable(paths: list[Path]) -> list[Path]:
             return [
                 path
                 for path in paths
                 if path.stem.endswith(self.options.image_suffix)
                 and os.path.abspath(path) not in self.named
-                and not any(os.path.abspath(parent) in self.named_folders - {os.path.abspath(home)} for parent in path.parents)
+                and not any(os.path.abspath(parent) in below for parent in path.parents)
             ]
 
         skip = (*LABEL_FOLDERS, *ALL_IMAGES) if flat else ()
