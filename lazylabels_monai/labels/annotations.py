@@ -46,6 +46,7 @@ class Mark:
         raster: of an area that the file stores as pixels: their mask (bool) and the (row, column) of its first pixel.
         id: what the file calls the mark, for messages.
         width: of a line, in pixels, where the file gives one.
+        trimmed: how many parts and holes of fewer than three points were dropped from an area, as they have none.
     """
 
     kind: Literal["area", "line", "point"]
@@ -55,6 +56,7 @@ class Mark:
     raster: tuple[np.ndarray, tuple[int, int]] | None = None
     id: str = ""
     width: float | None = None
+    trimmed: int = 0
 
     def draw(self, shape: tuple[int, int], width: float = 3, radius: float = 2) -> tuple[tuple[slice, slice], np.ndarray]:
         """The mark's pixels inside an image of ``shape`` (H, W).

@@ -199,13 +199,15 @@ class _Finder:
     def _pictures(self, home: Path, flat: bool) -> list[Path]:
         """Pictures of a folder; where it holds none itself, those of its subfolders."""
 
+        below = {folder for folder in self.named_folders if Path(os.path.abspath(home)) in Path(folder).parents}
+
         def usable(paths: list[Path]) -> list[Path]:
             return [
                 path
                 for path in paths
                 if path.stem.endswith(self.options.image_suffix)
                 and os.path.abspath(path) not in self.named
-                and not any(os.path.abspath(parent) in self.named_folders - {os.path.abspath(home)} for parent in path.parents)
+                and not any(os.path.abspath(parent) in below for parent in path.parents)
             ]
 
         skip = (*LABEL_FOLDERS, *ALL_IMAGES) if flat else ()
@@ -373,6 +375,12 @@ class _Finder:
             self.notes.append(
                 f"'{labels.where}': {len(left_out)} of {total} marks cannot be used and count as not drawn (where "
                 f"they have a box, it is not labelled): {shown}."
+            )
+        trimmed = [f"{mark.id} ('{a.source.name}')" for a in read for mark in a.marks if mark.trimmed]
+        if trimmed:
+            self.notes.append(
+                f"'{labels.where}': parts or holes of fewer than three points, which have no area, are left out of "
+                f"{len(trimmed)} marks: {', '.join(trimmed[:3])}{' ...' if len(trimmed) > 3 else ''}."
             )
         self.notes += [f"left out: {error}" for error in odd[:3]]
         if len(odd) > 3:

@@ -65,13 +65,14 @@ def annotations(content: dict, path: Path) -> list[Annotation]:
                 raise _Unusable(f"names image {object.get('image_id')}, which the file does not describe")
             if category not in names:
                 raise _Unusable(f"names category {object.get('category_id')}, which the file does not describe")
-            raster = _raster(object, sizes[key])
+            raster, trimmed = _raster(object, sizes[key])
         except _Unusable as e:
             (found[key][2] if key in found else odd).append(f"annotation {object.get('id')} {e}")
             if (box := _box(object.get("bbox"))) is not None:
                 unknown.setdefault(key, []).append(box)
         else:
-            found[key][1].append(Mark("area", names[category], raster=raster, id=str(object.get("id"))))
+            mark = Mark("area", names[category], raster=raster, id=str(object.get("id")), trimmed=trimmed)
+            found[key][1].append(mark)
     every = [*odd, *(phrase for _, _, phrases in found.values() for phrase in phrases)]
     if every and not any(marks for _, marks, _ in found.values()):
         raise NoMarksError(unusable(path, every))
@@ -126,10 +127,11 @@ def _box(bbox: Any) -> tuple[float, float, float, float] | None:
     return (y, x, height, width) if min(width, height) > 0 and np.isfinite([x, y, width, height]).all() else None
 
 
-def _raster(object: dict, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
+def _raster(object: dict, size: tuple[int, int] | None) -> tuple[tuple[np.ndarray, tuple[int, int]], int]:
+    """The mask of an annotation with the (row, column) of its first pixel; and how many parts without an area it lost."""
     segmentation = object.get("segmentation")
     if isinstance(segmentation, dict):
-        return _from_runs(segmentation, size)
+        return _from_runs(segmentation, size), 0
     if not segmentation:
         raise _Unusable("has no outline, so that it has no area" if not object.get("bbox") else "has a box but no outline")
     if isinstance(segmentation, list) and not any(isinstance(part, list) for part in segmentation):
@@ -143,10 +145,10 @@ def _raster(object: dict, size: tuple[int, int] | None) -> tuple[np.ndarray, tup
     if not all(np.isfinite(part).all() for part in parts):
         raise _Unusable("has a coordinate that is not finite")
     # contour tracing leaves specks of one or two points beside good parts: they have no area
-    parts = [part.reshape(-1, 2) for part in parts if part.size >= 6]
-    if not parts:
+    whole = [part.reshape(-1, 2) for part in parts if part.size >= 6]
+    if not whole:
         raise _Unusable("has an outline of fewer than three points, which has no area")
-    return _from_polygons(parts, size)
+    return _from_polygons(whole, size), len(parts) - len(whole)
 
 
 def _from_polygons(parts: Sequence[np.ndarray], size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:

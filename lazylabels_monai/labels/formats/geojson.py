@@ -103,7 +103,8 @@ def _geometry(geometry: dict, name: str, id: str) -> Iterator[Mark]:
             raise ValueError(
                 f"{max((len(ring) for polygon in rings for ring in polygon), default=0)} positions, at least 3 make an area"
             )
-        yield Mark("area", name, polygons=parts, id=id)
+        trimmed = sum(map(len, rings)) - sum(map(len, parts))
+        yield Mark("area", name, polygons=parts, id=id, trimmed=trimmed)
     elif kind in ("LineString", "MultiLineString"):
         for line in [coordinates] if kind == "LineString" else coordinates:
             yield Mark("line", name, points=_points(line, 2), id=id)

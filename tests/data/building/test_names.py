@@ -134,7 +134,7 @@ def scenes(draw):
     return names, [WAYS[way](name) for name, way in labels]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scenes(), st.randoms())
 def test_no_image_has_two_labels_and_no_label_is_passed_over(scene, random):
     names, texts = scene
@@ -165,7 +165,7 @@ def test_no_image_has_two_labels_and_no_label_is_passed_over(scene, random):
     assert {a[label]: b[image] for label, image in again.image_of.items()} == found.image_of
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(NAMES, min_size=1, max_size=6, unique_by=folded), st.sampled_from(sorted(WAYS)))
 def test_a_label_for_each_image_in_one_way(names, way):
     """There and back: every image gets the label that was made from its name, or none is given away."""

@@ -152,6 +152,21 @@ def test_what_labels_names_is_not_read_a_second_time(folder, build):
     assert [line for line in summary.readings if "marks named" in line] == ["5 marks named 'cell' in exact: class 1 cell"]
 
 
+def test_labels_may_name_the_folder_above_the_images(folder, build):
+    _coco(folder / "instances.json", [f"{name}.png" for name in "abcdef"])
+    summary, _ = build(labels=[("exact", folder)])
+    assert sum(len(summary.datalist[section]) for section in ("training", "validation")) == 5
+
+
+def test_a_folder_of_labels_below_the_images_holds_no_images(tmp_path, build):
+    for number, name in enumerate("abc"):
+        _save(tmp_path / "flat" / "p" / f"{name}.png", _image(number))
+        _save(tmp_path / "flat" / "truth" / f"{name}.png", _ids())
+    summary, label = build(tmp_path / "flat", labels=[("masks", tmp_path / "flat" / "truth")])
+    assert sum(len(summary.datalist[section]) for section in ("training", "validation")) == 3
+    np.testing.assert_array_equal(label("a", "segmentation"), _ids() > 0)
+
+
 def test_files_that_hold_no_marks_are_left_out_and_named(folder, build):
     _draw(folder, _feature("cell", "Polygon", TRIANGLE), names="abcd", kind="exact")
     (folder / "exact" / "e.geojson").write_text('{"type": "FeatureCollection", "features": [{"geometry": null}]}')
@@ -194,6 +209,17 @@ def test_where_an_odd_mark_has_a_box_nothing_is_said(folder, build):
     np.testing.assert_array_equal(label("a", "segmentation"), expected)
     assert label("a", "detection")[25, 25] == label("a", "separation")[25, 25] == 255
     assert any("annotation 99 has a box but no outline" in note for note in summary.notes)
+
+
+def test_parts_without_an_area_are_counted(folder, build):
+    _records(folder, *(f"{name}.png" for name in "abcde"))
+    content = json.loads((folder / "exact" / "instances.json").read_text())
+    content["annotations"][2]["segmentation"].append([5, 5, 6, 5])
+    (folder / "exact" / "instances.json").write_text(json.dumps(content))
+    summary, label = build()
+    (note,) = [note for note in summary.notes if "fewer than three points" in note]
+    assert "left out of 1 marks: 2 ('instances.json')" in note
+    np.testing.assert_array_equal(label("c", "segmentation"), label("a", "segmentation"))
 
 
 # ------------------------------------------------------------------------------------------------- any names at all

@@ -149,6 +149,7 @@ def test_one_polygon_however_it_is_nested(tmp_path, segmentation):
     plain = write_json(tmp_path / "b.json", coco([object_(5, [SQUARE])]))
     np.testing.assert_array_equal(canvas(left.marks[0]), masks_by_pycocotools(plain)[5])
     assert not left.left_out
+    assert left.marks[0].trimmed == (2 if len(segmentation) == 3 else 0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(60.0, 83.0), ("60", "83"), ("60.0", 83)])

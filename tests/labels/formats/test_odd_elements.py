@@ -189,4 +189,5 @@ def test_holes_and_parts_without_an_area_change_nothing(tmp_path):
     holed = {"type": "MultiPolygon", "coordinates": [[BOX["coordinates"][0], [[5, 5], [6, 6]]], [[[1, 1], [2, 2]]]]}
     (annotation,) = read_annotations(write_json(tmp_path / "a.geojson", collection(feature(holed, "cell"))))
     (mark,) = annotation.marks
+    assert mark.trimmed == 2
     np.testing.assert_array_equal(canvas(mark), _marks(_geojson(tmp_path, []))[0][2])
