@@ -149,6 +149,8 @@ def _stored(path: Path, label: bool) -> Stored:
         raise
     except Exception as e:  # the codecs raise OSError, SyntaxError, struct.error, zlib.error, TypeError ...
         raise ReadError(f"file '{path}' cannot be read as an image ({_first_line(e)}): export it again.") from e
+    if stored.values.ndim not in (2, 3) or not stored.values.size:
+        raise ReadError(f"file '{path}' holds no picture of rows and columns: export it again.")
     if stored.values.dtype.kind == "c":
         raise ReadError(f"file '{path}' holds complex numbers: save their magnitude or phase.")
     return stored

@@ -110,7 +110,10 @@ def refuse_lossy(stored: Stored, path: Path) -> None:
         ReadError: then.
     """
     if stored.lossy:
-        raise ReadError(f"label '{path}' is {stored.lossy}, whose compression alters class values: save it as PNG.")
+        raise ReadError(
+            f"label '{path}' is {stored.lossy}, whose compression alters class values: "
+            "save it as PNG in the program that drew it."
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------ colours
