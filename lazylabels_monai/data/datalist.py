@@ -9,8 +9,9 @@ A data set is a folder with a ``datalist.json``::
 
 ``classes`` names the object classes 1, 2, ... without the background, 0. Paths are relative to the file. A label that
 was not collected has no key. ``instances`` holds object ids for object metrics. Free keys of an item are ``id``,
-``pixel_size`` and ``empty``; ``"empty": true`` says that the image truly shows no object, so that its strong mask may
-be all background.
+``pixel_size``, ``digest`` and ``empty``; ``"empty": true`` says that the image truly shows no object, so that its strong
+mask may be all background. ``digest`` says what the image shows, whatever its name is
+(:func:`~lazylabels_monai.images.digest.pixel_digest`), so that it keeps its split when the data set is made again.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ FILE_NAME = "datalist.json"
 #: Keys of an item that name a label file.
 LABEL_KEYS = (*TASKS, "instances")
 _FILE_KEYS = ("image", *LABEL_KEYS)
-_ITEM_KEYS = (*_FILE_KEYS, "id", "pixel_size", "empty")
+_ITEM_KEYS = (*_FILE_KEYS, "id", "pixel_size", "empty", "digest")
 # What other tools call them, so that the hint is right where spelling does not help
 _ALIASES = {
     "label": "segmentation",
@@ -290,6 +291,8 @@ def _item_problems(item: Any) -> list[str]:
             problems.append(f'has the unknown key "{key}": {remedy}.')
         elif key in _FILE_KEYS and value is not None and not (isinstance(value, str) and value.strip()):
             problems.append(f'has a {_kind(value)} under "{key}": give one path as text.')
+        elif key == "digest" and value is not None and not isinstance(value, str):
+            problems.append(f'has a {_kind(value)} under "digest": give it as text, or remove the key.')
         elif key == "empty" and not isinstance(value, bool):
             problems.append(f'has a {_kind(value)} under "empty": write true or false.')
     return problems
