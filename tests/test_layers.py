@@ -23,6 +23,7 @@ FLOORS = (
     ("losses", "inferers", "consistency", "engines", "handlers"),
     ("trained",),
     ("checkpoints",),
+    ("resuming",),
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),
     ("report", "packing"),

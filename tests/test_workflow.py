@@ -15,7 +15,14 @@ from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.trained import trained_classes, trained_network
-from lazylabels_monai.workflow import begin_training, dataset_classes, images_to_predict, require_valid
+from lazylabels_monai.workflow import (
+    Beginning,
+    begin_training,
+    dataset_classes,
+    images_to_predict,
+    require_valid,
+    tell_how_chosen,
+)
 
 SETTINGS = {"spatial_dims": 2, "in_channels": 1, "channels": [4, 8], "num_multitask_blocks": 1}
 
@@ -65,13 +72,32 @@ def test_a_training_begins_with_room_for_its_weights_and_what_belongs_to_them(tm
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_of_several_processes_the_first_writes_and_all_meet(tmp_path, monkeypatch, rank):
-    met = []
+def test_of_several_processes_the_first_writes(tmp_path, monkeypatch, rank):
     for name, answer in (("is_available", True), ("is_initialized", True), ("get_rank", rank)):
         monkeypatch.setattr(workflow.dist, name, lambda answer=answer: answer)
-    monkeypatch.setattr(workflow.dist, "barrier", lambda: met.append(sorted(file.name for file in tmp_path.iterdir())))
     begin_training(tmp_path, network(), ["pore"], SETTINGS)
-    assert met == [["classes.json", "network.json"] if rank == 0 else []]
+    assert sorted(file.name for file in tmp_path.iterdir()) == (["classes.json", "network.json"] if rank == 0 else [])
+
+
+def test_a_training_begins_once(tmp_path):
+    begin = Beginning(ckpt_dir=tmp_path, network=network(), classes=["pore"], trained_with=SETTINGS)
+    assert list(tmp_path.iterdir()) == []
+    begin()
+    (tmp_path / "model.pt").write_bytes(b"saved by one saver")
+    begin()  # by the other
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["classes.json", "model.pt", "network.json"]
+
+
+def test_it_is_said_by_what_the_best_weights_are_chosen(tiny_data, tmp_path, caplog):
+    tell_how_chosen(tiny_data)
+    assert caplog.text == ""
+    content = json.loads((tiny_data / "datalist.json").read_text())
+    rough = [{"image": item["image"], "detection": "x.png"} for item in content["validation"]]
+    for validation, said in ((rough, "lowest loss on the marks of the 2 validation images"), ([], "weights of the last epoch")):
+        caplog.clear()
+        (tmp_path / "datalist.json").write_text(json.dumps({**content, "validation": validation}))
+        tell_how_chosen(tmp_path)
+        assert said in caplog.text
 
 
 def test_images_are_those_of_the_test_or_all_of_a_folder_a_pattern_or_one_file(tiny_data, tmp_path):

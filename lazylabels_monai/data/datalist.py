@@ -126,6 +126,7 @@ def read_items(
     tasks: Sequence[str] = TASKS,
     labelled_only: bool = False,
     labels: Mapping[str, str] | None = None,
+    may_be_empty: bool = False,
 ) -> list[dict[str, Any]]:
     """Items of one split, ready for MONAI's datasets.
 
@@ -136,6 +137,7 @@ def read_items(
         labelled_only: leave out images that carry none of these labels.
         labels: for a task, the key whose file is taken for its label instead of its own, such as ``{"segmentation":
             "detection"}`` to train on inner regions as if they were masks.
+        may_be_empty: whether no item at all is fine.
 
     Returns:
         dictionaries with absolute paths under ``image``, ``instances`` and the tasks' keys where the item has them,
@@ -160,7 +162,7 @@ def read_items(
         item.update({present_key(task): int(task in item) for task in tasks})
         if not labelled_only or any(task in item for task in tasks):
             items.append(item)
-    if not items:
+    if not items and not may_be_empty:
         which = f"image with a label for {' or '.join(sources.values())}" if labelled_only else "image"
         raise DatalistError(f"\"{section}\" of '{file}' lists no {which}: add items to this split.")
     return items

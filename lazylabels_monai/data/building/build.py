@@ -289,8 +289,8 @@ def _splits(
         paths = {m.source.name: m.source.path for m in labelled}
         pairs = [f"{paths[name]}, which is {paths[other]}" for name, other in twice.items()]
         notes.append(
-            f"{len(twice)} image{'s' * (len(twice) > 1)} in two splits' folders left out of the one, as no image may both train "
-            f"and judge: {some(pairs)}."
+            f"{len(twice)} image{'s' * (len(twice) > 1)} in two splits' folders left out of the one, as no image may both "
+            f"train and judge: {some(pairs)}."
         )
         candidates = [c for c in candidates if c.name not in twice]
     drawn = draw_sections(candidates, options.validation, options.test, options.seed)

@@ -14,6 +14,7 @@ from lazylabels_monai.data.checking.findings import ERROR, WARNING, Fault, Findi
 from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.items import Entry
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
+from lazylabels_monai.data.judging import BY_LOSS, BY_NOTHING, judged_by
 from lazylabels_monai.tasks import TASKS
 
 __all__ = [
@@ -39,17 +40,11 @@ def config_errors(
         )
         found.append(Finding(ERROR, "classes-differ", message))
     for section in sections:
+        if section == "validation" and "training" in sections:
+            continue  # a training does without; see coverage_warnings
         if not datalist.get(section):
             message = f"\"{section}\" of '{file}' lists no image: add items, or move some from another split."
             found.append(Finding(ERROR, "split-empty", message, section))
-    validation = datalist.get("validation", [])
-    strong = any(has_key(item, "segmentation") for item in validation)
-    if "validation" in sections and "segmentation" in tasks and validation and not strong:
-        message = (
-            f'"validation" of \'{file}\' has no "segmentation" mask, so that the best model cannot be chosen: '
-            "draw the exact mask of at least one validation image."
-        )
-        found.append(Finding(ERROR, "validation-without-mask", message, "validation"))
     for i, item in enumerate(datalist.get("training", [])):
         if not any(has_key(item, task) for task in TASKS):
             message = (
@@ -62,9 +57,22 @@ def config_errors(
 
 
 def coverage_warnings(datalist: dict[str, Any], tasks: Sequence[str]) -> list[Finding]:
-    """Tasks that nothing teaches, and images that teach or judge nothing."""
+    """Tasks that nothing teaches, images that teach or judge nothing, and what chooses the best model without a mask."""
     found = []
-    training = datalist.get("training", [])
+    training, validation = datalist.get("training", []), datalist.get("validation", [])
+    if training and (by := judged_by(validation, tasks)) == BY_NOTHING:
+        what = "has no label for the tasks" if validation else "lists no image"
+        message = (
+            f'"validation" {what}, so that the weights of the last epoch are kept, be they the best or not: '
+            "add an image with an exact mask there."
+        )
+        found.append(Finding(WARNING, "split-empty", message, "validation"))
+    elif training and by == BY_LOSS:
+        message = (
+            '"validation" has no "segmentation" mask that counts, so that the best model is the one of the lowest loss on the '
+            "marks there, not of the best Dice: draw the exact mask of one validation image or more."
+        )
+        found.append(Finding(WARNING, "validation-without-mask", message, "validation"))
     for task in tasks:
         if training and not any(has_key(item, task) for item in training):
             message = (
@@ -79,7 +87,7 @@ def coverage_warnings(datalist: dict[str, Any], tasks: Sequence[str]) -> list[Fi
             "here: read the items with labelled_only=True."
         )
         found.append(Finding(WARNING, "images-idle", message, "training"))
-    for i, item in enumerate(datalist.get("validation", [])):
+    for i, item in enumerate(validation):
         if not any(has_key(item, key) for key in LABEL_KEYS):
             message = (
                 f"validation[{i}] \"image\": '{item['image']}' has no label and is judged by nothing: "
