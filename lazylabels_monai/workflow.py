@@ -16,6 +16,7 @@ from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
 from lazylabels_monai.data.judging import how_chosen, judged_by
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.resuming import chosen_otherwise, write_record
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import write_classes, write_network
@@ -25,6 +26,7 @@ __all__ = [
     "begin_training",
     "dataset_classes",
     "images_to_predict",
+    "require_steps",
     "require_valid",
     "tell_how_chosen",
 ]
@@ -102,6 +104,19 @@ class Beginning:
         if not self.begun:
             self.begun = True
             begin_training(**self.values)
+
+
+def require_steps(crops_per_epoch: int, batch_size: int) -> None:
+    """Refuse an epoch without a step, which would train nothing in silence.
+
+    Raises:
+        LazyLabelsError: naming both settings.
+    """
+    if crops_per_epoch < batch_size:
+        raise LazyLabelsError(
+            f"batch_size {batch_size} is more than the {crops_per_epoch} crops of an epoch (crops_per_epoch), so that no step "
+            f"would be made: pass --crops_per_epoch {batch_size} or more, or a smaller --batch_size."
+        )
 
 
 def tell_how_chosen(datalist: str | Path, tasks: Sequence[str] = TASKS) -> None:

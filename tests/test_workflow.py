@@ -13,6 +13,7 @@ import torch
 from lazylabels_monai import workflow
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.trained import trained_classes, trained_network
 from lazylabels_monai.workflow import (
@@ -20,6 +21,7 @@ from lazylabels_monai.workflow import (
     begin_training,
     dataset_classes,
     images_to_predict,
+    require_steps,
     require_valid,
     tell_how_chosen,
 )
@@ -112,3 +114,9 @@ def test_images_are_those_of_the_test_or_all_of_a_folder_a_pattern_or_one_file(t
     assert images_to_predict(folder / names[0]) == [{"image": str(folder / names[0])}]
     with pytest.raises(DatalistError, match="no image"):
         images_to_predict(tmp_path)
+
+
+def test_an_epoch_has_a_step():
+    require_steps(16, 16)
+    with pytest.raises(LazyLabelsError, match=r"batch_size 16 is more than the 8 crops .* --crops_per_epoch 16"):
+        require_steps(8, 16)
