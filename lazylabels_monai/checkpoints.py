@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import operator
 import re
 import shutil
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import monai.handlers
 import torch
 from ignite.engine import Engine
+from monai.engines.utils import default_metric_cmp_fn
 
 from lazylabels_monai.data.judging import BY_LOSS
 from lazylabels_monai.trained import BESIDE
@@ -22,6 +24,7 @@ __all__ = [
     "TRAINING_FILE",
     "CheckpointSaver",
     "best_score",
+    "better",
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
@@ -100,6 +103,11 @@ def best_score(engine: Engine) -> float:
     """The key metric of an evaluator, negative where lower is better: for ``EarlyStopHandler``."""
     name = engine.state.key_metric_name
     return -engine.state.metrics[name] if name == BY_LOSS else engine.state.metrics[name]
+
+
+def better(judged_by: str) -> Callable[[float, float], bool]:
+    """Whether a score is better than the best so far, for MONAI's evaluators."""
+    return operator.lt if judged_by == BY_LOSS else default_metric_cmp_fn
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:

@@ -14,7 +14,6 @@ import torch.distributed as dist
 from lazylabels_monai.checkpoints import copy_previous_model, keep_previous_model
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
-from lazylabels_monai.data.judging import how_chosen, judged_by
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.resuming import chosen_otherwise, write_record
@@ -28,7 +27,6 @@ __all__ = [
     "images_to_predict",
     "require_steps",
     "require_valid",
-    "tell_how_chosen",
 ]
 
 logger = logging.getLogger(__name__)
@@ -117,13 +115,6 @@ def require_steps(crops_per_epoch: int, batch_size: int) -> None:
             f"batch_size {batch_size} is more than the {crops_per_epoch} crops of an epoch (crops_per_epoch), so that no step "
             f"would be made: pass --crops_per_epoch {batch_size} or more, or a smaller --batch_size."
         )
-
-
-def tell_how_chosen(datalist: str | Path, tasks: Sequence[str] = TASKS) -> None:
-    """Log by what the best weights are chosen where that is not the Dice of exact masks."""
-    validation = load_datalist(datalist).get("validation", [])
-    if sentence := how_chosen(judged_by(validation, tasks), len(validation)):
-        logger.warning(sentence)
 
 
 def images_to_predict(dataset_dir: str | Path) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from lazylabels_monai.checkpoints import CheckpointSaver, keep_previous_model, latest_checkpoint
+from lazylabels_monai.checkpoints import CheckpointSaver, best_score, better, keep_previous_model, latest_checkpoint
 
 
 def test_resume_without_a_checkpoint_overwrites_no_model(tmp_path, caplog):
@@ -110,3 +110,15 @@ def test_what_is_to_happen_before_the_first_save_happens_once_and_not_when_a_tra
     engine.run([0], max_epochs=2)
     assert called == [[]]
     assert "model.pt" in {file.name for file in tmp_path.iterdir()}
+
+
+def test_a_loss_is_better_the_lower_it_is():
+    from ignite.engine import Engine
+
+    assert better("val_loss")(0.4, 0.5)
+    assert not better("val_loss")(0.6, 0.5)
+    assert better("val_mean_dice")(0.6, 0.5)
+    engine = Engine(lambda engine, batch: None)
+    for name, score in (("val_loss", -0.5), ("val_mean_dice", 0.5)):
+        engine.state.key_metric_name, engine.state.metrics = name, {name: 0.5}
+        assert best_score(engine) == score

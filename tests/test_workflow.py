@@ -23,7 +23,6 @@ from lazylabels_monai.workflow import (
     images_to_predict,
     require_steps,
     require_valid,
-    tell_how_chosen,
 )
 
 SETTINGS = {"spatial_dims": 2, "in_channels": 1, "channels": [4, 8], "num_multitask_blocks": 1}
@@ -88,18 +87,6 @@ def test_a_training_begins_once(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"saved by one saver")
     begin()  # by the other
     assert sorted(file.name for file in tmp_path.iterdir()) == ["classes.json", "model.pt", "network.json"]
-
-
-def test_it_is_said_by_what_the_best_weights_are_chosen(tiny_data, tmp_path, caplog):
-    tell_how_chosen(tiny_data)
-    assert caplog.text == ""
-    content = json.loads((tiny_data / "datalist.json").read_text())
-    rough = [{"image": item["image"], "detection": "x.png"} for item in content["validation"]]
-    for validation, said in ((rough, "lowest loss on the marks of the 2 validation images"), ([], "weights of the last epoch")):
-        caplog.clear()
-        (tmp_path / "datalist.json").write_text(json.dumps({**content, "validation": validation}))
-        tell_how_chosen(tmp_path)
-        assert said in caplog.text
 
 
 def test_images_are_those_of_the_test_or_all_of_a_folder_a_pattern_or_one_file(tiny_data, tmp_path):

@@ -9,7 +9,7 @@ from lazylabels_monai.data.datalist import has_key, load_datalist
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["BY_DICE", "BY_LOSS", "BY_NOTHING", "how_chosen", "judged_by", "judged_set_by"]
+__all__ = ["BY_DICE", "BY_LOSS", "BY_NOTHING", "judged_by", "judged_set_by"]
 
 #: The mean Dice of the validation images with an exact mask chooses; higher is better. Its name as a metric.
 BY_DICE = "val_mean_dice"
@@ -36,20 +36,3 @@ def judged_set_by(datalist: PathLike | None, tasks: Sequence[str] = TASKS) -> st
     if datalist is None:
         return BY_DICE if "segmentation" in tasks else BY_LOSS
     return judged_by(load_datalist(datalist).get("validation", []), tasks)
-
-
-def how_chosen(judged: str, images: int) -> str:
-    """A sentence for the log; "" for the usual way.
-
-    Args:
-        judged: what :func:`judged_by` gave.
-        images: how many validate.
-    """
-    if judged == BY_DICE:
-        return ""
-    if judged == BY_LOSS:
-        return (
-            "no validation image has an exact mask that counts: model.pt will hold the weights with the lowest loss on the "
-            f"marks of the {images} validation image{'s' * (images != 1)} ({BY_LOSS})."
-        )
-    return "nothing validates: model.pt will hold the weights of the last epoch, be they the best or not."

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lazylabels_monai.data.judging import BY_DICE, BY_LOSS, BY_NOTHING, how_chosen, judged_by, judged_set_by
+from lazylabels_monai.data.judging import BY_DICE, BY_LOSS, BY_NOTHING, judged_by, judged_set_by
 from lazylabels_monai.tasks import TASKS
 
 EXACT, ROUGH, BARE = {"image": "a", "segmentation": "b"}, {"image": "a", "detection": "b"}, {"image": "a"}
@@ -28,7 +28,6 @@ def test_the_labels_of_the_validation_images_decide(validation, tasks, by, tmp_p
     assert judged_by(validation, tasks) == by
     (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["a"], "training": [], "validation": validation}))
     assert judged_set_by(tmp_path / "datalist.json", tasks) == by
-    assert bool(how_chosen(by, len(validation))) == (by != BY_DICE)
 
 
 def test_another_program_hands_exact_masks_over():

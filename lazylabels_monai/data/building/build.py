@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
-from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits
+from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits, made_before
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.sources import Source, find_sources, some
@@ -56,6 +57,11 @@ def build_datalist(
     check_target(out, options.overwrite)
     earlier = earlier_splits(out, options.keep_splits, options.overwrite)
     sources, notes = find_sources(src, options)
+    if earlier is None and options.keep_splits is None and (before := made_before(out, src)):
+        where = os.path.relpath(before)
+        notes.append(
+            f"'{where}' was made of the same folder: --keep-splits {shlex.quote(where)} keeps its images in their splits."
+        )
     _keep_out(out, sources)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes = _classes(sources, options, list(legend.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -14,13 +15,16 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image_and_dims
 
-__all__ = ["GONE", "NO_SPLITS", "EarlierSplits", "earlier_splits", "held_out"]
+__all__ = ["GONE", "NO_SPLITS", "EarlierSplits", "earlier_splits", "held_out", "made_before"]
 
 #: Key of a datalist under which images that are no longer there are remembered: their split by digest.
 GONE = "gone"
 
 #: Value of ``--keep-splits`` that draws all images anew.
 NO_SPLITS = "none"
+
+#: Data sets beside a new one that are looked at for their source.
+_LOOKED_AT = 50
 
 
 def held_out(sections: Sequence[str]) -> str:
@@ -97,6 +101,20 @@ def earlier_splits(out: Path, keep: str | os.PathLike | None, overwrite: bool) -
             f"'{file}' cannot be read, so that no image can keep its split ({error.errors[0].rstrip('.')}): correct it, or "
             f"pass --keep-splits {NO_SPLITS} to draw all splits anew."
         ) from error
+
+
+def made_before(out: Path, src: Path) -> Path | None:
+    """A data set beside ``out`` that was made of the same folder, the newest; its splits are not kept unless asked for."""
+    found = []
+    for file in sorted(out.absolute().parent.glob(f"*/{FILE_NAME}"))[:_LOOKED_AT]:
+        try:
+            said = json.loads(file.read_text(encoding="utf-8-sig")).get("build", {})
+            same = os.path.abspath(said["source"]) == os.path.abspath(src)
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            continue  # not ours to judge
+        if same and file.parent != out.absolute():
+            found.append((file.stat().st_mtime, file.parent))
+    return max(found)[1] if found else None
 
 
 def _read(file: Path) -> EarlierSplits:

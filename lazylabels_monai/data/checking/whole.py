@@ -63,14 +63,14 @@ def coverage_warnings(datalist: dict[str, Any], tasks: Sequence[str]) -> list[Fi
     if training and (by := judged_by(validation, tasks)) == BY_NOTHING:
         what = "has no label for the tasks" if validation else "lists no image"
         message = (
-            f'"validation" {what}, so that the weights of the last epoch are kept, be they the best or not: '
+            f'"validation" {what}, so that model.pt will hold the weights of the last epoch, be they the best or not: '
             "add an image with an exact mask there."
         )
         found.append(Finding(WARNING, "split-empty", message, "validation"))
     elif training and by == BY_LOSS:
         message = (
-            '"validation" has no "segmentation" mask that counts, so that the best model is the one of the lowest loss on the '
-            "marks there, not of the best Dice: draw the exact mask of one validation image or more."
+            '"validation" has no "segmentation" mask, so that model.pt will hold the weights with the lowest loss on the marks '
+            "there (val_loss), not those with the best Dice: draw the exact mask of one validation image or more."
         )
         found.append(Finding(WARNING, "validation-without-mask", message, "validation"))
     for task in tasks:
@@ -79,6 +79,11 @@ def coverage_warnings(datalist: dict[str, Any], tasks: Sequence[str]) -> list[Fi
                 f'0 of {len(training)} training images carry "{task}", so that this task learns nothing: '
                 f'add labels under "{task}" or leave it out of tasks.'
             )
+            if task == "segmentation" and any(has_key(item, "detection") for item in training):
+                message = (
+                    f'0 of {len(training)} training images carry "segmentation", so that this task learns from inner regions '
+                    "alone and nothing about where objects end: draw the exact mask of an image or two."
+                )
             found.append(Finding(WARNING, "task-without-label", message, "training", key=task))
     idle = sum(any(has_key(i, t) for t in TASKS) and not any(has_key(i, t) for t in tasks) for i in training)
     if idle:

@@ -74,7 +74,6 @@ def test_the_apps_training_starts_as_the_bundles_does(bundle):
         "set_determinism",
         "ensure_dataset",
         "require_valid",
-        "tell_how_chosen",
         "require_same_training",
     ]
 

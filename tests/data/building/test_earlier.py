@@ -193,3 +193,17 @@ def test_an_earlier_data_set_that_cannot_be_read_is_named(tmp_path, keep, conten
         (out / "datalist.json").write_text(content)
     with pytest.raises(BuildError, match=said):
         build_datalist(src, out, BuildOptions(overwrite=True, keep_splits=keep and tmp_path / keep))
+
+
+def test_a_new_folder_beside_an_earlier_one_of_the_same_images_says_how_to_keep_their_splits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        _add(tmp_path / "src", number)
+        _add(tmp_path / "other", number)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "datalist.json").write_text("[]")
+    build_datalist("other", "of_other")
+    assert not any("--keep-splits" in note for note in build_datalist("src", "first").notes)
+    assert any("--keep-splits first" in note for note in build_datalist("src", "second").notes)
+    assert not any("same folder" in n for n in build_datalist("src", "third", BuildOptions(keep_splits="first")).notes)
+    assert not any("same folder" in n for n in build_datalist("src", "fourth", BuildOptions(keep_splits="none")).notes)
