@@ -109,7 +109,8 @@ def require_same_training(
     if differs:
         raise LazyLabelsError(
             f"{newest} belongs to another training, which had {'; '.join(differs)}: to resume it give the same, to train anew "
-            "leave --resume out (what is there then moves to previous_<date>/) or name another --output_dir and --ckpt_dir."
+            "leave --resume out (what is there then moves to previous_<date>/) or name another folder (--output of lazylabels "
+            "train, ckpt_dir of the bundle)."
         )
     done, wanted = _epochs(checkpoint), int(settings.get("max_epochs", 0))
     if wanted and done >= wanted:

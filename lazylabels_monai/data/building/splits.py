@@ -60,7 +60,7 @@ def draw_sections(
     sections = {c.name: _first_section(c, fixed) for c in candidates}
     _join(candidates, sections, fixed)
     drawable = [c for c in candidates if c.section in (None, "training")]
-    kept = any(c.earlier for c in drawable)
+    old = {c.digest for c in drawable if c.earlier}
     for key, (section, share) in enumerate((("validation", validation), ("testing", test))):
         # the share for testing is one of what validation left
         pool = [c for c in drawable if sections[c.name] in ("training", section) or (key == 0 and c.earlier)]
@@ -70,19 +70,20 @@ def draw_sections(
         try:
             wanted = _count(share, pool, section)
         except _TooFewError:
-            if not kept:
+            if not old:
                 raise
             continue  # what is kept was possible once; `notes_on_splits` says what is missing
-        new = [c for c in _able(pool) if sections[c.name] == "training" and c.earlier is None]
+        new = [c for c in pool if sections[c.name] == "training" and c.digest not in old]
         training = sum(sections[c.name] == "training" for c in pool)
-        chosen = _drawn(new, wanted - have, seed + key, training - 1)
-        if wanted and not chosen and not have and not kept:
+        rough = not any(c.rank for c in pool)  # no image has a mask: then all are as good
+        chosen = _drawn(new, wanted - have, seed + key, training - 1, 0 if rough else 1)
+        if wanted and not chosen and not have and not old:
             raise BuildError(
                 f"no image is left for {section} (images with the same pixels stay together): give more images with an exact "
                 f"mask, or pass {_OPTIONS[section]} 0."
             )
         sections.update({c.name: section for c in chosen})
-    if kept and "training" not in sections.values():
+    if old and "training" not in sections.values():
         raise BuildError(
             "every image that is left validates or tests, as it did before, so that none is left to train on: add images, or "
             "pass --keep-splits none to draw all splits anew."
@@ -184,7 +185,7 @@ def _count(value: int | float | str, pool: Sequence[ImageToPlace], section: str)
         number = -1.0
     if not number >= 0 or (number >= 1 and number != int(number)):
         raise BuildError(f"{option} {value} must be a whole number of images, or a share below 1.")
-    able = len(_able(pool))
+    able = sum(c.rank > 0 for c in pool) or len(pool)
     if number == 0:
         return 0
     if len(pool) == 1:
@@ -200,23 +201,19 @@ def _count(value: int | float | str, pool: Sequence[ImageToPlace], section: str)
     return min(max(1, int(number * len(pool) + 0.5)), max(1, able // 2))
 
 
-def _able(pool: Sequence[ImageToPlace]) -> list[ImageToPlace]:
-    """Those that can judge a model: with a mask or scribbles of the objects; where no image has one, all."""
-    return [c for c in pool if c.rank > 0] or list(pool)
-
-
-def _drawn(new: Sequence[ImageToPlace], count: int, seed: int, most: int) -> list[ImageToPlace]:
-    """At most ``count`` of the new images, the best masks first, and never more than ``most``."""
+def _drawn(new: Sequence[ImageToPlace], count: int, seed: int, most: int, rank: int) -> list[ImageToPlace]:
+    """At most ``count`` of the new images and never more than ``most``, of this rank at least, the best masks first."""
     groups: dict[str, list[ImageToPlace]] = {}
     for candidate in sorted(new, key=lambda c: c.name):
         groups.setdefault(candidate.digest, []).append(candidate)
+    able = [group for group in groups.values() if min(c.rank for c in group) >= rank]
 
     def place(group: list[ImageToPlace]) -> tuple[int, bytes]:
         drawn = hashlib.blake2b(f"{seed} {group[0].digest}".encode(), digest_size=16).digest()
         return -min(c.rank for c in group), drawn
 
     chosen: list[ImageToPlace] = []
-    for group in sorted(groups.values(), key=place):
+    for group in sorted(able, key=place):
         if len(chosen) + len(group) <= min(count, most):
             chosen += group
     return chosen
