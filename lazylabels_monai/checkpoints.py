@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import logging
+import math
+import operator
 import re
+import shutil
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import monai.handlers
 import torch
+from ignite.engine import Engine
+from monai.engines.utils import default_metric_cmp_fn
 
+from lazylabels_monai.data.judging import BY_LOSS
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [
+    "TRAINING_FILE",
     "CheckpointSaver",
+    "best_score",
+    "better",
+    "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
 ]
+
+#: What a resumed training compares itself with; it lies beside the checkpoints and belongs to them, not to the weights.
+TRAINING_FILE = "training.json"
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +42,18 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
     MONAI's own writes a checkpoint in place and deletes the best model before it writes the better one. Here each file is
     written beside its target and then renamed, so that there is always a whole one. :attr:`best` is the list of best
     scores with ``state_dict``; saved and restored with a training checkpoint, it keeps a resumed training from
-    replacing the best model by a worse one.
+    replacing the best model by a worse one. A score that cannot be known (NaN) is worse than any other, and of two of them
+    the later counts, so that the last weights are kept until there is a score.
+
+    Args:
+        before_first_save: called once, before this writes anything: what is to happen only when a training has something to
+            show. Several savers may share one.
+        args, kwargs: those of MONAI's.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, before_first_save: Callable[[], object] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.before_first_save = before_first_save
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
             if checkpoint is not None:
                 saver = checkpoint.save_handler
@@ -44,6 +65,49 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
     def best(self) -> Any:
         """The ignite ``Checkpoint`` that keeps the best score."""
         return self._key_metric_checkpoint
+
+    def _begin(self) -> None:
+        if self.before_first_save is not None:
+            self.before_first_save()
+            self.before_first_save = None
+
+    def metrics_completed(self, engine: Engine) -> None:
+        """Save the model where it is the best so far."""
+        self._begin()
+        saved = self.best._saved
+        if saved and math.isnan(saved[0].priority):
+            self.best.reset()
+        name = engine.state.key_metric_name
+        if not saved and math.isnan(engine.state.metrics[name]):
+            logger.warning(
+                f"{name} cannot be known: no validation image shows an object; the last weights are kept until it is."
+            )
+        super().metrics_completed(engine)
+
+    def interval_completed(self, engine: Engine) -> None:
+        """Save a checkpoint to resume from."""
+        self._begin()
+        super().interval_completed(engine)
+
+    def completed(self, engine: Engine) -> None:
+        """Save the last weights."""
+        self._begin()
+        super().completed(engine)
+
+    def exception_raised(self, engine: Engine, e: Exception) -> None:
+        """Save nothing: a training that failed replaces no weights (MONAI's would)."""
+        raise e
+
+
+def best_score(engine: Engine) -> float:
+    """The key metric of an evaluator, negative where lower is better: for ``EarlyStopHandler``."""
+    name = engine.state.key_metric_name
+    return -engine.state.metrics[name] if name == BY_LOSS else engine.state.metrics[name]
+
+
+def better(judged_by: str) -> Callable[[float, float], bool]:
+    """Whether a score is better than the best so far, for MONAI's evaluators."""
+    return operator.lt if judged_by == BY_LOSS else default_metric_cmp_fn
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:
@@ -70,13 +134,37 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
     trained is ever overwritten.
     """
     folder = Path(folder)
-    files = [*sorted(folder.glob("*.pt")), *(f for name in BESIDE for f in folder.glob(name))]
     if resume:
         if latest_checkpoint(folder) is not None:
             return
         logger.warning(f"{folder} holds no readable checkpoint_epoch=N.pt to resume from; the training starts anew.")
+    files = _trained_files(folder)
     if not files:
         return
+    target = _previous(folder, files)
+    for file in [*files, *folder.glob(TRAINING_FILE)]:
+        file.rename(target / file.name)
+    logger.info(f"{folder} held an earlier training; moved to {target} (--resume True continues one instead).")
+
+
+def copy_previous_model(folder: str | Path) -> None:
+    """Keep a copy of ``model.pt`` and what belongs to it in ``folder/previous_<date>/``, before a better one is chosen anew."""
+    folder = Path(folder)
+    files = [file for file in _trained_files(folder) if not file.name.startswith("checkpoint_")]
+    if not files:
+        return
+    target = _previous(folder, files)
+    for file in files:
+        shutil.copy2(file, target / file.name)
+    logger.info(f"the best weights so far are kept in {target}.")
+
+
+def _trained_files(folder: Path) -> list[Path]:
+    return [*sorted(folder.glob("*.pt")), *(f for name in BESIDE for f in folder.glob(name))]
+
+
+def _previous(folder: Path, files: Sequence[Path]) -> Path:
+    """A new folder for an earlier training, named by when it was written last."""
     stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(max(file.stat().st_mtime for file in files)))
     target = folder / f"previous_{stamp}"
     number = 1
@@ -84,6 +172,4 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
         target = folder / f"previous_{stamp}_{number}"
         number += 1
     target.mkdir()
-    for file in files:
-        file.rename(target / file.name)
-    logger.info(f"{folder} held an earlier training; moved to {target} (--resume True continues one instead).")
+    return target

@@ -17,9 +17,11 @@ from pathlib import Path
 from types import TracebackType
 
 __all__ = [
+    "FOLDER_IDS",
     "LazyLabelsError",
     "check_overrides",
     "explain",
+    "given_overrides",
     "one_sentence_errors",
     "print_error",
     "user_error",
@@ -42,6 +44,9 @@ _RUN_ARGUMENTS = frozenset(
     ]
 )
 
+
+#: Ids that name a folder or a file, which may be called as one likes; see :mod:`lazylabels_monai.overrides`.
+FOLDER_IDS = frozenset(["bundle_root", "ckpt_dir", "dataset_dir", "output_dir", "weights"])
 
 #: Ids that count something of which there must be one at least.
 _COUNTS = frozenset(["max_epochs", "batch_size", "crops_per_epoch", "val_interval"])
@@ -164,6 +169,20 @@ def one_sentence_errors() -> None:
     sys.excepthook = hook
 
 
+def given_overrides(arguments: Sequence[str] | None = None) -> dict[str, str]:
+    """The ``--name value`` of ``python -m monai.bundle run`` as they were typed; of a name given twice the last.
+
+    Args:
+        arguments: the command line; default ``sys.argv``, and where another program runs nothing is given.
+    """
+    if arguments is None:
+        program = Path(sys.argv[0])
+        if (program.parent.name, program.name) != ("bundle", "__main__.py"):
+            return {}
+        arguments = sys.argv[1:]
+    return dict(_named(arguments))
+
+
 def check_overrides(arguments: Sequence[str] | None = None) -> None:
     """Refuse a mistyped ``--name value``: MONAI adds an unknown id to the config in silence.
 
@@ -178,17 +197,14 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     """
     from monai.bundle import ConfigParser  # here, so that labels can be made without importing all of MONAI
 
-    if arguments is None:
-        program = Path(sys.argv[0])
-        if (program.parent.name, program.name) != ("bundle", "__main__.py"):
-            return
-        arguments = sys.argv[1:]
-    given = dict(_named(arguments))
+    given = given_overrides(arguments)
     if "config_file" not in given or "args_file" in given:
         return
     config = ConfigParser.load_config_files(_file_list(given["config_file"]))
     known = set(config) | _RUN_ARGUMENTS
     for name, value in given.items():
+        if name in FOLDER_IDS:
+            continue
         if value.lower() == "false" and value != "False":
             raise LazyLabelsError(f"command line: '--{name} {value}' would be read as text, which counts as true; write False.")
         if value in ("None", "null"):

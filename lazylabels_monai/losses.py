@@ -21,7 +21,7 @@ from lazylabels_monai.tasks import (
     validate_tasks,
 )
 
-__all__ = ["MaskedMultiTaskLoss"]
+__all__ = ["MaskedMultiTaskLoss", "ProbabilityLoss"]
 
 #: Logits beyond this are clipped: an infinite one (float16 overflows at 65504) would make NaN of every other.
 LOGIT_LIMIT = 1.0e4
@@ -210,3 +210,39 @@ def _buffer(task: str) -> str:
 def _plain(value: Tensor) -> Tensor:
     """A tensor without MONAI's metadata."""
     return value.as_tensor() if isinstance(value, MetaTensor) else value
+
+
+class ProbabilityLoss:
+    """:class:`MaskedMultiTaskLoss` of blended probabilities against stacked truths: what validation measures without a mask.
+
+    Args:
+        loss: the loss of the logits; of log-probabilities, which are logits, too, it is the same.
+
+    Examples:
+        >>> loss = ProbabilityLoss(MaskedMultiTaskLoss(num_classes=3))
+        >>> truth = torch.full((1, 4, 8, 8), 255)
+        >>> truth[0, 1, 2:4, 2:4] = 1  # a mark; nothing else is labelled
+        >>> loss(torch.full((1, 8, 8, 8), 1 / 3), truth)  # log(3)
+        tensor([1.0986])
+    """
+
+    def __init__(self, loss: MaskedMultiTaskLoss) -> None:
+        self.loss = loss
+
+    def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
+        """The loss of each sample (B,); NaN where none of the tasks has a labelled pixel, which says nothing.
+
+        Args:
+            probabilities: (B, sum of classes, spatial...), those of each task sum to 1.
+            truth: (B, 4, spatial...) integer, as :func:`~lazylabels_monai.metrics.stack_truth` makes it.
+        """
+        values = []
+        for p, t in zip(_plain(probabilities), _plain(truth), strict=True):
+            target = {task: t[None, None, TASKS.index(task)] for task in self.loss.slices}
+            known = any(bool((label != IGNORE).any()) for label in target.values())
+            # a probability that fell to 0 in rounding must not outweigh all others
+            value = self.loss(
+                p[None].clamp_min(torch.finfo(torch.float32).tiny).log(), {k: v.to(p.device) for k, v in target.items()}
+            )
+            values.append(value if known else torch.full_like(value, torch.nan))
+        return torch.stack(values)

@@ -11,17 +11,21 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from lazylabels_monai.checkpoints import keep_previous_model
+from lazylabels_monai.checkpoints import copy_previous_model, keep_previous_model
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.resuming import chosen_otherwise, write_record
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import write_classes, write_network
 
 __all__ = [
+    "Beginning",
     "begin_training",
     "dataset_classes",
     "images_to_predict",
+    "require_steps",
     "require_valid",
 ]
 
@@ -56,8 +60,9 @@ def begin_training(
     classes: Sequence[str],
     trained_with: Mapping[str, Any],
     resume: bool = False,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make room for the weights, and write beside them what a prediction must know; the first process does, the others wait.
+    """Make room for the weights, and write beside them what a prediction must know; of several processes the first does.
 
     Args:
         ckpt_dir: folder of the weights, made where missing; what an earlier training left there moves aside.
@@ -65,15 +70,51 @@ def begin_training(
         classes: names of the object classes.
         trained_with: values of the config by their ids, for :func:`~lazylabels_monai.trained.write_network`.
         resume: an earlier training goes on, and its files stay.
+        record: what a training that resumes this one compares itself with; see :mod:`lazylabels_monai.resuming`.
     """
-    together = dist.is_available() and dist.is_initialized()
-    if not together or dist.get_rank() == 0:
-        Path(ckpt_dir).mkdir(parents=True, exist_ok=True)
-        keep_previous_model(ckpt_dir, resume)
-        write_classes(ckpt_dir, classes)
-        write_network(ckpt_dir, network, **trained_with)
-    if together:
-        dist.barrier()
+    if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
+        return
+    Path(ckpt_dir).mkdir(parents=True, exist_ok=True)
+    keep_previous_model(ckpt_dir, resume)
+    if record is not None:
+        if resume and chosen_otherwise(ckpt_dir, record):
+            copy_previous_model(ckpt_dir)
+        write_record(ckpt_dir, record)
+    write_classes(ckpt_dir, classes)
+    write_network(ckpt_dir, network, **trained_with)
+
+
+class Beginning:
+    """:func:`begin_training`, once and as late as can be: when the training has something to save for the first time.
+
+    Whatever fails before, from a wrong setting to a full memory in the first epoch, leaves an earlier training as it was.
+
+    Args:
+        values: those of :func:`begin_training`.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        self.values = values
+        self.begun = False
+
+    def __call__(self) -> None:
+        """Begin, where that is not done yet."""
+        if not self.begun:
+            self.begun = True
+            begin_training(**self.values)
+
+
+def require_steps(crops_per_epoch: int, batch_size: int) -> None:
+    """Refuse an epoch without a step, which would train nothing in silence.
+
+    Raises:
+        LazyLabelsError: naming both settings.
+    """
+    if crops_per_epoch < batch_size:
+        raise LazyLabelsError(
+            f"batch_size {batch_size} is more than the {crops_per_epoch} crops of an epoch (crops_per_epoch), so that no step "
+            f"would be made: pass --crops_per_epoch {batch_size} or more, or a smaller --batch_size."
+        )
 
 
 def images_to_predict(dataset_dir: str | Path) -> list[dict[str, str]]:

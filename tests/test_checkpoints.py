@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import pytest
 import torch
 
-from lazylabels_monai.checkpoints import CheckpointSaver, keep_previous_model, latest_checkpoint
+from lazylabels_monai.checkpoints import CheckpointSaver, best_score, better, keep_previous_model, latest_checkpoint
 
 
 def test_resume_without_a_checkpoint_overwrites_no_model(tmp_path, caplog):
@@ -67,3 +68,57 @@ def test_a_training_that_goes_on_keeps_its_files(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"best")
     keep_previous_model(tmp_path, resume=True)
     assert {file.name for file in tmp_path.iterdir()} == {"checkpoint_epoch=1.pt", "model.pt"}
+
+
+def test_a_score_that_cannot_be_known_gives_way_to_any_other_and_to_the_next(tmp_path):
+    """The weights of the first validation are not the best for ever because nothing was to be seen there."""
+    from ignite.engine import Engine
+
+    model = torch.nn.Linear(1, 1, bias=False)
+    saver = CheckpointSaver(str(tmp_path), {"model": model}, save_key_metric=True, key_metric_filename="model.pt")
+    engine = Engine(lambda engine, batch: None)
+    engine.state.key_metric_name = "dice"
+    kept = []
+    for step, score in enumerate([math.nan, math.nan, 0.2, math.nan, 0.1, 0.3]):
+        torch.nn.init.constant_(model.weight, step)
+        engine.state.metrics = {"dice": score}
+        saver.metrics_completed(engine)
+        kept.append(int(torch.load(tmp_path / "model.pt", weights_only=True)["weight"].item()))
+    assert kept == [0, 1, 2, 2, 2, 5]
+
+
+def test_what_is_to_happen_before_the_first_save_happens_once_and_not_when_a_training_fails(tmp_path):
+    from ignite.engine import Engine
+
+    called = []
+    saver = CheckpointSaver(
+        str(tmp_path),
+        {"model": torch.nn.Linear(1, 1)},
+        save_final=True,
+        final_filename="model.pt",
+        save_interval=1,
+        before_first_save=lambda: called.append(sorted(file.name for file in tmp_path.iterdir())),
+    )
+    broken = Engine(lambda engine, batch: 1 / 0)
+    saver.attach(broken)
+    with pytest.raises(ZeroDivisionError):
+        broken.run([0])
+    assert called == []
+    assert list(tmp_path.iterdir()) == []
+    engine = Engine(lambda engine, batch: None)
+    saver.attach(engine)
+    engine.run([0], max_epochs=2)
+    assert called == [[]]
+    assert "model.pt" in {file.name for file in tmp_path.iterdir()}
+
+
+def test_a_loss_is_better_the_lower_it_is():
+    from ignite.engine import Engine
+
+    assert better("val_loss")(0.4, 0.5)
+    assert not better("val_loss")(0.6, 0.5)
+    assert better("val_mean_dice")(0.6, 0.5)
+    engine = Engine(lambda engine, batch: None)
+    for name, score in (("val_loss", -0.5), ("val_mean_dice", 0.5)):
+        engine.state.key_metric_name, engine.state.metrics = name, {name: 0.5}
+        assert best_score(engine) == score

@@ -14,7 +14,7 @@ NAME = PACKAGE.name
 
 #: From the ground up. A module imports from its own floor and from those below it.
 FLOORS = (
-    ("errors", "tasks", "atomic", "progress", "result_files", "devices"),
+    ("errors", "overrides", "tasks", "atomic", "progress", "result_files", "devices"),
     ("images",),
     ("bundle_folder",),
     ("labels", "instances"),
@@ -24,6 +24,7 @@ FLOORS = (
     ("plain_values",),
     ("trained",),
     ("checkpoints",),
+    ("resuming",),
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),
     ("report", "packing", "exporting"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from lazylabels_monai.losses import MaskedMultiTaskLoss
+from lazylabels_monai.losses import MaskedMultiTaskLoss, ProbabilityLoss
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.tasks import IGNORE, TASKS, num_task_classes, present_key, task_slices, total_channels
 
@@ -339,3 +339,34 @@ def test_dice_loss_leaves_pixels_without_a_label_alone():
     loss.backward()
     assert loss.item() == 0
     assert (logits.grad == 0).all()
+
+
+def test_the_loss_of_probabilities_is_that_of_their_logits_image_by_image():
+    """Against the double loop: what validation measures where no image has an exact mask."""
+    logits, target = make_batch()
+    probabilities = torch.cat([logits[:, c].softmax(1) for c in task_slices(NUM_CLASSES).values()], dim=1)
+    instances = torch.full_like(target["detection"], -1)
+    truth = torch.cat([*(target[task] for task in TASKS), instances], dim=1)
+    for task in TASKS:
+        absent = target[f"{task}_present"].reshape(-1) == 0
+        truth[absent, TASKS.index(task)] = IGNORE
+    found = ProbabilityLoss(MaskedMultiTaskLoss(NUM_CLASSES))(probabilities, truth)
+    assert found.shape == (len(logits),)
+    for i, value in enumerate(found):
+        one = {key: label[i : i + 1] for key, label in target.items()}
+        expected = sum(double_loop(logits[i : i + 1], one).values())
+        if all((truth[i, TASKS.index(task)] == IGNORE).all() for task in TASKS):
+            assert torch.isnan(value)
+        else:
+            assert value.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_image_without_a_mark_says_nothing_and_a_lost_probability_not_everything():
+    loss = ProbabilityLoss(MaskedMultiTaskLoss(num_classes=3))
+    truth = torch.full((2, 4, 4, 4), IGNORE)
+    truth[0, 1, 0, 0] = 1
+    probabilities = torch.full((2, 8, 4, 4), 1 / 3)
+    probabilities[0, 4] = 0.0
+    first, second = loss(probabilities, truth)
+    assert first.item() < 100
+    assert torch.isnan(second)

@@ -13,9 +13,17 @@ import torch
 from lazylabels_monai import workflow
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.trained import trained_classes, trained_network
-from lazylabels_monai.workflow import begin_training, dataset_classes, images_to_predict, require_valid
+from lazylabels_monai.workflow import (
+    Beginning,
+    begin_training,
+    dataset_classes,
+    images_to_predict,
+    require_steps,
+    require_valid,
+)
 
 SETTINGS = {"spatial_dims": 2, "in_channels": 1, "channels": [4, 8], "num_multitask_blocks": 1}
 
@@ -65,13 +73,20 @@ def test_a_training_begins_with_room_for_its_weights_and_what_belongs_to_them(tm
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_of_several_processes_the_first_writes_and_all_meet(tmp_path, monkeypatch, rank):
-    met = []
+def test_of_several_processes_the_first_writes(tmp_path, monkeypatch, rank):
     for name, answer in (("is_available", True), ("is_initialized", True), ("get_rank", rank)):
         monkeypatch.setattr(workflow.dist, name, lambda answer=answer: answer)
-    monkeypatch.setattr(workflow.dist, "barrier", lambda: met.append(sorted(file.name for file in tmp_path.iterdir())))
     begin_training(tmp_path, network(), ["pore"], SETTINGS)
-    assert met == [["classes.json", "network.json"] if rank == 0 else []]
+    assert sorted(file.name for file in tmp_path.iterdir()) == (["classes.json", "network.json"] if rank == 0 else [])
+
+
+def test_a_training_begins_once(tmp_path):
+    begin = Beginning(ckpt_dir=tmp_path, network=network(), classes=["pore"], trained_with=SETTINGS)
+    assert list(tmp_path.iterdir()) == []
+    begin()
+    (tmp_path / "model.pt").write_bytes(b"saved by one saver")
+    begin()  # by the other
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["classes.json", "model.pt", "network.json"]
 
 
 def test_images_are_those_of_the_test_or_all_of_a_folder_a_pattern_or_one_file(tiny_data, tmp_path):
@@ -86,3 +101,9 @@ def test_images_are_those_of_the_test_or_all_of_a_folder_a_pattern_or_one_file(t
     assert images_to_predict(folder / names[0]) == [{"image": str(folder / names[0])}]
     with pytest.raises(DatalistError, match="no image"):
         images_to_predict(tmp_path)
+
+
+def test_an_epoch_has_a_step():
+    require_steps(16, 16)
+    with pytest.raises(LazyLabelsError, match=r"batch_size 16 is more than the 8 crops .* --crops_per_epoch 16"):
+        require_steps(8, 16)

@@ -64,6 +64,13 @@ def datalist(
     validation: Annotated[str, typer.Option(help="count, or share below 1, where SRC has no val/")] = "0.2",
     test: Annotated[str, typer.Option(help="count, or share below 1, where SRC has no test/")] = "0",
     seed: Annotated[int, typer.Option(help="draws validation and test images")] = 0,
+    keep_splits: Annotated[
+        str | None,
+        typer.Option(
+            help="an earlier data set, or its datalist.json, whose images stay where they are, whatever they are called now; "
+            "none draws all anew. Default: the OUT that --overwrite replaces"
+        ),
+    ] = None,
     image_suffix: Annotated[str, typer.Option(help="what follows the name of an image, such as _image")] = "",
     label_suffix: Annotated[
         str, typer.Option(help="what follows it in a label's file name, beside the usual _mask, _label, _annotation ...")
@@ -72,7 +79,7 @@ def datalist(
         Path | None, typer.Option(help="""of colour labels: JSON {"#ff0000": "name", ...}, CSV, or CVAT's labelmap.txt""")
     ] = None,
     link: Annotated[bool, typer.Option("--link", help="refer to the images where they are instead of copying them")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier OUT")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier OUT; its images keep their split")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the table, write nothing")] = False,
 ) -> None:
     """Make a data set from your images and what you drew on them, and print which image carries which label."""
@@ -108,6 +115,7 @@ def datalist(
         validation=validation,
         test=test,
         seed=seed,
+        keep_splits=keep_splits,
         image_suffix=image_suffix,
         label_suffix=label_suffix,
         legend=legend,

@@ -9,8 +9,9 @@ A data set is a folder with a ``datalist.json``::
 
 ``classes`` names the object classes 1, 2, ... without the background, 0. Paths are relative to the file. A label that
 was not collected has no key. ``instances`` holds object ids for object metrics. Free keys of an item are ``id``,
-``pixel_size`` and ``empty``; ``"empty": true`` says that the image truly shows no object, so that its strong mask may
-be all background.
+``pixel_size``, ``digest`` and ``empty``; ``"empty": true`` says that the image truly shows no object, so that its strong
+mask may be all background. ``digest`` says what the image shows, whatever its name is
+(:func:`~lazylabels_monai.images.digest.pixel_digest`), so that it keeps its split when the data set is made again.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ FILE_NAME = "datalist.json"
 #: Keys of an item that name a label file.
 LABEL_KEYS = (*TASKS, "instances")
 _FILE_KEYS = ("image", *LABEL_KEYS)
-_ITEM_KEYS = (*_FILE_KEYS, "id", "pixel_size", "empty")
+_ITEM_KEYS = (*_FILE_KEYS, "id", "pixel_size", "empty", "digest")
 # What other tools call them, so that the hint is right where spelling does not help
 _ALIASES = {
     "label": "segmentation",
@@ -125,6 +126,7 @@ def read_items(
     tasks: Sequence[str] = TASKS,
     labelled_only: bool = False,
     labels: Mapping[str, str] | None = None,
+    may_be_empty: bool = False,
 ) -> list[dict[str, Any]]:
     """Items of one split, ready for MONAI's datasets.
 
@@ -135,6 +137,7 @@ def read_items(
         labelled_only: leave out images that carry none of these labels.
         labels: for a task, the key whose file is taken for its label instead of its own, such as ``{"segmentation":
             "detection"}`` to train on inner regions as if they were masks.
+        may_be_empty: whether no item at all is fine.
 
     Returns:
         dictionaries with absolute paths under ``image``, ``instances`` and the tasks' keys where the item has them,
@@ -159,7 +162,7 @@ def read_items(
         item.update({present_key(task): int(task in item) for task in tasks})
         if not labelled_only or any(task in item for task in tasks):
             items.append(item)
-    if not items:
+    if not items and not may_be_empty:
         which = f"image with a label for {' or '.join(sources.values())}" if labelled_only else "image"
         raise DatalistError(f"\"{section}\" of '{file}' lists no {which}: add items to this split.")
     return items
@@ -293,6 +296,8 @@ def _item_problems(item: Any) -> list[str]:
             problems.append(f'has the unknown key "{key}": {remedy}.')
         elif key in _FILE_KEYS and value is not None and not (isinstance(value, str) and value.strip()):
             problems.append(f'has a {_kind(value)} under "{key}": give one path as text.')
+        elif key == "digest" and value is not None and not isinstance(value, str):
+            problems.append(f'has a {_kind(value)} under "digest": give it as text, or remove the key.')
         elif key == "empty" and not isinstance(value, bool):
             problems.append(f'has a {_kind(value)} under "empty": write true or false.')
     return problems

@@ -516,6 +516,8 @@ def _curve_plots(curves: Mapping[str, Sequence[tuple[int, float]]]) -> list[Mark
     if dice:
         shown = {tag.replace("val_mean_dice", "mean Dice"): points for tag, points in dice.items()}
         plots.append(curves_plot(shown, "Validation Dice", "Dice"))
+    if "val_loss" in curves:  # of the marks, where no validation image has an exact mask
+        plots.append(curves_plot({"marks": curves["val_loss"]}, "Validation loss", "cross entropy, weighted"))
     return plots
 
 

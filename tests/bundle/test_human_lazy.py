@@ -73,7 +73,7 @@ def test_scribbles_sparse_outlines_and_dots_in_one_data_set(data_root, bundle, d
         expected = np.select([drawn == 1, drawn == 2], [0, 1], 255)
         np.testing.assert_array_equal(read_label(data / items[name]["segmentation"]), expected)
     drawn = read_label(source / "membrane2d_merge_annotation.png")
-    assert set(items["membrane2d_merge"]) == {"image", "separation"}
+    assert set(items["membrane2d_merge"]) == {"image", "separation", "digest"}
     np.testing.assert_array_equal(
         read_label(data / items["membrane2d_merge"]["separation"]), np.select([drawn == 1, drawn == 2], [0, 1], 255)
     )

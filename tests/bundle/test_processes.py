@@ -120,9 +120,16 @@ def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_d
     files = sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert [file for file in files if "tfevents" not in file] == [
         f"models/{name}"
-        for name in ("checkpoint_epoch=1.pt", "checkpoint_epoch=2.pt", "classes.json", "model.pt", "network.json")
+        for name in (
+            "checkpoint_epoch=1.pt",
+            "checkpoint_epoch=2.pt",
+            "classes.json",
+            "model.pt",
+            "network.json",
+            "training.json",
+        )
     ]
-    assert len(files) == 6
+    assert len(files) == 7
     assert done.stdout.count("Epoch[2] Metrics -- val_mean_dice") == 1
     assert done.stdout.count("epoch 2/2 loss") == 1
     record = events(tmp_path / "out")

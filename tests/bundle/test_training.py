@@ -21,6 +21,7 @@ def test_training_leaves_the_best_model_and_the_newest_checkpoints(trained):
         "classes.json",
         "model.pt",
         "network.json",
+        "training.json",
     ]
     network().load_state_dict(load(trained / "models" / "model.pt"))
     checkpoint = load(trained / "models" / "checkpoint_epoch=2.pt")

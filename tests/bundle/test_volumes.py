@@ -40,6 +40,7 @@ def test_volumes_train_evaluate_and_infer(bundle, volumes, tmp_path):
         "classes.json",
         "model.pt",
         "network.json",
+        "training.json",
     ]
     weights = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert weights["heads.segmentation.conv.weight"].ndim == 5

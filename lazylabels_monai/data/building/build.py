@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,17 +15,19 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits, made_before
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.predicted import names_beside
-from lazylabels_monai.data.building.sources import Source, find_sources
-from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections
+from lazylabels_monai.data.building.sources import Source, find_sources, some
+from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, check_target
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image_and_dims
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.formats import read_label_picture, read_legend
@@ -58,7 +60,13 @@ def build_datalist(
     """
     src, out, options = Path(src).expanduser(), Path(out).expanduser(), options or BuildOptions()
     check_target(out, options.overwrite)
+    earlier = earlier_splits(out, options.keep_splits, options.overwrite)
     sources, notes = find_sources(src, options)
+    if earlier is None and options.keep_splits is None and (before := made_before(out, src)):
+        where = os.path.relpath(before)
+        notes.append(
+            f"'{where}' was made of the same folder: --keep-splits {shlex.quote(where)} keeps its images in their splits."
+        )
     _keep_out(out, sources)
     options = replace(options, legend=options.legend or find_legend(src))
     notes += look_at_pictures(sources, options) + settle_names(sources, options)
@@ -78,7 +86,7 @@ def build_datalist(
     folder = None if options.dry_run else temporary_sibling(out.absolute())
     try:
         made = _make_all(sources, painter, folder, out.absolute(), options, progress)
-        datalist = _datalist(made, classes, options, src, folder)
+        datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
         if folder is not None:
             (folder / FILE_NAME).write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             move_in(folder, out.absolute(), options.overwrite)
@@ -89,7 +97,7 @@ def build_datalist(
         out,
         datalist,
         readings(sources, vocabulary, meanings, painter.marked),
-        notes + notes_on(made, datalist),
+        notes + split_notes + notes_on(made, datalist),
         colour=all(m.channels == 3 for m in made),
         written=not options.dry_run,
     )
@@ -206,7 +214,7 @@ def _make(source: Source, painter: Painter, folder: Path | None, out: Path, opti
     return MadeImage(
         source,
         entry,
-        hashlib.blake2b(np.ascontiguousarray(image).tobytes() + str(image.shape).encode(), digest_size=16).hexdigest(),
+        pixel_digest(image),
         _rank(labels),
         int(np.prod(image.shape[dims:])),
         labels.background,
@@ -239,28 +247,36 @@ def _write_label(folder: Path | None, key: str, name: str, label: np.ndarray) ->
     return file
 
 
-def _datalist(made: Sequence[MadeImage], classes: Sequence[str], options: BuildOptions, src: Path, folder: Path | None) -> dict:
+def _datalist(
+    made: Sequence[MadeImage],
+    classes: Sequence[str],
+    options: BuildOptions,
+    src: Path,
+    folder: Path | None,
+    earlier: EarlierSplits | None,
+) -> tuple[dict, list[str]]:
+    """The content of the file, and what to say about its splits; files of images that are left out are removed."""
     # Without a label an image teaches and judges nothing; it can still be predicted.
-    kept = [m for m in made if m.source.section == "testing" or any(task in m.entry for task in TASKS)]
-    if not any(task in m.entry for m in kept for task in TASKS):
+    labelled = [m for m in made if m.source.section == "testing" or any(task in m.entry for task in TASKS)]
+    if not any(task in m.entry for m in labelled for task in TASKS):
         raise BuildError(
             f"'{src}' has {len(made)} images but no label for any of them: put label pictures into masks/, segmentation/, "
             "detection/ or separation/ beside images/, annotation files into annotations/, or use --labels KIND=PATH."
         )
-    candidates = [ImageToPlace(m.source.name, m.source.section, m.digest, m.rank) for m in kept]
-    drawn = draw_sections(candidates, options.validation, options.test, options.seed)
+    drawn, notes = _splits(labelled, options, earlier)
+    names = {m.source.name for m in labelled}
     sections: dict[str, list[dict]] = {section: [] for section in SECTIONS}
     for m in sorted(made, key=lambda m: str(m.entry["image"])):
         section = drawn.get(m.source.name)
-        if section in (None, "training") and "instances" in m.entry:
+        if section is None:
+            _remove(m, folder, options.link, m.source.name in names)
+            continue
+        if section == "training" and "instances" in m.entry:
             # Object ids judge predictions, nothing is trained on them.
             name = m.entry.pop("instances")
             if folder is not None:
-                (folder / name).unlink()
-        if section is not None:
-            sections[section].append(m.entry)
-        elif folder is not None and not options.link:
-            (folder / str(m.entry["image"])).unlink()
+                (folder / str(name)).unlink()
+        sections[section].append({**m.entry, "digest": m.digest})
     if folder is not None and (folder / "instances").is_dir() and not any((folder / "instances").iterdir()):
         (folder / "instances").rmdir()
     said = {
@@ -273,6 +289,54 @@ def _datalist(made: Sequence[MadeImage], classes: Sequence[str], options: BuildO
         "halo": options.halo,
         "line_width": options.line_width,
         "derive": options.derive,
+        "validation": options.validation,
+        "test": options.test,
         "seed": options.seed,
     }
-    return {"classes": list(classes), **sections, "build": said}
+    datalist = {"classes": list(classes), **sections, "build": said}
+    if earlier is not None and (gone := earlier.gone([item["digest"] for s in sections.values() for item in s])):
+        datalist[GONE] = gone
+    return datalist, notes
+
+
+def _splits(
+    labelled: Sequence[MadeImage], options: BuildOptions, earlier: EarlierSplits | None
+) -> tuple[dict[str, str], list[str]]:
+    """Split of each image that is in the data set, by name, and what to say about them."""
+    places = earlier.places([(m.source.name, m.digest) for m in labelled]) if earlier is not None else {}
+    candidates = [ImageToPlace(m.source.name, m.source.section, m.digest, m.rank, places.get(m.source.name)) for m in labelled]
+    notes = []
+    if twice := same_pixels_apart(candidates):
+        paths = {m.source.name: m.source.path for m in labelled}
+        pairs = [f"{paths[name]}, which is {paths[other]}" for name, other in twice.items()]
+        notes.append(
+            f"{len(twice)} image{'s' * (len(twice) > 1)} in two splits' folders left out of the one, as no image may both "
+            f"train and judge: {some(pairs)}."
+        )
+        candidates = [c for c in candidates if c.name not in twice]
+    drawn = draw_sections(candidates, options.validation, options.test, options.seed)
+    if earlier is not None:
+        shares = {"validation": options.validation, "testing": options.test}
+        notes += notes_on_splits(candidates, drawn, shares, f"'{earlier.file}'")
+        if earlier.unread:
+            notes.append(f"images of '{earlier.file}' that cannot be read go by their names alone: {some(earlier.unread)}.")
+    notes += _same_pixels_together(candidates, drawn)
+    return drawn, notes
+
+
+def _same_pixels_together(candidates: Sequence[ImageToPlace], drawn: Mapping[str, str]) -> list[str]:
+    """A sentence that names images of the same pixels; they stand in one split."""
+    groups: dict[str, list[str]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.digest, []).append(candidate.name)
+    same = [f"{' = '.join(names)} ({drawn[names[0]]})" for names in groups.values() if len(names) > 1]
+    return [f"images with the same pixels stand in one split: {some(same)}."] if same else []
+
+
+def _remove(made: MadeImage, folder: Path | None, link: bool, labels: bool) -> None:
+    """Take away the files of an image that is not in the data set."""
+    if folder is None:
+        return
+    names = [str(made.entry[key]) for key in (*TASKS, "instances") if labels and key in made.entry]
+    for name in names if link else [*names, str(made.entry["image"])]:
+        (folder / name).unlink()

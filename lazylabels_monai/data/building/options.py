@@ -70,6 +70,7 @@ class BuildOptions:
         validation: count or share of the images for validation where the source has no such folder.
         test: likewise for testing.
         seed: of these draws and of the derived inner regions.
+        keep_splits: an earlier data set whose images keep their split, or "none"; None is the one that is replaced.
         image_suffix: what follows an image's own name, such as ``_image``; other files are then no images.
         label_suffix: what follows it in a label's file name, beside the usual ``_mask``, ``_label``, ``_annotation`` ...
         legend: JSON file that says which colour of a label picture means what.
@@ -93,6 +94,7 @@ class BuildOptions:
     validation: int | float | str = 0.2
     test: int | float | str = 0
     seed: int = 0
+    keep_splits: str | os.PathLike | None = None
     image_suffix: str = ""
     label_suffix: str = ""
     legend: str | os.PathLike | None = None

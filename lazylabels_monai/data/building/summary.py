@@ -11,6 +11,7 @@ from pathlib import Path
 from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
 from lazylabels_monai.data.building.sources import Source, some
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
+from lazylabels_monai.tasks import TASKS
 
 __all__ = ["BuildSummary", "MadeImage", "format_build", "notes_on", "readings"]
 
@@ -105,7 +106,10 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
     validation = [m for m in made if used.get(str(m.entry["image"])) == "validation"]
     notes = []
     for text, chosen in (
-        ("{} images have no label and are left out: {}.", [m for m in made if str(m.entry["image"]) not in used]),
+        (
+            "{} images have no label and are left out: {}.",
+            [m for m in made if str(m.entry["image"]) not in used and not any(task in m.entry for task in TASKS)],
+        ),
         (
             "{} images show no object where they are labelled; if they do have some, draw them: {}.",
             [m for m in made if m.entry.get("empty")],
@@ -137,7 +141,14 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
     ):
         if chosen:
             notes.append(text.format(len(chosen), some([m.source.path.name for m in chosen])))
-    if validation and max(m.rank for m in validation) < 3:
+    if not validation:
+        notes.append("no image validates, so that the weights of the last epoch are kept, be they the best or not.")
+    elif not any("segmentation" in m.entry for m in validation):
+        notes.append(
+            "no validation image has an exact mask, so that the best weights are those of the lowest loss on their marks: draw "
+            f"the exact mask of one to choose by Dice, such as {validation[0].source.path.name}."
+        )
+    elif max(m.rank for m in validation) < 3:
         notes.append(
             "no validation image has an exact mask of all its pixels: its Dice counts the labelled ones, which flatters."
         )

@@ -15,6 +15,7 @@ from lazylabels_monai.data.checking.findings import ERROR, WARNING, Fault, Findi
 from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.items import Entry
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
+from lazylabels_monai.data.judging import BY_LOSS, BY_NOTHING, judged_by
 from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
 from lazylabels_monai.tasks import TASKS
 
@@ -42,17 +43,11 @@ def config_errors(
         )
         found.append(Finding(ERROR, "classes-differ", message))
     for section in sections:
+        if section == "validation" and "training" in sections:
+            continue  # a training does without; see coverage_warnings
         if not datalist.get(section):
             message = f"\"{section}\" of '{file}' lists no image: add items, or move some from another split."
             found.append(Finding(ERROR, "split-empty", message, section))
-    validation = datalist.get("validation", [])
-    strong = any(has_key(item, "segmentation") for item in validation)
-    if "validation" in sections and "segmentation" in tasks and validation and not strong:
-        message = (
-            f'"validation" of \'{file}\' has no "segmentation" mask, so that the best model cannot be chosen: '
-            "draw the exact mask of at least one validation image."
-        )
-        found.append(Finding(ERROR, "validation-without-mask", message, "validation"))
     for i, item in enumerate(datalist.get("training", [])):
         if not any(has_key(item, task) for task in TASKS):
             message = (
@@ -65,15 +60,33 @@ def config_errors(
 
 
 def coverage_warnings(datalist: dict[str, Any], tasks: Sequence[str]) -> list[Finding]:
-    """Tasks that nothing teaches, and images that teach or judge nothing."""
+    """Tasks that nothing teaches, images that teach or judge nothing, and what chooses the best model without a mask."""
     found = []
-    training = datalist.get("training", [])
+    training, validation = datalist.get("training", []), datalist.get("validation", [])
+    if training and (by := judged_by(validation, tasks)) == BY_NOTHING:
+        what = "has no label for the tasks" if validation else "lists no image"
+        message = (
+            f'"validation" {what}, so that model.pt will hold the weights of the last epoch, be they the best or not: '
+            "add an image with an exact mask there."
+        )
+        found.append(Finding(WARNING, "split-empty", message, "validation"))
+    elif training and by == BY_LOSS:
+        message = (
+            '"validation" has no "segmentation" mask, so that model.pt will hold the weights with the lowest loss on the marks '
+            "there (val_loss), not those with the best Dice: draw the exact mask of one validation image or more."
+        )
+        found.append(Finding(WARNING, "validation-without-mask", message, "validation"))
     for task in tasks:
         if training and not any(has_key(item, task) for item in training):
             message = (
                 f'0 of {len(training)} training images carry "{task}", so that this task learns nothing: '
                 f'add labels under "{task}" or leave it out of tasks.'
             )
+            if task == "segmentation" and any(has_key(item, "detection") for item in training):
+                message = (
+                    f'0 of {len(training)} training images carry "segmentation", so that this task learns from inner regions '
+                    "alone and nothing about where objects end: draw the exact mask of an image or two."
+                )
             found.append(Finding(WARNING, "task-without-label", message, "training", key=task))
     idle = sum(any(has_key(i, t) for t in TASKS) and not any(has_key(i, t) for t in tasks) for i in training)
     if idle:
@@ -82,7 +95,7 @@ def coverage_warnings(datalist: dict[str, Any], tasks: Sequence[str]) -> list[Fi
             "here: read the items with labelled_only=True."
         )
         found.append(Finding(WARNING, "images-idle", message, "training"))
-    for i, item in enumerate(datalist.get("validation", [])):
+    for i, item in enumerate(validation):
         if not any(has_key(item, key) for key in LABEL_KEYS):
             message = (
                 f"validation[{i}] \"image\": '{item['image']}' has no label and is judged by nothing: "

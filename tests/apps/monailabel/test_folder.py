@@ -74,7 +74,7 @@ def test_the_apps_training_starts_as_the_bundles_does(bundle):
         "set_determinism",
         "ensure_dataset",
         "require_valid",
-        "begin_training",
+        "require_same_training",
     ]
 
 

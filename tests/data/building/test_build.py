@@ -42,7 +42,7 @@ def test_ids_give_all_three_labels_and_pass_the_check(folder, build, tmp_path):
 def test_without_deriving_only_the_mask_is_kept(folder, build):
     _masks(folder)
     summary, _ = build(derive=False)
-    assert all(set(item) == {"image", "segmentation"} for item in summary.datalist["training"])
+    assert all(set(item) == {"image", "segmentation", "digest"} for item in summary.datalist["training"])
 
 
 def test_folders_of_each_task_are_taken_as_they_are(folder, build, tmp_path):

@@ -1,0 +1,298 @@
+"""Whether a training can go on where another stopped: it is compared with what that one was, before anything is written.
+
+| differs | |
+|---|---|
+| classes, network, tasks, crop size | refused: the weights mean something else |
+| sampling shares, steps in an epoch, a running mean of the weights or none | refused: the epochs counted so far were others |
+| an image changed sides, or none of those trained on is there | refused: it would be judged by what it has seen |
+| number of epochs, learning rate, other settings, images added or taken away | told, and done |
+
+Of trainings before this was written down, only classes, network and the checkpoint itself are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from lazylabels_monai.atomic import write_text
+from lazylabels_monai.checkpoints import TRAINING_FILE, latest_checkpoint
+from lazylabels_monai.data.datalist import load_datalist
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.result_files import CLASSES_FILE
+from lazylabels_monai.trained import WEIGHTS_FILE, trained_classes, trained_network
+
+__all__ = [
+    "ResumedRates",
+    "chosen_otherwise",
+    "require_same_training",
+    "training_record",
+    "write_record",
+]
+
+logger = logging.getLogger(__name__)
+
+_SECTIONS = ("training", "validation")
+#: Settings that a resumed training must share; all others are told.
+_SAME = ("sampling_shares",)
+#: What network.json says about windows of a prediction, not about the training.
+_FREE = ("window_size",)
+_NAMED = 3
+
+
+def training_record(datalist: str | Path | None, settings: Mapping[str, Any], judged_by: str) -> dict[str, Any]:
+    """What a training is, for the one that resumes it.
+
+    Args:
+        datalist: of the data set; None where another program hands the images over.
+        settings: values of the config by their ids.
+        judged_by: what chooses the best weights.
+    """
+    content = load_datalist(datalist) if datalist is not None else {}
+    images = {s: {item["image"]: item.get("digest") for item in content.get(s, [])} for s in _SECTIONS}
+    return {"judged_by": judged_by, "settings": _plain(settings), "images": images}
+
+
+def write_record(ckpt_dir: str | Path, record: Mapping[str, Any]) -> None:
+    """Keep what :func:`training_record` gave beside the checkpoints."""
+    write_text(Path(ckpt_dir) / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
+
+
+def _read_record(ckpt_dir: str | Path) -> dict[str, Any]:
+    """Empty where there is none, or none that can be read: a training of an earlier version."""
+    try:
+        found = json.loads((Path(ckpt_dir) / TRAINING_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def require_same_training(
+    ckpt_dir: str | Path,
+    network: torch.nn.Module,
+    classes: Sequence[str],
+    trained_with: Mapping[str, Any],
+    record: Mapping[str, Any],
+    optimizer: torch.optim.Optimizer | None = None,
+) -> None:
+    """Refuse to resume another training, and log what is allowed to differ; nothing is written.
+
+    Args:
+        ckpt_dir: folder of the checkpoints; without a readable one there is nothing to compare with.
+        network: the network that is to be trained.
+        classes: names of its object classes.
+        trained_with: values of the config that ``network.json`` keeps.
+        record: what :func:`training_record` gave; its settings name max_epochs, crops_per_epoch, batch_size and ema_decay.
+        optimizer: the optimizer.
+
+    Raises:
+        LazyLabelsError: naming all that differs and how to go on.
+    """
+    newest = latest_checkpoint(ckpt_dir)
+    if newest is None:
+        return
+    checkpoint = torch.load(newest, map_location="cpu", weights_only=True)
+    settings, before = record["settings"], _read_record(ckpt_dir)
+    differs = [
+        *_class_differences(ckpt_dir, classes),
+        *_network_differences(ckpt_dir, network, trained_with),
+        *_setting_differences(before.get("settings", {}), settings),
+        *_step_differences(checkpoint, settings),
+        *_side_differences(before.get("images", {}), record["images"]),
+    ] or _state_differences(checkpoint, network, optimizer)
+    if differs:
+        raise LazyLabelsError(
+            f"{newest} belongs to another training, which had {'; '.join(differs)}: to resume it give the same, to train anew "
+            "leave --resume out (what is there then moves to previous_<date>/) or name another folder (--output of lazylabels "
+            "train, ckpt_dir of the bundle)."
+        )
+    done, wanted = _epochs(checkpoint), int(settings.get("max_epochs", 0))
+    if wanted and done >= wanted:
+        raise LazyLabelsError(
+            f"{newest}: this training has done {done} epochs and max_epochs is {wanted}, so that nothing is left to do: pass "
+            f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
+        )
+    for sentence in _told(before, record):
+        logger.warning(f"resumed with other settings than before: {sentence}")
+
+
+def _class_differences(ckpt_dir: str | Path, classes: Sequence[str]) -> list[str]:
+    if not (Path(ckpt_dir) / CLASSES_FILE).is_file():
+        return []
+    before = trained_classes(Path(ckpt_dir) / WEIGHTS_FILE)
+    return [f"the classes {before}, not {list(classes)}"] if before != list(classes) else []
+
+
+def _network_differences(ckpt_dir: str | Path, network: torch.nn.Module, trained_with: Mapping[str, Any]) -> list[str]:
+    before, now = trained_network(Path(ckpt_dir) / WEIGHTS_FILE), _plain(trained_with)
+    found = [
+        f"{key} {_shown(before[key])}, not {_shown(now[key])}"
+        for key in now
+        if key in before and key not in _FREE and before[key] != now[key]
+    ]
+    kind = str(before.get("network_def", {}).get("_target_", "")).rpartition(".")[2]
+    if kind and kind != type(network).__name__:
+        found.insert(0, f"the network {kind}, not {type(network).__name__}")
+    return found
+
+
+def _setting_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    found = [
+        f"{key} {_shown(before[key])}, not {_shown(now.get(key))}"
+        for key in _SAME
+        if key in before and before[key] != now.get(key)
+    ]
+    return found
+
+
+def _step_differences(checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    found = []
+    before = checkpoint.get("trainer", {}).get("epoch_length")
+    crops, batch = settings.get("crops_per_epoch"), settings.get("batch_size")
+    if before and crops and batch and crops // batch != before:
+        found.append(f"{before} steps in an epoch, not {crops // batch} (crops_per_epoch / batch_size)")
+    mean = float(settings.get("ema_decay", 0)) > 0
+    if mean != ("ema" in checkpoint):
+        found.append(f"{'no ' if mean else 'a '}running mean of the weights (ema_decay)")
+    return found
+
+
+def _side_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Images that changed sides, or a data set without any of the images."""
+    trained, validated = (before.get(section, {}) for section in _SECTIONS)
+    training, validation = (now.get(section, {}) for section in _SECTIONS)
+    found = []
+    if moved := _common(validation, trained):
+        found.append(
+            f"trained on images that validate now ({_some(moved)}; datalist --keep-splits leaves them where they were)"
+        )
+    if moved := _common(training, validated):
+        found.append(f"images in validation that are trained on now ({_some(moved)}; see datalist --keep-splits)")
+    if not found and trained and training and not _common(training, trained):
+        found.append(f"{len(trained)} training images, none of which is in this data set")
+    return found
+
+
+def _state_differences(
+    checkpoint: Mapping[str, Any], network: torch.nn.Module, optimizer: torch.optim.Optimizer | None
+) -> list[str]:
+    """What would not load; only looked for where all that has a name is the same."""
+    before = {key: tuple(value.shape) for key, value in checkpoint.get("model", {}).items()}
+    now = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if first := next((key for key in {**now, **before} if before.get(key) != now.get(key)), None):
+        return [f"another network ({first} of shape {before.get(first, 'none')}, not {now.get(first, 'none')})"]
+    groups = checkpoint.get("optimizer", {}).get("param_groups") or [{}]
+    if (
+        optimizer is not None
+        and groups[0]
+        and set(groups[0]) - {"initial_lr"} != set(optimizer.param_groups[0]) - {"initial_lr"}
+    ):
+        return [f"another optimizer than {type(optimizer).__name__}"]
+    return []
+
+
+def _epochs(checkpoint: Mapping[str, Any]) -> int:
+    trainer = checkpoint.get("trainer", {})
+    return int(trainer.get("iteration", 0)) // max(1, int(trainer.get("epoch_length") or 1))
+
+
+def _told(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs and is allowed, a sentence each."""
+    sentences = [
+        f"{key} is {_shown(value)}, it was {_shown(before['settings'][key])}."
+        for key, value in now["settings"].items()
+        if key in before.get("settings", {}) and before["settings"][key] != value
+    ]
+    for section in _SECTIONS:
+        old, new = before.get("images", {}).get(section), now["images"][section]
+        if old is None:
+            continue
+        added, gone = len(new) - len(_common(new, old)), len(old) - len(_common(old, new))
+        if added or gone:
+            sentences.append(f"{added} {section} images are new, {gone} are no longer there.")
+    if before and _otherwise(before, now):
+        sentences.append(
+            "the best weights are chosen anew, as the validation differs; those so far are kept in previous_<date>/, too."
+        )
+    return sentences
+
+
+def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
+    """Whether the scores of the training before cannot be compared with those to come: other images, or another score."""
+    before = _read_record(ckpt_dir)
+    return bool(before) and _otherwise(before, record)
+
+
+def _otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    old, new = before.get("images", {}).get("validation", {}), now["images"]["validation"]
+    images = len(_common(old, new)) != len(old) or len(_common(new, old)) != len(new)
+    return images or before.get("judged_by", now["judged_by"]) != now["judged_by"]
+
+
+def _common(images: Mapping[str, str | None], others: Mapping[str, str | None]) -> list[str]:
+    """Names of ``images`` that are among ``others``: by content where both are known, else by name."""
+    digests = {digest for digest in others.values() if digest}
+    return [
+        name
+        for name, digest in images.items()
+        if (digest and digest in digests) or (name in others and not (digest and others[name]))
+    ]
+
+
+class ResumedRates:
+    """After a checkpoint was loaded, the learning rate and its decay are those that were asked for, not those of before.
+
+    A checkpoint brings the optimizer's rate and the scheduler's length along, so that another ``--learning_rate`` or
+    ``--max_epochs`` would be without effect. Attach it after MONAI's ``CheckpointLoader``.
+
+    Args:
+        optimizer: the optimizer.
+        scheduler: its ``CosineAnnealingLR``; others are left alone.
+        best: the saver's ignite ``Checkpoint`` of the best score, which is forgotten where ``anew`` says so.
+        anew: whether earlier scores cannot be compared with those to come.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, scheduler: Any, best: Any = None, anew: bool = False) -> None:
+        self.optimizer, self.scheduler, self.best, self.anew = optimizer, scheduler, best, anew
+        self.asked = self._state()
+
+    def _state(self) -> dict[str, Any]:
+        known = isinstance(self.scheduler, torch.optim.lr_scheduler.CosineAnnealingLR)
+        return {key: getattr(self.scheduler, key) for key in ("T_max", "eta_min", "base_lrs")} if known else {}
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Put back what the checkpoint replaced."""
+        if self.best is not None and self.anew:
+            self.best.reset()
+        if not self.asked or self.asked == self._state():
+            return
+        for key, value in self.asked.items():
+            setattr(self.scheduler, key, value)
+        rates = self.scheduler._get_closed_form_lr()
+        for group, rate, base in zip(self.optimizer.param_groups, rates, self.scheduler.base_lrs, strict=True):
+            group["lr"], group["initial_lr"] = rate, base
+        self.scheduler._last_lr = list(rates)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back: lists for tuples, text for what JSON does not know."""
+    return json.loads(json.dumps(dict(values), default=str))
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_NAMED])
+    return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

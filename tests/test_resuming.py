@@ -1,0 +1,179 @@
+"""``resume`` compares the training with the one that it continues, before anything is written."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from lazylabels_monai.errors import user_error
+from tests.helpers import ROOT, events, load
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def out(trained, tmp_path):
+    """A finished training of two epochs, to be resumed."""
+    shutil.copytree(trained / "models", tmp_path / "out" / "models")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def data(tiny_data, tmp_path):
+    """The data set of that training, to be changed, and a function that writes its datalist."""
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_data, folder)
+    content = json.loads((folder / "datalist.json").read_text())
+
+    def write():
+        (folder / "datalist.json").write_text(json.dumps(content))
+        return folder
+
+    return content, write
+
+
+def refusal(bundle, out, data, *overlays, **more):
+    """What a resumed training is refused with; every file is as before then."""
+    before = files(out / "models")
+    given = {**bundle.overrides(data, out), **bundle.training, "max_epochs": 3, "resume": True, **more}
+    with (
+        pytest.raises(Exception) as caught,  # noqa: PT011  MONAI wraps it
+        bundle.workflow(bundle.files("train.yaml", *overlays), "train", **given),
+    ):
+        pass
+    assert files(out / "models") == before
+    error = user_error(caught.value)
+    assert error is not None, caught.value
+    assert "\n" not in str(error)
+    return str(error)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"channels": [4, 8, 16]}, "channels [4, 8, 8], not [4, 8, 16]"),
+        ({"channels": [4, 8], "num_multitask_blocks": 1}, "num_multitask_blocks 2, not 1"),
+        ({"norm": "BATCH"}, "norm"),
+        ({"in_channels": 3}, "in_channels 1, not 3"),
+        ({"dropout": 0.1}, "dropout 0.0, not 0.1"),
+        ({"tasks": ["segmentation", "detection"]}, 'tasks ["segmentation", "detection", "separation"], not'),
+        ({"crop_size": [48, 48]}, "crop_size [32, 32], not [48, 48]"),
+        ({"sampling_shares": {}}, 'sampling_shares {"segmentation": 0.4}, not {}'),
+        ({"crops_per_epoch": 16}, "2 steps in an epoch, not 4"),
+        ({"batch_size": 2}, "2 steps in an epoch, not 4"),
+        ({"ema_decay": 0.9}, "running mean"),
+        ({"optimizer#_target_": "torch.optim.SGD"}, "another optimizer than SGD"),
+    ],
+)
+def test_another_setting_is_refused_by_its_name(bundle, tiny_data, out, changed, said):
+    message = refusal(bundle, out, tiny_data, **changed)
+    assert said in message
+    assert "checkpoint_epoch=2.pt belongs to another training" in message
+    assert "leave --resume out" in message
+
+
+def test_another_network_is_refused(bundle, tiny_data, out):
+    overlay = ROOT / "configs" / "unet.yaml"
+    assert "the network MultiTaskUNet, not SingleTaskUNet" in refusal(bundle, out, tiny_data, overlay)
+
+
+def test_without_what_newer_trainings_write_the_checkpoint_itself_is_compared(bundle, tiny_data, out):
+    for name in ("classes.json", "network.json", "training.json"):
+        (out / "models" / name).unlink()
+    assert re.search(r"another network \(.* of shape", refusal(bundle, out, tiny_data, channels=[4, 8, 16]))
+
+
+@pytest.mark.parametrize("classes", [["air bubble"], ["ice crystal", "air bubble"], ["a", "b"]])
+def test_other_classes_are_refused(bundle, data, out, classes):
+    content, write = data
+    content["classes"] = classes
+    if len(classes) == 1:  # masks of one class, so that the data set itself is sound
+        for section in ("training", "validation", "testing"):
+            for item in content[section]:
+                for key in set(item) & {"segmentation", "detection"}:
+                    path = write() / item[key]
+                    Image.open(path).point(lambda value: value if value == 255 else min(value, 1)).save(path)
+    assert f"the classes ['air bubble', 'ice crystal'], not {classes}" in refusal(bundle, out, write())
+
+
+def test_an_image_that_changed_sides_is_refused_by_name(bundle, data, out):
+    content, write = data
+    exact = next(item for item in content["training"] if "segmentation" in item)
+    content["training"].remove(exact)
+    content["validation"].append(exact)
+    message = refusal(bundle, out, write())
+    assert f"trained on images that validate now ('{exact['image']}'" in message
+    assert "--keep-splits" in message
+
+
+def test_another_data_set_is_refused(bundle, data, out):
+    _, write = data
+    record = json.loads((out / "models" / "training.json").read_text())
+    record["images"]["training"] = {f"other{i}.png": None for i in range(5)}
+    (out / "models" / "training.json").write_text(json.dumps(record))
+    assert "5 training images, none of which is in this data set" in refusal(bundle, out, write())
+
+
+def test_a_training_that_is_done_says_so(bundle, tiny_data, out):
+    for epochs in (1, 2):
+        message = refusal(bundle, out, tiny_data, max_epochs=epochs)
+        assert f"has done 2 epochs and max_epochs is {epochs}" in message
+        assert "--max_epochs 3" in message
+
+
+def test_more_data_more_epochs_and_another_rate_are_told_and_done(bundle, data, out, caplog):
+    content, write = data
+    content["training"].append({**content["testing"].pop(), "detection": content["training"][-1].get("detection")})
+    content["training"][-1] = {k: v for k, v in content["training"][-1].items() if v is not None and k != "instances"}
+    content["validation"].append(content["testing"].pop())
+    before = (out / "models" / "model.pt").read_bytes()
+    bundle.train(write(), out, max_epochs=3, resume=True, learning_rate=0.01, seed=3)
+    for said in (
+        "learning_rate is 0.01, it was 0.0002",
+        "max_epochs is 3, it was 2",
+        "seed is 3, it was 0",
+        "1 training images are new, 0 are no longer there",
+        "chosen anew",
+    ):
+        assert said in caplog.text
+    newest = load(out / "models" / "checkpoint_epoch=3.pt")
+    assert newest["optimizer"]["param_groups"][0]["lr"] == pytest.approx(0.01)
+    assert newest["trainer"]["iteration"] == 6
+    # other validation images: the best so far is no measure, but it is not lost
+    (previous,) = (out / "models").glob("previous_*")
+    assert (previous / "model.pt").read_bytes() == before
+    assert [value.step for value in events(out).Scalars("loss/total")] == [3]
+
+
+def test_a_decaying_rate_goes_on_to_the_new_end(bundle, tiny_data, tmp_path):
+    """Against the closed form of the cosine; a checkpoint's own length would let the rate rise again."""
+    bundle.train(tiny_data, tmp_path, lr_decay=True, max_epochs=2)
+    bundle.train(tiny_data, tmp_path, lr_decay=True, max_epochs=4, resume=True)
+    rate = load(tmp_path / "models" / "checkpoint_epoch=3.pt")["optimizer"]["param_groups"][0]["lr"]
+    expected = [2e-4 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in (2, 3)]
+    assert any(rate == pytest.approx(value, rel=1e-6) for value in expected)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"loss_normalization": "bogus"},
+        {"optimizer#_target_": "torch.optim.Nope"},
+        {"train#prepare_batch": "$lambda *args, **kwargs: 1 / 0"},
+        {"validate#prepare_batch": "$lambda *args, **kwargs: 1 / 0"},
+        {"batch_size": 64},
+    ],
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_training_that_fails_leaves_the_earlier_one_where_it_was(bundle, tiny_data, out, fault, resume):
+    before = files(out / "models")
+    with pytest.raises(Exception):  # noqa: B017, PT011  whatever it is
+        bundle.train(tiny_data, out, max_epochs=3, resume=resume, **fault)
+    assert files(out / "models") == before
