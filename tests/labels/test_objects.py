@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interface_labels, touching_pairs
-from lazylabels_monai.labels.objects import instances_from_classes, uniforms
+from lazylabels_monai.labels.objects import connected_pieces, instances_from_classes, uniforms
 
 
 def test_instances_from_classes():
@@ -23,6 +25,18 @@ def test_instances_from_classes():
     assert instances[2, 2] != instances[4, 4]
     assert instances_from_classes(classes, min_size=2).max() == 3
     assert instances_from_classes(classes, min_size=2)[8, 8] == 0
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (6, 9, 11)])
+def test_connected_pieces_of_each_value(shape):
+    values = np.random.default_rng(3).integers(0, 3, shape)
+    pieces = connected_pieces(values)
+    for value in (1, 2):
+        expected, count = ndimage.label(values == value)
+        pairs = np.unique(np.stack([expected, pieces])[:, expected > 0], axis=1)
+        assert pairs.shape[1] == count == np.unique(pairs[1]).size
+    assert ((pieces == 0) == (values == 0)).all()
+    assert connected_pieces(np.zeros(shape, bool)).max() == 0
 
 
 def test_ids_may_be_sparse_and_large():

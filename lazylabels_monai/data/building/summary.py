@@ -84,7 +84,8 @@ def readings(
         drawn = marked if kind in ANNOTATIONS else ()
         task = "separation" if kind == "separation" else "segmentation"
         unmarked = "ignored" if vocabulary.ignores(kind, task, drawn) else "background"
-        lines.append(f"{kind} of {count} image{'s' * (count > 1)}: unmarked pixels are {unmarked}")
+        pieces = "each connected piece is an object, " if kind == "masks" and vocabulary.options.ids == "pieces" else ""
+        lines.append(f"{kind} of {count} image{'s' * (count > 1)}: {pieces}unmarked pixels are {unmarked}")
     counts = Counter(
         (kind, mark.name) for source in sources for kind, annotation in source.annotations for mark in annotation.marks
     )

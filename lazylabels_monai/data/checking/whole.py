@@ -6,6 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,10 @@ def odd_labels(entries: Sequence[Entry], datalist: dict[str, Any]) -> list[Findi
             if suspicion.code not in settled:
                 entry = seen[suspicion.index]
                 fault = Fault(suspicion.code, key, amount=suspicion.what)
-                found.append(Finding.of_fault(fault, entry.section, entry.index, entry.item))
+                finding = Finding.of_fault(fault, entry.section, entry.index, entry.item)
+                # Where datalist looked at the ids, what is left was drawn: an object of several parts may be meant.
+                sure = suspicion.sure and not (key == "instances" and "ids" in said)
+                found.append(finding if sure else replace(finding, level=WARNING))
     return found
 
 

@@ -73,6 +73,7 @@ def test_a_binary_mask_becomes_objects_by_its_remedies(save, build, tmp_path, va
     if "names" in options:
         options = {"names": {"masks": {str(value): "cell"}}}
     summary, label = build(**options)
+    assert any("each connected piece is an object" in line for line in summary.readings) == ("ids" in options)
     assert summary.datalist["classes"] == ["cell" if "names" in options else "object"]
     (judged,) = summary.datalist["validation"]
     number = int(judged["image"][7])

@@ -13,7 +13,7 @@ from lazylabels_monai.data.datalist import (
     SECTIONS,
 )
 from tests.data.small_set import RGB, DataSet, image, mask, one
-from tests.labels.mistaken import MISTAKEN, binary, objects, picture
+from tests.labels.mistaken import MISTAKEN, binary, edges, objects, picture
 
 
 @pytest.fixture
@@ -161,6 +161,18 @@ def test_instances_that_are_no_ids(tmp_path, make, code, sure):
     # who built the data set said so
     if code.startswith("ids"):
         assert check_labels(tmp_path, make, "instances", ids="values")[0] == []
+
+
+def test_what_may_be_meant_is_a_warning(tmp_path):
+    """One drawn object in two parts; a class that lies between two others along every edge."""
+    parts = MISTAKEN["0 and 1"][0]
+    assert {f.level for f in check_labels(tmp_path, parts, "instances", ids=None)[0]} == {"warning"}
+
+    def ringed(ids):
+        return np.where(ids > 0, 2, 0) - edges(ids)
+
+    found, _ = check_labels(tmp_path, ringed, "segmentation", "ab")
+    assert [(finding.code, finding.level) for finding in found] == [("label-smoothed", "warning")] * 4
 
 
 def test_sound_instances(tmp_path):
