@@ -14,6 +14,7 @@ from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, file_suffix
 from lazylabels_monai.labels.annotations import Annotation
 from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, image_names, read_annotations
+from lazylabels_monai.result_files import OWN_FILES, without_results
 
 __all__ = ["Source", "find_sources", "some"]
 
@@ -75,7 +76,7 @@ def _split_folders(src: Path) -> list[tuple[Path, str | None]]:
     for folder in sorted(path for path in src.iterdir() if path.is_dir()):
         name = folder.name.lower()
         section = "testing" if name.startswith("test") else _SPLITS.get(name)
-        if section:
+        if section and not _only_results(folder):
             found.append((folder, section))
     return found or [(src, None)]
 
@@ -83,7 +84,8 @@ def _split_folders(src: Path) -> list[tuple[Path, str | None]]:
 def _folder_sources(folder: Path, section: str | None, options: BuildOptions, notes: list[str]) -> list[Source]:
     flat = not (folder / "images").is_dir()
     home = folder if flat else folder / "images"
-    paths = [path for path in _files(home, PICTURE_SUFFIXES) if path.stem.endswith(options.image_suffix)]
+    pictures = without_results(_files(home, PICTURE_SUFFIXES))
+    paths = [path for path in pictures if path.stem.endswith(options.image_suffix)]
     if flat and not options.image_suffix:
         # "a_mask.png" beside "a.png" is its label, not another image
         stems = {path.stem.lower() for path in paths}
@@ -108,6 +110,12 @@ def _folder_sources(folder: Path, section: str | None, options: BuildOptions, no
             kind = kind_of(name)
             _attach(kind, _label_files(kind, folder / name, options), sources, options, str(folder / name), notes)
     return sources
+
+
+def _only_results(folder: Path) -> bool:
+    """Whether a folder is one of predictions, such as "test_results"."""
+    pictures = _files(folder, PICTURE_SUFFIXES)
+    return bool(pictures) and not without_results(pictures)
 
 
 def _is_label_of(stem: str, stems: set[str], options: BuildOptions) -> bool:
@@ -137,7 +145,8 @@ def _files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
 def _annotation_files(folder: Path, options: BuildOptions) -> list[Path]:
     legend = os.path.abspath(options.legend) if options.legend is not None else None
     files = _files(folder, ANNOTATION_SUFFIXES)
-    return [path for path in files if path.name != FILE_NAME and os.path.abspath(path) != legend]
+    aside = {FILE_NAME, *OWN_FILES}
+    return [path for path in files if path.name not in aside and os.path.abspath(path) != legend]
 
 
 def _label_files(kind: str, where: Path, options: BuildOptions) -> list[Path]:
