@@ -122,8 +122,8 @@ def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callabl
     stamp, unknown = require_one_stamp(folder, [image.name for image in found])
     if unknown:
         warn(
-            f"of {len(found)} images in '{folder}', {len(unknown)} do not say what made them ('{unknown[0]}' is one): an earlier "
-            "version, another program or a hand did."
+            f"of {len(found)} images in '{folder}', {len(unknown)} do not say what made them ('{unknown[0]}' is one): an "
+            "earlier version, another program or a hand did."
         )
     return stamp
 
@@ -135,8 +135,8 @@ def _tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Call
     others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image)]
     if others:
         warn(
-            f"{len(others)} of {len(found)} images are not those that were predicted ('{others[0].image}' is one): predict them "
-            "again, unless their intensities alone were changed on purpose."
+            f"{len(others)} of {len(found)} images are not those that were predicted ('{others[0].image}' is one): predict "
+            "them again, unless their intensities alone were changed on purpose."
         )
 
 

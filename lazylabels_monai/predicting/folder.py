@@ -29,7 +29,7 @@ from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label
 from lazylabels_monai.predicting.model import Model
-from lazylabels_monai.predicting.stamping import named, require_same_stamp
+from lazylabels_monai.predicting.stamping import require_same_stamp
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.progress import Progress, clock, silent
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, image_stem, predicted_stems
@@ -262,10 +262,7 @@ class _Folder:
             checked = self._check_unknown([asked[name] for name in unknown if name in asked], alike)
             unknown = [name for name in unknown if checked is None or name != image_stem(checked)]
         if unknown:
-            say(
-                f"{named(unknown)} have results in '{self.out}' that do not say what made them, as an earlier version wrote "
-                "them: they stay as they are"
-            )
+            say(f"left as they are, though nothing says what made them (an earlier version?): {_some(unknown)}")
         self.out.mkdir(parents=True, exist_ok=True)
         try:
             with locked(self.out):  # another process may have begun since
@@ -342,7 +339,7 @@ class _Folder:
                 )
             changed.append(stem)
         if changed:
-            say(f"{named(changed)} changed since they were predicted: they are predicted again")
+            say(f"changed since the last prediction, and predicted again: {_some(changed)}")
 
     def _check_unknown(self, paths: Sequence[Path], alike: Callable[[Path], bool | None]) -> Path | None:
         """The first image whose result, of unknown origin, is what would be predicted now; None where none can be told."""
@@ -374,6 +371,11 @@ class _Folder:
                     f"'{(own or files)[0]}' is no known result and would be replaced by one of '{path}': name another folder"
                     f"{remedy}."
                 )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"'{name}'" for name in names[:3]) + more
 
 
 def _listed(names: Any) -> str:

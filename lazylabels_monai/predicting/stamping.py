@@ -16,9 +16,9 @@ from torch import nn
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.result_files import image_stem, predicted_stems
-from lazylabels_monai.stamps import Record, Records, Stamp, described, file_digest, locked, unlock
+from lazylabels_monai.stamps import ANSWERS, Record, Records, Stamp, described, file_digest, locked, unlock
 
-__all__ = ["RecordsHandler", "named", "require_same_stamp", "stamp_of"]
+__all__ = ["RecordsHandler", "require_same_stamp", "stamp_of"]
 
 
 def stamp_of(
@@ -50,7 +50,7 @@ def stamp_of(
         "preprocessing": described(preprocessing),
         **written,
     }
-    return Stamp(file_digest(weights), json.loads(json.dumps(settings)), Path(weights).name)
+    return Stamp(file_digest(weights), json.loads(json.dumps(settings)), Path(weights).name, answers=ANSWERS)
 
 
 def require_same_stamp(records: Records, stamp: Stamp, replaced: Sequence[str], remedy: str) -> None:
@@ -69,12 +69,12 @@ def require_same_stamp(records: Records, stamp: Stamp, replaced: Sequence[str], 
     for other, names in records.by_stamp(staying).items():
         if other not in (None, stamp.id):
             raise LazyLabelsError(
-                f"'{records.folder}' holds results of {named(names)} that were made otherwise "
+                f"'{records.folder}' holds results of {_named(names)} that were made otherwise "
                 f"({records.stamps[other].unlike(stamp)}): name another folder{remedy}."
             )
 
 
-def named(names: Sequence[str]) -> str:
+def _named(names: Sequence[str]) -> str:
     """Images in a sentence: how many, and the name of one."""
     return f"'{names[0]}'" if len(names) == 1 else f"{len(names)} images, '{names[0]}' among them,"
 

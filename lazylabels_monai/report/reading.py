@@ -284,8 +284,8 @@ def require_weights_of(out: Path, predicted: Sequence[Predicted], weights: Path 
     stamp, _ = require_one_stamp(out, [image.name for image in predicted])
     if stamp is not None and file is not None and file.is_file() and file_digest(file) != stamp.weights:
         raise ReportError(
-            f"the predictions in '{out}' were made by other weights ({stamp.file}, {stamp.weights[:6]}) than '{file}': name those "
-            "by --weights, or predict again into another folder."
+            f"the predictions in '{out}' were made by other weights ({stamp.file}, {stamp.weights[:6]}) than '{file}': name "
+            "those by --weights, or predict again into another folder."
         )
 
 

@@ -46,8 +46,8 @@ class MatchChannelsd(MapTransform):
             if image.ndim == 3 and min(image.shape[1:]) < 2:
                 width, height = image.shape[1:]
                 raise LazyLabelsError(
-                    f"'{file_name(image)}' is {width} x {height} pixels, in which no object can be seen: save the whole picture, "
-                    "or leave it out."
+                    f"'{file_name(image)}' is {width} x {height} pixels, in which no object can be seen: save the whole "
+                    "picture, or leave it out."
                 )
             if have == self.channels:
                 continue
