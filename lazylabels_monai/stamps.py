@@ -239,6 +239,10 @@ class Records:
         """Read the lines that came since; returns itself."""
         try:
             with open(self.file, "rb") as file:
+                if file.seek(0, os.SEEK_END) < self._read:  # somebody has removed it meanwhile
+                    self._read = 0
+                    self.stamps.clear()
+                    self.images.clear()
                 file.seek(self._read)
                 content = file.read()
         except (FileNotFoundError, NotADirectoryError):
@@ -285,16 +289,26 @@ class Records:
             StampError: when somebody has.
         """
         with locked(self.folder):
-            if record.stamp is None:
-                self._append({"result": result, "stamp": None})
-            elif record.stamp != self.refresh().current:
-                raise StampError(
-                    f"another process has begun to predict otherwise into '{self.folder}': run one at a time, or name another "
-                    "folder."
-                )
-            else:
-                self._append({"result": result, **vars(record)})
+            self._require_current(record.stamp)
+            self._append({"result": result, **vars(record)})
             yield
+
+    def void(self, result: str, stamp: Stamp) -> None:
+        """Say that what lies there of a result is being replaced.
+
+        Raises:
+            StampError: when somebody has begun with another stamp.
+        """
+        with locked(self.folder):
+            self._require_current(stamp.id)
+            self._append({"result": result, "stamp": None})
+
+    def _require_current(self, stamp: str | None) -> None:
+        if stamp != self.refresh().current:
+            raise StampError(
+                f"another process has begun to predict otherwise into '{self.folder}': run one at a time, or name another "
+                "folder."
+            )
 
     def _append(self, line: Mapping[str, Any]) -> None:
         text = (json.dumps(line) + "\n").encode()

@@ -144,9 +144,9 @@ def predict(
             if to_do:
                 time.sleep(_PATIENCE)  # a process that is killed leaves its image to the others
         shutil.rmtree(out / _CLAIMS, ignore_errors=True)  # every image is done or broken: no claim means anything any more
-        state.end()
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        state.end()
     return report
 
 
@@ -297,7 +297,7 @@ class _Folder:
             StampError: when another process has begun to predict otherwise into the folder.
         """
         stem = image_stem(path)
-        self.records.add(stem, Record(None))
+        self.records.void(stem, self.stamp)
         for ending in ENDINGS:
             for old in _files(self.out, path, ending):
                 old.unlink(missing_ok=True)

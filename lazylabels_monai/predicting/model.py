@@ -45,7 +45,7 @@ class Model:
         bundle, config = find_bundle(bundle), bundle_config(bundle, "inference.yaml")
         require_weights(weights)
         trained = trained_network(weights)
-        if overlays and "window_size" in ConfigParser.load_config_files([*map(str, overlays)]):
+        if any("window_size" in ConfigParser.load_config_file(overlay) for overlay in overlays):
             trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
         given = {**trained, **(overrides or {}), "bundle_root": str(bundle), "weights": str(weights)}
         # before any image is named: the built-in data must not be made for this

@@ -96,21 +96,29 @@ class RecordsHandler:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
-        engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_STARTED, self._replace)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._record)
         engine.add_event_handler(Events.COMPLETED, lambda _: unlock(self.records.folder))
 
-    def _begin(self, engine: Engine) -> None:
+    def begin(self) -> None:
+        """Write the stamp, before the evaluator runs.
+
+        Raises:
+            LazyLabelsError: when results of another stamp would stay beside the new ones.
+        """
         self.records.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.records.folder):
             stems = [image_stem(path) for path in self.images]
-            require_same_stamp(self.records.refresh(), self.stamp, stems, ", or remove these results")
-            self.records.add_stamp(self.stamp)
+            try:
+                require_same_stamp(self.records.refresh(), self.stamp, stems, ", or remove these results")
+                self.records.add_stamp(self.stamp)
+            except LazyLabelsError:
+                unlock(self.records.folder)
+                raise
 
     def _replace(self, engine: Engine) -> None:
         for path in _paths(engine):
-            self.records.add(image_stem(path), Record(None))
+            self.records.void(image_stem(path), self.stamp)
 
     def _record(self, engine: Engine) -> None:
         for path in _paths(engine):

@@ -8,6 +8,7 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.transforms import (
     MatchChannelsd,
 )
