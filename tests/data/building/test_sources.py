@@ -63,7 +63,7 @@ def test_no_label_at_all(folder, build):
 @pytest.mark.parametrize("recorded", [True, False])
 def test_results_of_a_prediction_are_neither_images_nor_marks(recorded, tmp_path, build):
     """``predict`` and ``measure`` wrote into the folder of the images, and into one called "test_results" beside it."""
-    masks = _masks(tmp_path / "masks")
+    _masks(tmp_path)
     for place in (tmp_path / "flat", tmp_path / "flat" / "test_results"):
         for number, name in enumerate("abcde"):
             if place.name == "flat":
@@ -77,10 +77,10 @@ def test_results_of_a_prediction_are_neither_images_nor_marks(recorded, tmp_path
             (place / "predicted.jsonl").write_text("".join(f'{{"result": "{name}", "stamp": null}}\n' for name in "abcde"))
     summary, _ = build(tmp_path / "flat", labels=[("masks", tmp_path / "masks")])
     items = [item["image"] for section in ("training", "validation", "testing") for item in summary.datalist.get(section, [])]
-    assert sorted(items) == [f"images/{name}.png" for name in "abcde"], masks
+    assert sorted(items) == [f"images/{name}.png" for name in "abcde"]
     for number in range(5):
         _save(tmp_path / "set" / "images" / f"{'abcde'[number]}.png", _image(number))
         _save(tmp_path / "set" / "images" / f"{'abcde'[number]}_pred.png", _ids())
     _masks(tmp_path / "set")
-    summary, _ = build(tmp_path / "set")
+    summary, _ = build(tmp_path / "set", tmp_path / "second")
     assert sum(len(items) for key, items in summary.datalist.items() if key in ("training", "validation", "testing")) == 5
