@@ -138,7 +138,8 @@ def score_predictions(
     if ranked:
         out.mkdir(parents=True, exist_ok=True)
         write_settings(out / WEIGHTS_FILE, ranked, section="validation", images=len(cases))  # beside weights that are not there
-    return ResultsWriter(out, classes, dice, lines, objects).write([Path(item["image"]).name for item in items])
+    writer = ResultsWriter(out, classes, dice, lines, objects, weights=None if made_by is None else made_by.weights)
+    return writer.write([Path(item["image"]).name for item in items])
 
 
 def _one_stamp(predictions: PathLike, dataset_dir: PathLike, section: str) -> Stamp | None:

@@ -34,7 +34,7 @@ __all__ = [
     "read_evaluation",
     "read_measurements",
     "read_weights",
-    "require_weights_of",
+    "require_same_weights",
 ]
 
 #: Takes a sentence about a part that the report lacks, and how to get it.
@@ -118,7 +118,9 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
         labelled, names = find_labels(out)
     except LazyLabelsError:
         labelled, names = [], None
-    require_one_stamp(out, [image.name for image in labelled])
+    stamp, unknown = require_one_stamp(out, [image.name for image in labelled])
+    if stamp is not None and unknown:
+        note(f"{len(unknown)} of {len(labelled)} predictions, of which '{unknown[0]}' is the first, do not say what made them.")
     originals, stated = _originals(images)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
@@ -274,19 +276,36 @@ def read_curves(folders: Sequence[Path], note: Note) -> tuple[dict[str, list[tup
     return {}, None
 
 
-def require_weights_of(out: Path, predicted: Sequence[Predicted], weights: Path | None) -> None:
-    """Refuse to show other weights' settings beside predictions that say what made them.
+def require_same_weights(
+    out: Path, predicted: Sequence[Predicted], evaluation: Evaluation | None, weights: Path | None
+) -> None:
+    """Refuse to show predictions, metrics and settings of different weights on one page, where they say whose they are.
+
+    Args:
+        out: folder of the predictions.
+        predicted: its images.
+        evaluation: the metrics.
+        weights: ``model.pt`` or its folder, beside which the settings lie.
 
     Raises:
-        ReportError: when ``weights`` are others.
+        ReportError: naming the two that differ.
     """
     file = weights / WEIGHTS_FILE if weights is not None and weights.is_dir() else weights
     stamp, _ = require_one_stamp(out, [image.name for image in predicted])
-    if stamp is not None and file is not None and file.is_file() and file_digest(file) != stamp.weights:
-        raise ReportError(
-            f"the predictions in '{out}' were made by other weights ({stamp.file}, {stamp.weights[:6]}) than '{file}': name "
-            "those by --weights, or predict again into another folder."
-        )
+    parts = {}
+    if stamp is not None:
+        parts[f"the predictions in '{out}'"] = stamp.weights
+    if evaluation is not None and isinstance(evaluation.results.get("weights"), str):
+        parts[f"the metrics in '{evaluation.folder}'"] = evaluation.results["weights"]
+    if parts and file is not None and file.is_file():
+        parts[f"'{file}'"] = file_digest(file)
+    (one, digest), *others = parts.items() if parts else [("", "")]
+    for other, found in others:
+        if found != digest:
+            raise ReportError(
+                f"{one} and {other} are of different weights ({digest[:6]}, {found[:6]}): predict and evaluate with the same "
+                "ones, name these by --weights, or give each a folder of its own."
+            )
 
 
 def read_weights(weights: Path | None, note: Note) -> dict[str, Any]:

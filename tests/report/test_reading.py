@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -150,7 +151,7 @@ def test_a_report_is_of_one_stamp_and_of_its_weights(tmp_path):
         make_report(out)
     predicted("a", others)
     for name in (weights, weights.parent):
-        with pytest.raises(LazyLabelsError, match=r"made by other weights \(model\.pt, 222222\) than"):
+        with pytest.raises(LazyLabelsError, match=r"out' and '.*model\.pt' are of different weights \(222222, "):
             make_report(out, weights=name)
     assert not (out / "report.html").exists()
     measure_folder(out, out / "m", resamples=100)
@@ -158,3 +159,13 @@ def test_a_report_is_of_one_stamp_and_of_its_weights(tmp_path):
     for name in "ab":
         predicted(name, these)
     assert "are of other predictions than these" in make_report(out, weights=weights, overwrite=True).read_text()
+    (out / "metrics.json").write_text(json.dumps({"images": 2, "weights": these.weights}))
+    make_report(out, weights=weights, overwrite=True)
+    (out / "metrics.json").write_text(json.dumps({"images": 2, "weights": others.weights}))
+    with pytest.raises(LazyLabelsError, match=r"predictions in '.*out' and the metrics in '.*out' are of different weights"):
+        make_report(out, overwrite=True)
+    (out / "a_pred.png").unlink()
+    (out / "b_pred.png").unlink()
+    make_report(out, overwrite=True)
+    with pytest.raises(LazyLabelsError, match=r"the metrics in '.*out' and '.*model\.pt' are of different weights"):
+        make_report(out, weights=weights, overwrite=True)
