@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def without_results(paths: Iterable[str | os.PathLike]) -> list[Path]:
 
     A result is ``<image><ending>.<suffix>`` beside a ``predicted.jsonl`` that tells of the image; or, as folders of earlier
     versions have none, beside a class map ``<image>_pred`` and either the image itself or its objects ``<image>_instances``.
+    So are the pictures of ``suggest`` beside their images.
 
     Args:
         paths: files of any folders.
@@ -92,14 +94,20 @@ def without_results(paths: Iterable[str | os.PathLike]) -> list[Path]:
         if path.parent not in known:
             known[path.parent] = _known_stems(path.parent)
         stem = image_stem(path)
-        of = (stem.removesuffix(ending) for ending in ENDINGS if stem.endswith(ending))
-        if not any(name in known[path.parent] for name in of):
+        stems, there = known[path.parent]
+        of = [stem.removesuffix(ending) for ending in ENDINGS if stem.endswith(ending)]
+        shown = _RANKED.fullmatch(path.name)  # a picture of ``suggest``
+        if not any(name in stems for name in of) and not (shown and shown[1] in there):
             kept.append(path)
     return kept
 
 
-def _known_stems(folder: Path) -> set[str]:
-    """Names of the images whose results lie in a folder."""
+#: What ``suggest`` calls its pictures of an image.
+_RANKED = re.compile(rf"\d{{3,}}_(.+)_(?:{'|'.join(TASKS)})_uncertainty\.png")
+
+
+def _known_stems(folder: Path) -> tuple[set[str], set[str]]:
+    """Names of the images whose results lie in a folder, and of all files there."""
     there = {image_stem(name) for name in os.listdir(folder)}
     mapped = {stem.removesuffix(CLASSES_ENDING) for stem in there if stem.endswith(CLASSES_ENDING)}
     stems = {stem for stem in mapped if stem in there or f"{stem}{INSTANCES_ENDING}" in there}
@@ -109,4 +117,4 @@ def _known_stems(folder: Path) -> set[str]:
                 stems.add(json.loads(line)["result"])
             except (ValueError, TypeError, KeyError):  # a stamp, or cut short by a kill
                 continue
-    return stems
+    return stems, there

@@ -67,6 +67,8 @@ RESULTS = ("a_pred.png", "a_instances.tif", "a_overlay.png", "a_separation_proba
         (("a.png", "a_overlay.png", "a_instances.tif"), ["a.png", "a_instances.tif", "a_overlay.png"]),  # whose ever they are
         (("a_pred.png", "b_pred.png"), ["a_pred.png", "b_pred.png"]),  # nothing says so
         (("ab.png", "a_pred.png", "b_overlay.png"), ["a_pred.png", "ab.png", "b_overlay.png"]),
+        (("a.png", "001_a_detection_uncertainty.png"), ["a.png"]),  # of suggest
+        (("a.png", "001_b_detection_uncertainty.png"), ["001_b_detection_uncertainty.png", "a.png"]),
         (("_pred.png", "_overlay.png"), ["_overlay.png", "_pred.png"]),
     ],
 )

@@ -93,7 +93,7 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
         images = _of_exact_folders(source)
     else:
         images = _of_predictions(source)
-        names = _names_of_predictions(source)
+        names = _names_of_predictions(source, images)
     if not images:
         raise MeasureError(
             f"'{source}' holds no label map: give a folder of <name>_pred.png or <name>_instances.tif, or a data set with "
@@ -102,16 +102,22 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
     return sorted(images, key=lambda image: image.name), names
 
 
-def _names_of_predictions(folder: Path) -> tuple[str, ...] | None:
-    """The names that ``predict`` wrote beside its results, else those of the weights that made them; None where none are."""
-    path = folder / CLASSES_FILE
-    if not path.is_file():
-        stamps = list(Records(folder).stamps.values())
-        return tuple(stamps[-1].settings.get("classes", ())) or None if stamps else None
-    try:
-        return tuple(str(name) for name in json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise MeasureError(f"'{path}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
+def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tuple[str, ...] | None:
+    """The names that ``predict`` wrote beside its results, or a person over them; None where there are none.
+
+    Where the file is missing, or is that of other weights which began to predict into the folder, the stamp knows the names.
+    """
+    records, path, found = Records(folder), folder / CLASSES_FILE, None
+    known = {name: tuple(map(str, stamp.settings.get("classes", ()))) for name, stamp in records.stamps.items()}
+    own = [known[name] for name in records.by_stamp([image.name for image in images]) if name is not None]
+    if path.is_file():
+        try:
+            found = tuple(str(name) for name in json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise MeasureError(f"'{path}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
+    if len(own) == 1 and own[0] and (found is None or (found != own[0] and found in known.values())):
+        return own[0]
+    return found
 
 
 def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> Stamp | None:

@@ -183,6 +183,11 @@ def test_predictions_of_two_stamps_are_not_measured(tmp_path):
     result = measure_folder(mixed, tmp_path / "out", resamples=100)
     assert result["made_by"]["stamp"] == ONE.id
     assert list(result["classes"]) == ["ice"], "the stamp knows the names where classes.json is missing"
+    with locked(mixed):  # other weights began, wrote their names, and were killed
+        Records(mixed).add_stamp(ONE.having(classes=["air"]))
+    for written, read in (["air"], "ice"), (["ice"], "ice"), (["Eis"], "Eis"):
+        (mixed / "classes.json").write_text(json.dumps(written))
+        assert find_labels(mixed)[1] == (read,)
 
 
 def test_maps_of_unknown_origin_and_images_that_changed_are_told(tmp_path):
