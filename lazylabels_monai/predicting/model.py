@@ -60,7 +60,7 @@ class Model:
         self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
         self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
         if "made_by" in self.workflow.parser.config:
-            self.stamp: Stamp = parse("made_by")
+            self.stamp: Stamp = parse("made_by")()
         else:  # a bundle of an earlier version
             names = ("weights", "network", "preprocessing", "inferer", "classes", "tasks", "instance_settings")
             self.stamp = stamp_of(**{name: parse(name) for name in names})

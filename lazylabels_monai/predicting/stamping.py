@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,12 @@ class RecordsHandler:
 
     Args:
         output_dir: folder of the results.
-        stamp: of :func:`stamp_of`.
+        made_by: gives the stamp: :func:`stamp_of` with its arguments.
         items: ``{"image": path}`` of all images.
     """
 
-    def __init__(self, output_dir: str | os.PathLike, stamp: Stamp, items: Sequence[dict[str, Any]]) -> None:
-        self.records, self.stamp = Records(Path(output_dir)), stamp
+    def __init__(self, output_dir: str | os.PathLike, made_by: Callable[[], Stamp], items: Sequence[dict[str, Any]]) -> None:
+        self.records, self.made_by = Records(Path(output_dir)), made_by
         self.images = [item["image"] for item in items]
 
     def attach(self, engine: Engine) -> None:
@@ -106,6 +106,7 @@ class RecordsHandler:
         Raises:
             LazyLabelsError: when results of another stamp would stay beside the new ones.
         """
+        self.stamp = self.made_by()
         self.records.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.records.folder):
             stems = [image_stem(path) for path in self.images]
