@@ -20,6 +20,7 @@ __all__ = [
     "OWN_FILES",
     "RECORDS_FILE",
     "image_stem",
+    "predicted_files",
     "predicted_stems",
     "probability_ending",
     "uncertainty_ending",
@@ -70,13 +71,18 @@ def image_stem(path: str | os.PathLike) -> str:
     return name[: -len(".nii.gz")] if name.endswith(".nii.gz") else Path(name).stem
 
 
+def predicted_files(folder: str | os.PathLike) -> dict[str, Path]:
+    """The class maps in a folder by the name of their image."""
+    if not Path(folder).is_dir():
+        return {}
+    files = sorted(path for path in Path(folder).iterdir() if path.name[0] != "." and image_stem(path).endswith(CLASSES_ENDING))
+    by_name = {image_stem(path).removesuffix(CLASSES_ENDING): path for path in files if path.is_file()}
+    return {name: path for name, path in by_name.items() if name}
+
+
 def predicted_stems(folder: str | os.PathLike) -> list[str]:
     """Names of the images that have a class map in a folder, sorted."""
-    if not Path(folder).is_dir():
-        return []
-    files = [path for path in Path(folder).iterdir() if path.name[0] != "." and path.is_file()]
-    stems = {image_stem(path) for path in files}
-    return sorted(name for stem in stems if stem.endswith(CLASSES_ENDING) and (name := stem.removesuffix(CLASSES_ENDING)))
+    return sorted(predicted_files(folder))
 
 
 def without_results(paths: Iterable[str | os.PathLike]) -> list[Path]:

@@ -27,7 +27,7 @@ from filelock import FileLock
 
 import lazylabels_monai
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.result_files import RECORDS_FILE, predicted_stems
+from lazylabels_monai.result_files import RECORDS_FILE, predicted_files
 
 __all__ = [
     "ANSWERS",
@@ -173,18 +173,24 @@ class Record:
         digest: :func:`file_digest` of the image.
         facts: size in bytes, and times of the last change of content and of the entry in the folder in nanoseconds: a file of
             the same ones need not be read again.
+        class_map: :func:`file_digest` of the class map, by which one that was altered or put there is told.
     """
 
     stamp: str | None
     image: str = ""
     digest: str = ""
     facts: tuple[int, ...] = ()
+    class_map: str = ""
 
     @classmethod
     def of(cls, stamp: Stamp, image: str | os.PathLike, folder: str | os.PathLike) -> Record:
         """The record of an image as it is now."""
         facts = _facts(image)  # before the content: what changes meanwhile is seen the next time
         return cls(stamp.id, _from_folder(image, folder), file_digest(image), facts)
+
+    def giving(self, result: str | os.PathLike) -> Record:
+        """The record with the digest of the class map."""
+        return replace(self, class_map=file_digest(result))
 
     def same_image(self, image: str | os.PathLike) -> bool:
         """Whether a file has the content of the recorded one, wherever it lies now."""
@@ -353,14 +359,20 @@ def require_one_stamp(folder: str | os.PathLike, results: Iterable[str] | None =
         results: names of those that are used; default all that have a class map there.
 
     Returns:
-        the stamp, None where no result says what made it; and, where others do, the names of those that do not.
+        the stamp, None where no result says what made it; and the names of those that do not, or that were altered since.
 
     Raises:
         LazyLabelsError: when two results were made otherwise.
     """
     records = Records(Path(folder))
-    found = records.by_stamp(predicted_stems(folder) if results is None else results)
+    files = predicted_files(folder)
+    found = records.by_stamp(files if results is None else results)
     unknown = found.pop(None, [])
+    for stamp, names in list(found.items()):  # a class map that is another one by now
+        other = {name for name in names if name in files and not _as_recorded(records.images[name], files[name])}
+        unknown = sorted([*unknown, *other])
+        found[stamp] = [name for name in names if name not in other]
+    found = {stamp: names for stamp, names in found.items() if names}
     if len(found) > 1:
         (one, some), (other, more) = sorted(found.items(), key=lambda pair: -len(pair[1]))[:2]
         unlike = records.stamps[one].unlike(records.stamps[other], "{} {} and {}")
@@ -368,7 +380,11 @@ def require_one_stamp(folder: str | os.PathLike, results: Iterable[str] | None =
             f"'{folder}' mixes results: those of {_images(some)} and those of {_images(more)} were made otherwise ({unlike}); "
             "predict all of them again with --overwrite, or in a folder for each."
         )
-    return (records.stamps[next(iter(found))], unknown) if found else (None, [])
+    return (records.stamps[next(iter(found))], unknown) if found else (None, unknown if records.stamps else [])
+
+
+def _as_recorded(record: Record, file: Path) -> bool:
+    return not record.class_map or record.class_map == file_digest(file)
 
 
 def _images(names: list[str]) -> str:

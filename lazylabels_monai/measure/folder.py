@@ -129,7 +129,7 @@ def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callabl
     if unknown:
         warn(
             f"of {len(found)} images in '{folder}', {len(unknown)} do not say what made them ('{unknown[0]}' is one): an "
-            "earlier version, another program or a hand did."
+            "earlier version, another program or a hand did, or altered them since."
         )
     return stamp
 

@@ -32,7 +32,7 @@ from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.stamping import require_same_stamp
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.progress import Progress, clock, silent
-from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, image_stem, predicted_stems
+from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, image_stem, predicted_files, predicted_stems
 from lazylabels_monai.stamps import Record, Records, Stamp, StampError, locked, unlock
 from lazylabels_monai.trained import WEIGHTS_FILE, bundle_weights, trained_classes, write_classes
 
@@ -271,7 +271,8 @@ class _Folder:
                 if overwrite or not (self.out / CLASSES_FILE).is_file():
                     write_classes(self.out, classes)  # so that measurements and reports call them by their names
             if checked is not None:
-                self.records.add(image_stem(checked), Record.of(self.stamp, checked, self.out))
+                record = Record.of(self.stamp, checked, self.out)
+                self.records.add(image_stem(checked), record.giving(predicted_files(self.out)[image_stem(checked)]))
         except BaseException:
             self.end()
             raise
@@ -304,7 +305,7 @@ class _Folder:
         *others, last = sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING), f.name))
         for file in others:
             os.replace(file, self.out / file.name)
-        with self.records.adding(stem, record):
+        with self.records.adding(stem, record.giving(last)):
             os.replace(last, self.out / last.name)
 
     def _check_classes(self, classes: Sequence[str], there: set[str], unknown: bool, overwrite: bool) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import InstanceSettings
-from lazylabels_monai.result_files import image_stem, predicted_stems
+from lazylabels_monai.result_files import image_stem, predicted_files, predicted_stems
 from lazylabels_monai.stamps import ANSWERS, Record, Records, Stamp, described, file_digest, locked, unlock
 
 __all__ = ["RecordsHandler", "require_same_stamp", "stamp_of"]
@@ -123,7 +123,8 @@ class RecordsHandler:
 
     def _record(self, engine: Engine) -> None:
         for path in _paths(engine):
-            self.records.add(image_stem(path), Record.of(self.stamp, path, self.records.folder))
+            stem, folder = image_stem(path), self.records.folder
+            self.records.add(stem, Record.of(self.stamp, path, folder).giving(predicted_files(folder)[stem]))
 
 
 def _paths(engine: Engine) -> list[str]:

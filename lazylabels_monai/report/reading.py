@@ -118,9 +118,12 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
         labelled, names = find_labels(out)
     except LazyLabelsError:
         labelled, names = [], None
-    stamp, unknown = require_one_stamp(out, [image.name for image in labelled])
-    if stamp is not None and unknown:
-        note(f"{len(unknown)} of {len(labelled)} predictions, of which '{unknown[0]}' is the first, do not say what made them.")
+    _, unknown = require_one_stamp(out, [image.name for image in labelled])
+    if unknown:
+        note(
+            f"{len(unknown)} of {len(labelled)} predictions, of which '{unknown[0]}' is the first, do not say what made them, "
+            "or were altered since."
+        )
     originals, stated = _originals(images)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]

@@ -164,7 +164,7 @@ def stamped(folder, **stamps):
                 records.add_stamp(stamp)
             image = folder / f"{name}.tif"
             tifffile.imwrite(image, ids * 50)
-            records.add(name, Record.of(stamp, image, folder))
+            records.add(name, Record.of(stamp, image, folder).giving(folder / f"{name}_pred.png"))
     return folder
 
 
@@ -206,3 +206,8 @@ def test_maps_of_unknown_origin_and_images_that_changed_are_told(tmp_path):
     result = measure_folder(plain, tmp_path / "other", resamples=100, warn=said.append)
     assert len(said) == 2, "maps of other programs are nothing to warn of"
     assert result["made_by"] is None
+    altered = stamped(tmp_path / "altered", a=ONE, b=ONE)
+    Image.fromarray(np.eye(20, 30, dtype=np.uint8)).save(altered / "a_pred.png")  # another model's, or corrected by hand
+    measure_folder(altered, tmp_path / "last", resamples=100, warn=said.append)
+    assert "of 2 images in" in said[2]
+    assert "1 do not say what made them ('a' is one)" in said[2]
