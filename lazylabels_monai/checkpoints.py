@@ -17,7 +17,7 @@ import torch
 from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 
-from lazylabels_monai.data.judging import BY_LOSS
+from lazylabels_monai.data.choosing import BY_LOSS
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [

@@ -13,8 +13,10 @@ from lazylabels_monai.result_files import (
     INSTANCES_ENDING,
     OVERLAY_ENDING,
     image_stem,
+    predicted_stems,
     probability_ending,
     uncertainty_ending,
+    without_results,
 )
 from lazylabels_monai.tasks import TASKS
 
@@ -50,3 +52,40 @@ def test_the_class_maps_ending_is_that_of_the_config(bundle):
     assert f"_{config['output_postfix']}" == CLASSES_ENDING
     steps = [step["output_postfix"] for step in config["postprocessing"]["transforms"] if "output_postfix" in step]
     assert f"_{steps[0]}" == INSTANCES_ENDING
+
+
+RESULTS = ("a_pred.png", "a_instances.tif", "a_overlay.png", "a_separation_probability.tif", "a_detection_uncertainty.tif")
+
+
+@pytest.mark.parametrize(
+    ("there", "images"),
+    [
+        (("a.png", *RESULTS), ["a.png"]),  # an earlier version's, in the folder of the images
+        (RESULTS, []),  # its folder of results
+        (("a.tif", "a_pred.nii.gz", "a_instances.nii.gz"), ["a.tif"]),
+        (("a.png", "a_pred.png", "a_overlay.png", "a_overlay_pred.png", "a_pred_pred.png", "a_pred_overlay.png"), ["a.png"]),
+        (("a.png", "a_overlay.png", "a_instances.tif"), ["a.png", "a_instances.tif", "a_overlay.png"]),  # whose ever they are
+        (("a_pred.png", "b_pred.png"), ["a_pred.png", "b_pred.png"]),  # nothing says so
+        (("ab.png", "a_pred.png", "b_overlay.png"), ["a_pred.png", "ab.png", "b_overlay.png"]),
+        (("a.png", "001_a_detection_uncertainty.png"), ["a.png"]),  # of suggest
+        (("a.png", "001_b_detection_uncertainty.png"), ["001_b_detection_uncertainty.png", "a.png"]),
+        (("_pred.png", "_overlay.png"), ["_overlay.png", "_pred.png"]),
+    ],
+)
+def test_results_are_told_from_images(there, images, tmp_path):
+    for name in there:
+        (tmp_path / name).touch()
+    paths = sorted(tmp_path.iterdir())
+    assert sorted(path.name for path in without_results(paths)) == sorted(images)
+    assert sorted(path.name for path in without_results([str(path) for path in paths])) == sorted(images)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_record_tells_all_results(broken, tmp_path):
+    for name in ("a_overlay.png", "a_pred.png", "b_overlay.png", "c_doubt.png", "a.png"):
+        (tmp_path / name).touch()
+    lines = ['{"stamp": "1", "weights": "2"}', '{"result": "a", "stamp": null}'] + ['{"result": "b'] * broken
+    (tmp_path / "predicted.jsonl").write_text("\n".join(lines))
+    assert sorted(path.name for path in without_results(tmp_path.glob("*.png"))) == ["a.png", "b_overlay.png", "c_doubt.png"]
+    assert predicted_stems(tmp_path) == ["a"]
+    assert predicted_stems(tmp_path / "none") == []

@@ -27,6 +27,7 @@ from typing import Any
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
+from lazylabels_monai.result_files import without_results
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
 
 __all__ = [
@@ -191,7 +192,7 @@ def summary_table(datalist: PathLike | Mapping[str, Any]) -> str:
 
 
 def find_images(source: PathLike) -> list[str]:
-    """Image files, sorted by name.
+    """Image files, sorted by name; the results of a prediction are no images, unless one is named itself.
 
     Args:
         source: a file, a folder (without its subfolders) or a glob pattern.
@@ -206,7 +207,12 @@ def find_images(source: PathLike) -> list[str]:
         candidates = [file for file in path.iterdir() if not file.name.startswith(".")]
     else:
         candidates = [Path(file) for file in glob.glob(str(path), recursive=True)]
-    images = sorted(str(f) for f in candidates if f.is_file() and file_suffix(f) in suffixes)
+    found = [f for f in candidates if f.is_file() and file_suffix(f) in suffixes]
+    images = sorted(map(str, found if found == [path] else without_results(found)))
+    if found and not images:
+        raise DatalistError(
+            f"'{source}' holds results of a prediction and no image: name the folder of the images, or a file itself."
+        )
     if not images:
         raise DatalistError(f"'{source}' holds no image: give a file, a folder or a pattern of {', '.join(suffixes)}.")
     return images

@@ -22,6 +22,7 @@ from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.images.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
+from lazylabels_monai.stamps import file_digest
 
 __all__ = ["ResultsWriter", "format_results", "results_picture"]
 
@@ -40,6 +41,7 @@ class ResultsWriter:
         dice, interfaces, objects: the metrics that the evaluator updates; ``objects`` by name of the route, whose results
             are named ``f1@0.5 <route>`` and so on, those of the first one ``f1@0.5`` too. None leaves that part out.
         root: file names are given relative to this folder.
+        weights: ``model.pt``, or the digest that a prediction's stamp has of it; a digest is written as ``weights``.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class ResultsWriter:
         interfaces: InterfaceMetric | None = None,
         objects: dict[str, ObjectMetric] | None = None,
         root: str | Path | None = None,
+        weights: str | Path | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.classes = tuple(classes)
         self.dice, self.interfaces, self.objects = dice, interfaces, objects or {}
         self.root = Path(root).resolve() if root is not None else None
+        self.weights = weights
         self._names: list[str] = []
 
     def attach(self, engine: Engine) -> None:
@@ -95,6 +99,8 @@ class ResultsWriter:
     def results(self, images: int) -> dict[str, Any]:
         """The content of ``metrics.json``; numbers that are unknown or infinite are null."""
         results: dict[str, Any] = {"images": images}
+        if self.weights is not None:
+            results["weights"] = file_digest(self.weights) if Path(self.weights).is_file() else str(self.weights)
         if self.dice is not None:
             per_class = [_number(x) for x in self.dice.per_class()]
             pooled = [_number(x) for x in self.dice.pooled()]

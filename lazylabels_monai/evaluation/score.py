@@ -20,6 +20,7 @@ from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, Segmentation
 from lazylabels_monai.metrics.iteration import INSTANCES
 from lazylabels_monai.progress import Progress, silent
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
+from lazylabels_monai.stamps import Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
 from lazylabels_monai.trained import SETTINGS_FILE, WEIGHTS_FILE, write_settings
 
@@ -89,7 +90,8 @@ def score_predictions(
         what ``metrics.json`` holds.
 
     Raises:
-        LazyLabelsError: when an image has no class map, or one of another size or with other values.
+        LazyLabelsError: when an image has no class map, or one of another size or with other values; when the maps say that
+            not all of them were made by the same weights and settings.
     """
     say = progress or silent
     out = Path(out)
@@ -99,7 +101,14 @@ def score_predictions(
     routes = ROUTES if interfaces else [route for route in ROUTES if route != "three maps"]
     settings = {route: InstanceSettings(route=route) for route in routes}
     ranked: list[InstanceSettings] = []
+    made_by = _one_stamp(predictions, dataset_dir, section)
     if tune_on is not None:
+        tuned = _one_stamp(tune_on, dataset_dir, "validation")
+        if made_by is not None and tuned is not None and made_by.weights != tuned.weights:
+            raise LazyLabelsError(
+                f"'{tune_on}' and '{predictions}' were made by different weights ({tuned.weights[:6]}, {made_by.weights[:6]}): "
+                "predict both with the same ones."
+            )
         cases = []
         for item in read_items(dataset_dir, "validation"):
             if "instances" in item:
@@ -129,7 +138,12 @@ def score_predictions(
     if ranked:
         out.mkdir(parents=True, exist_ok=True)
         write_settings(out / WEIGHTS_FILE, ranked, section="validation", images=len(cases))  # beside weights that are not there
-    return ResultsWriter(out, classes, dice, lines, objects).write([Path(item["image"]).name for item in items])
+    writer = ResultsWriter(out, classes, dice, lines, objects, weights=None if made_by is None else made_by.weights)
+    return writer.write([Path(item["image"]).name for item in items])
+
+
+def _one_stamp(predictions: PathLike, dataset_dir: PathLike, section: str) -> Stamp | None:
+    return require_one_stamp(predictions, [image_stem(item["image"]) for item in read_items(dataset_dir, section)])[0]
 
 
 def _maps(item: dict[str, Any], folder: Path, num_classes: int, interfaces: bool) -> dict[str, np.ndarray]:

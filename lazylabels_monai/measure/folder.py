@@ -31,9 +31,11 @@ from lazylabels_monai.result_files import (
     CLASSES_FILE,
     FORMER_ENDINGS,
     INSTANCES_ENDING,
+    RECORDS_FILE,
     probability_ending,
     uncertainty_ending,
 )
+from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
@@ -100,7 +102,7 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
         images = _of_exact_folders(source)
     else:
         images = _of_predictions(source)
-        names = _names_of_predictions(source)
+        names = _names_of_predictions(source, images)
     if not images:
         raise MeasureError(
             f"'{source}' holds no label map: give a folder of <name>_pred.png or <name>_instances.tif, or a data set with "
@@ -109,15 +111,48 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
     return sorted(images, key=lambda image: image.name), names
 
 
-def _names_of_predictions(folder: Path) -> tuple[str, ...] | None:
-    """The names that ``predict`` wrote beside its results; None where there are none."""
-    path = folder / CLASSES_FILE
-    if not path.is_file():
+def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tuple[str, ...] | None:
+    """The names that ``predict`` wrote beside its results, or a person over them; None where there are none.
+
+    Where the file is missing, or is that of other weights which began to predict into the folder, the stamp knows the names.
+    """
+    records, path, found = Records(folder), folder / CLASSES_FILE, None
+    known = {name: tuple(map(str, stamp.settings.get("classes", ()))) for name, stamp in records.stamps.items()}
+    own = [known[name] for name in records.by_stamp([image.name for image in images]) if name is not None]
+    if path.is_file():
+        try:
+            found = tuple(str(name) for name in json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise MeasureError(f"'{path}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
+    if len(own) == 1 and own[0] and (found is None or (found != own[0] and found in known.values())):
+        return own[0]
+    return found
+
+
+def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> Stamp | None:
+    """What made the maps of a folder, where it says so; two stamps are refused, and maps of unknown origin beside it named."""
+    folder = Path(folder).expanduser()
+    if not (folder / RECORDS_FILE).is_file():
         return None
-    try:
-        return tuple(str(name) for name in json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise MeasureError(f"'{path}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
+    stamp, unknown = require_one_stamp(folder, [image.name for image in found])
+    if unknown:
+        warn(
+            f"of {len(found)} images in '{folder}', {len(unknown)} do not say what made them ('{unknown[0]}' is one): an "
+            "earlier version, another program or a hand did, or altered them since."
+        )
+    return stamp
+
+
+def _tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
+    """Name images that are not those that were predicted."""
+    records = Records(Path(folder).expanduser()).images
+    pairs = [(image, records[image.name]) for image in found if image.image and image.name in records]
+    others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image)]
+    if others:
+        warn(
+            f"{len(others)} of {len(found)} images are not those that were predicted ('{others[0].image}' is one): predict "
+            "them again, unless their intensities alone were changed on purpose."
+        )
 
 
 def measure_folder(
@@ -173,8 +208,10 @@ def measure_folder(
     if min_size < 1:
         raise MeasureError(f"min size {min_size} must be 1 pixel or more.")
     found, stated = find_labels(predictions)
+    stamp = _one_stamp(predictions, found, warn)
     if images is not None:
         found = with_images(found, images)
+        _tell_changed(predictions, found, warn)
     names = tuple(classes or stated or _numbered(found))
     sizes = pixel_sizes(found, pixel_size, warn)
     if dry_run:
@@ -194,6 +231,7 @@ def measure_folder(
         "min_size_px": min_size,
         "gap_px": gap,
         **statistics,
+        "made_by": None if stamp is None else {"stamp": stamp.id, "weights": stamp.weights, "version": stamp.version},
         "classes": summary_dict(summary),
     }
     if truth is not None:
@@ -309,8 +347,7 @@ def with_images(found: Sequence[LabelledImage], folder: str | Path) -> list[Labe
     Raises:
         MeasureError: when an image is missing.
     """
-    paths = [path for path in find_images(folder) if not Path(path).stem.endswith(tuple(_ENDINGS))]
-    by_name = {Path(path).stem: path for path in paths}
+    by_name = {Path(path).stem: path for path in find_images(folder)}
     missing = [image.name for image in found if image.name not in by_name]
     if missing:
         raise MeasureError(

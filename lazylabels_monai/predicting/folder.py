@@ -2,16 +2,20 @@
 
 Several processes, on one machine or on several that share the folder, may predict the same images into the same folder:
 each image is claimed by a lock that ends with its process, so that none is done twice and none is lost by a kill.
+
+What made the results lies beside them (:mod:`lazylabels_monai.stamps`): a folder holds results of one stamp, and an image is
+done when that stamp made its results from the image as it is now.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +27,14 @@ from filelock import FileLock, Timeout
 from lazylabels_monai.bundle_folder import find_bundle
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label
 from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.predicting.stamping import require_same_stamp
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.progress import Progress, clock, silent
-from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, image_stem
-from lazylabels_monai.trained import bundle_weights, trained_classes, write_classes
+from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, image_stem, predicted_files, predicted_stems
+from lazylabels_monai.stamps import Record, Records, Stamp, StampError, locked, unlock
+from lazylabels_monai.trained import WEIGHTS_FILE, bundle_weights, trained_classes, write_classes
 
 __all__ = ["PredictionReport", "predict"]
 
@@ -59,9 +65,9 @@ def predict(
     """Predict images by the bundle's ``inference.yaml``.
 
     Args:
-        images: a file, a folder or a glob pattern.
-        out: folder of the results, those that ``inference.yaml`` writes, and ``classes.json``, the names of the classes. An
-            image's files appear together when it is done.
+        images: a file, a folder or a glob pattern; results of an earlier prediction among them are no images.
+        out: folder of the results, those that ``inference.yaml`` writes; ``classes.json``, the names of the classes; and
+            ``predicted.jsonl``, what made them. An image's files appear together when it is done.
         bundle: folder of the bundle; None: the one that came with the package.
         weights: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
             network, instance settings) is used.
@@ -77,7 +83,8 @@ def predict(
         what was done, what was left as it was, and what failed.
 
     Raises:
-        LazyLabelsError: when there is no image, no bundle or no weights, or two images would write the same files; and for
+        LazyLabelsError: when there is no image, no bundle or no weights, or two images would write the same files; when ``out``
+            holds results that other weights or settings made; when a file of the user's would be replaced; and for
             ``overwrite`` by several processes of ``torchrun``, which would predict each other's images again.
     """
     if overwrite and int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -91,21 +98,26 @@ def predict(
             raise LazyLabelsError(
                 f"'{path}' and '{first}' would both write {image_stem(path)}{CLASSES_ENDING}: predict them into two folders."
             )
-    report = PredictionReport()
-    report.skipped = [] if overwrite else [str(path) for path in paths if _is_done(out, path)]
-    to_do = [path for path in paths if str(path) not in report.skipped]
-    say = progress or silent
-    if report.skipped:
-        say(f"{len(report.skipped)} of {len(paths)} images are done already (--overwrite predicts them again)")
-    if not to_do:
-        return report
-
     given = {"device": _device_of_rank(), **(overrides or {})}
     partial = out / f".partial_{platform.node()}_{os.getpid()}"
     given = {key: value for key, value in given.items() if value is not None} | {"output_dir": str(partial)}
     model = Model(weights, bundle, overlays, given)
-    out.mkdir(parents=True, exist_ok=True)
-    write_classes(out, trained_classes(weights))  # so that measurements and reports call them by their names
+    samples = dropout_samples if uncertainty else None
+    state = _Folder(out, model.stamp.having(uncertainty=None if samples is None else {"dropout_samples": samples}))
+    say = progress or silent
+    report = PredictionReport()
+    try:
+        state.begin(paths, trained_classes(weights), overwrite, lambda path: _answers_alike(model, path, partial, out), say)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    report.skipped = [] if overwrite else [str(path) for path in paths if state.is_done(path)]
+    to_do = [path for path in paths if str(path) not in report.skipped]
+    if report.skipped:
+        say(f"{len(report.skipped)} of {len(paths)} images are done already (--overwrite predicts them again)")
+    if not to_do:
+        state.end()
+        return report
+
     start, before = time.monotonic(), len(report.skipped)
     try:
         while to_do:
@@ -115,10 +127,10 @@ def predict(
                     if not ours:
                         elsewhere.append(path)
                         continue
-                    if not overwrite and _is_done(out, path):
+                    if not overwrite and state.is_done(path):
                         report.skipped.append(str(path))
                         continue
-                    failure = _predict_one(model, path, partial, out, dropout_samples if uncertainty else None)
+                    failure = _predict_one(model, path, partial, state, samples)
                 if failure is None:
                     report.done.append(str(path))
                 else:  # one bad image must not cost the others
@@ -134,6 +146,7 @@ def predict(
         shutil.rmtree(out / _CLAIMS, ignore_errors=True)  # every image is done or broken: no claim means anything any more
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        state.end()
     return report
 
 
@@ -166,10 +179,11 @@ def _claimed(out: Path, path: Path) -> Iterator[bool]:
         claim.release()
 
 
-def _predict_one(model: Model, path: Path, partial: Path, out: Path, dropout_samples: int | None) -> str | None:
+def _predict_one(model: Model, path: Path, partial: Path, state: _Folder, dropout_samples: int | None) -> str | None:
     """Predict an image, with its uncertainty unless ``dropout_samples`` is None; what went wrong in a sentence, or None."""
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        record = Record.of(state.stamp, path, state.out)
         sample = model.load(path)
         if dropout_samples is None:
             model.write(sample, model.answer(sample))
@@ -177,28 +191,198 @@ def _predict_one(model: Model, path: Path, partial: Path, out: Path, dropout_sam
             answer, maps = answer_and_uncertainty(model, sample, dropout_samples=dropout_samples)
             model.write(sample, answer)
             save_uncertainty(maps, partial, image_stem(path))
-        _move_in(partial, out, path)
+        state.move_in(partial, path, record)
+    except StampError:  # of all that follow, too
+        raise
     except Exception as error:
         return explain(error)
     return None
 
 
-def _is_done(out: Path, path: Path) -> bool:
-    return any(file.is_file() for file in _files(out, path, CLASSES_ENDING))
+def _answers_alike(model: Model, path: Path, partial: Path, out: Path) -> bool | None:
+    """Whether the class map that lies there is what the model says of the image; None where that cannot be told."""
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        sample = model.load(path)
+        model.write(sample, model.answer(sample))
+        files = [next(f for f in _files(folder, path, CLASSES_ENDING) if f.is_file()) for folder in (out, partial)]
+        there, now = map(read_label, files)
+    except Exception:  # the image or the map is broken: whoever comes to it will say so
+        return None
+    # another processor rounds otherwise, which turns a pixel on a border
+    return there.shape == now.shape and float((there == now).mean()) > _ALIKE
+
+
+#: Share of pixels in which two machines agree about an image.
+_ALIKE = 0.995
+
+
+class _Folder:
+    """The folder of the results: which are there, and what made them.
+
+    Args:
+        out: the folder.
+        stamp: of the results to come.
+    """
+
+    def __init__(self, out: Path, stamp: Stamp) -> None:
+        self.out, self.stamp = out, stamp
+        self.records = Records(out)
+
+    def begin(
+        self,
+        paths: Sequence[Path],
+        classes: Sequence[str],
+        overwrite: bool,
+        alike: Callable[[Path], bool | None],
+        say: Progress,
+    ) -> None:
+        """Write the stamp and the names of the classes, unless something there forbids it.
+
+        Args:
+            paths: the images that are asked for.
+            classes: names of the classes.
+            overwrite: their results are replaced.
+            alike: tells whether the result of an image is what would be predicted now.
+            say: is told what a user should know of results that are there.
+
+        Raises:
+            LazyLabelsError: when results or files there would be mixed or replaced.
+        """
+        there, asked = set(predicted_stems(self.out)), {image_stem(path): path for path in paths}
+        replaced = [*asked] if overwrite else []
+        remedy = ", or replace them with --overwrite" if not overwrite and there <= set(asked) else ", or remove these results"
+        require_same_stamp(self.records, self.stamp, replaced, remedy)
+        unknown = self.records.by_stamp(there - set(replaced)).get(None, [])
+        self._check_classes(classes, there, bool(unknown), overwrite)
+        self._check_files(paths, overwrite)
+        checked = None
+        if not overwrite:
+            self._check_images(asked, there, say)
+            checked = self._check_unknown([asked[name] for name in unknown if name in asked], alike)
+            unknown = [name for name in unknown if checked is None or name != image_stem(checked)]
+        if unknown:
+            say(f"left as they are, though nothing says what made them (an earlier version?): {_some(unknown)}")
+        self.out.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self.out):  # another process may have begun since
+                require_same_stamp(self.records.refresh(), self.stamp, replaced, remedy)
+                self.records.add_stamp(self.stamp)
+                if overwrite or not (self.out / CLASSES_FILE).is_file():
+                    write_classes(self.out, classes)  # so that measurements and reports call them by their names
+            if checked is not None:
+                record = Record.of(self.stamp, checked, self.out)
+                self.records.add(image_stem(checked), record.giving(predicted_files(self.out)[image_stem(checked)]))
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Leave no file of a lock behind."""
+        unlock(self.out)
+
+    def is_done(self, path: Path) -> bool:
+        """Whether the results of an image are there, made by the stamp from the image as it is; or of unknown origin."""
+        if not any(file.is_file() for file in _files(self.out, path, CLASSES_ENDING)):
+            return False
+        record = self.records.refresh().images.get(image_stem(path))
+        return record is None or (record.stamp == self.stamp.id and record.same_image(path))
+
+    def move_in(self, partial: Path, path: Path, record: Record) -> None:
+        """Put an image's files in place of those of an earlier prediction, of which none stays.
+
+        The file that says that the image is done goes first and comes last, so that a kill leaves an image that is not done;
+        its record comes just before it, so that no result lies there with another's record.
+
+        Raises:
+            StampError: when another process has begun to predict otherwise into the folder.
+        """
+        stem = image_stem(path)
+        self.records.void(stem, self.stamp)
+        for ending in ENDINGS:
+            for old in _files(self.out, path, ending):
+                old.unlink(missing_ok=True)
+        *others, last = sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING), f.name))
+        for file in others:
+            os.replace(file, self.out / file.name)
+        with self.records.adding(stem, record.giving(last)):
+            os.replace(last, self.out / last.name)
+
+    def _check_classes(self, classes: Sequence[str], there: set[str], unknown: bool, overwrite: bool) -> None:
+        """Names of classes that the folder has already must be these, or belong to results that are replaced."""
+        file = self.out / CLASSES_FILE
+        try:
+            found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except (OSError, ValueError):
+            found = "nothing that can be read"
+        ours = bool(there) and set(self.records.by_stamp(there)) == {self.stamp.id}
+        if found is None or found == list(classes) or (ours and not overwrite):  # the latter: a person has renamed them
+            return
+        if (self.out / WEIGHTS_FILE).is_file() or unknown or not overwrite:
+            remedy = ", or remove what is there" if overwrite or unknown else ", or replace it with --overwrite"
+            remedy = "" if (self.out / WEIGHTS_FILE).is_file() else remedy
+            raise LazyLabelsError(
+                f"'{file}' names the classes {_listed(found)}, the weights {_listed(classes)}: what lies there is of other "
+                f"weights; name another folder{remedy}."
+            )
+
+    def _check_images(self, asked: Mapping[str, Path], there: set[str], say: Progress) -> None:
+        """Results of another image of the same name are not replaced; those of an image that changed are, and it is said."""
+        changed = []
+        for stem in sorted(there & set(asked)):
+            record, path = self.records.images.get(stem), asked[stem]
+            if record is None or record.stamp is None or record.same_image(path):
+                continue
+            if not record.same_place(path, self.out):
+                raise LazyLabelsError(
+                    f"'{path}' would replace the results of another image of its name in '{self.out}' ('{record.image}' from "
+                    "there): name another folder, or replace them with --overwrite."
+                )
+            changed.append(stem)
+        if changed:
+            say(f"changed since the last prediction, and predicted again: {_some(changed)}")
+
+    def _check_unknown(self, paths: Sequence[Path], alike: Callable[[Path], bool | None]) -> Path | None:
+        """The first image whose result, of unknown origin, is what would be predicted now; None where none can be told."""
+        for path in paths:
+            verdict = alike(path)
+            if verdict:
+                return path
+            if verdict is not None:
+                raise LazyLabelsError(
+                    f"'{self.out}' holds results that do not say what made them, as an earlier version wrote them, and "
+                    f"'{path}' is predicted otherwise now: name another folder, or replace them with --overwrite."
+                )
+        return None
+
+    def _check_files(self, paths: Sequence[Path], overwrite: bool) -> None:
+        """Neither an image nor a file of the user's whose name a result would take is replaced."""
+        if not self.out.is_dir():
+            return
+        there = set(os.listdir(self.out))
+        images = {os.path.realpath(path) for path in paths}
+        for path in paths:
+            stem = image_stem(path)
+            files = [file for ending in ENDINGS for file in _files(self.out, path, ending) if file.name in there]
+            own = [file for file in files if os.path.realpath(file) in images]
+            is_result = stem in self.records.images or f"{stem}{CLASSES_ENDING}" in map(image_stem, files)
+            if own or (files and not is_result and not overwrite):
+                remedy = "" if own else ", or replace it with --overwrite"
+                raise LazyLabelsError(
+                    f"'{(own or files)[0]}' is no known result and would be replaced by one of '{path}': name another folder"
+                    f"{remedy}."
+                )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"'{name}'" for name in names[:3]) + more
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(str, names)) if isinstance(names, (list, tuple)) else str(names)
 
 
 def _files(out: Path, path: Path, ending: str) -> list[Path]:
     """Where a prediction of this ending may lie."""
     return [out / f"{image_stem(path)}{ending}{suffix}" for suffix in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)]
-
-
-def _move_in(partial: Path, out: Path, path: Path) -> None:
-    """Put an image's files in place of those of an earlier prediction, of which none stays.
-
-    The file that says that the image is done goes first and comes last, so that a kill leaves an image that is not done.
-    """
-    for ending in ENDINGS:
-        for old in _files(out, path, ending):
-            old.unlink(missing_ok=True)
-    for file in sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING), f.name)):
-        os.replace(file, out / file.name)

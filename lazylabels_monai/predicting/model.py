@@ -14,6 +14,8 @@ from monai.data.utils import list_data_collate
 
 from lazylabels_monai.bundle_folder import bundle_config, find_bundle
 from lazylabels_monai.images.axes import to_numpy_order
+from lazylabels_monai.predicting.stamping import stamp_of
+from lazylabels_monai.stamps import Stamp
 from lazylabels_monai.tasks import task_slices
 from lazylabels_monai.trained import require_weights, trained_classes, trained_network
 
@@ -21,7 +23,7 @@ __all__ = ["Model"]
 
 
 class Model:
-    """The network of ``inference.yaml`` with a training's weights.
+    """The network of ``inference.yaml`` with a training's weights; its ``stamp`` says what the answers depend on.
 
     Args:
         weights: ``model.pt``; what the training wrote beside it (classes, network) is used.
@@ -44,7 +46,7 @@ class Model:
         require_weights(weights)
         trained_classes(weights)  # the config reads them, whose error would be one of MONAI's
         trained = trained_network(weights, overlays)
-        if overlays and "window_size" in ConfigParser.load_config_files([*map(str, overlays)]):
+        if any("window_size" in ConfigParser.load_config_file(str(overlay)) for overlay in overlays):
             trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
         # absolute, so that MONAI runs no folder's name that begins with $
         paths = {"bundle_root": os.path.abspath(bundle), "weights": os.path.abspath(weights)}
@@ -60,9 +62,19 @@ class Model:
         self.network = parse("network").eval()
         self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
         self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
+        if "made_by" in self.workflow.parser.config:
+            self.stamp: Stamp = parse("made_by")()
+        else:  # a bundle of an earlier version
+            names = ("weights", "network", "preprocessing", "inferer", "classes", "tasks", "instance_settings")
+            self.stamp = stamp_of(**{name: parse(name) for name in names})
 
     def load(self, path: str | os.PathLike) -> dict[str, Any]:
-        """A batch of one image, ready for :meth:`answer`: ``image`` (1, C, W, H) or (1, C, X, Y, Z), normalised."""
+        """A batch of one image, ready for :meth:`answer`: ``image`` (1, C, W, H) or (1, C, X, Y, Z), normalised.
+
+        Raises:
+            RuntimeError: from MONAI's loading, when the image cannot be used; a
+                :class:`~lazylabels_monai.errors.LazyLabelsError` is among its causes.
+        """
         return list_data_collate([self.preprocessing({"image": str(path)})])
 
     def answer(self, batch: Mapping[str, Any], flips: Sequence[int] = ()) -> torch.Tensor:

@@ -37,6 +37,7 @@ from lazylabels_monai.report.reading import (
     read_evaluation,
     read_measurements,
     read_weights,
+    require_same_weights,
 )
 
 __all__ = ["REPORT_NAME", "make_report"]
@@ -125,6 +126,7 @@ def make_report(
     if not predicted:
         notes.append("Summary, sizes and pictures: predict images into this folder.")
     chosen = None if weights is None else Path(weights).expanduser()
+    require_same_weights(out, predicted, evaluation, chosen)
     settings = read_weights(chosen, notes.append)
     names = tuple(classes or settings.get("classes.json") or stated or ())
     measured = read_measurements(out, predicted, notes.append, pixel_size, names or None)

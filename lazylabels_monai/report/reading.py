@@ -18,8 +18,10 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
-from lazylabels_monai.result_files import CLASSES_ENDING, ENDINGS, OVERLAY_ENDING, probability_ending
+from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
+from lazylabels_monai.stamps import file_digest, require_one_stamp
 from lazylabels_monai.tasks import TASKS
+from lazylabels_monai.trained import WEIGHTS_FILE
 
 __all__ = [
     "Evaluation",
@@ -32,6 +34,7 @@ __all__ = [
     "read_evaluation",
     "read_measurements",
     "read_weights",
+    "require_same_weights",
 ]
 
 #: Takes a sentence about a part that the report lacks, and how to get it.
@@ -109,11 +112,18 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
 
     Raises:
         DatalistError: for ``images`` that hold no image.
+        LazyLabelsError: when the predictions were not all made by the same weights and settings.
     """
     try:
         labelled, names = find_labels(out)
     except LazyLabelsError:
         labelled, names = [], None
+    _, unknown = require_one_stamp(out, [image.name for image in labelled])
+    if unknown:
+        note(
+            f"{len(unknown)} of {len(labelled)} predictions, of which '{unknown[0]}' is the first, do not say what made them, "
+            "or were altered since."
+        )
     originals, stated = _originals(images)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
@@ -154,8 +164,7 @@ def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, .
         content = load_datalist(file)
         items = [item["image"] for section in SECTIONS for item in content.get(section, [])]
         return {Path(item).stem: Path(absolute_path(file, item)) for item in items}, tuple(content["classes"])
-    paths = [Path(path) for path in find_images(given)]
-    return {path.stem: path for path in paths if not path.stem.endswith(ENDINGS)}, None
+    return {Path(path).stem: Path(path) for path in find_images(given)}, None
 
 
 def read_measurements(
@@ -213,6 +222,13 @@ def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: No
             f"the {len(names)} predicted ones: run measure again with --overwrite."
         )
         return
+    made_by = found.summary.get("made_by")
+    stamp = None
+    if predicted and (folder := (predicted[0].classes or predicted[0].instances).parent).is_dir():
+        stamp, _ = require_one_stamp(folder, names)
+    if made_by is not None and stamp is not None and made_by.get("stamp") != stamp.id:
+        note(f"The measurements in {found.folder} are of other predictions than these: run measure again with --overwrite.")
+        return
     when = (found.folder / OUTPUTS[-1]).stat().st_mtime
     files = [path for image in predicted for path in (image.classes, image.instances) if path is not None]
     if any(path.stat().st_mtime > when for path in files):
@@ -261,6 +277,38 @@ def read_curves(folders: Sequence[Path], note: Note) -> tuple[dict[str, list[tup
                 return {tag: points for tag, points in curves.items() if points}, place
     note("Training curves: name the training's output_dir by --training.")
     return {}, None
+
+
+def require_same_weights(
+    out: Path, predicted: Sequence[Predicted], evaluation: Evaluation | None, weights: Path | None
+) -> None:
+    """Refuse to show predictions, metrics and settings of different weights on one page, where they say whose they are.
+
+    Args:
+        out: folder of the predictions.
+        predicted: its images.
+        evaluation: the metrics.
+        weights: ``model.pt`` or its folder, beside which the settings lie.
+
+    Raises:
+        ReportError: naming the two that differ.
+    """
+    file = weights / WEIGHTS_FILE if weights is not None and weights.is_dir() else weights
+    stamp, _ = require_one_stamp(out, [image.name for image in predicted])
+    parts = {}
+    if stamp is not None:
+        parts[f"the predictions in '{out}'"] = stamp.weights
+    if evaluation is not None and isinstance(evaluation.results.get("weights"), str):
+        parts[f"the metrics in '{evaluation.folder}'"] = evaluation.results["weights"]
+    if parts and file is not None and file.is_file():
+        parts[f"'{file}'"] = file_digest(file)
+    (one, digest), *others = parts.items() if parts else [("", "")]
+    for other, found in others:
+        if found != digest:
+            raise ReportError(
+                f"{one} and {other} are of different weights ({digest[:6]}, {found[:6]}): predict and evaluate with the same "
+                "ones, name these by --weights, or give each a folder of its own."
+            )
 
 
 def read_weights(weights: Path | None, note: Note) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import ensure_tuple
 
+from lazylabels_monai.errors import LazyLabelsError
+
 __all__ = ["MatchChannelsd", "file_name"]
 
 
@@ -34,12 +36,19 @@ class MatchChannelsd(MapTransform):
         """Return a copy of ``data`` with ``channels`` channels under each key.
 
         Raises:
-            ValueError: when the number of channels can neither be repeated nor be averaged.
+            LazyLabelsError: when the number of channels can neither be repeated nor be averaged, and when a picture is but a
+                line of pixels.
         """
         sample = dict(data)
         for key in self.key_iterator(sample):
             image = sample[key]
             have = image.shape[0]
+            if image.ndim == 3 and min(image.shape[1:]) < 2:
+                width, height = image.shape[1:]
+                raise LazyLabelsError(
+                    f"'{file_name(image)}' is {width} x {height} pixels, in which no object can be seen: save the whole "
+                    "picture, or leave it out."
+                )
             if have == self.channels:
                 continue
             if have == 1:
@@ -48,9 +57,10 @@ class MatchChannelsd(MapTransform):
                 weights = torch.as_tensor(self.LUMINANCE, dtype=image.dtype).view(3, *[1] * (image.ndim - 1))
                 sample[key] = (image * weights).sum(0, keepdim=True)
             else:
-                raise ValueError(
-                    f"{file_name(image)}: key '{key}' has {have} channels where the network takes {self.channels}; "
-                    f"set --in_channels {have} or convert the image."
+                takes = "gray or RGB" if self.channels == 1 else f"gray or with {self.channels} channels"
+                raise LazyLabelsError(
+                    f"'{file_name(image)}' has {have} channels where the network takes {self.channels}: save it {takes}, "
+                    f"such as the channel that shows the objects (a network for {have} is trained with --in_channels {have})."
                 )
         return sample
 

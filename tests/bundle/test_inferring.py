@@ -49,7 +49,7 @@ def test_every_kind_of_picture_is_predicted_alike(bundle, predicted, tiny_data, 
     palette.putpalette([255 - k // 3 for k in range(768)])
     palette.save(source / "palette.png")
     bundle.infer(source, tmp_path / "out", ckpt_dir=str(predicted / "models"), save_overlay=False, save_instances=False)
-    maps = {file.stem.removesuffix("_pred"): pixels(file) for file in (tmp_path / "out").iterdir()}
+    maps = {file.stem.removesuffix("_pred"): pixels(file) for file in (tmp_path / "out").glob("*.png")}
     assert set(maps) == {"gray", "rgb", "rgba", "deep", "float", "palette"}
     for name, label in maps.items():
         assert label.shape == (64, 80), name
@@ -63,4 +63,5 @@ def test_one_picture_can_be_named(bundle, predicted, tiny_data, tmp_path):
         "microstructure_train_000_instances.tif",
         "microstructure_train_000_overlay.png",
         "microstructure_train_000_pred.png",
+        "predicted.jsonl",
     ]

@@ -52,7 +52,8 @@ def test_volumes_train_evaluate_and_infer(bundle, volumes, tmp_path):
 
     bundle.infer(root, tmp_path / "predicted", overlay, **SMALL, ckpt_dir=str(tmp_path / "models"))
     names = sorted(file.name for file in (tmp_path / "predicted").iterdir())
-    assert names == ["volume_test_000_instances.nii.gz", "volume_test_000_overlay.png", "volume_test_000_pred.nii.gz"]
+    results = ["volume_test_000_instances.nii.gz", "volume_test_000_overlay.png", "volume_test_000_pred.nii.gz"]
+    assert names == ["predicted.jsonl", *results]
     ids = nibabel.load(tmp_path / "predicted" / "volume_test_000_instances.nii.gz")
     assert ids.shape == SIZE
     label = nibabel.load(tmp_path / "predicted" / "volume_test_000_pred.nii.gz")

@@ -13,8 +13,10 @@ from PIL import Image
 from scipy import ndimage
 
 from lazylabels_monai.data.datalist import read_items
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.evaluation.score import maps_of_classes, score_predictions
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.stamps import Record, Records, Stamp, locked
 from tests.evaluation.maps import INTERFACE, masks, message, same, true_classes, worse, write_maps
 
 # ------------------------------------------------------------------------------------------------ class maps
@@ -224,3 +226,26 @@ def test_settings_of_an_earlier_run_are_not_taken_in_silence(tiny_data, tmp_path
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "instances.json").write_text("{}")
     assert "instances.json" in message(tiny_data, maps, tmp_path / "out")
+
+
+def test_maps_of_two_models_are_not_scored_as_one(tiny_data, tmp_path):
+    one, other = Stamp("11" * 16, {}), Stamp("22" * 16, {})
+
+    def made_by(section, *stamps):
+        folder = write_maps(tmp_path / section, tiny_data, section, worse)
+        for item, stamp in zip(read_items(tiny_data, section), stamps, strict=True):
+            records = Records(folder)
+            with locked(folder):
+                records.add_stamp(stamp)
+            records.add(Path(item["image"]).stem, Record(stamp.id))
+        return folder
+
+    testing, validation = made_by("testing", one, other), made_by("validation", one, one)
+    with pytest.raises(LazyLabelsError, match="testing' mixes results"):
+        score_predictions(tiny_data, testing, tmp_path / "out")
+    made_by("testing", other, other)
+    score_predictions(tiny_data, testing, tmp_path / "out")
+    with pytest.raises(LazyLabelsError, match=r"were made by different weights \(111111, 222222\)"):
+        score_predictions(tiny_data, testing, tmp_path / "tuned", tune_on=validation)
+    made_by("validation", other, other)
+    score_predictions(tiny_data, testing, tmp_path / "tuned", tune_on=validation)

@@ -147,7 +147,7 @@ def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden,
     assert done.returncode == 0, done.stdout + done.stderr
     bundle.infer(tiny_data, tmp_path / "expected", ckpt_dir=str(weights.parent), save_probabilities=True)
     expected = sorted(file.name for file in (tmp_path / "expected").iterdir())
-    assert len(expected) == 2 * 6
+    assert len(expected) == 2 * 6 + 1
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == expected
     for name in expected:
         ours, theirs = tmp_path / "out" / name, tmp_path / "expected" / name

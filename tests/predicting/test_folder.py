@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
+from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.instances import InstanceSettings
@@ -22,7 +26,9 @@ from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.uncertainty import object_uncertainty, uncertainty_maps
+from lazylabels_monai.stamps import Records, require_one_stamp
 from lazylabels_monai.trained import write_settings
+from tests.predicting.images import images_to_predict
 
 
 def run(*arguments):
@@ -41,7 +47,7 @@ def test_a_broken_file_is_named_and_the_others_are_done(folder, trained, tmp_pat
     assert last.count("broken.png") == last.count("cannot identify image file") + 1, "named once, and by Pillow"
     names = sorted(path.name for path in out.iterdir())
     of_images = [f"{s}_{k}" for s in ("a", "b", "c.ome") for k in ("instances.tif", "overlay.png", "pred.png")]
-    assert names == sorted([*of_images, "classes.json"])
+    assert names == sorted([*of_images, "classes.json", "predicted.jsonl"])
     assert json.loads((out / "classes.json").read_text()) == json.loads((trained.parent / "classes.json").read_text())
     # the training's own widths and classes are found without naming its overlays
     assert json.loads((trained.parent / "network.json").read_text())["channels"] == [4, 8, 8]
@@ -72,19 +78,20 @@ def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
 def test_a_pattern_names_the_images(folder, trained, tmp_path):
     result = run(folder / "*.ome.tif", "--out", tmp_path / "out", "--weights", trained, "--device", "cpu")
     assert result.exit_code == 0, result.output
-    assert {path.name.split(".")[0] for path in (tmp_path / "out").iterdir()} == {"c", "classes"}
+    assert {path.name.split(".")[0] for path in (tmp_path / "out").iterdir()} == {"c", "classes", "predicted"}
 
 
 def test_of_an_earlier_prediction_nothing_stays(folder, trained, tmp_path):
     out, image = tmp_path / "out", folder / "a.png"
     given = {"weights": trained, "overrides": {"device": "cpu"}}
     predict(image, out, weights=trained, overrides={"device": "cpu", "save_probabilities": True})
-    for name in ("a_notes.txt", "a_pred.txt", "ab_pred.png"):
+    for name in ("a_notes.txt", "a_pred.txt", "ab_overlay.png"):
         (out / name).write_text("mine")
     assert (out / "a_separation_probability.tif").is_file()
     predict(image, out, overwrite=True, **given)
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["a_instances.tif", "a_notes.txt", "a_overlay.png", "a_pred.png", "a_pred.txt", "ab_pred.png", "classes.json"]
+        [f"a_{name}" for name in ("instances.tif", "notes.txt", "overlay.png", "pred.png", "pred.txt")]
+        + ["ab_overlay.png", "classes.json", "predicted.jsonl"]
     )
 
 
@@ -143,10 +150,14 @@ def test_uncertainty_beside_the_prediction_and_about_each_object(folder, trained
 def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp_path):
     (folder / "broken.png").unlink()
     predict(folder, tmp_path / "one", weights=trained, overrides={"device": "cpu"})
-    bundle.infer(folder, tmp_path / "two", ckpt_dir=str(trained.parent))
+    bundle.infer(folder, tmp_path / "two", ckpt_dir=str(trained.parent), dropout=0.2)
     (tmp_path / "one" / "classes.json").unlink()
+    one, two = (Records(tmp_path / name) for name in ("one", "two"))
+    (tmp_path / "one" / "predicted.jsonl").unlink()
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    assert one.images == two.images
+    assert one.stamps == two.stamps
 
 
 def test_settings_beside_the_weights_are_used(folder, trained, tmp_path):
@@ -207,3 +218,323 @@ def test_several_ranks_do_not_overwrite(folder, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(LazyLabelsError, match="several processes cannot overwrite"):
         predict(folder, tmp_path / "out", weights=trained, overwrite=True)
+
+
+CPU = {"device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def predicted(tiny_data, trained, tmp_path_factory) -> Path:
+    """A folder with ``in``, two images; ``models``; and ``out``, their results."""
+    place = tmp_path_factory.mktemp("predicted")
+    images_to_predict(place / "in", tiny_data)
+    for name in ("broken.png", "c.ome.tif"):
+        (place / "in" / name).unlink()
+    shutil.copytree(trained.parent, place / "models")
+    predict(place / "in", place / "out", weights=place / "models" / "model.pt", overrides=CPU)
+    return place
+
+
+@pytest.fixture
+def place(predicted, tmp_path) -> Path:
+    """A copy of it, to be changed."""
+    shutil.copytree(predicted, tmp_path / "place")
+    return tmp_path / "place"
+
+
+def again(place, images=None, said=None, **given):
+    """Predict into the same folder; names of the images that were predicted."""
+    overrides = {**CPU, **given.pop("overrides", {})}
+    weights = given.pop("weights", place / "models" / "model.pt")
+    out = given.pop("out", place / "out")
+    progress = None if said is None else said.append
+    report = predict(images or place / "in", out, weights=weights, overrides=overrides, progress=progress, **given)
+    return [Path(path).name for path in report.done]
+
+
+def files(folder):
+    """What lies in a folder."""
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+def other_weights(place):
+    state = torch.load(place / "models" / "model.pt", weights_only=True)
+    name = next(name for name, value in state.items() if value.is_floating_point())
+    state[name] = state[name] * 1.01
+    torch.save(state, place / "models" / "model.pt")
+    return {}
+
+
+def json_of(place, name, **change):
+    file = place / "models" / name
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+
+
+def other_classes(place):
+    (place / "models" / "classes.json").write_text('["ice crystal", "air bubble"]')
+    return {}
+
+
+def other_instances(place):
+    write_settings(place / "models" / "model.pt", [InstanceSettings(min_size=77)])
+    return {}
+
+
+def other_window(place):
+    json_of(place, "network.json", window_size=[48, 48])
+    return {}
+
+
+def other_preprocessing(place):
+    file = place / "own.yaml"
+    file.write_text("preprocessing#transforms#2#channel_wise: false\n")
+    return {"overlays": [str(file)]}
+
+
+def other_version(place):
+    return {"answers": 2}
+
+
+CHANGES = {
+    "weights": (other_weights, r"weights model\.pt \([0-9a-f]{6}\) there, model\.pt \([0-9a-f]{6}\) now"),
+    "classes": (other_classes, "classes air bubble, ice crystal there, ice crystal, air bubble now"),
+    "instance settings": (other_instances, r"instance_settings\.min_size 16 there, 77 now"),
+    "window": (other_window, r"inferer\.roi_size 64, 64 there, 48, 48 now"),
+    "preprocessing": (other_preprocessing, r"preprocessing\..*channel_wise True there, False now"),
+    "mirroring": (lambda place: {"overrides": {"mirroring": True}}, r"inferer\.mirroring False there, True now"),
+    "overlap": (lambda place: {"overrides": {"overlap": 0.25}}, r"inferer\.overlap 0\.5 there, 0\.25 now"),
+    "probabilities": (lambda place: {"overrides": {"save_probabilities": True}}, "probabilities False there, True now"),
+    "uncertainty": (lambda place: {"uncertainty": True}, "uncertainty None there"),
+    "version": (other_version, "version .* there"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_results_of_others_stay_alone(name, place, monkeypatch):
+    """Says what differs and does nothing; with --overwrite, all is replaced; into another folder, nothing stands in the way."""
+    change, words = CHANGES[name]
+    given = change(place)
+    if given.pop("answers", None):
+        monkeypatch.setattr("lazylabels_monai.predicting.stamping.ANSWERS", 2)
+    before = files(place / "out")
+    with pytest.raises(LazyLabelsError, match=rf"out' holds results of 2 images, 'a' among them, .*{words}.*--overwrite"):
+        again(place, **given)
+    assert files(place / "out") == before
+    assert not list((place / "out").glob(".*"))
+    with pytest.raises(LazyLabelsError, match=r"'b' that were made otherwise .* or remove these results\."):
+        again(place, place / "in" / "a.png", overwrite=True, **given)
+    assert files(place / "out") == before, "of two stamps side by side nothing comes"
+    assert again(place, overwrite=True, **given) == ["a.png", "b.png"]
+    assert require_one_stamp(place / "out")[0].id != json.loads(before["predicted.jsonl"].splitlines()[0])["stamp"]
+    assert again(place, **given) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["device", "batch", "nothing", "touched", "moved", "copied", "renamed classes", "renamed weights"]
+)
+def test_what_changes_no_answer_is_in_nobodys_way(name, place):
+    given = {}
+    if name == "batch":
+        (place / "own.yaml").write_text("inferer#sw_batch_size: 1\n")
+        given = {"overlays": [str(place / "own.yaml")]}
+    elif name == "touched":
+        os.utime(place / "in" / "a.png", (1, 1))
+    elif name == "moved":
+        (place / "in").rename(place / "elsewhere")
+        given = {"images": place / "elsewhere"}
+    elif name == "copied":
+        place = Path(shutil.copytree(place, place.with_name("copy")))
+    elif name == "renamed classes":
+        (place / "out" / "classes.json").write_text('["Luft", "Eis"]')
+    elif name == "renamed weights":
+        given = {"weights": (place / "models" / "model.pt").rename(place / "models" / "best.pt")}
+    before = files(place / "out")
+    assert again(place, **given) == []
+    assert files(place / "out") == before
+    shutil.copyfile(next(iter(sorted(place.glob("*/a.png")))), place / "new.png")
+    assert again(place, place / "new.png", **{k: v for k, v in given.items() if k != "images"}) == ["new.png"]
+    assert require_one_stamp(place / "out")[1] == []
+
+
+def test_an_image_that_changed_is_predicted_again_and_it_is_said(place):
+    pixels = read_image(place / "in" / "a.png")
+    times = (place / "in" / "a.png").stat()
+    Image.fromarray(255 - pixels).save(place / "in" / "a.png")
+    os.utime(place / "in" / "a.png", ns=(times.st_atime_ns, times.st_mtime_ns))
+    before, said = files(place / "out"), []
+    assert again(place, said=said) == ["a.png"]
+    assert said[0] == "changed since the last prediction, and predicted again: 'a'"
+    after = files(place / "out")
+    assert after["b_pred.png"] == before["b_pred.png"]
+    assert after["a_overlay.png"] != before["a_overlay.png"]
+    assert again(place) == []
+
+
+def test_another_image_of_the_same_name_replaces_nothing(place):
+    """plate1/a.png and plate2/a.png, or a.png and a.bmp."""
+    (place / "plate2").mkdir()
+    shutil.copyfile(place / "in" / "b.png", place / "plate2" / "a.png")
+    Image.open(place / "in" / "b.png").save(place / "a.bmp")
+    before = files(place / "out")
+    for image in (place / "plate2", place / "a.bmp"):
+        with pytest.raises(LazyLabelsError, match=r"would replace the results of another image.*\.\./in/a\.png"):
+            again(place, image)
+    assert files(place / "out") == before
+    assert again(place, place / "plate2", overwrite=True) == ["a.png"]
+
+
+@pytest.mark.parametrize("way", ["itself", "relative", "slash", "link", "dots"])
+def test_results_among_the_images_are_no_images(way, place, monkeypatch):
+    """``--out`` is the folder of the images, however it is written."""
+    images = place / "in"
+    (place / "link").symlink_to(images, target_is_directory=True)
+    monkeypatch.chdir(place)
+    out = {"itself": images, "relative": "in", "slash": f"{images}/", "link": place / "link", "dots": "models/../in"}[way]
+    assert again(place, out=out) == ["a.png", "b.png"]
+    there = files(images)
+    assert len(there) == 2 + 6 + 2
+    for given in (images, "in/", "link", "in/*.png", "./in/*", "**/in/*"):
+        assert again(place, given, out=out) == []
+    assert files(images) == there
+    assert [Path(path).name for path in find_images(images)] == ["a.png", "b.png"]
+    with pytest.raises(LazyLabelsError, match="made otherwise"):
+        again(place, out=out, overrides={"mirroring": True})
+    assert again(place, out=out, overwrite=True, overrides={"mirroring": True}) == ["a.png", "b.png"]
+    assert set(files(images)) == set(there)
+
+
+@pytest.mark.parametrize("where", ["in/results", "."])
+def test_results_below_or_above_the_images(where, place):
+    for _ in range(2):
+        again(place, out=place / where)
+        assert [Path(path).name for path in find_images(place / "in" / "**" / "*.png")] == ["a.png", "b.png"]
+    assert len(list((place / where).glob("*_pred.png"))) == 2
+    with pytest.raises(LazyLabelsError, match="holds results of a prediction and no image"):
+        again(place, place / where / "*.png", out=place / "third")
+
+
+def test_a_file_of_the_users_is_not_replaced(place):
+    out = place / "mine"
+    out.mkdir()
+    (out / "a_overlay.png").write_bytes(b"drawn by hand")
+    with pytest.raises(LazyLabelsError, match=r"a_overlay\.png' is no known result and would be replaced.*--overwrite"):
+        again(place, out=out)
+    assert files(out) == {"a_overlay.png": b"drawn by hand"}
+    shutil.copyfile(place / "in" / "b.png", place / "in" / "a_overlay.png")
+    for overwrite in (False, True):  # an image to predict least of all
+        with pytest.raises(LazyLabelsError, match=r"a_overlay\.png' is no known result and .*another folder\.$"):
+            again(place, out=place / "in", overwrite=overwrite)
+    assert sorted(files(place / "in")) == ["a.png", "a_overlay.png", "b.png"]
+
+
+def test_results_beside_other_weights_leave_their_classes(place):
+    (place / "others").mkdir()
+    (place / "others" / "model.pt").touch()
+    (place / "others" / "classes.json").write_text('["cell"]')
+    for overwrite in (False, True):
+        with pytest.raises(LazyLabelsError, match=r"names the classes cell, the weights air bubble.*another folder\.$"):
+            again(place, out=place / "others", overwrite=overwrite)
+    assert (place / "others" / "classes.json").read_text() == '["cell"]'
+
+
+def test_results_of_an_earlier_version_are_kept_if_they_are_the_same(place):
+    """They do not say what made them: one is predicted for comparison."""
+    (place / "out" / "predicted.jsonl").unlink()
+    before, said = files(place / "out"), []
+    assert again(place, said=said) == []
+    assert said[0].startswith("left as they are, though nothing says what made them (an earlier version?): 'b'")
+    after = files(place / "out")
+    assert {name: after[name] for name in before} == before
+    assert require_one_stamp(place / "out")[1] == ["b"]
+    ids = np.asarray(Image.open(place / "out" / "b_pred.png"))
+    Image.fromarray((ids + 1) % 3).save(place / "out" / "b_pred.png")
+    with pytest.raises(LazyLabelsError, match=r"earlier version wrote them, and '.*b\.png' is predicted otherwise now"):
+        again(place)
+    shutil.copyfile(place / "in" / "a.png", place / "new.png")
+    assert again(place, place / "new.png", said=said) == ["new.png"]
+    assert "left as they are, though nothing says what made them (an earlier version?): 'b'" in said[-2]
+
+
+def test_classes_of_an_earlier_versions_results_are_not_replaced(place):
+    (place / "out" / "predicted.jsonl").unlink()
+    (place / "out" / "classes.json").write_text('["cell"]')
+    before = files(place / "out")
+    with pytest.raises(LazyLabelsError, match=r"classes\.json' names the classes cell"):
+        again(place)
+    with pytest.raises(LazyLabelsError, match=r"classes\.json' names the classes cell.*remove what is there"):
+        again(place, place / "in" / "a.png", overwrite=True)
+    assert files(place / "out") == before
+    assert again(place, overwrite=True) == ["a.png", "b.png"]
+    assert "ice crystal" in (place / "out" / "classes.json").read_text()
+
+
+def test_a_kill_in_between_leaves_no_stamp_that_lies(place, monkeypatch):
+    """Whatever move is the last: afterwards each result is of the stamp that its record says, or there is none."""
+    other = {"overrides": {"mirroring": True}}
+    first = require_one_stamp(place / "out")[0].id
+    maps = {name: content for name, content in files(place / "out").items() if name.endswith("_pred.png")}
+    original, replace = files(place / "out"), os.replace
+    for last in (0, 1, 2, 3, 5):
+        for path in (path for path in (place / "out").iterdir() if path.is_file()):
+            path.unlink()
+        for name, content in original.items():
+            (place / "out" / name).write_bytes(content)
+        moves = []
+
+        def killed(source, target, moves=moves, last=last):
+            if Path(target).parent.name == "out" and Path(target).suffix != ".json":
+                if len(moves) == last:
+                    raise KeyboardInterrupt
+                moves.append(Path(target).name)
+            return replace(source, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("lazylabels_monai.predicting.folder.os.replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                again(place, overwrite=True, **other)
+        after = files(place / "out")
+        for stem, record in Records(place / "out").images.items():
+            if f"{stem}_pred.png" in after:
+                assert (f"{stem}_pred.png" in moves) == (record.stamp != first)
+                assert (after[f"{stem}_pred.png"] == maps[f"{stem}_pred.png"]) or record.stamp != first
+            else:
+                assert sum(name.startswith(stem) for name in moves) < 3
+    assert again(place, overwrite=True, **other) == ["a.png", "b.png"]
+
+
+def test_two_that_begin_at_once_do_not_mix(place):
+    """The one that began first is stopped at its next image."""
+    out, said = place / "both", []
+
+    def meanwhile(line):
+        said.append(line)
+        if len(said) == 1:
+            assert again(place, out=out, overwrite=True, overrides={"mirroring": True}) == ["a.png", "b.png"]
+
+    with pytest.raises(LazyLabelsError, match="another process has begun to predict otherwise"):
+        predict(place / "in", out, weights=place / "models" / "model.pt", overrides=CPU, progress=meanwhile)
+    stamp, unknown = require_one_stamp(out)
+    assert stamp.settings["inferer"]["mirroring"] is True
+    assert unknown == []
+    assert sorted(Records(out).by_stamp("ab")) == [stamp.id], "no result of the second is lost"
+    assert len(files(out)) == 2 + 6
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.zeros((1, 1), np.uint8), "1 x 1 pixels"),
+        (np.zeros((1, 30), np.uint8), "30 x 1 pixels"),
+        (np.zeros((20, 30, 2), np.uint8), "has 2 channels where the network takes 1: save it gray or RGB"),
+        (np.zeros((20, 30, 5), np.uint16), "has 5 channels where the network takes 1: save it gray or RGB"),
+    ],
+)
+def test_what_is_no_picture_for_this_network_is_a_sentence(pixels, words, place):
+    tifffile.imwrite(
+        place / "odd.tif", pixels, photometric="minisblack", **({"planarconfig": "contig"} if pixels.ndim == 3 else {})
+    )
+    result = run(place / "odd.tif", "--out", place / "odd", "--weights", place / "models" / "model.pt", "--device", "cpu")
+    assert result.exit_code == 1
+    assert words in result.output
+    assert "RuntimeError" not in result.output
+    assert "fault" not in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,9 +14,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
 from lazylabels_monai.report.reading import read_curves
+from lazylabels_monai.stamps import Record, Records, Stamp, file_digest, locked
 from tests.report.predicted import contains, soft, values, write_events
 
 
@@ -125,3 +128,44 @@ def test_of_an_epoch_trained_twice_the_last_counts(tmp_path):
     curves, folder = read_curves([tmp_path / "none", tmp_path], lambda note: pytest.fail(note))
     assert curves == {"loss/total": [(1, 3.0), (2, 1.5), (3, 1.0)]}
     assert folder == tmp_path / "tensorboard"
+
+
+def test_a_report_is_of_one_stamp_and_of_its_weights(tmp_path):
+    weights = tmp_path / "models" / "model.pt"
+    weights.parent.mkdir()
+    weights.write_bytes(b"these")
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def predicted(name, stamp):
+        Image.fromarray(np.pad(np.ones((10, 10), np.uint8), 10)).save(out / f"{name}_pred.png")
+        records = Records(out)
+        with locked(out):
+            records.add_stamp(stamp)
+        records.add(name, Record(stamp.id))
+
+    these, others = Stamp(file_digest(weights), {"classes": ["ice"]}), Stamp("22" * 16, {"classes": ["ice"]})
+    predicted("a", these)
+    predicted("b", others)
+    with pytest.raises(LazyLabelsError, match="mixes results: those of 'a' and those of 'b' were made otherwise"):
+        make_report(out)
+    predicted("a", others)
+    for name in (weights, weights.parent):
+        with pytest.raises(LazyLabelsError, match=r"out' and '.*model\.pt' are of different weights \(222222, "):
+            make_report(out, weights=name)
+    assert not (out / "report.html").exists()
+    measure_folder(out, out / "m", resamples=100)
+    assert "are of other predictions" not in make_report(out).read_text()
+    for name in "ab":
+        predicted(name, these)
+    assert "are of other predictions than these" in make_report(out, weights=weights, overwrite=True).read_text()
+    (out / "metrics.json").write_text(json.dumps({"images": 2, "weights": these.weights}))
+    make_report(out, weights=weights, overwrite=True)
+    (out / "metrics.json").write_text(json.dumps({"images": 2, "weights": others.weights}))
+    with pytest.raises(LazyLabelsError, match=r"predictions in '.*out' and the metrics in '.*out' are of different weights"):
+        make_report(out, overwrite=True)
+    (out / "a_pred.png").unlink()
+    (out / "b_pred.png").unlink()
+    make_report(out, overwrite=True)
+    with pytest.raises(LazyLabelsError, match=r"the metrics in '.*out' and '.*model\.pt' are of different weights"):
+        make_report(out, weights=weights, overwrite=True)

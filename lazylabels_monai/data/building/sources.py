@@ -24,6 +24,7 @@ from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.annotations import Annotation, NoMarksError
 from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_annotations
+from lazylabels_monai.result_files import OWN_FILES, without_results
 
 __all__ = ["Source", "find_sources", "some"]
 
@@ -106,7 +107,7 @@ def _split_folders(src: Path) -> list[tuple[Path, str | None]]:
     for folder in sorted(path for path in src.iterdir() if path.is_dir()):
         name = folder.name.lower()
         section = "testing" if name.startswith("test") else _SPLITS.get(name)
-        if section:
+        if section and not _only_results(folder):
             found.append((folder, section))
     return found or [(src, None)]
 
@@ -133,7 +134,8 @@ def _labels_in(kind: str, folder: Path, options: BuildOptions) -> list[Path]:
     suffixes = LABEL_SUFFIXES if kind in PICTURES else ANNOTATION_SUFFIXES
     legend = os.path.abspath(options.legend) if options.legend is not None else None
     for deep in (False, True):
-        files = [path for path in _files(folder, suffixes, deep) if path.name != FILE_NAME and os.path.abspath(path) != legend]
+        files = [path for path in _files(folder, suffixes, deep) if os.path.abspath(path) != legend]
+        files = [path for path in files if path.name != FILE_NAME and path.name not in OWN_FILES]
         if kind in PICTURES:
             files = own_files(kind, files)
         if kind in PICTURES and options.image_suffix:
@@ -211,7 +213,7 @@ class _Finder:
             ]
 
         skip = (*LABEL_FOLDERS, *ALL_IMAGES) if flat else ()
-        found, deep = (usable(_files(home, PICTURE_SUFFIXES, deep, skip)) for deep in (False, True))
+        found, deep = (usable(without_results(_files(home, PICTURE_SUFFIXES, deep, skip))) for deep in (False, True))
         apart = sorted({path.relative_to(home).parts[0] for path in deep if path.parent != home}) if found else []
         if apart and not flat:
             count = len(deep) - len(found)
@@ -512,6 +514,12 @@ def _shown(source: Source) -> str:
 
 def _folder_of(image: str | None) -> str:
     return os.sep.join((image or "").replace("\\", "/").strip("/").split("/")[:-1])
+
+
+def _only_results(folder: Path) -> bool:
+    """Whether a folder is one of predictions, such as "test_results"."""
+    pictures = _files(folder, PICTURE_SUFFIXES)
+    return bool(pictures) and not without_results(pictures)
 
 
 def _refuse_same_name(sources: Iterable[Source]) -> None:

@@ -13,6 +13,7 @@ from lazylabels_monai.data.simulating.items import MissingInputError, Simulation
 from lazylabels_monai.data.simulating.selection import image_count, shuffled
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.labels.objects import instances_from_classes
+from lazylabels_monai.result_files import without_results
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = ["ExactImage", "assign_sections", "class_count", "find_exact_images", "loader", "scaled_image"]
@@ -34,7 +35,7 @@ class ExactImage:
 def _files(folder: Path) -> dict[str, Path]:
     """Image files of a folder by the name without its suffix."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in without_results(sorted(folder.iterdir())):
         if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
             if path.stem in found:
                 raise SimulationError(f"{path} and {found[path.stem].name} share a name: rename one of them.")

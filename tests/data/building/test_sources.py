@@ -247,3 +247,29 @@ def test_every_image_has_the_marks_of_its_own_record_or_the_command_stops(tmp_pa
     for source, annotation in carried:
         assert plain(annotation.image) == plain(where[source.path.relative_to(src / "images").as_posix()[:-4]])
         assert records.count(annotation.image) == 1
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_results_of_a_prediction_are_neither_images_nor_marks(recorded, tmp_path, build):
+    """``predict`` and ``measure`` wrote into the folder of the images, and into one called "test_results" beside it."""
+    _masks(tmp_path)
+    for place in (tmp_path / "flat", tmp_path / "flat" / "test_results"):
+        for number, name in enumerate("abcde"):
+            if place.name == "flat":
+                _save(place / f"{name}.png", _image(number))
+            for ending in ("pred", "instances", "overlay"):
+                _save(place / f"{name}_{ending}.png", _ids())
+        (place / "classes.json").write_text('["cell"]')
+        (place / "summary.json").write_text('{"images": 5}')
+        (place / "objects.csv").write_text("image,class_name\n")
+        if recorded:
+            (place / "predicted.jsonl").write_text("".join(f'{{"result": "{name}", "stamp": null}}\n' for name in "abcde"))
+    summary, _ = build(tmp_path / "flat", labels=[("masks", tmp_path / "masks")])
+    items = [item["image"] for section in ("training", "validation", "testing") for item in summary.datalist.get(section, [])]
+    assert sorted(items) == [f"images/{name}.png" for name in "abcde"]
+    for number in range(5):
+        _save(tmp_path / "set" / "images" / f"{'abcde'[number]}.png", _image(number))
+        _save(tmp_path / "set" / "images" / f"{'abcde'[number]}_pred.png", _ids())
+    _masks(tmp_path / "set")
+    summary, _ = build(tmp_path / "set", tmp_path / "second")
+    assert sum(len(items) for key, items in summary.datalist.items() if key in ("training", "validation", "testing")) == 5

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lazylabels_monai.data.judging import BY_DICE, BY_LOSS, BY_NOTHING, judged_by, judged_set_by
+from lazylabels_monai.data.choosing import BY_DICE, BY_LOSS, BY_NOTHING, judged_by, judged_set_by
 from lazylabels_monai.tasks import TASKS
 
 EXACT, ROUGH, BARE = {"image": "a", "segmentation": "b"}, {"image": "a", "detection": "b"}, {"image": "a"}

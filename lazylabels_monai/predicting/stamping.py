@@ -1,0 +1,139 @@
+"""The stamp of a prediction by the bundle's configs, and the handler by which ``inferring`` leaves it beside its results."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from torch import nn
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.result_files import image_stem, predicted_files, predicted_stems
+from lazylabels_monai.stamps import ANSWERS, Record, Records, Stamp, described, file_digest, locked, unlock
+
+__all__ = ["RecordsHandler", "require_same_stamp", "stamp_of"]
+
+
+def stamp_of(
+    weights: str | os.PathLike,
+    network: nn.Module,
+    preprocessing: Any,
+    inferer: Any,
+    classes: Sequence[str],
+    tasks: Sequence[str],
+    instance_settings: InstanceSettings | None = None,
+    **written: Any,
+) -> Stamp:
+    """What the answers of a prediction depend on; the device and the size of batches are no part of it.
+
+    Args:
+        weights: ``model.pt``.
+        network: into which they were loaded.
+        preprocessing, inferer: the objects of the config.
+        classes, tasks: their names.
+        instance_settings: how objects are separated; None where no ids are written.
+        written: what else is written beside the class map, and how.
+    """
+    settings = {
+        "classes": list(classes),
+        "tasks": list(tasks),
+        "instance_settings": None if instance_settings is None else dataclasses.asdict(instance_settings),
+        "network": f"{type(network).__name__} {hashlib.blake2b(repr(network).encode(), digest_size=4).hexdigest()}",
+        "inferer": described(inferer),
+        "preprocessing": described(preprocessing),
+        **written,
+    }
+    return Stamp(file_digest(weights), json.loads(json.dumps(settings)), Path(weights).name, answers=ANSWERS)
+
+
+def require_same_stamp(records: Records, stamp: Stamp, replaced: Sequence[str], remedy: str) -> None:
+    """Refuse to put results beside those of another stamp.
+
+    Args:
+        records: of the folder of the results.
+        stamp: of the results to come.
+        replaced: names of the results in the folder that are replaced.
+        remedy: end of the sentence, after "name another folder".
+
+    Raises:
+        LazyLabelsError: naming what differs.
+    """
+    staying = set(predicted_stems(records.folder)) - set(replaced)
+    for other, names in records.by_stamp(staying).items():
+        if other not in (None, stamp.id):
+            raise LazyLabelsError(
+                f"'{records.folder}' holds results of {_named(names)} that were made otherwise "
+                f"({records.stamps[other].unlike(stamp)}): name another folder{remedy}."
+            )
+
+
+def _named(names: Sequence[str]) -> str:
+    """Images in a sentence: how many, and the name of one."""
+    return f"'{names[0]}'" if len(names) == 1 else f"{len(names)} images, '{names[0]}' among them,"
+
+
+class RecordsHandler:
+    """Ignite handler of ``inferring``: what made each result is written beside it.
+
+    ``inferring`` predicts every image that it is given anew; what would stay beside the new results must be of the same stamp.
+
+    Args:
+        output_dir: folder of the results.
+        made_by: gives the stamp: :func:`stamp_of` with its arguments.
+        items: ``{"image": path}`` of all images.
+    """
+
+    def __init__(self, output_dir: str | os.PathLike, made_by: Callable[[], Stamp], items: Sequence[dict[str, Any]]) -> None:
+        self.records, self.made_by = Records(Path(output_dir)), made_by
+        self.images = [item["image"] for item in items]
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.ITERATION_STARTED, self._replace)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._record)
+        engine.add_event_handler(Events.COMPLETED, lambda _: unlock(self.records.folder))
+
+    def begin(self) -> None:
+        """Write the stamp, before the evaluator runs.
+
+        Raises:
+            LazyLabelsError: when results of another stamp would stay beside the new ones.
+        """
+        self.stamp = self.made_by()
+        self.records.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.records.folder):
+            stems = [image_stem(path) for path in self.images]
+            try:
+                require_same_stamp(self.records.refresh(), self.stamp, stems, ", or remove these results")
+                self.records.add_stamp(self.stamp)
+            except LazyLabelsError:
+                unlock(self.records.folder)
+                raise
+
+    def _replace(self, engine: Engine) -> None:
+        for path in _paths(engine):
+            self.records.void(image_stem(path), self.stamp)
+
+    def _record(self, engine: Engine) -> None:
+        for path in _paths(engine):
+            stem, folder = image_stem(path), self.records.folder
+            self.records.add(stem, Record.of(self.stamp, path, folder).giving(predicted_files(folder)[stem]))
+
+
+def _paths(engine: Engine) -> list[str]:
+    """Files of the images in the batch."""
+    batch = engine.state.batch
+    samples = batch if isinstance(batch, list) else [batch]
+    return [str(path) for sample in samples for path in _files(sample["image"])]
+
+
+def _files(image: Any) -> list[str]:
+    names = (getattr(image, "meta", None) or {}).get("filename_or_obj", [])
+    return [names] if isinstance(names, str) else list(names)

@@ -1,0 +1,391 @@
+"""What made the results in a folder: a stamp of the weights and the settings, and a record of each image.
+
+They lie beside the results in ``predicted.jsonl``, a line of JSON each, of which a later one wins::
+
+    {"stamp": "3f2a..", "weights": "9c1b..", "file": "model.pt", "settings": {...}, "version": "0.1.0", "answers": 1}
+    {"result": "a", "stamp": "3f2a..", "image": "../images/a.png", "digest": "77d0..", "facts": [5120, 17.., 17..]}
+    {"result": "a", "stamp": null}
+
+The last line says that what lies there of ``a`` is being replaced. Lines are appended, never altered, by one process at a time
+and each in one write: what a kill cuts short is no line, and a result without a line is of unknown origin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+import lazylabels_monai
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.result_files import RECORDS_FILE, predicted_files
+
+__all__ = [
+    "ANSWERS",
+    "Record",
+    "Records",
+    "Stamp",
+    "StampError",
+    "described",
+    "file_digest",
+    "locked",
+    "require_one_stamp",
+    "unlock",
+]
+
+#: Raised by a version that answers otherwise than the one before from the same weights and settings.
+ANSWERS = 1
+
+#: Attributes that say how a result is computed, not what it is.
+_NO_MATTER = frozenset(
+    ["R", "buffer_dim", "buffer_steps", "cpu_thresh", "device", "progress", "roi_weight_map", "sw_batch_size", "sw_device"]
+)
+
+#: How deep :func:`described` looks into objects.
+_DEPTH = 8
+
+#: Differences that a sentence names.
+_NAMED = 4
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """32 hexadecimal digits of a file's bytes."""
+    content = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
+def described(value: Any, depth: int = _DEPTH) -> Any:
+    """An object as JSON can hold it: its class and its public attributes, so that two that do the same read the same.
+
+    Args:
+        value: a setting, or an object made by a config, such as a chain of transforms.
+        depth: levels to look into.
+    """
+    if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, Enum)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): described(item, depth - 1) for key, item in value.items()} if depth else "..."
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
+        return [described(item, depth - 1) for item in items] if depth else "..."
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, np.generic):
+        return value.item()
+    if hasattr(value, "__array__") and hasattr(value, "shape"):
+        array = np.asarray(value)
+        if array.dtype != object:
+            return f"{array.dtype}{array.shape} {hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()}"
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, Enum) or not hasattr(value, "__dict__"):
+        text = str(value)
+        return kind if " at 0x" in text else text  # an address says nothing
+    if not depth:
+        return kind
+    public = {name: item for name, item in sorted(vars(value).items()) if name[0] != "_" and name not in _NO_MATTER}
+    return {"class": kind, **{name: described(item, depth - 1) for name, item in public.items()}}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What made a result.
+
+    Args:
+        weights: :func:`file_digest` of the weights.
+        settings: what else the answer depends on, as JSON holds it: classes, network, preprocessing, windows, routes, ...
+        file: name of the weights, for people.
+        version: of this package, for people.
+        answers: :data:`ANSWERS` of that version.
+    """
+
+    weights: str
+    settings: Mapping[str, Any]
+    file: str = "model.pt"
+    version: str = lazylabels_monai.__version__
+    answers: int = ANSWERS
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits that two stamps share only where the same weights and settings answer."""
+        text = json.dumps([self.weights, self.settings, self.answers], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def having(self, **settings: Any) -> Stamp:
+        """The stamp with further settings."""
+        return replace(self, settings=json.loads(json.dumps({**self.settings, **settings})))
+
+    def unlike(self, other: Stamp, words: str = "{} {} there, {} now") -> str:
+        """How ``other`` differs, in words: "weights model.pt (9c1b22) there, model.pt (77d01e) now"."""
+        found = []
+        if self.weights != other.weights:
+            found.append(("weights", *(f"{stamp.file} ({stamp.weights[:6]})" for stamp in (self, other))))
+        found += _differences(self.settings, other.settings)
+        if self.answers != other.answers:
+            found.append(("version", self.version, other.version))
+        found = [words.format(*values) if len(values) == 3 else f"another {values[0]}" for values in found]
+        more = len(found) - _NAMED
+        return "; ".join(found[:_NAMED]) + (f"; and {more} settings more" if more > 0 else "")
+
+
+def _differences(there: Any, now: Any, name: str = "") -> list[tuple[str, ...]]:
+    """Names of settings, with both values where they are short."""
+    if there == now:
+        return []
+    if isinstance(there, Mapping) and isinstance(now, Mapping):
+        found = []
+        for key in dict.fromkeys((*there, *now)):
+            found += _differences(there.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+        return found
+    if isinstance(there, list) and isinstance(now, list) and len(there) == len(now) and _nested(there):
+        pairs = enumerate(zip(there, now, strict=True))
+        return [found for number, pair in pairs for found in _differences(*pair, f"{name}.{number}")]
+    shown = [_shown(value) for value in (there, now)]
+    return [(name, *shown)] if shown[0] != shown[1] and max(map(len, shown)) <= 60 else [(name,)]
+
+
+def _nested(values: list) -> bool:
+    return any(isinstance(value, (list, Mapping)) for value in values)
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) and value and not _nested(value) else str(value)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Which image a result is of, and which stamp made it.
+
+    Args:
+        stamp: id of the stamp; None while the result is being replaced.
+        image: path of the image from the folder of the results.
+        digest: :func:`file_digest` of the image.
+        facts: size in bytes, and times of the last change of content and of the entry in the folder in nanoseconds: a file of
+            the same ones need not be read again.
+        class_map: :func:`file_digest` of the class map, by which one that was altered or put there is told.
+    """
+
+    stamp: str | None
+    image: str = ""
+    digest: str = ""
+    facts: tuple[int, ...] = ()
+    class_map: str = ""
+
+    @classmethod
+    def of(cls, stamp: Stamp, image: str | os.PathLike, folder: str | os.PathLike) -> Record:
+        """The record of an image as it is now."""
+        facts = _facts(image)  # before the content: what changes meanwhile is seen the next time
+        return cls(stamp.id, _from_folder(image, folder), file_digest(image), facts)
+
+    def giving(self, result: str | os.PathLike) -> Record:
+        """The record with the digest of the class map."""
+        return replace(self, class_map=file_digest(result))
+
+    def same_image(self, image: str | os.PathLike) -> bool:
+        """Whether a file has the content of the recorded one, wherever it lies now."""
+        return self.facts == _facts(image) or self.digest == file_digest(image)
+
+    def same_place(self, image: str | os.PathLike, folder: str | os.PathLike) -> bool:
+        """Whether a file lies where the recorded one lay."""
+        return self.image == _from_folder(image, folder)
+
+
+def _facts(path: str | os.PathLike) -> tuple[int, ...]:
+    found = os.stat(path)
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _from_folder(image: str | os.PathLike, folder: str | os.PathLike) -> str:
+    """Path from one to the other, however both were named; no path of this machine but to another of its disks."""
+    place = os.path.join(os.path.realpath(Path(image).parent), Path(image).name)
+    try:
+        return Path(os.path.relpath(place, os.path.realpath(folder))).as_posix()
+    except ValueError:  # another disk of Windows
+        return Path(place).as_posix()
+
+
+class StampError(LazyLabelsError):
+    """Results were about to be mixed with those of another stamp."""
+
+
+@dataclass
+class Records:
+    """The lines of a folder's ``predicted.jsonl``.
+
+    Args:
+        folder: of the results; it and the file may be missing.
+    """
+
+    folder: Path
+    stamps: dict[str, Stamp] = field(default_factory=dict)
+    images: dict[str, Record] = field(default_factory=dict)
+    _read: int = 0
+
+    def __post_init__(self) -> None:
+        self.folder = Path(self.folder)
+        self.refresh()
+
+    @property
+    def file(self) -> Path:
+        """Where the lines are."""
+        return self.folder / RECORDS_FILE
+
+    def refresh(self) -> Records:
+        """Read the lines that came since; returns itself."""
+        try:
+            with open(self.file, "rb") as file:
+                if file.seek(0, os.SEEK_END) < self._read:  # somebody has removed it meanwhile
+                    self._read = 0
+                    self.stamps.clear()
+                    self.images.clear()
+                file.seek(self._read)
+                content = file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return self
+        whole = content[: content.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            try:
+                self._take(dict(json.loads(line)))
+            except (ValueError, TypeError, KeyError):  # cut short by a kill
+                continue
+        return self
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "result" in line:
+            name = str(line.pop("result"))
+            line["facts"] = tuple(line.get("facts", ()))
+            self.images[name] = Record(**line)
+        elif "weights" in line:
+            name = line.pop("stamp")
+            self.stamps.pop(name, None)  # the last line is the current one
+            self.stamps[name] = Stamp(**line)
+
+    @property
+    def current(self) -> str | None:
+        """Id of the stamp of those who write into the folder now."""
+        return next(reversed(self.stamps), None)
+
+    def add_stamp(self, stamp: Stamp) -> None:
+        """Append a stamp, unless it is the current one; for the holder of :func:`locked`."""
+        if stamp.id != self.refresh().current:
+            self._append({"stamp": stamp.id, **vars(stamp)})
+
+    def add(self, result: str, record: Record) -> None:
+        """Append the record of a result; see :meth:`adding`."""
+        with self.adding(result, record):
+            pass
+
+    @contextmanager
+    def adding(self, result: str, record: Record) -> Iterator[None]:
+        """Append the record of a result, and let nobody begin with another stamp until its file is in place.
+
+        Raises:
+            StampError: when somebody has.
+        """
+        with locked(self.folder):
+            self._require_current(record.stamp)
+            self._append({"result": result, **vars(record)})
+            yield
+
+    def void(self, result: str, stamp: Stamp) -> None:
+        """Say that what lies there of a result is being replaced.
+
+        Raises:
+            StampError: when somebody has begun with another stamp.
+        """
+        with locked(self.folder):
+            self._require_current(stamp.id)
+            self._append({"result": result, "stamp": None})
+
+    def _require_current(self, stamp: str | None) -> None:
+        if stamp != self.refresh().current:
+            raise StampError(
+                f"another process has begun to predict otherwise into '{self.folder}': run one at a time, or name another "
+                "folder."
+            )
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        text = (json.dumps(line) + "\n").encode()
+        with open(self.file, "ab+", buffering=0) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                text = text if file.read(1) == b"\n" else b"\n" + text
+            file.write(text)
+        self.refresh()
+
+    def by_stamp(self, results: Iterable[str]) -> dict[str | None, list[str]]:
+        """Names of results by the id of their stamp, None for those of unknown origin."""
+        found: dict[str | None, list[str]] = {}
+        for name in sorted(results):
+            record = self.images.get(name)
+            known = record is not None and record.stamp in self.stamps
+            found.setdefault(record.stamp if known else None, []).append(name)
+        return found
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only process that writes a folder's lines."""
+    with FileLock(folder / _LOCK):
+        yield
+
+
+#: In the folder of the results, while they are written.
+_LOCK = ".predicted.lock"
+
+
+def unlock(folder: Path) -> None:
+    """Remove the file of the lock. Who holds it just now may go on: a line is one write, and the stamp is there by now."""
+    (Path(folder) / _LOCK).unlink(missing_ok=True)
+
+
+def require_one_stamp(folder: str | os.PathLike, results: Iterable[str] | None = None) -> tuple[Stamp | None, list[str]]:
+    """What made the results of a folder, which must be one and the same.
+
+    Args:
+        folder: of the results.
+        results: names of those that are used; default all that have a class map there.
+
+    Returns:
+        the stamp, None where no result says what made it; and the names of those that do not, or that were altered since.
+
+    Raises:
+        LazyLabelsError: when two results were made otherwise.
+    """
+    records = Records(Path(folder))
+    files = predicted_files(folder)
+    found = records.by_stamp(files if results is None else results)
+    unknown = found.pop(None, [])
+    for stamp, names in list(found.items()):  # a class map that is another one by now
+        other = {name for name in names if name in files and not _as_recorded(records.images[name], files[name])}
+        unknown = sorted([*unknown, *other])
+        found[stamp] = [name for name in names if name not in other]
+    found = {stamp: names for stamp, names in found.items() if names}
+    if len(found) > 1:
+        (one, some), (other, more) = sorted(found.items(), key=lambda pair: -len(pair[1]))[:2]
+        unlike = records.stamps[one].unlike(records.stamps[other], "{} {} and {}")
+        raise LazyLabelsError(
+            f"'{folder}' mixes results: those of {_images(some)} and those of {_images(more)} were made otherwise ({unlike}); "
+            "predict all of them again with --overwrite, or in a folder for each."
+        )
+    return (records.stamps[next(iter(found))], unknown) if found else (None, unknown if records.stamps else [])
+
+
+def _as_recorded(record: Record, file: Path) -> bool:
+    return not record.class_map or record.class_map == file_digest(file)
+
+
+def _images(names: list[str]) -> str:
+    return f"{len(names)} images ('{names[0]}', ...)" if len(names) > 1 else f"'{names[0]}'"

@@ -1,0 +1,163 @@
+"""Stamps and records: what differs is told, a line cut short is no line, and nobody's result bears another's record."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from enum import Enum
+
+import numpy as np
+import pytest
+from monai.transforms import Compose, LoadImaged, NormalizeIntensityd
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.result_files import RECORDS_FILE
+from lazylabels_monai.stamps import Record, Records, Stamp, StampError, described, locked, require_one_stamp
+
+ONE = Stamp("11" * 16, {"classes": ["ice", "air"], "inferer": {"overlap": 0.5, "roi_size": [64, 64]}, "uncertainty": None})
+
+
+def begun(folder, *stamps):
+    records = Records(folder)
+    for stamp in stamps:
+        with locked(folder):
+            records.add_stamp(stamp)
+    return records
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Stamp("22" * 16, ONE.settings, "best.pt"), "weights model.pt (111111) there, best.pt (222222) now"),
+        (ONE.having(classes=["air", "ice"]), "classes ice, air there, air, ice now"),
+        (ONE.having(inferer={"overlap": 0.25, "roi_size": [64, 64]}), "inferer.overlap 0.5 there, 0.25 now"),
+        (ONE.having(inferer={"overlap": 0.5, "roi_size": [64, 32]}), "inferer.roi_size 64, 64 there, 64, 32 now"),
+        (ONE.having(uncertainty={"dropout_samples": 3}), "uncertainty None there, {'dropout_samples': 3} now"),
+        (ONE.having(classes=[f"a long name of a class {k}" for k in range(9)]), "another classes"),
+        (ONE.having(mirroring=True), "mirroring None there, True now"),
+        (Stamp(ONE.weights, ONE.settings, version="9", answers=99), f"version {ONE.version} there, 9 now"),
+        (ONE.having(a=1, b=2, c=3, d=4, e=5, f=6), "a None there, 1 now; b None there, 2 now; c None there, 3 now; d None"),
+    ],
+)
+def test_what_differs_is_told(other, words):
+    assert ONE.id != other.id
+    assert ONE.unlike(other).startswith(words)
+    assert ONE.unlike(other).count(";") <= 4
+
+
+def test_where_the_weights_lay_and_who_wrote_them_makes_no_other_stamp():
+    assert Stamp(ONE.weights, ONE.settings, "other.pt", version="0.0.1").id == ONE.id
+
+
+def test_lines_come_back(tmp_path):
+    image = tmp_path / "images" / "a.png"
+    image.parent.mkdir()
+    image.write_bytes(b"pixels")
+    out = tmp_path / "out"
+    out.mkdir()
+    written = begun(out, ONE)
+    written.add("a", Record.of(ONE, image, out))
+    read = Records(out)
+    assert (read.stamps, read.images) == (written.stamps, written.images) == ({ONE.id: ONE}, read.images)
+    record = read.images["a"]
+    assert record.image == "../images/a.png"
+    assert record.same_image(image)
+    assert record.same_place(image, out)
+    assert record.same_place(os.path.relpath(image), os.path.relpath(out))
+    link = tmp_path / "link"
+    link.symlink_to(image.parent, target_is_directory=True)
+    assert record.same_place(link / "a.png", f"{out}/")
+    moved = image.rename(tmp_path / "b.png")
+    assert record.same_image(moved)
+    assert not record.same_place(moved, out)
+    times = moved.stat()
+    moved.write_bytes(b"PIXELS")
+    os.utime(moved, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not record.same_image(moved), "the same size and time say nothing"
+
+
+@pytest.mark.parametrize("cut", [1, 10, -1])
+def test_a_line_that_a_kill_cut_short_is_no_line_and_the_next_one_is_whole(cut, tmp_path):
+    records = begun(tmp_path, ONE)
+    before = (tmp_path / RECORDS_FILE).read_bytes()
+    records.add("a", Record(ONE.id, "a.png", "77"))
+    line = (tmp_path / RECORDS_FILE).read_bytes()[len(before) :]
+    (tmp_path / RECORDS_FILE).write_bytes(before + line[:cut])
+    assert Records(tmp_path).images == {}
+    Records(tmp_path).add("b", Record(ONE.id, "b.png", "88"))
+    assert "b" in Records(tmp_path).images
+    assert Records(tmp_path).stamps == {ONE.id: ONE}
+
+
+def test_who_began_last_writes_and_the_other_is_told(tmp_path):
+    other = ONE.having(mirroring=True)
+    first = begun(tmp_path, ONE)
+    first.add("a", Record(ONE.id))
+    begun(tmp_path, other)
+    with pytest.raises(StampError, match="another process has begun to predict otherwise"):
+        first.add("b", Record(ONE.id))
+    assert set(Records(tmp_path).images) == {"a"}
+    begun(tmp_path, ONE)
+    first.add("b", Record(ONE.id))
+
+
+def test_many_write_at_a_time_and_no_line_is_lost(tmp_path):
+    begun(tmp_path, ONE)
+
+    def write(worker):
+        records = Records(tmp_path)
+        for number in range(25):
+            records.add(f"{worker}_{number}", Record(ONE.id, f"{number}.png", "5" * 32))
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(Records(tmp_path).images) == 100
+    for line in (tmp_path / RECORDS_FILE).read_text().splitlines():
+        json.loads(line)
+
+
+def results(folder, **stamps):
+    folder.mkdir()
+    records = begun(folder)
+    for name, stamp in stamps.items():
+        (folder / f"{name}_pred.png").touch()
+        if stamp is not None:
+            begun(folder, stamp)
+            records.add(name, Record(stamp.id))
+    return folder
+
+
+def test_mixed_results_are_refused_and_those_of_unknown_origin_named(tmp_path):
+    other = Stamp("22" * 16, ONE.settings)
+    assert require_one_stamp(results(tmp_path / "none", a=None)) == (None, [])
+    assert require_one_stamp(results(tmp_path / "one", a=ONE, b=ONE)) == (ONE, [])
+    assert require_one_stamp(results(tmp_path / "partly", a=None, b=ONE)) == (ONE, ["a"])
+    mixed = results(tmp_path / "mixed", a=ONE, b=other, c=ONE)
+    with pytest.raises(LazyLabelsError, match=r"mixed' mixes results: those of 2 images \('a', \.\.\.\) and those of 'b'"):
+        require_one_stamp(mixed)
+    assert require_one_stamp(mixed, ["a", "c"]) == (ONE, [])
+    (mixed / "b_pred.png").unlink()
+    assert require_one_stamp(mixed) == (ONE, []), "a result that is gone mixes nothing"
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def test_objects_that_do_the_same_read_the_same():
+    def chain(**changed):
+        given = {"channel_wise": True, **changed}
+        return Compose([LoadImaged("image"), NormalizeIntensityd("image", **given)])
+
+    assert described(chain()) == described(chain())
+    json.dumps(described(chain()))
+    assert " at 0x" not in json.dumps(described([chain(), object(), lambda: 0, Colour.RED, np.float32, np.float32(1)]))
+    assert described(chain()) != described(chain(channel_wise=False))
+    assert described(chain()) != described(chain(dtype=np.float16))
+    assert described(np.arange(3)) != described(np.arange(4))
+    assert described({"a": (1, {2, 3}), "b": None}) == {"a": [1, [2, 3]], "b": None}
+    assert described(np.float32(0.5)) == 0.5
