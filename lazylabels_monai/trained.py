@@ -5,6 +5,7 @@
 | ``model.pt`` | the weights: the state dict of the network | training |
 | ``classes.json`` | the names of the object classes 1, 2, ... | training |
 | ``network.json`` | the network and how it looks at images: ids of ``inference.yaml`` | training |
+| ``images.json`` | what the images of the training looked like | training |
 | ``instances.json`` | how objects are separated, by route | ``tune`` |
 """
 
@@ -22,14 +23,17 @@ from typing import Any
 import torch
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.result_files import CLASSES_FILE
 
 __all__ = [
     "BESIDE",
     "CLASSES_FILE",
+    "IMAGES_FILE",
     "NETWORK_FILE",
     "NETWORK_IDS",
     "SETTINGS_FILE",
@@ -39,10 +43,13 @@ __all__ = [
     "load_weights",
     "require_weights",
     "trained_classes",
+    "trained_images",
     "trained_network",
+    "trained_normalization",
     "trained_settings",
     "trained_values",
     "write_classes",
+    "write_images",
     "write_network",
     "write_settings",
 ]
@@ -51,10 +58,12 @@ __all__ = [
 WEIGHTS_FILE = "model.pt"
 #: What a prediction must know of the network's training.
 NETWORK_FILE = "network.json"
+#: What the images of the training looked like.
+IMAGES_FILE = "images.json"
 #: What ``tune`` found.
 SETTINGS_FILE = "instances.json"
 #: Files beside the weights that belong to them.
-BESIDE = (CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE)
+BESIDE = (CLASSES_FILE, NETWORK_FILE, IMAGES_FILE, SETTINGS_FILE)
 
 #: Ids of the configs that say what network the weights belong to, those that training keeps in ``network.json``.
 NETWORK_IDS = (
@@ -65,10 +74,14 @@ NETWORK_IDS = (
     "num_multitask_blocks",
     "norm",
     "dropout",
+    "normalization",
     "tasks",
     "crop_size",
     "window_size",
 )
+
+#: The ``normalization`` of trainings that did not write theirs down: there was no other.
+FORMER_NORMALIZATION = "mean_std"
 
 #: The package in which our networks are public.
 _NETWORKS = "lazylabels_monai.networks"
@@ -182,12 +195,51 @@ def trained_network(weights: str | Path) -> dict[str, Any]:
         raise LazyLabelsError(
             f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
         ) from error
-    return found
+    return {"normalization": FORMER_NORMALIZATION, **found}
+
+
+def trained_normalization(weights: str | Path) -> str:
+    """How intensities were normalised in the training; that of trainings before there was a choice, where none was written."""
+    return str(trained_network(weights).get("normalization", FORMER_NORMALIZATION))
 
 
 def trained_values(weights: str | Path) -> dict[str, Any]:
-    """Ids of the configs with the values of a training: its classes, and its network where ``network.json`` tells of it."""
-    return {**trained_network(weights), "classes": trained_classes(weights)}
+    """Ids of the configs with the values of a training: its classes and normalization, and its network where ``network.json``
+    tells of it."""
+    return {
+        "normalization": trained_normalization(weights),
+        **trained_network(weights),
+        "classes": trained_classes(weights),
+        "seen": trained_images(weights),
+    }
+
+
+def write_images(folder: str | Path, datalist: str | Path) -> None:
+    """Write what a data set's training images look like into the folder of the weights, for :func:`trained_images`.
+
+    Args:
+        folder: of ``model.pt``.
+        datalist: the file or its folder; every image of ``training`` that has a label is read once.
+    """
+    write_text(Path(folder) / IMAGES_FILE, json.dumps(seen_images(datalist).as_dict(), indent=1) + "\n")
+
+
+def trained_images(weights: str | Path) -> dict[str, Any] | None:
+    """What the images of the training looked like (:class:`~lazylabels_monai.images.appearance.Seen`); None where no training
+    wrote it, and then nothing is compared.
+
+    Raises:
+        LazyLabelsError: when the file cannot be read.
+    """
+    path = Path(weights).with_name(IMAGES_FILE)
+    if not path.is_file():
+        return None
+    try:
+        return Seen.from_dict(json.loads(path.read_text(encoding="utf-8"))).as_dict()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LazyLabelsError(
+            f"{path}: what the training saw cannot be read ({error}); remove the file, and images are compared with nothing."
+        ) from error
 
 
 def trained_settings(weights: str | Path, route: str | None = None, **changes: Any) -> InstanceSettings:

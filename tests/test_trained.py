@@ -122,7 +122,8 @@ def test_values_of_a_training_are_its_network_and_its_classes(tmp_path):
     assert values["classes"] == ["pore", "grain"]
     assert values["channels"] == [4, 8]
     (tmp_path / "network.json").unlink()
-    assert trained_values(weights) == {"classes": ["pore", "grain"]}
+    # before there was a choice, intensities were not clipped, and nobody wrote down what the images looked like
+    assert trained_values(weights) == {"classes": ["pore", "grain"], "normalization": "mean_std", "seen": None}
     for broken in ("{", '{"network_def": {}}', "[1]"):
         (tmp_path / "network.json").write_text(broken)
         with pytest.raises(LazyLabelsError, match=r"network\.json: the network's settings cannot be read"):
