@@ -54,7 +54,10 @@ def main() -> None:
                 codes = {fault.code for fault in unlike(appearance(image, 2), seen)}
                 counts.setdefault(form, []).append(codes)
         for form, found in counts.items():
-            row = (sum(map(bool, found)), *(sum(code in codes for codes in found) for code in ("image-inverted", "image-detail")))
+            row = (
+                sum(map(bool, found)),
+                *(sum(code in codes for codes in found) for code in ("image-inverted", "image-detail")),
+            )
             print(f"| {name} | {seen.images} | {len(files)} | {form} | " + " | ".join(map(str, row)) + " |", flush=True)
     print("\n| set | images | data bars |\n|---|---|---|")
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):

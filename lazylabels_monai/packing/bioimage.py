@@ -168,8 +168,8 @@ def _documentation(metadata: dict) -> str:
             "",
             metadata["description"],
             "",
-            "Input: a picture (y, x), any range of values; it is normalised to zero mean and unit variance, if the description says so "
-            "after its outermost values are clipped.",
+            "Input: a picture (y, x), any range of values; it is normalised to zero mean and unit variance,",
+            "after its outermost values are clipped where the description says so.",
             "Output: probabilities. Channels:",
             "",
             *lines,

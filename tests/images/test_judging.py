@@ -57,7 +57,9 @@ def texture(shape=(320, 400), seed=0) -> np.ndarray:
 def with_bar(image: np.ndarray, height: int, ground: int, edge: str) -> np.ndarray:
     bar = np.full((height, *image.shape[1:]), ground, np.uint8)
     colour = (255 - ground,) * 3
-    cv2.putText(bar, "HV 10.0 kV  mag 5000x  WD 4.1", (5, height - 8), cv2.FONT_HERSHEY_SIMPLEX, height / 60, colour, 1, cv2.LINE_AA)
+    cv2.putText(
+        bar, "HV 10.0 kV  mag 5000x  WD 4.1", (5, height - 8), cv2.FONT_HERSHEY_SIMPLEX, height / 60, colour, 1, cv2.LINE_AA
+    )
     return np.vstack([image, bar] if edge == "lower" else [bar, image])
 
 
@@ -83,7 +85,9 @@ def test_what_is_no_data_bar():
     cv2.putText(letters, "100 nm", (20, 300), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
     letters[305:312, 20:140] = 255  # a scale bar in the picture
     padded = np.vstack([plain, np.zeros((40, plain.shape[1]), np.uint8)])
-    dark = np.where(texture(seed=1) > 170, 200, 0).astype(np.uint8) + np.random.default_rng(0).integers(0, 3, plain.shape, np.uint8)
+    dark = np.where(texture(seed=1) > 170, 200, 0).astype(np.uint8) + np.random.default_rng(0).integers(
+        0, 3, plain.shape, np.uint8
+    )
     half = plain.copy()
     half[200:] = 0  # a crack
     for image in (plain, letters, padded, dark, half):
