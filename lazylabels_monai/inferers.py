@@ -81,6 +81,7 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
 
     MONAI blends whatever the network returns; the softmax per task is therefore put inside the predictor. A window is never
     larger than the image: MONAI would pad the image with zeros, and instance normalization would take them for a part of it.
+    An image of one value shows nothing: it is answered as background, whatever the network makes of it.
 
     Args:
         num_classes: number of classes with background.
@@ -116,4 +117,14 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         clipped.roi_size = tuple(map(min, fall_back_tuple(self.roi_size, inputs.shape[2:]), inputs.shape[2:]))
         if self.roi_weight_map is not None and tuple(self.roi_weight_map.shape) != clipped.roi_size:
             clipped.roi_weight_map = None  # the one that ``cache_roi_weight_map`` keeps is as large as a whole window
-        return SlidingWindowInferer.__call__(clipped, inputs, predictor, *args, **kwargs)
+        answer = SlidingWindowInferer.__call__(clipped, inputs, predictor, *args, **kwargs)
+        return self._background_where_constant(inputs, answer)
+
+    def _background_where_constant(self, inputs: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+        pixels = inputs.flatten(2)
+        constant = (pixels.amin(2) == pixels.amax(2)).all(1)
+        if constant.any():
+            for channels in task_slices(self.num_classes, self.tasks).values():
+                answer[constant, channels] = 0
+                answer[constant, channels.start] = 1
+        return answer

@@ -15,7 +15,7 @@ from typing import Any
 
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["NETWORKS", "check_names", "check_network_values", "public_path"]
+__all__ = ["NETWORKS", "ForeignNetwork", "check_names", "check_network_values", "check_plain", "public_path"]
 
 #: The package in which our networks are public.
 NETWORKS = "lazylabels_monai.networks"
@@ -65,6 +65,17 @@ def check_network_values(found: Any, ids: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def check_plain(values: Any) -> Any:
+    """Numbers, words, lists and names of them as they are.
+
+    Raises:
+        ValueError: for anything else, text that MONAI would run or resolve among it.
+    """
+    if not _plain(values, depth=6, longest=4096):
+        raise ValueError("it holds more than names, numbers and words")
+    return values
+
+
 class ForeignNetwork(ValueError):
     """The network is none of ours."""
 
@@ -108,7 +119,7 @@ def _list_of(each: Callable[[Any], bool], longest: int) -> Callable[[Any], bool]
     return lambda value: isinstance(value, list) and 0 < len(value) <= longest and all(map(each, value))
 
 
-def _plain(value: Any, depth: int = 3) -> bool:
+def _plain(value: Any, depth: int = 3, longest: int = 64) -> bool:
     """Finite numbers, yes and no, words, nothing; lists and names of them."""
     if value is None or isinstance(value, bool):
         return True
@@ -117,10 +128,10 @@ def _plain(value: Any, depth: int = 3) -> bool:
     if isinstance(value, str):
         return len(value) <= 200 and _WORD.fullmatch(value) is not None
     if depth and isinstance(value, list):
-        return len(value) <= 64 and all(_plain(each, depth - 1) for each in value)
+        return len(value) <= longest and all(_plain(each, depth - 1, longest) for each in value)
     if depth and isinstance(value, Mapping):
         return all(isinstance(key, str) and key.isidentifier() and key[0] != "_" for key in value) and all(
-            _plain(each, depth - 1) for each in value.values()
+            _plain(each, depth - 1, longest) for each in value.values()
         )
     return False
 

@@ -5,6 +5,7 @@
 | ``model.pt`` | the weights: the state dict of the network | training |
 | ``classes.json`` | the names of the object classes 1, 2, ... | training |
 | ``network.json`` | the network and how it looks at images: ids of ``inference.yaml`` | training |
+| ``images.json`` | what the images of the training looked like | training |
 | ``instances.json`` | how objects are separated, by route | ``tune`` |
 """
 
@@ -22,15 +23,18 @@ import torch
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
-from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, public_path
+from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, check_plain, public_path
 from lazylabels_monai.result_files import CLASSES_FILE
 
 __all__ = [
     "BESIDE",
     "CLASSES_FILE",
+    "IMAGES_FILE",
     "NETWORK_FILE",
     "NETWORK_IDS",
     "SETTINGS_FILE",
@@ -40,10 +44,13 @@ __all__ = [
     "load_weights",
     "require_weights",
     "trained_classes",
+    "trained_images",
     "trained_network",
+    "trained_normalization",
     "trained_settings",
     "trained_values",
     "write_classes",
+    "write_images",
     "write_network",
     "write_settings",
 ]
@@ -52,10 +59,12 @@ __all__ = [
 WEIGHTS_FILE = "model.pt"
 #: What a prediction must know of the network's training.
 NETWORK_FILE = "network.json"
+#: What the images of the training looked like.
+IMAGES_FILE = "images.json"
 #: What ``tune`` found.
 SETTINGS_FILE = "instances.json"
 #: Files beside the weights that belong to them.
-BESIDE = (CLASSES_FILE, NETWORK_FILE, SETTINGS_FILE)
+BESIDE = (CLASSES_FILE, NETWORK_FILE, IMAGES_FILE, SETTINGS_FILE)
 
 #: Ids of the configs that say what network the weights belong to, those that training keeps in ``network.json``.
 NETWORK_IDS = (
@@ -66,10 +75,14 @@ NETWORK_IDS = (
     "num_multitask_blocks",
     "norm",
     "dropout",
+    "normalization",
     "tasks",
     "crop_size",
     "window_size",
 )
+
+#: The ``normalization`` of trainings that did not write theirs down: there was no other.
+FORMER_NORMALIZATION = "mean_std"
 
 
 def bundle_weights(bundle: str | Path) -> Path:
@@ -178,16 +191,18 @@ def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) ->
     path = Path(weights).with_name(NETWORK_FILE)
     if not path.is_file():
         return {}
+    before = {"normalization": FORMER_NORMALIZATION}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         try:
-            return check_network_values(found, NETWORK_IDS)
+            return {**before, **check_network_values(found, NETWORK_IDS)}
         except ForeignNetwork as error:
             if not any(key.partition("#")[0] == "network_def" for key in _top_keys(overlays)):
                 raise LazyLabelsError(
                     f"{path}: {error}; if you trust it, state network_def in a config file of yours and name that by --config."
                 ) from error
-            return check_network_values({name: value for name, value in found.items() if name != "network_def"}, NETWORK_IDS)
+            rest = {name: value for name, value in found.items() if name != "network_def"}
+            return {**before, **check_network_values(rest, NETWORK_IDS)}
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise LazyLabelsError(
             f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
@@ -198,9 +213,56 @@ def _top_keys(overlays: Sequence[str | Path]) -> list[str]:
     return [key for file in overlays for key in ConfigParser.load_config_file(str(file))]
 
 
+def trained_normalization(weights: str | Path) -> str:
+    """How intensities were normalised in the training; that of trainings before there was a choice, where none was written."""
+    path = Path(weights).with_name(NETWORK_FILE)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        value = check_network_values({"normalization": found.get("normalization", FORMER_NORMALIZATION)}, NETWORK_IDS)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise LazyLabelsError(
+            f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
+        ) from error
+    return str(value["normalization"])
+
+
 def trained_values(weights: str | Path, overlays: Sequence[str | Path] = ()) -> dict[str, Any]:
-    """Ids of the configs with the values of a training: its classes, and its network where ``network.json`` tells of it."""
-    return {**trained_network(weights, overlays), "classes": trained_classes(weights)}
+    """Ids of the configs with the values of a training: its classes and normalization, and its network where ``network.json``
+    tells of it."""
+    return {
+        "normalization": trained_normalization(weights),
+        **trained_network(weights, overlays),
+        "classes": trained_classes(weights),
+        "seen": trained_images(weights),
+    }
+
+
+def write_images(folder: str | Path, datalist: str | Path) -> None:
+    """Write what a data set's training images look like into the folder of the weights, for :func:`trained_images`.
+
+    Args:
+        folder: of ``model.pt``.
+        datalist: the file or its folder; every image of ``training`` that has a label is read once.
+    """
+    write_text(Path(folder) / IMAGES_FILE, json.dumps(seen_images(datalist).as_dict(), indent=1) + "\n")
+
+
+def trained_images(weights: str | Path) -> dict[str, Any] | None:
+    """What the images of the training looked like (:class:`~lazylabels_monai.images.appearance.Seen`); None where no training
+    wrote it, and then nothing is compared.
+
+    Raises:
+        LazyLabelsError: when the file cannot be read.
+    """
+    path = Path(weights).with_name(IMAGES_FILE)
+    if not path.is_file():
+        return None
+    try:
+        return Seen.from_dict(check_plain(json.loads(path.read_text(encoding="utf-8")))).as_dict()
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise LazyLabelsError(
+            f"{path}: what the training saw cannot be read ({error}); remove the file, and images are compared with nothing."
+        ) from error
 
 
 def trained_settings(weights: str | Path, route: str | None = None, **changes: Any) -> InstanceSettings:

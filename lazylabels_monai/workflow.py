@@ -18,7 +18,7 @@ from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.resuming import chosen_otherwise, write_record
 from lazylabels_monai.tasks import TASKS
-from lazylabels_monai.trained import write_classes, write_network
+from lazylabels_monai.trained import write_classes, write_images, write_network
 
 __all__ = [
     "Beginning",
@@ -61,6 +61,7 @@ def begin_training(
     trained_with: Mapping[str, Any],
     resume: bool = False,
     record: Mapping[str, Any] | None = None,
+    datalist: str | Path | None = None,
 ) -> None:
     """Make room for the weights, and write beside them what a prediction must know; of several processes the first does.
 
@@ -71,6 +72,7 @@ def begin_training(
         trained_with: values of the config by their ids, for :func:`~lazylabels_monai.trained.write_network`.
         resume: an earlier training goes on, and its files stay.
         record: what a training that resumes this one compares itself with; see :mod:`lazylabels_monai.resuming`.
+        datalist: the data set, of whose training images is written what they look like; None: of images without one nothing is.
     """
     if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
         return
@@ -82,6 +84,8 @@ def begin_training(
         write_record(ckpt_dir, record)
     write_classes(ckpt_dir, classes)
     write_network(ckpt_dir, network, **trained_with)
+    if datalist is not None:
+        write_images(ckpt_dir, datalist)
 
 
 class Beginning:

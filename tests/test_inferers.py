@@ -113,3 +113,16 @@ def test_emulated_bfloat16_is_refused_with_a_warning(monkeypatch):
 def test_channels_of_other_tasks_are_refused():
     with pytest.raises(ValueError, match=r"gives 8 channels but tasks \['segmentation', 'separation'\] have 5"):
         task_softmax(torch.zeros(1, 8, 4, 5), 3, ["segmentation", "separation"])
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-5, 255.0])
+def test_an_image_of_one_value_is_background_whatever_the_network_says(value):
+    inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 16), sw_batch_size=2, overlap=0.25, num_classes=3)
+
+    def network(image):
+        return torch.nn.functional.one_hot(torch.full(image.shape[:1] + image.shape[2:], 1), 8).movedim(-1, 1) * 9.0
+
+    batch = torch.stack([torch.full((1, 24, 20), value), torch.rand(1, 24, 20)])
+    answer = inferer(batch, network)
+    assert answer[0].amax((1, 2)).tolist() == [1, 0, 0, 1, 0, 0, 1, 0]
+    assert (answer[1, 1] > 0.9).all()

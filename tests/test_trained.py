@@ -181,6 +181,21 @@ def test_names_of_classes_are_names(bundle, tmp_path, names):
     assert not ran.exists()
 
 
+@pytest.mark.parametrize(
+    "seen", [{"types": ["{}"]}, {"types": "{}"}, {"detail": {"mean": "{}"}}, {"contrast": {"_target_": "os.system"}}, "{}", 1]
+)
+def test_what_the_images_looked_like_is_numbers_and_words(bundle, tmp_path, seen):
+    _, weights = small(tmp_path)
+    ran = tmp_path / "ran"
+    (tmp_path / "images.json").write_text(
+        json.dumps({"images": 3, **seen} if isinstance(seen, dict) else seen).replace("{}", RUN.format(str(ran)))
+    )
+    for read in (trained_images, trained_values, lambda w: Model(w, bundle.configs.parent, overrides={"device": "cpu"})):
+        with pytest.raises(LazyLabelsError, match=r"images\.json: "):
+            read(weights)
+    assert not ran.exists()
+
+
 def test_a_folder_whose_name_is_an_expression_is_a_folder(bundle, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "$open('ran','w')"
@@ -197,7 +212,8 @@ def test_values_of_a_training_are_its_network_and_its_classes(tmp_path):
     assert values["classes"] == ["pore", "grain"]
     assert values["channels"] == [4, 8]
     (tmp_path / "network.json").unlink()
-    assert trained_values(weights) == {"classes": ["pore", "grain"]}
+    # before there was a choice, intensities were not clipped, and nobody wrote down what the images looked like
+    assert trained_values(weights) == {"classes": ["pore", "grain"], "normalization": "mean_std", "seen": None}
     for broken in ("{", '{"network_def": {}}', "[1]", "[" * 100000):
         (tmp_path / "network.json").write_text(broken)
         with pytest.raises(LazyLabelsError, match=r"network\.json: the network's settings cannot be read"):

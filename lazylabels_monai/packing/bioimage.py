@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.networks.utils import convert_to_onnx
+from monai.transforms import LoadImaged
 from PIL import Image
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.tasks import num_task_classes
 from lazylabels_monai.trained import require_weights, trained_values
+from lazylabels_monai.transforms import CLIPPED, MatchChannelsd, clips
 
 __all__ = ["PictureNetwork", "pack_bioimage"]
 
@@ -104,8 +106,10 @@ def pack_bioimage(
                 f"{image}: the test picture has {picture.shape[2:]} pixels; it needs {smallest} on each side."
             )
         network = PictureNetwork(model.network.to(memory_format=torch.contiguous_format), model.num_classes, model.tasks).eval()
-        mean, std = (getattr(picture, which)(axis=(2, 3), keepdims=True, dtype=np.float64) for which in ("mean", "std"))
-        normalised = torch.from_numpy(((picture - mean) / (std + 1e-6)).astype(np.float32))
+        clipped = clips(values["normalization"])
+        inputs = np.clip(picture, *np.percentile(picture, CLIPPED, axis=(2, 3), keepdims=True)) if clipped else picture
+        mean, std = (getattr(inputs, which)(axis=(2, 3), keepdims=True, dtype=np.float64) for which in ("mean", "std"))
+        normalised = torch.from_numpy(((inputs - mean) / (std + 1e-6)).astype(np.float32))
         with torch.inference_mode():
             output = network(normalised).numpy()
         np.save(folder / "test_input.npy", picture)
@@ -114,7 +118,7 @@ def pack_bioimage(
         opset = _write_onnx(network, normalised, folder / "weights.onnx")
         metadata = trained_metadata(bundle, values["classes"], model.tasks, picture.shape[1])
         (folder / "README.md").write_text(_documentation(metadata), encoding="utf-8")
-        description = _description(folder, metadata, smallest, opset)
+        description = _description(folder, metadata, smallest, opset, clipped)
         temporary = folder / "package.zip"
         save_bioimageio_package(description, output_path=temporary)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -132,8 +136,9 @@ def _picture(model: Model, image: PathLike | None, folder: Path) -> np.ndarray:
         image = folder / "generated.png"
         Image.fromarray(make_image((128, 160), seed=[0, 0])["image"]).save(image)
     sample: dict[str, Any] = {"image": str(image)}
-    for transform in model.preprocessing.transforms[:-1]:  # load and match the channels; the last one normalises
-        sample = transform(sample)
+    for transform in model.preprocessing.transforms:
+        if isinstance(transform, (LoadImaged, MatchChannelsd)):  # the others normalise, and warn
+            sample = transform(sample)
     return np.ascontiguousarray(to_numpy_order(torch.as_tensor(sample["image"]).numpy())[None].astype(np.float32))
 
 
@@ -163,7 +168,8 @@ def _documentation(metadata: dict) -> str:
             "",
             metadata["description"],
             "",
-            "Input: a picture (y, x), any range of values; it is normalised to zero mean and unit variance.",
+            "Input: a picture (y, x), any range of values; it is normalised to zero mean and unit variance,",
+            "after its outermost values are clipped where the description says so.",
             "Output: probabilities. Channels:",
             "",
             *lines,
@@ -186,13 +192,18 @@ def _documentation(metadata: dict) -> str:
     )
 
 
-def _description(folder: Path, metadata: dict, smallest: int, opset: int) -> Any:
+def _description(folder: Path, metadata: dict, smallest: int, opset: int, clipped: bool) -> Any:
     from bioimageio.spec.common import FileDescr
     from bioimageio.spec.model import v0_5 as spec
 
     size = spec.ParameterizedSize(min=smallest, step=1)
     data = spec.IntervalOrRatioDataDescr(type="float32")
     formats = metadata["network_data_format"]
+    plane = [spec.AxisId("y"), spec.AxisId("x")]
+    steps: list[Any] = [spec.ZeroMeanUnitVarianceDescr(kwargs=spec.ZeroMeanUnitVarianceKwargs(axes=plane, eps=1e-6))]
+    if clipped:
+        low, high = CLIPPED
+        steps.insert(0, spec.ClipDescr(kwargs=spec.ClipKwargs(min_percentile=low, max_percentile=high, axes=plane)))
     image = spec.InputTensorDescr(
         id=spec.TensorId("image"),
         axes=[
@@ -201,11 +212,7 @@ def _description(folder: Path, metadata: dict, smallest: int, opset: int) -> Any
             *(spec.SpaceInputAxis(id=spec.AxisId(axis), size=size) for axis in "yx"),
         ],
         data=data,
-        preprocessing=[
-            spec.ZeroMeanUnitVarianceDescr(
-                kwargs=spec.ZeroMeanUnitVarianceKwargs(axes=[spec.AxisId("y"), spec.AxisId("x")], eps=1e-6)
-            )
-        ],
+        preprocessing=steps,
         test_tensor=FileDescr(source=folder / "test_input.npy"),
     )
     probabilities = spec.OutputTensorDescr(

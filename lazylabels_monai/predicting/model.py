@@ -17,7 +17,7 @@ from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.predicting.stamping import stamp_of
 from lazylabels_monai.stamps import Stamp
 from lazylabels_monai.tasks import task_slices
-from lazylabels_monai.trained import require_weights, trained_classes, trained_network
+from lazylabels_monai.trained import require_weights, trained_classes, trained_images, trained_network
 
 __all__ = ["Model"]
 
@@ -44,7 +44,7 @@ class Model:
     ) -> None:
         bundle, config = find_bundle(bundle), bundle_config(bundle, "inference.yaml")
         require_weights(weights)
-        trained_classes(weights)  # the config reads them, whose error would be one of MONAI's
+        trained_classes(weights), trained_images(weights)  # the config reads them, whose error would be one of MONAI's
         trained = trained_network(weights, overlays)
         if any("window_size" in ConfigParser.load_config_file(str(overlay)) for overlay in overlays):
             trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lazylabels_monai.transforms.channels import MatchChannelsd
 from lazylabels_monai.transforms.implied import ImpliedMarksd, ImpliedSegmentationd
+from lazylabels_monai.transforms.intensities import CLIPPED, NORMALIZATIONS, clips
+from lazylabels_monai.transforms.judging import JudgeImaged, JudgeObjectsd
 from lazylabels_monai.transforms.labels import DecodeIgnoredd, EncodeIgnoredd, FillMissingLabelsd
 from lazylabels_monai.transforms.outputs import (
     SaveInstancesd,
@@ -14,15 +16,20 @@ from lazylabels_monai.transforms.outputs import (
 )
 
 __all__ = [
+    "CLIPPED",
+    "NORMALIZATIONS",
     "DecodeIgnoredd",
     "EncodeIgnoredd",
     "FillMissingLabelsd",
     "ImpliedMarksd",
     "ImpliedSegmentationd",
+    "JudgeImaged",
+    "JudgeObjectsd",
     "MatchChannelsd",
     "SaveInstancesd",
     "SaveOverlayd",
     "SaveProbabilitiesd",
     "SeparateObjectsd",
     "SplitTasksd",
+    "clips",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ def predicted(bundle, tiny_data, trained, made_once):
 
 def _predict(bundle, tiny_data: Path, trained: Path, out: Path) -> None:
     (out / "models").mkdir(parents=True)
+    for name in ("classes.json", "network.json", "images.json"):
+        shutil.copy2(trained / "models" / name, out / "models" / name)
     net, weights = network(), load(trained / "models" / "model.pt")
     net.load_state_dict(weights)
     images = [normalised(pixels(file)) for file in sorted((tiny_data / "images").glob("*test*.png"))]

@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser
 
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.tasks import task_slices
+from lazylabels_monai.transforms import NORMALIZATIONS
 
 
 @pytest.mark.parametrize(
@@ -32,8 +33,9 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     train, infer, evaluate = (
         yaml.safe_load((bundle.configs / f"{name}.yaml").read_text()) for name in ("train", "inference", "evaluate")
     )
-    # what each file does with the rest; training reads the classes from the data set, inference from beside the weights
-    own = {"imports", "initialize", "run", "network", "classes"}
+    # what each file does with the rest; training reads the classes from the data set and names
+    # the normalization, inference reads both from beside the weights
+    own = {"imports", "initialize", "run", "network", "classes", "normalization"}
     assert train["network_def"].pop("zero_init_residual") == "@zero_init_residual"  # how weights begin: inference reads them
     shared = (set(train) & set(infer)) - own
     wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size", "window_size"}
@@ -42,13 +44,18 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert evaluate["weights"] == infer["weights"]
     assert evaluate["val_overlap"] == infer["overlap"]
     assert evaluate["mirroring"] == infer["mirroring"]
+    assert evaluate["normalization"] == infer["normalization"]
+    assert train["normalization"] in NORMALIZATIONS
+    assert train["trained_with"]["normalization"] == "@normalization"
 
     def image_steps(transforms: list) -> list:
         steps = [train["image_loader"] if step == "@image_loader" else step for step in transforms]
         return [step for step in steps if step.get("keys") == "image" and "Rand" not in step["_target_"]]
 
     expected = image_steps(infer["preprocessing"]["transforms"])
-    assert [step["_target_"].split(".")[-1] for step in expected] == ["LoadImaged", "MatchChannelsd", "NormalizeIntensityd"]
+    names = ["LoadImaged", "JudgeImaged", "MatchChannelsd", "ClipIntensityPercentilesd", "NormalizeIntensityd"]
+    assert [step["_target_"].split(".")[-1] for step in expected] == names
+    del expected[1]  # the check before a training judges its images
     assert image_steps(train["train"]["preprocessing"]["transforms"]) == expected
     assert image_steps(train["validate"]["preprocessing"]["transforms"]) == expected
     # validation in training has windows and an overlap of its own and mirrors nothing: it is there to choose an epoch

@@ -25,4 +25,5 @@ def adam_steps(checkpoint: dict) -> set[int]:
 def normalised(image: np.ndarray) -> torch.Tensor:
     """(H, W) gray levels -> (1, 1, W, H), as MONAI orders the axes."""
     image = image.astype(np.float32).T
+    image = np.clip(image, *np.percentile(image, (0.1, 99.9)).astype(np.float32))  # the bundle's default
     return torch.from_numpy((image - image.mean()) / image.std())[None, None]

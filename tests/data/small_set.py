@@ -14,7 +14,7 @@ from lazylabels_monai.data.datalist import (
     SECTIONS,
 )
 
-H, W = 12, 17
+H, W = 72, 97
 
 
 CLASSES = ["air bubble", "ice crystal"]

@@ -13,7 +13,7 @@ import torch
 from lazylabels_monai.checkpoints import latest_checkpoint
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import CLASSES_FILE
-from lazylabels_monai.trained import BESIDE, NETWORK_FILE, WEIGHTS_FILE
+from lazylabels_monai.trained import BESIDE, IMAGES_FILE, NETWORK_FILE, WEIGHTS_FILE
 
 __all__ = ["publish"]
 
@@ -49,6 +49,10 @@ def publish(training: str | Path, models: str | Path, keep_last: bool = False) -
             shutil.copy2(models / name, previous / name)
     for name in (CLASSES_FILE, NETWORK_FILE):
         os.replace(training / name, models / name)
+    if (training / IMAGES_FILE).is_file():
+        os.replace(training / IMAGES_FILE, models / IMAGES_FILE)
+    else:  # that of the weights from before says nothing about these
+        (models / IMAGES_FILE).unlink(missing_ok=True)
     os.replace(best, models / WEIGHTS_FILE)
     for checkpoint in training.glob("checkpoint_epoch=*.pt"):
         checkpoint.unlink()

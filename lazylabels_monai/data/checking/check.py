@@ -40,9 +40,8 @@ def check_datalist(
         sections: splits that must not be empty; the others are checked where they are there.
         classes: names of the object classes that the configuration is set to; ``None``: not compared.
         tasks: tasks that are to be trained.
-        marks: look at what is drawn and at what the images show, too: the codes of
-            :data:`~lazylabels_monai.data.checking.findings.CODES`. Takes a few times longer, which is why a training, which
-            checks each time it starts, leaves it out.
+        marks: look at what is drawn and compare the images with each other, too. Takes a few times longer, which is why a
+            training, which checks each time it starts, leaves it out; each image by itself is judged always.
         crop_size: with ``marks``: images shorter than this are reported, in pixels.
 
     Returns:

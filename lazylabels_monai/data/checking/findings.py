@@ -6,13 +6,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from lazylabels_monai.data.datalist import DatalistError
+from lazylabels_monai.images.faults import ERROR, IMAGE_CODES, WARNING, Code, Fault
 
 __all__ = ["CODES", "CheckReport", "Code", "Fault", "Finding", "messages"]
-
-ERROR, WARNING = "error", "warning"
 
 #: From this many images on, findings of one code become one sentence.
 _GROUP = 4
@@ -20,23 +19,7 @@ _GROUP = 4
 _NAMED = 3
 
 
-class Code(NamedTuple):
-    """What the findings of one code say.
-
-    Args:
-        level: ``"error"`` or ``"warning"``.
-        what: the fault, continuing "file 'a.png' has 3 of 40 ..."; ``{s}`` stands for the plural's ending.
-        remedy: what to do about it.
-        many: the fault of several images, continuing '"image" of 12 images has ...', where ``what`` does not fit.
-    """
-
-    level: str
-    what: str
-    remedy: str
-    many: str = ""
-
-
-#: The findings about what is drawn and what the images look like, which only ``marks=True`` looks for.
+#: The findings about what is drawn, which only ``marks=True`` looks for, and about what the images look like.
 CODES: dict[str, Code] = {
     "inner-crosses-interface": Code(
         ERROR,
@@ -124,76 +107,8 @@ CODES: dict[str, Code] = {
     "classes-background": Code(
         WARNING, "", "save it as 0 if it is the background", "a value other than 0 around all others, like a background"
     ),
-    "image-constant": Code(ERROR, "pixels, all of one value", "export the image again, or remove the item", "one value only"),
-    "image-few-levels": Code(
-        WARNING,
-        "different values only, like a label or a thresholded picture",
-        "give the image as the microscope saved it",
-        "few different values only, like a label or a thresholded picture",
-    ),
-    "image-saturated": Code(
-        WARNING,
-        "pixels at the largest value, which is more than 20 %",
-        "use a shorter exposure, or set those areas to 255 (not labelled)",
-        "more than 20 % of the pixels at the largest value",
-    ),
-    "image-outliers": Code(
-        WARNING,
-        "pixels so far from the others that these look flat once intensities are normalised",
-        "clip them to the range of the others",
-        "a few pixels so far from the others that these look flat once intensities are normalised",
-    ),
-    "image-tiny": Code(
-        WARNING,
-        "along its shortest side",
-        "stitch tiles together, or lower crop_size: what is missing is padded and teaches nothing",
-        "a side shorter than 64 pixels or than the crop",
-    ),
-    "image-inverted": Code(
-        WARNING,
-        "",
-        "invert the image if another detector or look-up table is the reason",
-        "objects darker than their background where most images have them brighter, or the reverse",
-    ),
-    "object-size-differs": Code(
-        WARNING,
-        "",
-        "resize the image to the pixel size of the others if its magnification is another",
-        "objects whose median diameter is far from that of the other images",
-    ),
-    "pixel-size-differs": Code(
-        WARNING, "", "resize the images to one pixel size", "a pixel size of more than twice, or less than half, the usual one"
-    ),
+    **IMAGE_CODES,
 }
-
-
-class Fault(NamedTuple):
-    """What a check of one image's arrays returns.
-
-    Args:
-        code: one of :data:`CODES`.
-        key: which file of the item is at fault.
-        objects: how many marks, objects or pieces; None where the code counts pixels.
-        pixels: how many pixels.
-        location: index of the first such pixel in the array, (y, x) in pictures.
-        of: how many objects there are in all.
-        amount: what the sentence says where it counts neither objects nor pixels, such as "37 pixels".
-    """
-
-    code: str
-    key: str
-    objects: int | None = None
-    pixels: int | None = None
-    location: tuple[int, ...] | None = None
-    of: int | None = None
-    amount: str | None = None
-
-    def counted(self) -> str:
-        """The number that the sentence begins with."""
-        if self.amount is not None:
-            return self.amount
-        number = f"{self.pixels if self.objects is None else self.objects}"
-        return number if self.of is None else f"{number} of {self.of}"
 
 
 @dataclass(frozen=True)
@@ -230,13 +145,9 @@ class Finding:
     def of_fault(fault: Fault, section: str, index: int, item: dict[str, Any]) -> Finding:
         """The finding for a fault of an item, with its sentence."""
         code, file = CODES[fault.code], item.get("image" if fault.key == "pixel_size" else fault.key)
-        first = ""
-        if fault.location is not None:
-            axes = ("y", "x") if len(fault.location) == 2 else ("i", "j", "k")
-            first = ", first at " + ", ".join(f"{a}={v}" for a, v in zip(axes, fault.location, strict=True))
         number = fault.of if fault.of is not None else fault.objects
         phrase = f"{fault.counted()} {code.what}".strip().replace("{s}", "" if number == 1 else "s")
-        message = f"{section}[{index}] \"{fault.key}\": file '{file}' has {phrase}{first}: {code.remedy}."
+        message = f"{section}[{index}] \"{fault.key}\": file '{file}' has {phrase}{fault.place()}: {code.remedy}."
         image = item["image"]
         return Finding(
             code.level,

@@ -1,8 +1,6 @@
-"""What a careful colleague would point out about the images: one by one, and those that stand out from the others.
+"""What a careful colleague would point out about the images of a data set side by side: those that stand out from the others.
 
-Training and prediction normalise every channel of every image to mean 0 and standard deviation 1. An 8-bit image beside a
-16-bit one, or a bright one beside a dark one, is therefore harmless and no finding. What stays after normalisation is: no
-contrast at all, few gray levels, clipped areas, outliers that take the contrast, inverted contrast, another pixel size.
+What shows in one image alone stands in :mod:`lazylabels_monai.images.judging`.
 """
 
 from __future__ import annotations
@@ -12,19 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.data.checking.findings import Fault
+from lazylabels_monai.images.faults import Fault
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
-__all__ = ["contrast", "image_faults", "odd_contrasts", "odd_diameters", "odd_pixel_sizes"]
+__all__ = ["contrast", "odd_contrasts", "odd_diameters", "odd_pixel_sizes"]
 
-#: Shortest side in pixels below which a network of several resolutions sees hardly any context.
-MIN_SIDE = 64
-#: Different values below which an image looks like a label.
-MIN_LEVELS = 16
-#: Share of pixels at the largest value from which an image counts as saturated.
-MAX_SATURATED = 0.2
-#: How many times larger the outermost 0.2 % of the pixels make the standard deviation.
-MAX_OUTLIERS = 2.0
 #: Difference of the means of objects and background, in standard deviations of the image, from which its sign counts.
 CLEAR_CONTRAST = 1.0
 #: Share of images with the rarer sign up to which they count as inverted; more is a mixed collection.
@@ -33,37 +23,6 @@ MAX_INVERTED = 0.1
 MAX_DIAMETER_RATIO = 5.0
 #: Factor to the median pixel size from which a pixel size counts as odd.
 MAX_PIXEL_RATIO = 2.0
-
-
-def image_faults(image: np.ndarray, dims: int, crop_size: int | None = None) -> list[Fault]:
-    """Faults of one image that show without the others.
-
-    Args:
-        image: (H, W[, C]), or (X, Y, Z[, C]), any range.
-        dims: number of spatial axes, which come first.
-        crop_size: shorter sides than this are reported too, in pixels; None: only those below 64.
-
-    Returns:
-        at most one fault for each code.
-    """
-    side = min(image.shape[:dims])
-    faults = []
-    if dims == 2 and side < max(MIN_SIDE, crop_size or 0):  # stacks often have few planes
-        wanted = f"crop_size {crop_size}" if crop_size and side >= MIN_SIDE else f"{MIN_SIDE}"
-        faults.append(Fault("image-tiny", "image", amount=f"{side} pixels (less than {wanted})"))
-    pixels = image.reshape(*image.shape[:dims], -1)
-    low, high = image.min(), image.max()
-    if low == high:
-        return [*faults, Fault("image-constant", "image", pixels=int(np.prod(image.shape[:dims])))]
-    levels = _levels(image)
-    if levels < MIN_LEVELS:
-        # A thresholded picture is also "saturated": one sentence says enough.
-        return [*faults, Fault("image-few-levels", "image", amount=str(levels))]
-    top = (pixels == high).all(-1)
-    if top.mean() > MAX_SATURATED:
-        first = tuple(int(i) for i in np.unravel_index(np.argmax(top), top.shape))
-        faults.append(Fault("image-saturated", "image", pixels=int(top.sum()), location=first))
-    return faults + _outliers(pixels)
 
 
 def contrast(image: np.ndarray, dims: int, labels: Mapping[str, np.ndarray]) -> float | None:
@@ -142,26 +101,3 @@ def _mean_size(size: Any) -> float | None:
     if not values or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0 for v in values):
         return None
     return float(np.exp(np.mean(np.log(values))))
-
-
-def _levels(image: np.ndarray) -> int:
-    """Number of different values; at least :data:`MIN_LEVELS` where there are more."""
-    # Nearly every image shows that many within a few thousand pixels, and sorting all of them takes long.
-    sample = np.unique(image.ravel()[:: max(image.size // 4096, 1)])
-    return int(sample.size if sample.size >= MIN_LEVELS else np.unique(image).size)
-
-
-def _outliers(pixels: np.ndarray) -> list[Fault]:
-    for channel in np.moveaxis(pixels, -1, 0):
-        values = channel.astype(np.float32)
-        low, high = np.percentile(values, (0.1, 99.9))
-        far = (values < low) | (values > high)
-        core = float(values[~far].std())
-        if core and float(values.std()) > MAX_OUTLIERS * core:
-            # Those that make the difference, not simply all of the outermost 0.2 %.
-            far = np.abs(values - values[~far].mean()) > 10 * core
-            if not far.any():
-                continue
-            first = tuple(int(i) for i in np.unravel_index(np.argmax(far), far.shape))
-            return [Fault("image-outliers", "image", pixels=int(far.sum()), location=first)]
-    return []

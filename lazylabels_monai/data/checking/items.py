@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.data.checking.findings import ERROR, Fault, Finding
-from lazylabels_monai.data.checking.images import contrast, image_faults
+from lazylabels_monai.data.checking.images import contrast
 from lazylabels_monai.data.checking.marks import mark_diameter, mark_faults
 from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, absolute_path, has_key
 from lazylabels_monai.images.axes import like_image
@@ -24,6 +24,7 @@ from lazylabels_monai.images.files import (
     read_image_and_dims,
     read_label,
 )
+from lazylabels_monai.images.judging import image_faults
 from lazylabels_monai.labels.plausible import Look, look_at
 from lazylabels_monai.tasks import IGNORE, num_task_classes
 
@@ -93,7 +94,7 @@ def read_entries(datalist: dict[str, Any], file: Path, marks: bool = False, crop
     Args:
         datalist: its contents.
         file: where it lies.
-        marks: look at what is drawn and at the images' intensities, too; a few times slower.
+        marks: look at what is drawn, and compare the images, too; a few times slower.
         crop_size: with ``marks``: shorter images are reported.
     """
     entries = [Entry(s, i, item, file) for s in SECTIONS for i, item in enumerate(datalist.get(s, []))]
@@ -115,11 +116,15 @@ def _inspect(entry: Entry, num_classes: int, marks: bool, crop_size: int | None)
         entry.shape, entry.channels = image.shape[:dims], int(np.prod(image.shape[dims:]))
         entry.digest = pixel_digest(image)
     labels = {key: _inspect_label(entry, key, num_classes) for key in LABEL_KEYS if has_key(entry.item, key)}
-    if marks and image is not None and image.size:
+    if image is None or not image.size:
+        return
+    for fault in image_faults(image, dims, crop_size if marks else None):
+        entry.fault(fault)
+    if marks:
         # A label that is broken as a whole is reported above; its marks say nothing.
         labels = {key: label for key, label in labels.items() if label is not None and label.shape == entry.shape}
         entry.looks = {key: look_at(labels[key]) for key in _LOOKED_AT if key in labels}
-        for fault in (*image_faults(image, dims, crop_size), *mark_faults(labels)):
+        for fault in mark_faults(labels):
             entry.fault(fault)
         entry.contrast, entry.diameter = contrast(image, dims, labels), mark_diameter(labels)
 

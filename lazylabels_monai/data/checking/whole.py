@@ -15,8 +15,8 @@ import numpy as np
 from lazylabels_monai.data.checking.findings import ERROR, WARNING, Fault, Finding
 from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.items import Entry
-from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
 from lazylabels_monai.data.choosing import BY_LOSS, BY_NOTHING, judged_by
+from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
 from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
 from lazylabels_monai.tasks import TASKS
 

@@ -156,7 +156,15 @@ def clipped():
     return image
 
 
+def barred():
+    image = noise()
+    image[-14:] = 0
+    image[-10:-4, 10:60:3] = 255
+    return image
+
+
 IMAGES = {
+    "image-bar": (barred(), "has a data bar, 14 rows with letters along its lower edge: cut it off"),
     "image-constant": (np.full((H, W), 7, np.uint8), f"has {H * W} pixels, all of one value"),
     "image-few-levels": (noise(high=53), "has 3 different values only, like a label"),
     "image-saturated": (clipped(), f"has {56 * 60} pixels at the largest value, which is more than 20 %, first at y=40, x=0"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lazylabels_monai.data.checking import CODES
-from lazylabels_monai.data.checking.images import image_faults, odd_contrasts
+from lazylabels_monai.data.checking.images import odd_contrasts
+from lazylabels_monai.images.judging import image_faults
 from tests.data.checking.cases import IMAGES, DataSet, H, W, noise, sound
 
 
@@ -32,19 +33,6 @@ def test_images(data, code):
     assert text in report.findings[0].message
     assert report.findings[0].level == CODES[code].level
     assert report.findings[0].file == "images/x.png"
-
-
-def test_range_and_depth_are_harmless():
-    """Normalised per image, an image is the same at any gain and offset."""
-    image = noise().astype(np.uint16)
-    for same in (image * 200, image + 40000, image.astype(np.float32) / 1e6, np.stack([image] * 3, -1)):
-        assert image_faults(same, 2) == []
-
-
-def test_crop_size():
-    assert image_faults(noise((100, 200)), 2) == []
-    (fault,) = image_faults(noise((100, 200)), 2, crop_size=128)
-    assert fault.amount == "100 pixels (less than crop_size 128)"
 
 
 def test_inverted_image(data):
@@ -88,3 +76,10 @@ def test_pixel_size(data):
         "training[2] \"pixel_size\": file 'images/2.png' has pixel size 1.1 where the images' median is 0.5"
         in report.warnings[0]
     )
+
+
+def test_a_training_judges_each_image_too(data):
+    """What shows in an image alone costs little: the check before the first epoch says it, as `check` does."""
+    data.add("training", IMAGES["image-outliers"][0])
+    report = data.check(marks=False)
+    assert [f.code for f in report.findings] == ["image-outliers"]

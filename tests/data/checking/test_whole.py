@@ -129,7 +129,8 @@ def test_class_that_validation_does_not_show(data):
 
 def test_mixed_channels(data):
     data.add("testing", "g.png", RGB)
-    one(data.check().warnings, "6 with 2 axes and 1 channels", "1 with 2 axes and 3 channels (such as 'images/g.png')")
+    warnings = [text for text in data.check().warnings if "different values only" not in text]  # g.png has three
+    one(warnings, "6 with 2 axes and 1 channels", "1 with 2 axes and 3 channels (such as 'images/g.png')")
 
 
 def check_labels(root, make, key, classes=("object",), count=4, **build):
