@@ -20,6 +20,7 @@ from lazylabels_monai.trained import (
     load_weights,
     require_weights,
     trained_classes,
+    trained_images,
     trained_network,
     trained_settings,
     trained_values,
@@ -181,15 +182,22 @@ def test_names_of_classes_are_names(bundle, tmp_path, names):
     assert not ran.exists()
 
 
-@pytest.mark.parametrize(
-    "seen", [{"types": ["{}"]}, {"types": "{}"}, {"detail": {"mean": "{}"}}, {"contrast": {"_target_": "os.system"}}, "{}", 1]
-)
+SEEN = [
+    {"types": ["{}"]},
+    {"types": "{}"},
+    {"detail": {"mean": "{}"}},
+    {"contrast": {"_target_": "os.system"}},
+    "{}",
+    1,
+]
+
+
+@pytest.mark.parametrize("seen", SEEN)
 def test_what_the_images_looked_like_is_numbers_and_words(bundle, tmp_path, seen):
     _, weights = small(tmp_path)
     ran = tmp_path / "ran"
-    (tmp_path / "images.json").write_text(
-        json.dumps({"images": 3, **seen} if isinstance(seen, dict) else seen).replace("{}", RUN.format(str(ran)))
-    )
+    content = json.dumps({"images": 3, **seen} if isinstance(seen, dict) else seen)
+    (tmp_path / "images.json").write_text(content.replace("{}", RUN.format(str(ran))))
     for read in (trained_images, trained_values, lambda w: Model(w, bundle.configs.parent, overrides={"device": "cpu"})):
         with pytest.raises(LazyLabelsError, match=r"images\.json: "):
             read(weights)
