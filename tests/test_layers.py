@@ -25,7 +25,7 @@ FLOORS = (
     ("checkpoints",),
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),
-    ("report", "packing"),
+    ("report", "packing", "starter"),
     ("experiments", "apps", "bench"),
     ("cli",),
     ("__main__",),

@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import queue
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,7 +25,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.losses import MaskedMultiTaskLoss
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.starter.crops import Canvases, labels_of, random_crops, tiles, varied
-from lazylabels_monai.starter.sets import DETECTION, GENERATED, SEGMENTATION, SEPARATION, SETS, generated, unpack
+from lazylabels_monai.starter.sets import DETECTION, GENERATED, SEGMENTATION, SEPARATION, SETS, generated, produce, unpack
 from lazylabels_monai.tasks import task_slices
 
 __all__ = ["NETWORK", "RESULTS_FILE", "SHARES", "Run", "Settings", "half_precision", "make", "parsed_plan"]
@@ -128,23 +127,6 @@ def parsed_plan(text: str) -> list[Run]:
 # ------------------------------------------------------------------------------------------------------- pictures
 
 
-def _work(out: multiprocessing.Queue, seed: int, worker: int) -> None:
-    """Make pictures for ever; none is made twice, since the seed counts on."""
-    torch.set_num_threads(1)
-    rng = np.random.default_rng([seed, worker])
-    count = 0
-    while True:
-        domain = "builtin" if rng.random() < 0.25 else "scenes"
-        size = (320, 320) if domain == "builtin" else (384, 384)
-        count += 1
-        try:
-            made = generated(domain, (1 + seed, worker, count), size)  # validation pictures have seeds that begin with 0
-        except Exception as error:  # one picture less is better than one worker less
-            print(f"no picture of {domain} {worker} {count}: {error!r}", file=sys.stderr, flush=True)
-        else:
-            out.put((domain, *made))
-
-
 class Pictures:
     """All pictures on the device: those of the sets, and as many generated ones as fit, the oldest replaced first.
 
@@ -160,7 +142,7 @@ class Pictures:
             context = multiprocessing.get_context("spawn")
             self.queue = context.Queue(2048)
             arguments = [(self.queue, settings.seed, k) for k in range(settings.workers)]
-            self.processes = [context.Process(target=_work, args=own, daemon=True) for own in arguments]
+            self.processes = [context.Process(target=produce, args=own, daemon=True) for own in arguments]
             for process in self.processes:
                 process.start()
         held: dict[str, list[tuple[str, np.ndarray, np.ndarray]]] = {"training": [], "validation": [], "unseen": []}
@@ -175,7 +157,7 @@ class Pictures:
         self.checked_domains = [domain for domain, _, _ in checked]
         self.checked = Canvases(len(checked), settings.device)
         self._fill(self.checked, checked)
-        self.made = {domain: 0 for domain in GENERATED}
+        self.made = dict.fromkeys(GENERATED, 0)
         # a ring of slots for each generator, the larger for the one that is drawn more
         ends = np.cumsum([settings.slots * SHARES[d] / sum(SHARES[g] for g in GENERATED) for d in GENERATED]).astype(int)
         self.rings = dict(zip(GENERATED, zip([0, *ends[:-1]], ends, strict=True), strict=True))
@@ -360,7 +342,11 @@ class Trainer:
         for name, memory_format, compiled in ways:
             try:
                 if memory_format is None:  # compiled: in the format that was faster without
-                    memory_format = torch.channels_last if max(self.speeds, key=self.speeds.get) == "channels_last" else torch.contiguous_format
+                    memory_format = (
+                        torch.channels_last
+                        if max(self.speeds, key=self.speeds.get) == "channels_last"
+                        else torch.contiguous_format
+                    )
                 start = time.monotonic()
                 self.memory_format = memory_format
                 self.network.to(memory_format=memory_format)
@@ -479,7 +465,10 @@ def make(source: Path, out: Path, plan: Sequence[Run], settings: Settings, about
             try:
                 for record in trainer.run(run, seconds, out / f"{run.name}.pt"):
                     dice = {domain: scores["dice"] for domain, scores in record["scores"].items()}
-                    print(f"  {record['seconds']} s, step {record['step']}, {record['crops_per_second']} crops/s, Dice {dice}", flush=True)
+                    print(
+                        f"  {record['seconds']} s, step {record['step']}, {record['crops_per_second']} crops/s, Dice {dice}",
+                        flush=True,
+                    )
                     write()
             except (RuntimeError, LazyLabelsError) as error:
                 run.record["error"] = str(error)[:500]

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ __all__ = [
     "coded",
     "generated",
     "pack",
+    "produce",
     "resized_instances",
     "unpack",
 ]
@@ -119,7 +122,9 @@ def coded(instances: np.ndarray, rng: np.random.Generator | int = 0) -> np.ndarr
 
 def resized_instances(instances: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Ids at another size, sampled at pixel centres."""
-    rows, columns = (np.minimum(((np.arange(m) + 0.5) * n / m).astype(int), n - 1) for m, n in zip(size, instances.shape, strict=True))
+    rows, columns = (
+        np.minimum(((np.arange(m) + 0.5) * n / m).astype(int), n - 1) for m, n in zip(size, instances.shape, strict=True)
+    )
     return instances[np.ix_(rows, columns)]
 
 
@@ -132,6 +137,25 @@ def generated(domain: str, seed: tuple[int, ...], size: tuple[int, int] = (384, 
         low = float(np.exp(rng.uniform(np.log(6), np.log(30))))
         made = make_image(size, seed, (low, 1.5 * low))
     return made["image"], coded(made["instances"], np.random.default_rng([*seed, 2]))
+
+
+def produce(out: Queue, seed: int, worker: int) -> None:
+    """Put generated pictures, ``(domain, image, code)``, into a queue for ever; none is made twice, since the seed counts on.
+
+    It stands in a module that does not load torch: a process that runs it begins at once.
+    """
+    rng = np.random.default_rng([seed, worker])
+    count = 0
+    while True:
+        domain = "builtin" if rng.random() < 0.25 else "scenes"
+        size = (320, 320) if domain == "builtin" else (384, 384)
+        count += 1
+        try:
+            made = generated(domain, (1 + seed, worker, count), size)  # validation pictures have seeds that begin with 0
+        except Exception as error:  # one picture less is better than one worker less
+            print(f"no picture of {domain} {worker} {count}: {error!r}", file=sys.stderr, flush=True)
+        else:
+            out.put((domain, *made))
 
 
 def pack(folder: Path, target: Path, most: int | None = None, generated_validation: int = 12) -> dict[str, int]:

@@ -9,6 +9,7 @@ import torch
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.starter import making
+from lazylabels_monai.starter.__main__ import main
 from lazylabels_monai.starter.making import NETWORK, Settings, half_precision, make, parsed_plan
 from lazylabels_monai.starter.sets import Picture, coded
 
@@ -74,8 +75,8 @@ def test_a_set_left_out_is_never_drawn_and_its_share_goes_to_the_others(pictures
     assert without.sum() == pytest.approx(1)
     empty = torch.tensor([domain == "" for domain in held.domains])
     assert all_of_them[empty].sum() == 0
+    held.domains = ["emps"] * len(held.domains)
     with pytest.raises(LazyLabelsError, match="no pictures are left"):
-        held.domains = ["emps"] * len(held.domains)
         held.weights("emps")
 
 
@@ -103,3 +104,26 @@ def test_half_precision_stores_shared_weights_once(tmp_path):
 def test_a_plan_that_cannot_be_followed_is_refused(text):
     with pytest.raises(LazyLabelsError, match="must be one of final, emps"):
         parsed_plan(text)
+
+
+def test_the_command_hands_over_what_it_is_given(monkeypatch, tmp_path, capsys):
+    called = []
+    monkeypatch.setattr(making, "make", lambda *given: called.append(given))
+    given = [
+        "make",
+        str(tmp_path / "p.zip"),
+        str(tmp_path / "out"),
+        "--plan",
+        "final:3,emps:1",
+        "--no-compile",
+        "--seconds",
+        "7",
+    ]
+    assert main([*given, "--device", "cpu", "--most-steps", "5", "--commit", "abc"]) == 0
+    source, out, plan, settings, about = called[0]
+    assert (source, out) == (tmp_path / "p.zip", tmp_path / "out")
+    assert [(run.name, run.share, run.without) for run in plan] == [("final", 3, None), ("without_emps", 1, "emps")]
+    assert settings == Settings(device="cpu", seconds=7, most_steps=5, compile=False)
+    assert about == {"commit": "abc"}
+    assert main([*given[:3], "--without", "glass"]) == 1
+    assert "must be one of final, emps" in capsys.readouterr().err

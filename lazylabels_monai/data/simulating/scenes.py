@@ -167,7 +167,9 @@ def _style(kind: str, rng: np.random.Generator) -> dict[str, float]:
     return {
         "aspect": {"rods": _log_uniform(rng, 2.2, 12), "nuclei": rng.uniform(1, 1.7)}.get(kind, rng.uniform(1, 1.4)),
         "stretch": rng.uniform(0, 0.06 if kind == "spheres" else 0.35),
-        "power": {"spheres": 2.0, "nuclei": 2.0, "irregular": 2.0, "glands": 2.2}.get(kind, float(rng.choice((2.0, 3.0, 4.0, 8.0)))),
+        "power": {"spheres": 2.0, "nuclei": 2.0, "irregular": 2.0, "glands": 2.2}.get(
+            kind, float(rng.choice((2.0, 3.0, 4.0, 8.0)))
+        ),
         "wave": {"irregular": rng.uniform(0.1, 0.5), "glands": rng.uniform(0.1, 0.4), "sheets": rng.uniform(0, 0.3)}.get(
             kind, rng.choice((0.0, 0.04))
         ),
@@ -290,10 +292,12 @@ def _grains(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     marks[rng.integers(0, size[0], count), rng.integers(0, size[1], count)] = True
     numbers = np.zeros(size, np.int32)
     numbers[marks] = np.arange(1, int(marks.sum()) + 1)
-    away, near = ndimage.distance_transform_edt(~marks, return_indices=True)
+    near = ndimage.distance_transform_edt(~marks, return_distances=False, return_indices=True)
     # seams that are not quite straight
-    shift = [np.clip(np.arange(n).reshape((-1, 1) if a == 0 else (1, -1)) + 0.15 * radius * _clouds(size, rng, radius), 0, n - 1)
-             for a, n in enumerate(size)]
+    shift = [
+        np.clip(np.arange(n).reshape((-1, 1) if a == 0 else (1, -1)) + 0.15 * radius * _clouds(size, rng, radius), 0, n - 1)
+        for a, n in enumerate(size)
+    ]
     owner = numbers[tuple(near)][shift[0].astype(int), shift[1].astype(int)]
     seam = ndimage.maximum_filter(owner, 2) != ndimage.minimum_filter(owner, 2)
     if rng.random() < 0.5:
@@ -371,11 +375,15 @@ def _material(owner: np.ndarray, masks: list, rng: np.random.Generator, kind: st
         light = rng.uniform(0, 0.25) * _lit(owner, boxes, rng)
         grey = grey + light
     if look == "hollow":
-        grey = np.where(depth < rng.uniform(1.5, 3.5) + rng.uniform(0, 0.2) * deepest[owner], grey, rng.uniform(-0.3, 0.4) * grey)
+        grey = np.where(
+            depth < rng.uniform(1.5, 3.5) + rng.uniform(0, 0.2) * deepest[owner], grey, rng.uniform(-0.3, 0.4) * grey
+        )
     if look == "textured" or rng.random() < 0.4:
         grey = grey + rng.uniform(0.01, 0.12) * _texture(shape, rng)
     if rng.random() < (0.6 if look == "dome" else 0.3):  # edges shine in a secondary electron picture
-        grey = grey + rng.choice((-1.0, 1.0), p=(0.25, 0.75)) * rng.uniform(0.05, 0.4) * np.exp(-depth / _log_uniform(rng, 1, 5))
+        grey = grey + rng.choice((-1.0, 1.0), p=(0.25, 0.75)) * rng.uniform(0.05, 0.4) * np.exp(
+            -depth / _log_uniform(rng, 1, 5)
+        )
     if kind in ("facets", "grains") and rng.random() < 0.6:
         grey = grey + rng.uniform(0.03, 0.15) * np.sign(_lit(owner, boxes, rng))
     image = np.where(inside, ground + grey, ground)
@@ -462,7 +470,9 @@ def _tissue(owner: np.ndarray, masks: list, rng: np.random.Generator, kind: str)
     lumen = inside & (depth > wall) & (rng.random() < 0.85)
     eosin = np.where(inside, rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.9)) + 0.12 * _texture(shape, rng, 2)
     eosin = np.where(lumen, rng.uniform(0, 0.25), eosin)
-    blue = np.where(inside & ~lumen, rng.uniform(0.1, 0.4), rng.uniform(0, 0.2)) + rng.uniform(0.6, 1.2) * (nuclei_wall | around)
+    blue = np.where(inside & ~lumen, rng.uniform(0.1, 0.4), rng.uniform(0, 0.2)) + rng.uniform(0.6, 1.2) * (
+        nuclei_wall | around
+    )
     blue = ndimage.gaussian_filter(np.clip(blue, 0, None).astype(np.float32), 0.7)
     gaps = ~inside & (_clouds(shape, rng, 20) > rng.uniform(1.2, 3))  # torn or empty tissue
     return _stained(np.where(gaps, 0, blue), np.where(gaps, 0.02, np.clip(eosin, 0, None)), rng)
@@ -516,7 +526,18 @@ def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-_WORDS = ("100 nm", "500 nm", "1 um", "2 um", "20 nm", "SU8010 5.0kV 9.2mm x600", "WD 8.8 mm", "EHT = 5.00 kV", "2 um", "Mag = 40 K X")
+_WORDS = (
+    "100 nm",
+    "500 nm",
+    "1 um",
+    "2 um",
+    "20 nm",
+    "SU8010 5.0kV 9.2mm x600",
+    "WD 8.8 mm",
+    "EHT = 5.00 kV",
+    "2 um",
+    "Mag = 40 K X",
+)
 _LETTERS = ("a", "b", "(c)", "(A)", "B", "d1", "(ii)", "E")
 
 
