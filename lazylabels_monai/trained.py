@@ -15,16 +15,17 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+from monai.bundle import ConfigParser
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, public_path
 from lazylabels_monai.result_files import CLASSES_FILE
 
 __all__ = [
@@ -69,9 +70,6 @@ NETWORK_IDS = (
     "crop_size",
     "window_size",
 )
-
-#: The package in which our networks are public.
-_NETWORKS = "lazylabels_monai.networks"
 
 
 def bundle_weights(bundle: str | Path) -> Path:
@@ -137,7 +135,7 @@ def trained_classes(weights: str | Path) -> list[str]:
     if not path.is_file():
         return list(CLASS_NAMES)
     try:
-        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+        return check_names(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise LazyLabelsError(
             f"{path}: the names of the classes cannot be read ({error}); write them as a JSON list, or pass --classes."
@@ -156,38 +154,53 @@ def write_network(folder: str | Path, network: torch.nn.Module, **settings: Any)
     kind = type(network)
     takes = [name for name in inspect.signature(kind).parameters if name in settings or name == "num_classes"]
     # references, so that a value still stands at one place of the config
-    target = _public_path(f"{kind.__module__}.{kind.__qualname__}")
+    target = public_path(f"{kind.__module__}.{kind.__qualname__}")
     definition = {"_target_": target, **{name: f"@{name}" for name in takes}}
     text = json.dumps({"network_def": definition, **settings}, indent=1)
     write_text(Path(folder) / NETWORK_FILE, text + "\n")
 
 
-def trained_network(weights: str | Path) -> dict[str, Any]:
+def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) -> dict[str, Any]:
     """Ids of ``inference.yaml`` with the values of the training; empty where none were written.
 
-    A network of ours is named by its public path, whatever module it lay in when the file was written.
+    A network of ours is named by its public path, whatever module it lay in when the file was written. Weights and what lies
+    beside them may come from anybody, and what this returns goes into a config that may run code: hence known names, plain
+    values, and networks of this package only (:mod:`~lazylabels_monai.plain_values`).
+
+    Args:
+        weights: ``model.pt``.
+        overlays: config files that the user names. Where they state ``network_def``, the user answers for it, and a network of
+            somebody else beside the weights is left out.
 
     Raises:
-        LazyLabelsError: when the file cannot be read.
+        LazyLabelsError: when the file cannot be read, or holds what is no plain value.
     """
     path = Path(weights).with_name(NETWORK_FILE)
     if not path.is_file():
         return {}
     try:
-        found = dict(json.loads(path.read_text(encoding="utf-8")))
-        if "network_def" in found:
-            definition = dict(found["network_def"])
-            found["network_def"] = {**definition, "_target_": _public_path(definition["_target_"])}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return check_network_values(found, NETWORK_IDS)
+        except ForeignNetwork as error:
+            if not any(key.partition("#")[0] == "network_def" for key in _top_keys(overlays)):
+                raise LazyLabelsError(
+                    f"{path}: {error}; if you trust it, state network_def in a config file of yours and name that by --config."
+                ) from error
+            return check_network_values({name: value for name, value in found.items() if name != "network_def"}, NETWORK_IDS)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise LazyLabelsError(
             f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
         ) from error
-    return found
 
 
-def trained_values(weights: str | Path) -> dict[str, Any]:
+def _top_keys(overlays: Sequence[str | Path]) -> list[str]:
+    return [key for file in overlays for key in ConfigParser.load_config_file(str(file))]
+
+
+def trained_values(weights: str | Path, overlays: Sequence[str | Path] = ()) -> dict[str, Any]:
     """Ids of the configs with the values of a training: its classes, and its network where ``network.json`` tells of it."""
-    return {**trained_network(weights), "classes": trained_classes(weights)}
+    return {**trained_network(weights, overlays), "classes": trained_classes(weights)}
 
 
 def trained_settings(weights: str | Path, route: str | None = None, **changes: Any) -> InstanceSettings:
@@ -215,6 +228,10 @@ def trained_settings(weights: str | Path, route: str | None = None, **changes: A
     known = {field.name for field in fields(InstanceSettings)}
     if unknown := sorted(set(values) - known):
         raise LazyLabelsError(f"{path} names the setting '{unknown[0]}', which does not exist: run tune again.")
+    for name, value in values.items():
+        wanted = type(getattr(InstanceSettings, name))
+        if type(value) is not wanted and (wanted, type(value)) != (float, int):
+            raise LazyLabelsError(f"{path}: {name} is {value!r}, not of type {wanted.__name__}: run tune again.")
     if unknown := sorted(set(changes) - known):
         raise LazyLabelsError(f"instance_settings: '{unknown[0]}' does not exist; there are {', '.join(sorted(known))}.")
     return InstanceSettings(**{**values, **changes})
@@ -240,10 +257,3 @@ def copy_trained(weights: str | Path, folder: str | Path) -> None:
         content = json.loads(settings.read_text(encoding="utf-8"))
         if "dataset" in content:
             write_text(settings, json.dumps({**content, "dataset": Path(content["dataset"]).name}, indent=1) + "\n")
-
-
-def _public_path(target: str) -> str:
-    """``lazylabels_monai.networks.NAME`` for a network of ours, wherever it was defined; any other path as it is."""
-    name = target.rpartition(".")[2]
-    ours = target.startswith(f"{__package__}.") and name in import_module(_NETWORKS).__all__
-    return f"{_NETWORKS}.{name}" if ours else target

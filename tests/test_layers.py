@@ -21,6 +21,7 @@ FLOORS = (
     ("data",),
     ("transforms", "networks", "metrics"),
     ("losses", "inferers", "consistency", "engines", "handlers"),
+    ("plain_values",),
     ("trained",),
     ("checkpoints",),
     ("workflow", "predicting"),

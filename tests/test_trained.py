@@ -45,6 +45,12 @@ def test_settings_lie_beside_the_weights(tmp_path):
     path.write_text('{"best": "components", "methods": {"components": {"min_sise": 4}}}')
     with pytest.raises(LazyLabelsError, match=r"instances\.json names the setting 'min_sise'"):
         trained_settings(weights)
+    for name, value in (("min_size", "$1"), ("min_size", 4.5), ("cut", 1), ("route", ["three maps"]), ("neck", None)):
+        path.write_text(json.dumps({"best": "components", "routes": {"components": {name: value}}}))
+        with pytest.raises(LazyLabelsError, match=rf"instances\.json: {name} is .* run tune again"):
+            trained_settings(weights)
+    path.write_text('{"best": "distance", "routes": {"distance": {"neck": 0}}}')
+    assert trained_settings(weights) == InstanceSettings()
     path.write_text("no json")
     with pytest.raises(LazyLabelsError, match=r"instances\.json cannot be read"):
         trained_settings(weights)
@@ -104,16 +110,85 @@ def test_a_network_named_by_an_old_path_predicts_the_same(bundle, tiny_data, tmp
         np.testing.assert_array_equal(found, expected[task])
 
 
-def test_a_network_of_somebody_else_keeps_its_path(tmp_path):
+def test_a_network_of_somebody_else_is_taken_from_a_config_that_the_user_names_only(tmp_path):
     class Own(torch.nn.Module):
         def __init__(self, num_classes, channels):
             super().__init__()
 
     write_network(tmp_path, Own(3, [4]), channels=[4], crop_size=[8, 8])
-    target = trained_network(tmp_path / "model.pt")["network_def"]["_target_"]
-    assert target == f"{__name__}.{Own.__qualname__}"
-    (tmp_path / "network.json").write_text('{"network_def": {"_target_": "elsewhere.networks.MultiTaskUNet"}}')
-    assert trained_network(tmp_path / "model.pt")["network_def"]["_target_"] == "elsewhere.networks.MultiTaskUNet"
+    weights, overlay, other = tmp_path / "model.pt", tmp_path / "own.yaml", tmp_path / "other.yaml"
+    other.write_text("amp: false\n")
+    for overlays in ([], [other]):
+        with pytest.raises(LazyLabelsError, match=r"network\.json: .* none of this package's networks; .*--config"):
+            trained_network(weights, overlays)
+    for stated in ("network_def:\n  _target_: own.Net\n", "network_def#_target_: own.Net\n"):
+        overlay.write_text(stated)
+        assert trained_network(weights, [other, overlay]) == {"channels": [4], "crop_size": [8, 8]}
+
+
+RUN = "$__import__('pathlib').Path({!r}).touch()"
+ATTACKS = {
+    "expression": lambda run: {"channels": run},
+    "expression in a list": lambda run: {"channels": [4, run]},
+    "expression in a norm": lambda run: {"norm": ["BATCH", {"affine": run}]},
+    "expression under another name": lambda run: {"initialize": [run]},
+    "expression in the network": lambda run: {
+        "network_def": {"_target_": "lazylabels_monai.networks.MultiTaskUNet", "act": run}
+    },
+    "key that MONAI runs": lambda run: {
+        "network_def": {"_target_": "lazylabels_monai.networks.MultiTaskUNet", "_disabled_": run}
+    },
+    "component in a value": lambda run: {"norm": {"_target_": "pathlib.Path.touch", "self": run}},
+    "component in a list": lambda run: {"norm": ["BATCH", {"_target_": "os.system", "command": "true"}]},
+    "another callable": lambda run: {"network_def": {"_target_": "os.system", "command": "true"}},
+    "a callable of ours": lambda run: {"network_def": {"_target_": "lazylabels_monai.atomic.write_text", "text": ""}},
+    "a module of that name": lambda run: {"network_def": {"_target_": "evil.lazylabels_monai.networks.MultiTaskUNet"}},
+    "reference": lambda run: {"channels": "@in_channels"},
+    "reference in the network": lambda run: {
+        "network_def": {"_target_": "lazylabels_monai.networks.MultiTaskUNet", "act": "@evaluator"}
+    },
+    "macro": lambda run: {"norm": "%/etc/passwd"},
+    "not a number": lambda run: {"dropout": float("nan")},
+    "yes for one": lambda run: {"in_channels": True},
+    "fraction": lambda run: {"in_channels": 1.5},
+    "negative": lambda run: {"channels": [4, -8]},
+    "huge": lambda run: {"channels": [10**9]},
+    "unknown task": lambda run: {"tasks": ["segmentation", "other"]},
+    "four dimensions": lambda run: {"spatial_dims": 4},
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_beside_weights_is_run(bundle, tmp_path, attack):
+    _, weights = small(tmp_path)
+    ran = tmp_path / "ran"
+    file = tmp_path / "network.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **ATTACKS[attack](RUN.format(str(ran)))}))
+    for read in (trained_network, trained_values, lambda w: Model(w, bundle.configs.parent, overrides={"device": "cpu"})):
+        with pytest.raises(LazyLabelsError, match=r"network\.json: "):
+            read(weights)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("names", [["{}"], ["pore", " {}"], ["@network"], ["%file"], "{}", {"a": 1}, [1], [None], [""], 3])
+def test_names_of_classes_are_names(bundle, tmp_path, names):
+    _, weights = small(tmp_path)
+    ran = tmp_path / "ran"
+    (tmp_path / "classes.json").write_text(json.dumps(names).replace("{}", RUN.format(str(ran))))
+    for read in (trained_classes, trained_values, lambda w: Model(w, bundle.configs.parent, overrides={"device": "cpu"})):
+        with pytest.raises(LazyLabelsError, match=r"classes\.json: "):
+            read(weights)
+    assert not ran.exists()
+
+
+def test_a_folder_whose_name_is_an_expression_is_a_folder(bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "$open('ran','w')"
+    folder.mkdir()
+    small(folder)
+    model = Model(f"{folder.name}/model.pt", bundle.configs.parent, overrides={"device": "cpu"})
+    assert model.num_classes == 3
+    assert not (tmp_path / "ran").exists()
 
 
 def test_values_of_a_training_are_its_network_and_its_classes(tmp_path):
@@ -123,7 +198,7 @@ def test_values_of_a_training_are_its_network_and_its_classes(tmp_path):
     assert values["channels"] == [4, 8]
     (tmp_path / "network.json").unlink()
     assert trained_values(weights) == {"classes": ["pore", "grain"]}
-    for broken in ("{", '{"network_def": {}}', "[1]"):
+    for broken in ("{", '{"network_def": {}}', "[1]", "[" * 100000):
         (tmp_path / "network.json").write_text(broken)
         with pytest.raises(LazyLabelsError, match=r"network\.json: the network's settings cannot be read"):
             trained_network(weights)

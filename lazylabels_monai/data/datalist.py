@@ -254,6 +254,9 @@ def _class_errors(content: dict, file: Path) -> list[str]:
         errors.append(f"\"classes\" in '{file}' repeats {repeated}: give every class a name of its own.")
     if "background" in [name.lower() for name in classes]:
         errors.append(f"\"classes\" in '{file}' lists the background, which is always class 0: leave it out.")
+    for name in classes:
+        if name.lstrip()[0] in "$@%":  # MONAI's configs would run or resolve it
+            errors.append(f"\"classes\" in '{file}' holds '{name}': let no name begin with {name.lstrip()[0]}.")
     if len(classes) > _MAX_CLASSES:
         errors.append(f"\"classes\" in '{file}' are {len(classes)}: at most {_MAX_CLASSES} fit, 255 means unlabelled.")
     return errors

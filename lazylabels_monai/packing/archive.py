@@ -77,7 +77,7 @@ def pack_bundle(
         root = temporary / out.stem
         shutil.copytree(bundle, root, ignore=lambda folder, names: [*_IGNORED(folder, names), *_models(folder, names)])
         if weights is not None:
-            values.update(_trained_network(require_weights(weights), bundle))
+            values.update(_trained_network(require_weights(weights), bundle, overlays))
             copy_trained(weights, root / "models")
             classes = trained_classes(weights)
             given = {key: values[key] for key in ("tasks", "in_channels") if key in values}
@@ -103,9 +103,9 @@ def _requirements(package: Path) -> str:
     return "".join(f"{line}\n" for line in metadata.requires("lazylabels-monai") or () if "extra ==" not in line)
 
 
-def _trained_network(weights: PathLike, bundle: Path) -> dict[str, Any]:
+def _trained_network(weights: PathLike, bundle: Path, overlays: Sequence[PathLike]) -> dict[str, Any]:
     """The network's settings; without its definition where that says in other words what the bundle's own does."""
-    values = trained_network(weights)
+    values = trained_network(weights, overlays)
     own = yaml.safe_load((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))["network_def"]
     found = values.get("network_def", own)
     if {**found, "_target_": locate(found["_target_"])} == {**own, "_target_": locate(own["_target_"])}:

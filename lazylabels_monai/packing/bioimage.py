@@ -89,7 +89,7 @@ def pack_bioimage(
     out = Path(out)
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
-    values = trained_values(require_weights(weights))
+    values = trained_values(require_weights(weights), overlays)
     model = Model(weights, bundle, overlays, {"device": "cpu"})
     if model.network.spatial_dims != 2:
         raise LazyLabelsError(

@@ -37,7 +37,7 @@ def trained_config(
     file = bundle_config(bundle, "inference.yaml")
     config = ConfigParser.load_config_files([str(file), *map(str, overlays)])
     settings = asdict(trained_settings(require_weights(weights)))
-    config.update(trained_values(weights))
+    config.update(trained_values(weights, overlays))
     config["instance_settings"] = f"$lazylabels_monai.instances.InstanceSettings(**{settings!r})"
     config.update(values)
     return config

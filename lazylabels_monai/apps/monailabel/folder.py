@@ -74,7 +74,7 @@ def make_app(
         raise LazyLabelsError(f"{out} is there already: name another folder for the app, or remove it.")
     bundle_config(bundle, "train.yaml")
     classes = trained_classes(require_weights(weights))
-    given = {**(overrides or {}), **trained_network(weights)}
+    given = {**(overrides or {}), **trained_network(weights, overlays)}
     partial = temporary_sibling(out)
     try:
         write_text(partial / "main.py", _MAIN)
