@@ -32,12 +32,35 @@ def main(arguments: list[str] | None = None) -> int:
             make.add_argument(f"--no-{one.name}", dest=one.name, action="store_false", default=one.default)
         else:
             make.add_argument(f"--{one.name.replace('_', '-')}", type=kinds[one.type], default=one.default)
+    score = commands.add_parser("score", help="what the results do without training, on pictures that were not learnt from")
+    score.add_argument("results", type=Path, help="folder that make wrote")
+    score.add_argument("sets", type=Path, nargs="?", help="folder of the sets; generated pictures need none")
+    score.add_argument("--only", help="sets, with commas")
+    score.add_argument("--most", type=int, help="pictures of a set")
+    check = commands.add_parser("check", help="score the starter of this package on built-in pictures")
+    check.add_argument("--most", type=int, help="pictures")
+    install = commands.add_parser("install", help="put the result into the package, with its card")
+    install.add_argument("results", type=Path, help="folder that make wrote")
     given = parser.parse_args(arguments)
     try:
         if given.command == "pack":
             from lazylabels_monai.starter.sets import pack as gather
 
             print(gather(given.sets, given.file, given.most))
+        elif given.command == "score":
+            from lazylabels_monai.starter.scoring import score_results
+
+            domains = [name.strip() for name in given.only.split(",")] if given.only else None
+            score_results(given.results, given.sets, domains, given.most, progress=_say)
+        elif given.command == "check":
+            from lazylabels_monai.bundle_folder import find_starter
+            from lazylabels_monai.starter.scoring import score_weights
+
+            print(score_weights(find_starter(), "builtin", most=given.most))
+        elif given.command == "install":
+            from lazylabels_monai.starter.shipping import install as put_in_place
+
+            put_in_place(given.results, Path(__file__).parent, progress=_say)
         else:
             from lazylabels_monai.starter.making import make as train
             from lazylabels_monai.starter.making import parsed_plan
@@ -49,6 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

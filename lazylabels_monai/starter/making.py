@@ -350,6 +350,7 @@ class Trainer:
                 start = time.monotonic()
                 self.memory_format = memory_format
                 self.network.to(memory_format=memory_format)
+                self.begin(self.settings.seed)  # the optimizer's state takes the format of the weights it first meets
                 self.forward = torch.compile(self.network) if compiled else self.network
                 self.speeds[name] = round(self._timed(weights), 1)
                 print(f"{name}: {self.speeds[name]:.0f} crops/s, tried for {time.monotonic() - start:.1f} s", flush=True)

@@ -36,10 +36,12 @@ __all__ = [
     "Picture",
     "coded",
     "generated",
+    "generated_instances",
     "pack",
     "produce",
     "resized_instances",
     "unpack",
+    "validation_pictures",
 ]
 
 #: Bits of a level's label.
@@ -128,15 +130,61 @@ def resized_instances(instances: np.ndarray, size: tuple[int, int]) -> np.ndarra
     return instances[np.ix_(rows, columns)]
 
 
-def generated(domain: str, seed: tuple[int, ...], size: tuple[int, int] = (384, 384)) -> tuple[np.ndarray, np.ndarray]:
-    """Image and label of a picture of one of :data:`GENERATED`; the same seed gives the same."""
+def generated_instances(
+    domain: str, seed: tuple[int, ...], size: tuple[int, int] = (384, 384)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and ids, (H, W) both, of a picture of one of :data:`GENERATED`; the same seed gives the same."""
     if domain == "scenes":
         made = make_scene(size, seed)
     else:
         rng = np.random.default_rng([*seed, 1])
         low = float(np.exp(rng.uniform(np.log(6), np.log(30))))
         made = make_image(size, seed, (low, 1.5 * low))
-    return made["image"], coded(made["instances"], np.random.default_rng([*seed, 2]))
+    return made["image"], made["instances"]
+
+
+def generated(domain: str, seed: tuple[int, ...], size: tuple[int, int] = (384, 384)) -> tuple[np.ndarray, np.ndarray]:
+    """Image and label of a picture of one of :data:`GENERATED`; the same seed gives the same."""
+    image, instances = generated_instances(domain, seed, size)
+    return image, coded(instances, np.random.default_rng([*seed, 2]))
+
+
+def _held_out_seed(k: int) -> tuple[int, ...]:
+    """Of the k-th generated picture that validates; training draws from other seeds."""
+    return (0, 0, k)
+
+
+def validation_pictures(
+    domain: str, folder: Path | None = None, most: int | None = None
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Pictures that no starter learnt from, whole, at the magnification at which a set is validated.
+
+    Args:
+        domain: one of :data:`GENERATED`, :data:`SETS` or :data:`UNSEEN`.
+        folder: of the sets of ``docs/public-sets.md``; generated pictures need none.
+        most: no more than so many.
+
+    Yields:
+        name, uint8 image (H, W) and ids (H, W).
+
+    Raises:
+        LazyLabelsError: when there is no such set.
+    """
+    if domain in GENERATED:
+        for k in range(12 if most is None else most):
+            yield (f"{domain}_{k}", *generated_instances(domain, _held_out_seed(k)))
+        return
+    known = {**SETS, **UNSEEN}
+    if domain not in known or folder is None:
+        raise LazyLabelsError(
+            f"'{domain}' must be one of {', '.join((*GENERATED, *known))}, and all but {' and '.join(GENERATED)} need their folder."
+        )
+    use, count = known[domain], 0
+    for part, name, image, instances in _labelled(folder / domain, use, domain in UNSEEN, None):
+        if part != "training" and (most is None or count < most):
+            count += 1
+            size = _scaled(image.shape, use.native)
+            yield name, _resized(image, size), resized_instances(instances, size)
 
 
 def produce(out: Queue, seed: int, worker: int) -> None:
@@ -197,7 +245,7 @@ def pack(folder: Path, target: Path, most: int | None = None, generated_validati
                 add(domain, part, name, kept, [(scale, coded(ids)) for scale, ids in levels])
         for domain in GENERATED:
             for k in range(generated_validation if most is None else min(most, generated_validation)):
-                image, code = generated(domain, (0, 0, k))  # training draws from other seeds
+                image, code = generated(domain, _held_out_seed(k))
                 add(domain, "validation", str(k), image, [(1.0, code)])
         file.writestr("index.json", json.dumps(index))
     return counts
