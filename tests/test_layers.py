@@ -23,7 +23,7 @@ FLOORS = (
     ("losses", "inferers", "consistency", "engines", "handlers"),
     ("plain_values",),
     ("trained",),
-    ("checkpoints",),
+    ("checkpoints", "warm_start"),
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),
     ("report", "packing", "starter"),

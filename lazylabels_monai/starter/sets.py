@@ -177,7 +177,8 @@ def validation_pictures(
     known = {**SETS, **UNSEEN}
     if domain not in known or folder is None:
         raise LazyLabelsError(
-            f"'{domain}' must be one of {', '.join((*GENERATED, *known))}, and all but {' and '.join(GENERATED)} need their folder."
+            f"'{domain}' must be one of {', '.join((*GENERATED, *known))}, "
+            f"and all but {' and '.join(GENERATED)} need the folder of the sets."
         )
     use, count = known[domain], 0
     for part, name, image, instances in _labelled(folder / domain, use, domain in UNSEEN, None):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,3 +128,36 @@ def test_the_command_hands_over_what_it_is_given(monkeypatch, tmp_path, capsys):
     assert about == {"commit": "abc"}
     assert main([*given[:3], "--without", "glass"]) == 1
     assert "must be one of final, emps" in capsys.readouterr().err
+
+
+def test_memory_formats_are_tried_with_an_optimizer_of_their_own(pictures, monkeypatch):
+    """The state of a fused optimizer has the memory format of the weights that it first met."""
+    trainer = making.Trainer(making.Pictures(pictures, SETTINGS), SETTINGS)
+    monkeypatch.setattr(trainer, "device", type("Device", (), {"type": "cuda"})())
+    monkeypatch.setattr(making, "_autocast", lambda device: making.contextlib.nullcontext())
+    monkeypatch.setattr(making, "_wait", lambda device: None)
+    seen = []
+    begin, timed = making.Trainer.begin, making.Trainer._timed
+
+    def begun(self, seed):
+        monkeypatch.setattr(torch.optim.AdamW, "__init__", plain)
+        begin(self, seed)
+
+    made = torch.optim.AdamW.__init__
+
+    def plain(self, *given, fused=False, **more):
+        made(self, *given, **more)
+
+    def tried(self, weights, steps=8):
+        speed = timed(self, weights, 1)
+        for parameter in self.network.parameters():
+            mean = self.optimizer.state[parameter]["exp_avg"]
+            seen.append(mean.stride() == parameter.stride())
+        return speed
+
+    monkeypatch.setattr(making.Trainer, "begin", begun)
+    monkeypatch.setattr(making.Trainer, "_timed", tried)
+    monkeypatch.setattr(trainer, "settings", replace(SETTINGS, compile=False))
+    trainer.choose()
+    assert set(trainer.speeds) == {"contiguous", "channels_last"}
+    assert all(seen)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.starter import scoring
 from lazylabels_monai.starter.__main__ import main
