@@ -94,7 +94,7 @@ def card(results: Mapping[str, Any], scores: Mapping[str, Any], check: Mapping[s
         "## Scores without any training",
         "",
         "Whole pictures that were not learnt from. *with*: these weights, which know other pictures of the set.",
-        f"*without*: weights made in {_seconds(results)} s without any picture of the set, as a picture of a new kind sees them.",
+        f"*without*: weights made in {_seconds(results)} s without the set, for which its pictures are of a new kind.",
         "",
     ]
     lines += _score_table(results, scores)
