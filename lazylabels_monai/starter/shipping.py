@@ -122,23 +122,6 @@ def _seconds(results: Mapping[str, Any]) -> str:
 
 
 def _score_table(results: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]:
-    if "final" in scores:
-        lines = [
-            "| set | pictures | Dice with | Dice without | object F1 with | object F1 without |",
-            "|---|---|---|---|---|---|",
-        ]
-        for domain, own in scores["final"].items():
-            other = scores.get(f"without_{domain}", {}).get(domain)
-            if domain in results["shares"]:
-                cells = [_cell(own, "dice"), _cell(other, "dice"), _cell(own, "f1"), _cell(other, "f1")]
-            else:  # never learnt
-                cells = ["-", _cell(own, "dice"), "-", _cell(own, "f1")]
-            lines.append(f"| {domain} | {own['images']} | {' | '.join(cells)} |")
-        return [
-            *lines,
-            "",
-            "By `python -m lazylabels_monai.starter score OUT SETS`, at a magnification of 0.5 for emps and glas.",
-        ]
     lines = ["| set | Dice with | Dice without |", "|---|---|---|"]
     runs = {run["name"]: run for run in results["runs"] if run.get("validations")}
     for domain, own in runs["final"]["validations"][-1]["scores"].items():
@@ -146,7 +129,25 @@ def _score_table(results: Mapping[str, Any], scores: Mapping[str, Any]) -> list[
         value = f"{other['validations'][-1]['scores'][domain]['dice']:.3f}" if other else "-"
         cells = (f"{own['dice']:.3f}", value) if domain in results["shares"] else ("-", f"{own['dice']:.3f}")
         lines.append(f"| {domain} | {' | '.join(cells)} |")
-    return [*lines, "", "As it was validated while it learnt, in parts of at most 512 pixels."]
+    lines += ["", "As they were validated while they learnt, in parts of at most 512 pixels; emps and glas at half their size."]
+    if not scores.get("final"):
+        return lines
+    lines += [
+        "",
+        "| set | pictures | Dice with | Dice without | object F1 with | object F1 without |",
+        "|---|---|---|---|---|---|",
+    ]
+    for domain, own in scores["final"].items():
+        other = scores.get(f"without_{domain}", {}).get(domain)
+        cells = [_cell(own, "dice"), _cell(other, "dice"), _cell(own, "f1"), _cell(other, "f1")]
+        if domain not in results["shares"]:  # never learnt
+            cells = ["-", cells[0], "-", cells[2]]
+        lines.append(f"| {domain} | {own['images']} | {' | '.join(cells)} |")
+    return [
+        *lines,
+        "",
+        "As `predict` sees them, in windows, whole pictures at the same size: `python -m lazylabels_monai.starter score OUT SETS`.",
+    ]
 
 
 def _cell(score: Mapping[str, Any] | None, name: str) -> str:
