@@ -146,7 +146,7 @@ def _score_table(results: Mapping[str, Any], scores: Mapping[str, Any]) -> list[
     return [
         *lines,
         "",
-        "As `predict` sees them, in windows, whole pictures at the same size: `python -m lazylabels_monai.starter score OUT SETS`.",
+        "As `predict` sees them, whole pictures in windows: `python -m lazylabels_monai.starter score OUT SETS`.",
     ]
 
 
