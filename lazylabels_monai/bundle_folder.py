@@ -10,7 +10,7 @@ from pathlib import Path
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
 
-__all__ = ["bundle_config", "find_bundle", "find_overlay"]
+__all__ = ["bundle_config", "find_bundle", "find_overlay", "find_starter"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -59,3 +59,15 @@ def find_overlay(name: str) -> Path:
         if (place / name).is_file():
             return place / name
     raise LazyLabelsError(f"the overlay {name} did not come with this installation: install it again.")
+
+
+def find_starter() -> Path:
+    """The starter weights that came with the package.
+
+    Raises:
+        LazyLabelsError: when they are not there.
+    """
+    weights = _PACKAGE / "starter" / "model.pt"
+    if not weights.is_file():
+        raise LazyLabelsError("the starter weights did not come with this installation: install it again, or name others.")
+    return weights

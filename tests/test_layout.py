@@ -28,6 +28,7 @@ ELSEWHERE = {
     "exporting/formats/writer.py": "exporting/test_folder.py",  # what every writer does
     "experiments/figures.py": "experiments/test_tables.py",
     "networks/base.py": "networks/test_nets.py",  # what every network passes
+    "starter/__main__.py": "starter/test_making.py",
     "networks/dmunet.py": "networks/test_nets.py",
     # each program needs an environment of its own
     **{f"apps/deploy/{name}.py": "acceptance/deploy/test_deploy.py" for name in ("app", "cuda", "operators", "staging")},

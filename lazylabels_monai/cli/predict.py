@@ -18,7 +18,9 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(help="folder of the results")],
     bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
-    weights: Annotated[Path | None, typer.Option(help="model.pt of a training; default models/model.pt of the bundle")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="model.pt of a training; default models/model.pt of the bundle, else the starter")
+    ] = None,
     config: Annotated[list[str] | None, typer.Option(help="a config file after inference.yaml, may be repeated")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default a GPU where there is one")] = None,
     probabilities: Annotated[

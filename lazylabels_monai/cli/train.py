@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +28,7 @@ _CONFIG = Annotated[list[str] | None, typer.Option(help="a config file after the
 
 
 def train(context: typer.Context, data: _DATA, preset: _PRESET = None, output: _OUTPUT = None, config: _CONFIG = None) -> None:
-    """Train on a data set. Further options are ids of the bundle's train.yaml: --max_epochs 50 --resume True ..."""
+    """Train on a data set. Further options are ids of the bundle's train.yaml: --max_epochs 50 --init_weights starter ..."""
     _run("training", ("train.yaml",), data, preset, output, config, context.args)
 
 
@@ -71,11 +72,35 @@ def _run(
     listed = [_shown(file) for file in files] + list(config or ())
     given = {"config_file": f"[{','.join(map(repr, listed))}]", "dataset_dir": _as_text(folder), "output_dir": _as_text(out)}
     given["ckpt_dir"] = _as_text(out / "models")
+    arguments = [*_network_of_weights(arguments, config or ()), *arguments]
     command = ["-m", "monai.bundle", "run", run_id, *(part for key, value in given.items() for part in (f"--{key}", value))]
     typer.echo(" ".join(map(_quoted, ["python", *command, *arguments])))
     done = subprocess.run([sys.executable, *command, *arguments], check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)
+
+
+def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str]:
+    """The network of the weights that a training begins from, as options, where the user names no other.
+
+    A preset is no choice of a network: which one it is may depend on the machine.
+    """
+    import yaml
+
+    chosen: dict[str, Any] = {}
+    for file in config:
+        if Path(file).is_file() and isinstance(content := yaml.safe_load(Path(file).read_text(encoding="utf-8")), dict):
+            chosen.update(content)
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        if argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            chosen[name.replace("-", "_")] = value if equals else following
+    if not chosen.get("init_weights"):
+        return []
+    from lazylabels_monai.warm_start import network_of
+
+    settings = {name: value for name, value in network_of(chosen["init_weights"]).items() if name not in chosen}
+    return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
 
 
 def _shown(file: Path) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from lazylabels_monai.bundle_folder import find_bundle
+from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label
@@ -69,8 +69,8 @@ def predict(
         out: folder of the results, those that ``inference.yaml`` writes; ``classes.json``, the names of the classes; and
             ``predicted.jsonl``, what made them. An image's files appear together when it is done.
         bundle: folder of the bundle; None: the one that came with the package.
-        weights: the weights; default ``models/model.pt`` of the bundle. What the training wrote beside them (classes,
-            network, instance settings) is used.
+        weights: the weights; default ``models/model.pt`` of the bundle, and where the one that came with the package has
+            none, the starter. What the training wrote beside them (classes, network, instance settings) is used.
         overlays: config files merged after ``inference.yaml``.
         overwrite: predict images again that are done already; all that was predicted of them before is replaced.
         overrides: ids of the config and their values.
@@ -90,7 +90,7 @@ def predict(
     if overwrite and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise LazyLabelsError(f"several processes cannot overwrite '{out}': name another folder, or remove what is there.")
     paths = [Path(path) for path in find_images(images)]
-    weights = Path(weights) if weights is not None else bundle_weights(find_bundle(bundle))
+    weights = Path(weights) if weights is not None else _weights_at_hand(bundle, progress or silent)
     out = Path(out)
     stems: dict[str, Path] = {}
     for path in paths:
@@ -148,6 +148,15 @@ def predict(
         shutil.rmtree(partial, ignore_errors=True)
         state.end()
     return report
+
+
+def _weights_at_hand(bundle: str | os.PathLike | None, say: Progress) -> Path:
+    """The bundle's own weights; the starter where none were named, neither weights nor a bundle that should hold some."""
+    own = bundle_weights(find_bundle(bundle))
+    if own.is_file() or bundle is not None:
+        return own
+    say('no weights are named: the starter, trained on microscopy of many kinds, marks what it takes for an "object"')
+    return find_starter()
 
 
 #: Folder of the locks in the folder of the results.

@@ -51,6 +51,42 @@ def test_train_stands_for_a_command_of_the_bundle(tiny_data, tmp_path, monkeypat
     assert (values["dataset_dir"], values["output_dir"], values["ckpt_dir"]) == (str(tiny_data), "./out", "./out/models")
 
 
+@pytest.mark.parametrize(
+    ("named", "own", "taken"),
+    [
+        (["--init_weights", "{weights}"], None, {"channels": "[4, 8]", "num_multitask_blocks": "1", "norm": "BATCH"}),
+        (["--init-weights={weights}", "--channels", "[8, 8]"], None, {"num_multitask_blocks": "1", "norm": "BATCH"}),
+        (["--init_weights", "{weights}"], {"norm": "INSTANCE", "channels": [8]}, {"num_multitask_blocks": "1"}),
+        ([], {"init_weights": "{weights}", "num_multitask_blocks": 2}, {"channels": "[4, 8]", "norm": "BATCH"}),
+        (["--max_epochs", "3"], {"init_weights": None}, {}),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_the_network_is_that_of_the_weights_a_training_begins_from(tiny_data, tmp_path, ran, command, named, own, taken):
+    weights = tmp_path / "model.pt"
+    weights.touch()
+    (tmp_path / "network.json").write_text(json.dumps({"channels": [4, 8], "num_multitask_blocks": 1, "norm": "BATCH"}))
+    arguments = [argument.format(weights=weights) for argument in named]
+    if own is not None:
+        own = {name: value.format(weights=weights) if isinstance(value, str) else value for name, value in own.items()}
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
+    more = ["--config", str(tmp_path / "own.yaml")] if own is not None else []
+    result = CliRunner().invoke(app, [command, str(tiny_data), "--preset", "gpu", *more, *arguments])
+    assert result.exit_code == 0, result.output
+    words = ran[0][ran[0].index("--ckpt_dir") + 2 :]
+    words = words[: len(words) - len(arguments)] if command == "train" else words
+    found = dict(zip(words[::2], words[1::2], strict=False))
+    assert {f"--{name}": value for name, value in taken.items()}.items() <= found.items()
+    left = {"channels", "num_multitask_blocks", "norm"} - set(taken)
+    assert all(f"--{name}" not in words for name in left) or command == "evaluate"
+
+
+def test_weights_to_begin_from_that_are_not_there_are_one_sentence(tiny_data, ran):
+    result = CliRunner().invoke(app, ["train", str(tiny_data), "--init_weights", "nowhere.pt"])
+    assert "name a model.pt, or 'starter'" in str(result.exception)
+    assert not ran
+
+
 def test_presets_are_what_they_are_called():
     size = {name: yaml.safe_load(find_overlay(file).read_text()) for name, files in PRESETS.items() for file in files}
     assert size["cpu"]["channels"] == [16, 32, 64, 128, 256]

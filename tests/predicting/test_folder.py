@@ -182,6 +182,46 @@ def test_what_is_missing_is_named(change, message, folder, trained, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def no_weights_here(monkeypatch, tmp_path):
+    """The package's own bundle as it comes, whatever was trained in this checkout."""
+    monkeypatch.setattr("lazylabels_monai.predicting.folder.bundle_weights", lambda bundle: tmp_path / "models" / "model.pt")
+    return tmp_path / "models"
+
+
+def test_without_weights_the_starter_finds_objects_and_says_so(folder, no_weights_here, tmp_path):
+    """Grey and colour alike: a colour picture of grey values is seen as the grey one."""
+    grey = np.asarray(Image.open(folder / "a.png").convert("L"))
+    images = tmp_path / "pictures"
+    images.mkdir()
+    Image.fromarray(grey).save(images / "grey.png")
+    Image.fromarray(np.stack([grey] * 3, -1)).save(images / "colour.png")
+    out = tmp_path / "out"
+    result = run(images, "--out", out, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert [line for line in result.output.splitlines() if "starter" in line] == [
+        'no weights are named: the starter, trained on microscopy of many kinds, marks what it takes for an "object"'
+    ]
+    assert json.loads((out / "classes.json").read_text()) == ["object"]
+    maps = [np.asarray(Image.open(out / f"{name}_pred.png")) for name in ("grey", "colour")]
+    assert set(np.unique(maps[0])) == {0, 1}
+    assert (maps[0] != maps[1]).mean() < 0.01
+    assert tifffile.imread(out / "grey_instances.tif").max() > 1
+
+
+def test_the_bundles_own_weights_come_before_the_starter(folder, trained, no_weights_here, tmp_path):
+    shutil.copytree(trained.parent, no_weights_here)
+    said = []
+    predict(folder / "a.png", tmp_path / "out", overrides={"device": "cpu"}, progress=said.append)
+    assert not any("starter" in line for line in said)
+    assert (tmp_path / "out" / "classes.json").read_text() == (trained.parent / "classes.json").read_text()
+
+
+def test_a_bundle_that_is_named_must_hold_weights(folder, no_weights_here, tmp_path, bundle):
+    with pytest.raises(LazyLabelsError, match="there are no trained weights"):
+        predict(folder, tmp_path / "out", bundle=bundle.configs.parent)
+
+
 def test_two_images_of_one_name(folder, trained, tmp_path):
     shutil.copyfile(folder / "a.png", folder / "a.bmp")
     with pytest.raises(LazyLabelsError, match=r"would both write a_pred"):
