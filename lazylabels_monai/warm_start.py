@@ -228,9 +228,14 @@ def _head(
     """A head's tensor and which of its rows are taken."""
     if given.shape[1:] != own.shape[1:] or (rows is None and given.shape != own.shape) or (count or len(given)) != len(given):
         return None, None
-    made, taken = own.detach().cpu().clone(), torch.zeros(len(own), dtype=torch.bool)
-    for here, there, more in rows if rows is not None else [(k, k, 0.0) for k in range(len(own))]:
-        made[here] = given[there].to(made.dtype) + (more if own.ndim == 1 else 0.0)
+    before = own.detach().cpu()
+    made, taken = before.clone(), torch.zeros(len(own), dtype=torch.bool)
+    rows = rows if rows is not None else [(k, k, 0.0) for k in range(len(own))]
+    sources = [there for _, there, _ in rows]
+    for here, there, more in rows:
+        row = given[there].to(made.dtype) + (more if own.ndim == 1 else 0.0)
+        # several classes from one row: as different as rows that begin anew, or no feature would learn to tell them apart
+        made[here] = row + (before[here] - before[1:].mean(0)) if sources.count(there) > 1 else row
         taken[here] = True
     return made, taken
 

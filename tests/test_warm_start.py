@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -79,16 +80,22 @@ def test_another_number_of_classes(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_from_any_object_the_foreground_is_as_likely_as_before(tmp_path, count):
+def test_from_any_object_classes_share_its_place_and_differ(tmp_path, count):
+    """In the mean each is a share of the object; alike, they would give the features nothing to tell them apart by."""
     old, new = net(1), net(count, seed=1)
+    own = {name: value.clone() for name, value in new.state_dict().items()}
     taken = begin_from(new, saved(tmp_path, old, ["object"]), ["a", "b", "c"][:count])
     assert taken.from_any == ["a", "b", "c"][:count]
     assert not taken.anew
+    assert taken.share == 1
     for task in ("segmentation", "detection"):
-        before = answer(old)[task_slices(2)[task]].softmax(0)
-        after = answer(new)[task_slices(count + 1)[task]].softmax(0)
+        before = answer(old)[task_slices(2)[task]]
+        after = answer(new)[task_slices(count + 1)[task]]
         assert torch.allclose(after[0], before[0], atol=1e-6)
-        assert torch.allclose(after[1:], before[1:] / count, atol=1e-6)
+        assert torch.allclose(after[1:].mean(0), before[1] - math.log(count), atol=1e-5)
+        name = f"heads.{task}.conv.weight"
+        rows = new.state_dict()[name][1:]
+        assert torch.allclose(rows - rows.mean(0), own[name][1:] - own[name][1:].mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize(("old_channels", "new_channels"), [(1, 3), (3, 1)])

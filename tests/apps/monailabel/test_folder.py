@@ -68,13 +68,15 @@ def test_the_apps_training_starts_as_the_bundles_does(bundle):
     ours = yaml.safe_load(OVERLAY.read_text())["initialize"]
     theirs = yaml.safe_load((bundle.configs / "train.yaml").read_text())["initialize"]
     changed = [step for step in theirs if step not in ours]
-    # one process, the built-in data is not made, the datalist may be missing, and no training goes on where one stopped
+    # one process, the built-in data is not made, the datalist may be missing, a training begins from the weights that are
+    # served, and none goes on where one stopped
     assert [step.split("(")[0].rpartition(".")[2] for step in changed] == [
         "@process_group",
         "set_determinism",
         "ensure_dataset",
         "require_valid",
         "require_same_training",
+        "begin_from",
     ]
 
 
