@@ -45,7 +45,7 @@ def test_the_bundle_of_an_app_predicts_as_the_training_does(app, bundle, trained
     assert parser.get_parsed_content("channels") == [4, 8, 8]
     assert parser.get_parsed_content("weights") == str(made / "models" / "model.pt")
     kinds = [type(step).__name__ for step in parser.get_parsed_content("postprocessing").transforms]
-    assert kinds == ["SplitTasksd", "SeparateObjectsd", "SaveImaged", "SqueezeDimd"]  # the server takes the result itself
+    assert kinds == ["SplitTasksd", "SeparateObjectsd", "JudgeObjectsd", "SaveImaged", "SqueezeDimd"]
     here, there = Model(made / "models" / "model.pt", made), Model(trained, bundle.configs.parent)
     for task, map_ in here.probabilities(image).items():
         torch.testing.assert_close(torch.as_tensor(map_), torch.as_tensor(there.probabilities(image)[task]))
