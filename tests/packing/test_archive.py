@@ -93,7 +93,7 @@ def hidden(bundle, tmp_path_factory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def own_python(hidden, tmp_path_factory) -> str:
+def bare(hidden, tmp_path_factory) -> str:
     """A program to call in place of Python, which has imported what the bundle needs, but for this package."""
     if sys.platform != "linux":
         return sys.executable
@@ -139,17 +139,13 @@ def test_the_configs_are_those_of_the_training(unzipped):
     verify_net_in_out("network_def", device="cpu", any=45, **configs, ckpt_dir=str(unzipped / "models"))
 
 
-def test_it_predicts_where_it_was_unzipped_without_the_package(
-    unzipped, hidden, own_python, bundle, weights, tiny_data, tmp_path
-):
+def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden, bare, bundle, weights, tiny_data, tmp_path):
     arguments = ["-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.yaml"]
     given = ["--dataset_dir", str(tiny_data), "--output_dir", str(tmp_path / "out"), "--save_probabilities", "True"]
     script = "import lazylabels_monai; print(lazylabels_monai.__file__)"
     found = subprocess.run([sys.executable, "-c", script], cwd=unzipped, env=hidden, capture_output=True, text=True)
     assert found.stdout.strip() == str(unzipped / "lazylabels_monai" / "__init__.py")
-    done = subprocess.run(
-        [own_python, *arguments, *given], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run([bare, *arguments, *given], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     bundle.infer(tiny_data, tmp_path / "expected", ckpt_dir=str(weights.parent), save_probabilities=True)
     expected = sorted(file.name for file in (tmp_path / "expected").iterdir())
@@ -164,7 +160,7 @@ def test_it_predicts_where_it_was_unzipped_without_the_package(
 
 
 @pytest.mark.slow
-def test_it_trains_and_evaluates_there(unzipped, hidden, own_python, tiny_data, tmp_path):
+def test_it_trains_and_evaluates_there(unzipped, hidden, bare, tiny_data, tmp_path):
     tiny = [
         "--dataset_dir",
         str(tiny_data),
@@ -182,7 +178,7 @@ def test_it_trains_and_evaluates_there(unzipped, hidden, own_python, tiny_data, 
     )
     for command in commands:
         arguments = ["-m", "monai.bundle", "run", *command]
-        done = subprocess.run([own_python, *arguments], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600)
+        done = subprocess.run([bare, *arguments], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((tmp_path / "metrics.json").read_text())["images"] == 2
 
