@@ -46,7 +46,7 @@ def check_network_values(found: Any, ids: Iterable[str]) -> dict[str, Any]:
 
     Args:
         found: what the file holds.
-        ids: names that may stand there.
+        ids: names that may stand there, besides what our networks can be told.
 
     Raises:
         ValueError: for an unknown name, a value of another type or range, text that MONAI would run or resolve, and a network
@@ -54,7 +54,7 @@ def check_network_values(found: Any, ids: Iterable[str]) -> dict[str, Any]:
     """
     if not isinstance(found, Mapping):
         raise ValueError("it holds no names and values")
-    found, ids = dict(found), tuple(ids)
+    found, ids = dict(found), {*ids, *_settings_of_networks()}
     if unknown := sorted(set(found) - set(ids)):
         raise ValueError(f"'{_short(unknown[0])}' is none of its names")
     for name, value in found.items():
@@ -86,6 +86,12 @@ def public_path(target: str) -> str:
     package = NETWORKS.partition(".")[0]
     ours = target.startswith(f"{package}.") and name in import_module(NETWORKS).__all__
     return f"{NETWORKS}.{name}" if ours else target
+
+
+def _settings_of_networks() -> set[str]:
+    package = import_module(NETWORKS)
+    networks = [getattr(package, name) for name in package.__all__]
+    return {name for network in networks for name in inspect.signature(network).parameters if name.isidentifier()}
 
 
 def _checked_definition(definition: Any, values: Mapping[str, Any]) -> dict[str, Any]:

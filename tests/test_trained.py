@@ -124,7 +124,8 @@ def test_a_network_of_somebody_else_is_taken_from_a_config_that_the_user_names_o
             trained_network(weights, overlays)
     for stated in ("network_def:\n  _target_: own.Net\n", "network_def#_target_: own.Net\n"):
         overlay.write_text(stated)
-        assert trained_network(weights, [other, overlay]) == {"channels": [4], "crop_size": [8, 8]}
+        expected = {"channels": [4], "crop_size": [8, 8], "normalization": "mean_std"}
+        assert trained_network(weights, [other, overlay]) == expected
 
 
 RUN = "$__import__('pathlib').Path({!r}).touch()"

@@ -10,13 +10,15 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from lazylabels_monai.data.checking.findings import CODES
-from lazylabels_monai.data.checking.images import image_faults, odd_contrasts, odd_diameters, odd_pixel_sizes
+from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.marks import mark_faults
+from lazylabels_monai.images.judging import image_faults
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.labels.plausible import look_at, suspect_classes, suspect_ids
@@ -243,11 +245,14 @@ def image_panels() -> dict[str, tuple[Panel, Panel, bool]]:
     inverted = 220 - image
     large = image.repeat(3, 0).repeat(3, 1)[40:112, 20:116]
     sizes = [8.0] * 5 + [80.0]
+    barred = with_data_bar(image.repeat(4, 0).repeat(4, 1))
+    shown = np.asarray(Image.fromarray(barred).resize(SIZE[::-1], Image.Resampling.BOX))
     return {
         "image-constant": (gray_panel(np.full(SIZE, 90)), gray_panel(image), "image-constant" in codes(np.full(SIZE, 90))),
         "image-few-levels": (gray_panel(few), gray_panel(image), "image-few-levels" in codes(few)),
         "image-saturated": (gray_panel(bright), gray_panel(image), "image-saturated" in codes(bright)),
         "image-outliers": (gray_panel(flat), gray_panel(image), "image-outliers" in codes(hot)),
+        "image-bar": (gray_panel(shown), gray_panel(image), "image-bar" in codes(barred)),
         "image-tiny": (gray_panel(small), gray_panel(image), "image-tiny" in codes(small)),
         "image-inverted": (gray_panel(inverted), gray_panel(image), set(odd_contrasts([2.0] * 19 + [-2.0])) == {19}),
         "object-size-differs": (gray_panel(large), gray_panel(image), set(odd_diameters(sizes)) == {5}),
@@ -257,6 +262,13 @@ def image_panels() -> dict[str, tuple[Panel, Panel, bool]]:
             set(odd_pixel_sizes([0.3, 0.3, 0.3, 0.1])) == {3},
         ),
     }
+
+
+def with_data_bar(image: np.ndarray) -> np.ndarray:
+    """A microscope's data bar below a picture (H, W) uint8."""
+    bar = np.zeros((48, image.shape[1]), np.uint8)
+    cv2.putText(bar, "HV 10 kV  WD 4.1 mm", (6, 32), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 255, 2, cv2.LINE_AA)
+    return np.vstack([image, bar])
 
 
 def with_bar(image: np.ndarray, length: int) -> Panel:

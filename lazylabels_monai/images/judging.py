@@ -29,6 +29,8 @@ BAR_PIXELS, BAR_SHARE = 10, (0.02, 0.25)
 BAR_FLAT, BAR_GROUND = 0.7, 0.35
 #: Share of the rest of the image, at most, that shows the level of the ground.
 REST_FLAT = 0.25
+#: How much of its rows' share shows the ground just inside its edge more than just outside: an edge is straight.
+BAR_EDGE = 0.4
 #: Share of a bar's pixels that is written on it, at least.
 BAR_WRITTEN = 0.005
 #: Gray levels into which the range of an image is divided for it.
@@ -112,6 +114,8 @@ def _bar_rows(shares: np.ndarray) -> int:
     # A flat strip beside a flat picture is its background, and where nothing ends there is no strip.
     rest = ground[rows:]
     if rest.mean() > REST_FLAT or rest[1 : BAR_PIXELS + 1].max() > BAR_GROUND:
+        return 0
+    if rows < 4 or np.median(ground[rows - 4 : rows]) - np.median(rest[1:5]) < BAR_EDGE:
         return 0
     # letters: far from the ground in gray, in some of the columns
     far = np.abs(np.arange(shares.shape[1]) - first) > 0.3 * shares.shape[1]

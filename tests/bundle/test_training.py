@@ -19,6 +19,7 @@ def test_training_leaves_the_best_model_and_the_newest_checkpoints(trained):
         "checkpoint_epoch=1.pt",
         "checkpoint_epoch=2.pt",
         "classes.json",
+        "images.json",
         "model.pt",
         "network.json",
         "training.json",

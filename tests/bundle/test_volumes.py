@@ -38,6 +38,7 @@ def test_volumes_train_evaluate_and_infer(bundle, volumes, tmp_path):
     assert sorted(file.name for file in (tmp_path / "models").iterdir()) == [
         "checkpoint_epoch=1.pt",
         "classes.json",
+        "images.json",
         "model.pt",
         "network.json",
         "training.json",

@@ -327,7 +327,7 @@ def other_window(place):
 
 def other_preprocessing(place):
     file = place / "own.yaml"
-    file.write_text("preprocessing#transforms#2#channel_wise: false\n")
+    file.write_text("preprocessing#transforms#4#channel_wise: false\n")
     return {"overlays": [str(file)]}
 
 

@@ -42,7 +42,8 @@ def test_the_scores_are_those_of_the_pixels_and_of_objects(tmp_path, monkeypatch
     torch.save(state, weights)
     whole, half = np.ones((40, 60), np.int32), np.zeros((40, 60), np.int32)
     half[:, :20] = 1
-    pictures = [("a", np.full((40, 60), 9, np.uint8), whole), ("b", np.full((40, 60), 9, np.uint8), half)]
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)  # one of a single value is answered as background
+    pictures = [("a", noise, whole), ("b", noise, half)]
     monkeypatch.setattr(scoring, "validation_pictures", lambda *given: iter(pictures))
     found = score_weights(weights, "emps")
     assert found["images"] == 2
