@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor, nn
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.bundle_folder import find_overlay
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.losses import MaskedMultiTaskLoss
 from lazylabels_monai.networks import MultiTaskUNet
@@ -34,7 +36,7 @@ __all__ = ["NETWORK", "RESULTS_FILE", "SHARES", "Run", "Settings", "half_precisi
 NETWORK = {
     "spatial_dims": 2,
     "in_channels": 1,
-    "channels": [16, 32, 64, 128, 256],
+    "channels": yaml.safe_load(find_overlay("cpu.yaml").read_text(encoding="utf-8"))["channels"],
     "num_multitask_blocks": 4,
     "norm": ["INSTANCE", {"affine": True}],
     "dropout": 0.0,

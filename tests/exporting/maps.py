@@ -13,6 +13,7 @@ from PIL import Image
 
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.objects import ImageObjects, objects_of
+from lazylabels_monai.labels.formats import read_annotations
 
 NAMES = ["air bubble", 'Zelle "groß" 2', "Tumor: Positive"]
 
@@ -88,3 +89,14 @@ def drawn(annotation, shape) -> tuple[np.ndarray, dict[int, str]]:
         ids[part][mask] = number
         names[number] = mark.name
     return ids, names
+
+
+def came_back(ids: np.ndarray, format: str, folder: Path) -> None:
+    """Assert that what is written, read as a drawing, has the same objects of the same classes."""
+    name, content = written(ids, format)
+    (folder / name).write_bytes(content)
+    (annotation,) = read_annotations(folder / name)
+    back, names = drawn(annotation, ids.shape)
+    assert same_objects(ids, back)
+    for number, class_name in names.items():
+        assert class_name == NAMES[classes_of(ids)[back == number][0] - 1]

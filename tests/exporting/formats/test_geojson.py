@@ -12,21 +12,13 @@ from hypothesis import given, settings
 
 from lazylabels_monai.exporting.formats.geojson import GeoJsonFiles
 from lazylabels_monai.images.pictures import class_colour
-from lazylabels_monai.labels.formats import read_annotations
-from tests.exporting.maps import ID_MAPS, NAMES, classes_of, drawn, objects, same_objects, scene, written
+from tests.exporting.maps import ID_MAPS, NAMES, came_back, objects, scene, written
 
 
 @given(ids=ID_MAPS)
 @settings(max_examples=80, deadline=None)
 def test_pixels_and_classes_come_back(ids, tmp_path_factory):
-    name, content = written(ids, "geojson")
-    path = tmp_path_factory.mktemp("geojson") / name
-    path.write_bytes(content)
-    (annotation,) = read_annotations(path)
-    back, names = drawn(annotation, ids.shape)
-    assert same_objects(ids, back)
-    for number, class_name in names.items():
-        assert class_name == NAMES[classes_of(ids)[back == number][0] - 1]
+    came_back(ids, "geojson", tmp_path_factory.mktemp("geojson"))
 
 
 def test_what_shapely_reads():

@@ -13,7 +13,7 @@ from roifile import ROI_TYPE, ImagejRoi
 
 from lazylabels_monai.images.pictures import class_colour
 from lazylabels_monai.labels.formats import read_annotations
-from tests.exporting.maps import ID_MAPS, NAMES, classes_of, drawn, same_objects, scene, written
+from tests.exporting.maps import ID_MAPS, came_back, drawn, same_objects, scene, written
 
 
 def members(content: bytes) -> dict[str, ImagejRoi]:
@@ -24,14 +24,7 @@ def members(content: bytes) -> dict[str, ImagejRoi]:
 @given(ids=ID_MAPS)
 @settings(max_examples=80, deadline=None)
 def test_pixels_and_classes_come_back(ids, tmp_path_factory):
-    name, content = written(ids, "roi")
-    path = tmp_path_factory.mktemp("roi") / name
-    path.write_bytes(content)
-    (annotation,) = read_annotations(path)
-    back, names = drawn(annotation, ids.shape)
-    assert same_objects(ids, back)
-    for number, class_name in names.items():
-        assert class_name == NAMES[classes_of(ids)[back == number][0] - 1]
+    came_back(ids, "roi", tmp_path_factory.mktemp("roi"))
 
 
 def test_what_roifile_reads(tmp_path):
