@@ -27,8 +27,19 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.losses import MaskedMultiTaskLoss
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.starter.crops import Canvases, labels_of, random_crops, tiles, varied
-from lazylabels_monai.starter.sets import DETECTION, GENERATED, SEGMENTATION, SEPARATION, SETS, generated, produce, unpack
+from lazylabels_monai.starter.sets import (
+    CLASS,
+    DETECTION,
+    GENERATED,
+    SEGMENTATION,
+    SEPARATION,
+    SETS,
+    generated,
+    produce,
+    unpack,
+)
 from lazylabels_monai.tasks import task_slices
+from lazylabels_monai.trained import write_classes
 
 __all__ = ["NETWORK", "RESULTS_FILE", "SHARES", "Run", "Settings", "half_precision", "make", "parsed_plan"]
 
@@ -427,7 +438,7 @@ def make(source: Path, out: Path, plan: Sequence[Run], settings: Settings, about
 
     Args:
         source: what ``pack`` wrote.
-        out: folder for ``results.json`` and the weights, ``<run>.pt``.
+        out: folder for ``results.json``, ``classes.json`` and the weights, ``<run>.pt``.
         plan: what to train, in this order.
         settings: see :class:`Settings`.
         about: recorded, such as the commit.
@@ -437,6 +448,7 @@ def make(source: Path, out: Path, plan: Sequence[Run], settings: Settings, about
     """
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
+    write_classes(out, [CLASS])  # a training that begins from one of them takes it for every class
     device = torch.device(settings.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     results = {

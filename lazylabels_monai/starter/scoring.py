@@ -20,14 +20,12 @@ from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, Segmentation
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.progress import Progress, silent
-from lazylabels_monai.starter.sets import GENERATED, SETS, UNSEEN, validation_pictures
+from lazylabels_monai.starter.sets import CLASS, GENERATED, SETS, UNSEEN, validation_pictures
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE, trained_settings, write_classes, write_network
 
-__all__ = ["CLASS", "SCORES_FILE", "WINDOW", "place_weights", "score_results", "score_weights"]
+__all__ = ["SCORES_FILE", "WINDOW", "place_weights", "score_results", "score_weights"]
 
-#: What all objects are called.
-CLASS = "object"
 #: Side in pixels of the windows in which images are seen.
 WINDOW = 384
 #: What :func:`score_results` writes beside ``results.json``.

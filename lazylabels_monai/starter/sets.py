@@ -28,6 +28,7 @@ from lazylabels_monai.labels.interfaces import interfaces
 from lazylabels_monai.labels.objects import instances_from_classes
 
 __all__ = [
+    "CLASS",
     "DETECTION",
     "GENERATED",
     "SEGMENTATION",
@@ -82,6 +83,8 @@ SETS: dict[str, ImageSet] = {
 #: Sets that are looked at while it learns, and never learnt.
 UNSEEN: dict[str, ImageSet] = {"glas": ImageSet("train", (), 0.5, held=6, licence="research only")}
 
+#: What all objects are called.
+CLASS = "object"
 #: Pictures without end.
 GENERATED = ("builtin", "scenes")
 

@@ -10,7 +10,8 @@ from typing import Any
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.progress import Progress, silent
-from lazylabels_monai.starter.scoring import CLASS, SCORES_FILE, WINDOW, place_weights, read_results, score_weights
+from lazylabels_monai.starter.scoring import SCORES_FILE, WINDOW, place_weights, read_results, score_weights
+from lazylabels_monai.starter.sets import CLASS
 
 __all__ = ["CARD_FILE", "CHECK_COMMAND", "CHECK_PICTURES", "LARGEST", "install"]
 

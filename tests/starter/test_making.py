@@ -13,6 +13,7 @@ from lazylabels_monai.starter import making
 from lazylabels_monai.starter.__main__ import main
 from lazylabels_monai.starter.making import NETWORK, Settings, half_precision, make, parsed_plan
 from lazylabels_monai.starter.sets import Picture, coded
+from lazylabels_monai.trained import trained_classes
 
 TINY = {**NETWORK, "channels": [4, 8, 8], "num_multitask_blocks": 2}
 
@@ -41,6 +42,7 @@ def test_runs_follow_a_plan_and_leave_their_weights_and_records(pictures):
     results = json.loads((out / making.RESULTS_FILE).read_text())
     assert [run["name"] for run in results["runs"]] == ["final", "without_emps"]
     assert results["about"]["commit"] == "abc"
+    assert trained_classes(out / "without_emps.pt") == ["object"]
     for run in results["runs"]:
         assert "error" not in run
         assert [record["step"] for record in run["validations"]] == [15, 30]
