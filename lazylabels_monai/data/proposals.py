@@ -36,6 +36,7 @@ from lazylabels_monai.images.files import VOLUME_SUFFIXES, PathLike, file_suffix
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.grabcut import GrabCutSettings, Proposal, propose
 from lazylabels_monai.progress import Progress, Steps
+from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose_dataset"]
@@ -365,7 +366,7 @@ def _write_reports(target: Path, reports: Sequence[ImageReport], run: _Run) -> N
             for name in list(r.shares) or [""]:
                 numbers = [f"{table[name]:.4f}" if name in table else "" for table in (r.dice, r.marks_dice, r.shares)]
                 ends = (r.windows, r.failed_windows, f"{r.seconds:.2f}", r.reason)
-                writer.writerow((r.image, r.status, name, *numbers, *ends))
+                writer.writerow(map(cell, (r.image, r.status, name, *numbers, *ends)))
     content = {"settings": vars(run.settings), "failed": run.failed, "images": [vars(report) for report in reports]}
     (target / _REPORT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

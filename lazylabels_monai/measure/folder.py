@@ -35,6 +35,7 @@ from lazylabels_monai.result_files import (
     probability_ending,
     uncertainty_ending,
 )
+from lazylabels_monai.spreadsheets import cells
 from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
@@ -249,8 +250,8 @@ def measure_folder(
     objects = pd.concat([m.objects for m in measured], ignore_index=True)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (
-        ("objects.csv", objects.to_csv(index=False, float_format="%.8g", lineterminator="\n")),
-        ("summary.csv", summary.to_csv(index=False, float_format="%.8g", lineterminator="\n")),
+        ("objects.csv", cells(objects).to_csv(index=False, float_format="%.8g", lineterminator="\n")),
+        ("summary.csv", cells(summary).to_csv(index=False, float_format="%.8g", lineterminator="\n")),
         ("summary.json", json.dumps(result, indent=2, allow_nan=False) + "\n"),
     ):
         write_text(out / name, text)
