@@ -18,6 +18,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
 from lazylabels_monai.stamps import file_digest, require_one_stamp
@@ -159,7 +160,7 @@ def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, .
     """Images by stem, and the class names of a datalist."""
     if images is None:
         return {}, None
-    given = Path(images).expanduser()
+    given = expanded(images)
     if given.suffix.lower() == ".json" or datalist_file(given).is_file():
         file = datalist_file(given)
         content = load_datalist(file)
