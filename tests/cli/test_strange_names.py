@@ -1,4 +1,4 @@
-"""Folders and images whose names MONAI, a shell or a browser would take for something else; tools/strange_names.py tries more."""
+"""Folders and images whose names MONAI or a shell would take for something else; tools/strange_names.py tries more."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def test_a_folder_that_is_there_is_not_run_by_monai_bundle(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     Path(CODE).mkdir()
     arguments = ["--config_file", str(bundle.configs / "inference.yaml"), "--dataset_dir", CODE]
-    with pytest.raises(LazyLabelsError, match="write ./"):
+    with pytest.raises(LazyLabelsError, match=r"write \./"):
         check_overrides(arguments)
