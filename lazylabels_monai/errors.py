@@ -204,6 +204,10 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     known = set(config) | _RUN_ARGUMENTS
     for name, value in given.items():
         if name in FOLDER_IDS:
+            if value.startswith(("$", "@", "%")) and Path(value).exists():  # before MONAI runs it
+                raise LazyLabelsError(
+                    f"command line: '--{name} {value}' is read as an expression; write ./{value} for that path."
+                )
             continue
         if value.lower() == "false" and value != "False":
             raise LazyLabelsError(f"command line: '--{name} {value}' would be read as text, which counts as true; write False.")

@@ -13,7 +13,7 @@ from typing import Any
 
 from lazylabels_monai.errors import FOLDER_IDS, LazyLabelsError, given_overrides
 
-__all__ = ["FOLDER_IDS", "as_text"]
+__all__ = ["FOLDER_IDS", "as_text", "expanded"]
 
 _EXPRESSIONS = ("$", "@", "%")
 
@@ -58,3 +58,11 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return "true, false or nothing"
     return "a number" if isinstance(value, (int, float, complex)) else f"a {type(value).__name__}"
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """``~`` and ``~name`` as a shell reads them; a folder that is called ``~x`` where nobody of that name is known."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError
@@ -210,7 +210,7 @@ def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) ->
 
 
 def _top_keys(overlays: Sequence[str | Path]) -> list[str]:
-    return [key for file in overlays for key in ConfigParser.load_config_file(str(file))]
+    return [key for file in overlays for key in read_overlay(file)]
 
 
 def trained_normalization(weights: str | Path) -> str:

@@ -14,7 +14,19 @@ NAME = PACKAGE.name
 
 #: From the ground up. A module imports from its own floor and from those below it.
 FLOORS = (
-    ("errors", "overrides", "tasks", "atomic", "progress", "result_files", "stamps", "devices"),
+    (
+        "errors",
+        "config_files",
+        "config_text",
+        "overrides",
+        "tasks",
+        "atomic",
+        "progress",
+        "result_files",
+        "spreadsheets",
+        "stamps",
+        "devices",
+    ),
     ("images",),
     ("bundle_folder",),
     ("labels", "instances"),

@@ -6,6 +6,7 @@ import datetime
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from fire.parser import DefaultParseValue
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazylabels_monai.errors import FOLDER_IDS, LazyLabelsError, check_overrides
-from lazylabels_monai.overrides import as_text
+from lazylabels_monai.overrides import as_text, expanded
 
 ODD = [
     *("20240512", "2024_05", "007", "0x10", "1e3", "1.50", "-5", "1j", "a,b", "a,b,", "1,2", "true", "True", "false", "False"),
@@ -154,3 +155,9 @@ def test_training_and_evaluating_in_folders_of_odd_names(bundle, tiny_data, trai
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list((tmp_path / results).glob("*_pred.png"))) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_folder_called_tilde_and_a_word(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/a") == tmp_path / "a"
+    assert expanded("~nobody_of_this_name/a") == Path("~nobody_of_this_name/a")

@@ -85,12 +85,11 @@ def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str
 
     A preset is no choice of a network: which one it is may depend on the machine.
     """
-    import yaml
+    from lazylabels_monai.config_files import read_overlay
 
     chosen: dict[str, Any] = {}
     for file in config:
-        if Path(file).is_file() and isinstance(content := yaml.safe_load(Path(file).read_text(encoding="utf-8")), dict):
-            chosen.update(content)
+        chosen.update(read_overlay(file))
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if argument.startswith("--"):
             name, equals, value = argument[2:].partition("=")

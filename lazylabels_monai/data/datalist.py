@@ -27,6 +27,7 @@ from typing import Any
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import without_results
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
 
@@ -200,7 +201,7 @@ def find_images(source: PathLike) -> list[str]:
     Raises:
         DatalistError: when there is none.
     """
-    path, suffixes = Path(source).expanduser(), (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
+    path, suffixes = expanded(source), (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
     if path.is_file():
         candidates = [path]
     elif path.is_dir():
@@ -220,13 +221,13 @@ def find_images(source: PathLike) -> list[str]:
 
 def datalist_file(path: PathLike) -> Path:
     """The datalist of a data set that is named by its folder or by the file itself."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     return path / FILE_NAME if path.is_dir() or path.suffix.lower() != ".json" else path
 
 
 def absolute_path(file: Path, name: str) -> str:
     """A path of the datalist ``file`` as an absolute one."""
-    return os.path.abspath(file.parent / Path(name).expanduser())
+    return os.path.abspath(file.parent / expanded(name))
 
 
 def has_key(item: Mapping[str, Any], key: str) -> bool:

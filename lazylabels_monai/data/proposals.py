@@ -35,7 +35,9 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import VOLUME_SUFFIXES, PathLike, file_suffix, read_image, read_label
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.grabcut import GrabCutSettings, Proposal, propose
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
+from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose_dataset"]
@@ -186,7 +188,7 @@ def propose_dataset(
         raise ProposalError(f"section '{section}' does not exist: use one of {', '.join(SECTIONS)}.")
     if failed not in FAILED:
         raise ProposalError(f"failed '{failed}' must be one of {', '.join(FAILED)}.")
-    file, out = datalist_file(data), Path(out).expanduser().resolve()
+    file, out = datalist_file(data), expanded(out).resolve()
     content = load_datalist(file)
     items = content.get(section, [])
     if not any(has_key(item, "detection") for item in items):
@@ -301,7 +303,7 @@ class _Truth:
         self.source = source
         if source is None:
             return
-        path = Path(source).expanduser()
+        path = expanded(source)
         listed = datalist_file(path)
         if listed.is_file():
             content = load_datalist(listed)
@@ -365,7 +367,7 @@ def _write_reports(target: Path, reports: Sequence[ImageReport], run: _Run) -> N
             for name in list(r.shares) or [""]:
                 numbers = [f"{table[name]:.4f}" if name in table else "" for table in (r.dice, r.marks_dice, r.shares)]
                 ends = (r.windows, r.failed_windows, f"{r.seconds:.2f}", r.reason)
-                writer.writerow((r.image, r.status, name, *numbers, *ends))
+                writer.writerow(map(cell, (r.image, r.status, name, *numbers, *ends)))
     content = {"settings": vars(run.settings), "failed": run.failed, "images": [vars(report) for report in reports]}
     (target / _REPORT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

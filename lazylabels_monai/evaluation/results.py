@@ -22,6 +22,7 @@ from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.images.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
+from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.stamps import file_digest
 
 __all__ = ["ResultsWriter", "format_results", "results_picture"]
@@ -92,7 +93,7 @@ class ResultsWriter:
         text = io.StringIO()
         table = csv.DictWriter(text, list(rows[0]) if rows else ["image"], lineterminator="\n")
         table.writeheader()
-        table.writerows(rows)
+        table.writerows({name: cell(value) for name, value in row.items()} for row in rows)
         write_text(self.output_dir / "metrics.csv", text.getvalue())
         write_text(self.output_dir / "metrics.json", json.dumps(results, indent=2) + "\n")  # last: it says that all is there
 

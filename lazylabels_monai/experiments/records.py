@@ -15,6 +15,7 @@ import numpy as np
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.experiments.spec import ExperimentError, Run
+from lazylabels_monai.spreadsheets import from_cell
 
 __all__ = ["images_of", "read_record", "record_file", "write_record"]
 
@@ -63,7 +64,7 @@ def images_of(folder: str | Path, route: str) -> dict[str, list[Any]]:
     """
     with (Path(folder) / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    columns: dict[str, list[Any]] = {"image": [Path(row["image"]).stem for row in rows]}
+    columns: dict[str, list[Any]] = {"image": [Path(from_cell(row["image"])).stem for row in rows]}
     prefix = f"objects {route} "
     for key in rows[0] if rows else ():
         if key.startswith(("dice ", "interface ")) and key != "dice mean":

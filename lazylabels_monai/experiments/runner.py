@@ -21,6 +21,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.experiments.records import images_of, read_record, write_record
 from lazylabels_monai.experiments.spec import ExperimentError, Run, Table, arguments
@@ -165,7 +166,8 @@ class _Step:
 def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Step]:
     """Training, tuning and evaluation by the bundle."""
     models = folder / "models"
-    places = {"dataset_dir": data, "output_dir": folder, "ckpt_dir": models}
+    # absolute: of a relative one MONAI might run the name
+    places = {name: path.absolute() for name, path in {"dataset_dir": data, "output_dir": folder, "ckpt_dir": models}.items()}
     config = resolve_config(run, folder, {**places, "seed": run.seed})
 
     def bundle(run_id: str, files: Sequence[str], **values: Any) -> list[str]:
@@ -263,7 +265,7 @@ def resolve_config(run: Run, folder: Path, values: Mapping[str, Any]) -> dict[st
     config = ConfigParser.load_config_files([_TRAIN, *run.overlays])
     parser = ConfigParser(config)
     for key, value in {**values, **run.values}.items():
-        parser[key] = str(value) if isinstance(value, Path) else value
+        parser[key] = literal_path(value) if isinstance(value, Path) else value
     resolved = dict(parser.get())
     write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
     return resolved

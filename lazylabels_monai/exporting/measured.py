@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects
+from lazylabels_monai.spreadsheets import from_cells
 
 __all__ = ["find_tables", "read_table", "rows_of", "values_by_id"]
 
@@ -36,7 +37,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     file = path / TABLE if path.is_dir() else path
     try:
-        table = pd.read_csv(file, dtype={"image": str, "class_name": str}, keep_default_na=False, na_values=[""])
+        table = from_cells(pd.read_csv(file, dtype={"image": str, "class_name": str}, keep_default_na=False, na_values=[""]))
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise ExportError(f"'{file}' cannot be read as a table of objects ({error}): name the {TABLE} of measure.") from error
     if missing := [name for name in ("image", "id", "class", *_BOX, *_CENTROID) if name not in table]:

@@ -26,6 +26,7 @@ from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_lab
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import (
     CLASSES_ENDING,
     CLASSES_FILE,
@@ -35,6 +36,7 @@ from lazylabels_monai.result_files import (
     probability_ending,
     uncertainty_ending,
 )
+from lazylabels_monai.spreadsheets import cells
 from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
@@ -92,7 +94,7 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
         MeasureError: when there is no label map, or a name occurs twice.
         DatalistError: for a broken datalist.
     """
-    source = Path(source).expanduser()
+    source = expanded(source)
     if not source.exists():
         raise MeasureError(f"'{source}' does not exist: name a folder of predictions or a data set.")
     names = None
@@ -131,7 +133,7 @@ def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tupl
 
 def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> Stamp | None:
     """What made the maps of a folder, where it says so; two stamps are refused, and maps of unknown origin beside it named."""
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     if not (folder / RECORDS_FILE).is_file():
         return None
     stamp, unknown = require_one_stamp(folder, [image.name for image in found])
@@ -145,7 +147,7 @@ def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callabl
 
 def _tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
     """Name images that are not those that were predicted."""
-    records = Records(Path(folder).expanduser()).images
+    records = Records(expanded(folder)).images
     pairs = [(image, records[image.name]) for image in found if image.image and image.name in records]
     others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image)]
     if others:
@@ -199,7 +201,7 @@ def measure_folder(
     Raises:
         LazyLabelsError: with one sentence about what to mend.
     """
-    out = Path(out).expanduser()
+    out = expanded(out)
     if out.exists() and not out.is_dir():
         raise MeasureError(f"'{out}' is a file: name a folder for the measurements.")
     there = [name for name in OUTPUTS if (out / name).exists()]
@@ -249,8 +251,8 @@ def measure_folder(
     objects = pd.concat([m.objects for m in measured], ignore_index=True)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (
-        ("objects.csv", objects.to_csv(index=False, float_format="%.8g", lineterminator="\n")),
-        ("summary.csv", summary.to_csv(index=False, float_format="%.8g", lineterminator="\n")),
+        ("objects.csv", cells(objects).to_csv(index=False, float_format="%.8g", lineterminator="\n")),
+        ("summary.csv", cells(summary).to_csv(index=False, float_format="%.8g", lineterminator="\n")),
         ("summary.json", json.dumps(result, indent=2, allow_nan=False) + "\n"),
     ):
         write_text(out / name, text)

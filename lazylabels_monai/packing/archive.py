@@ -18,6 +18,7 @@ import yaml
 import lazylabels_monai
 from lazylabels_monai.atomic import temporary_sibling
 from lazylabels_monai.bundle_folder import find_bundle
+from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.packing.config import trained_metadata
@@ -70,7 +71,7 @@ def pack_bundle(
         weights = bundle_weights(bundle)
     values: dict[str, Any] = {}
     for overlay in overlays:
-        content = yaml.safe_load(Path(overlay).read_text(encoding="utf-8"))
+        content = read_overlay(overlay)
         values.update({key: content[key] for key in NETWORK_IDS if key in content})
     temporary = temporary_sibling(out)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.bundle_folder import bundle_config
+from lazylabels_monai.config_files import check_overlays
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.tasks import IGNORE, TASKS, class_names, task_slices
 from lazylabels_monai.trained import require_weights, trained_settings, trained_values
@@ -35,6 +36,7 @@ def trained_config(
         LazyLabelsError: when the bundle or the weights are not there.
     """
     file = bundle_config(bundle, "inference.yaml")
+    check_overlays(overlays)
     config = ConfigParser.load_config_files([str(file), *map(str, overlays)])
     settings = asdict(trained_settings(require_weights(weights)))
     config.update(trained_values(weights, overlays))

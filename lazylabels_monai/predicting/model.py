@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 from monai.data import MetaTensor, decollate_batch
 from monai.data.utils import list_data_collate
 
 from lazylabels_monai.bundle_folder import bundle_config, find_bundle
+from lazylabels_monai.config_files import check_overlays, read_overlay
+from lazylabels_monai.config_text import literal_path
+from lazylabels_monai.errors import FOLDER_IDS
 from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.predicting.stamping import stamp_of
 from lazylabels_monai.stamps import Stamp
@@ -43,14 +46,16 @@ class Model:
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         bundle, config = find_bundle(bundle), bundle_config(bundle, "inference.yaml")
+        check_overlays(overlays)
         require_weights(weights)
         trained_classes(weights), trained_images(weights)  # the config reads them, whose error would be one of MONAI's
         trained = trained_network(weights, overlays)
-        if any("window_size" in ConfigParser.load_config_file(str(overlay)) for overlay in overlays):
+        if any("window_size" in read_overlay(overlay) for overlay in overlays):
             trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
-        # absolute, so that MONAI runs no folder's name that begins with $
-        paths = {"bundle_root": os.path.abspath(bundle), "weights": os.path.abspath(weights)}
-        given = {**trained, **(overrides or {}), **paths}
+        given = {**trained, **(overrides or {}), "bundle_root": bundle, "weights": weights}
+        # MONAI runs no name of a folder
+        paths = {name: literal_path(value) for name, value in given.items() if name in FOLDER_IDS}
+        given.update(paths)
         # before any image is named: the built-in data must not be made for this
         given.setdefault("dataset_dir", paths["bundle_root"])
         self.workflow = ConfigWorkflow(

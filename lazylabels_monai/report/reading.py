@@ -18,7 +18,9 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
+from lazylabels_monai.spreadsheets import from_cells
 from lazylabels_monai.stamps import file_digest, require_one_stamp
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE
@@ -158,7 +160,7 @@ def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, .
     """Images by stem, and the class names of a datalist."""
     if images is None:
         return {}, None
-    given = Path(images).expanduser()
+    given = expanded(images)
     if given.suffix.lower() == ".json" or datalist_file(given).is_file():
         file = datalist_file(given)
         content = load_datalist(file)
@@ -206,7 +208,9 @@ def read_measurements(
 
 def _read_measured(folder: Path, shown: Path | None) -> Measurements:
     text = {"image": str, "class_name": str, "scope": str}  # an image may be named 001
-    objects, summary = (pd.read_csv(folder / name, dtype=text, keep_default_na=False, na_values=[""]) for name in OUTPUTS[:2])
+    objects, summary = (
+        from_cells(pd.read_csv(folder / name, dtype=text, keep_default_na=False, na_values=[""])) for name in OUTPUTS[:2]
+    )
     content = json.loads((folder / OUTPUTS[2]).read_text(encoding="utf-8"))
     if missing := {"unit", "classes", "images", "confidence"} - set(content):
         raise ValueError(f"summary.json has no {sorted(missing)[0]}")
@@ -244,7 +248,7 @@ def read_evaluation(out: Path, note: Note) -> Evaluation | None:
     try:
         results = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
         table = folder / "metrics.csv"
-        rows = pd.read_csv(table, dtype={"image": str}) if table.is_file() else pd.DataFrame({"image": []})
+        rows = from_cells(pd.read_csv(table, dtype={"image": str})) if table.is_file() else pd.DataFrame({"image": []})
     except (OSError, ValueError, TypeError) as error:
         note(f"Metrics: the files in {folder} cannot be read ({error}); evaluate again.")
         return None

@@ -14,6 +14,7 @@ import numpy as np
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.budget import duration
 from lazylabels_monai.images.files import PathLike, read_image
+from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.suggest.pool import image_name
 from lazylabels_monai.suggest.ranking import MEASURES, Suggestion, Suggestions
 from lazylabels_monai.suggest.suggesting import measured
@@ -41,7 +42,7 @@ def write_suggestions(file: PathLike, found: Suggestions, overwrite: bool = Fals
     table = csv.DictWriter(text, [f.name for f in fields(Suggestion)], lineterminator="\n")
     table.writeheader()
     for suggestion in found.ranked:
-        table.writerow({name: _cell(value) for name, value in asdict(suggestion).items()})
+        table.writerow({name: cell(_cell(value)) for name, value in asdict(suggestion).items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text.getvalue())
     return path

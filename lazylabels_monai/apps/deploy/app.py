@@ -20,6 +20,7 @@ from lazylabels_monai.apps.deploy.operators import (  # noqa: E402
     WriterOperator,
     require_exported_name,
 )
+from lazylabels_monai.config_text import literal_path  # noqa: E402
 from lazylabels_monai.data.datalist import find_images  # noqa: E402
 from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors  # noqa: E402
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem  # noqa: E402
@@ -57,7 +58,7 @@ class LazyLabelsApp(Application):
     def compose(self) -> None:
         """Link the operators."""
         parser = get_bundle_config(str(self.model), [CONFIG])
-        parser["output_dir"] = str(self.context.output_path)
+        parser["output_dir"] = literal_path(self.context.output_path)
         transforms = parser.get_parsed_content("postprocessing").transforms
         writers = [transform for transform in transforms if type(transform).__name__.startswith("Save")]
         maps = [f"{task}_probability" for task in parser["tasks"]] if parser.get_parsed_content("save_probabilities") else []

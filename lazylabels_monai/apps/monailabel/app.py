@@ -25,6 +25,7 @@ from lazylabels_monai.apps.monailabel.infer import INSTANCES, TaskInfer
 from lazylabels_monai.apps.monailabel.store import images_without
 from lazylabels_monai.apps.monailabel.strategies import MostUncertain, NextImage
 from lazylabels_monai.apps.monailabel.trainer import LazyLabelsTrainTask
+from lazylabels_monai.config_text import refuse_expressions
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
 from lazylabels_monai.tasks import TASKS
@@ -138,8 +139,9 @@ class LazyLabelsApp(MONAILabelApp):
             return super().batch_infer({**defaults, **request}, datastore)
 
     def train(self, request: dict[str, Any]) -> dict[str, Any]:
-        """As MONAI Label's own."""
+        """As MONAI Label's own, which puts what a request says into a config, where it may be code: that is refused here."""
         with self._answered():
+            refuse_expressions(request, "the request")
             return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:

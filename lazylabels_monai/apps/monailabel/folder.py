@@ -13,6 +13,8 @@ from monai.bundle import ConfigParser
 
 from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
 from lazylabels_monai.bundle_folder import bundle_config, find_bundle
+from lazylabels_monai.config_files import check_overlays
+from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.tasks import TASKS
@@ -73,6 +75,7 @@ def make_app(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LazyLabelsError(f"{out} is there already: name another folder for the app, or remove it.")
     bundle_config(bundle, "train.yaml")
+    check_overlays(overlays)
     classes = trained_classes(require_weights(weights))
     given = {**(overrides or {}), **trained_network(weights, overlays)}
     partial = temporary_sibling(out)
@@ -106,7 +109,7 @@ def make_app(
 def _check(bundle: Path, weights: Path) -> None:
     parser = ConfigParser()
     parser.read_config(str(bundle / "configs" / "inference.yaml"))
-    parser["bundle_root"] = str(bundle)
+    parser["bundle_root"] = literal_path(bundle)
     if parser.get_parsed_content("spatial_dims") != 2:
         raise LazyLabelsError(f"{weights}: the network is one for volumes; a MONAI Label app is made for pictures only.")
     try:

@@ -10,6 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from lazylabels_monai.apps.monailabel.store import labelled_items, split_items, write_datalist
+from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors
 
@@ -78,7 +79,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
         validation = overrides.pop(self.const.key_validate_dataset_data())
         epochs = self._request["max_epochs"]
         file = write_datalist(self._datalist_file, self.classes, training, validation)
-        overrides.update({"datalist": str(file), "max_epochs": epochs})
+        overrides.update({"datalist": literal_path(file), "max_epochs": epochs})
         if validation:
             overrides["val_interval"] = min(self.bundle_config["val_interval"], epochs)  # once at least
         else:
