@@ -22,6 +22,7 @@ from lazylabels_monai.trained import BESIDE
 
 __all__ = [
     "TRAINING_FILE",
+    "CheckpointLoader",
     "CheckpointSaver",
     "best_score",
     "better",
@@ -34,6 +35,26 @@ __all__ = [
 TRAINING_FILE = "training.json"
 
 logger = logging.getLogger(__name__)
+
+#: Parts of a checkpoint that earlier versions did not write, or that another machine has no use for.
+_OPTIONAL = ("judged", "random", "scaler")
+
+
+class CheckpointLoader(monai.handlers.CheckpointLoader):
+    """MONAI's ``CheckpointLoader`` that reads checkpoints of earlier versions, too: what they do not hold begins anew."""
+
+    def __call__(self, engine: Engine) -> None:
+        """Load the checkpoint into the objects of ``load_dict``."""
+        held = torch.load(self.load_path, map_location="cpu", weights_only=True, mmap=True)
+        missing = [key for key in _OPTIONAL if key in self.load_dict and not held.get(key)]
+        del held
+        if "random" in missing:
+            logger.warning(
+                f"{self.load_path} was written by an earlier version and holds no random states: from here on other crops are "
+                "drawn than in a training without a stop."
+            )
+        self.load_dict = {key: value for key, value in self.load_dict.items() if key not in missing}
+        super().__call__(engine)
 
 
 class CheckpointSaver(monai.handlers.CheckpointSaver):
@@ -53,7 +74,7 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
 
     def __init__(self, *args: Any, before_first_save: Callable[[], object] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.before_first_save = before_first_save
+        self.before_first_save, self._adopted = before_first_save, False
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
             if checkpoint is not None:
                 saver = checkpoint.save_handler
@@ -87,7 +108,18 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
     def interval_completed(self, engine: Engine) -> None:
         """Save a checkpoint to resume from."""
         self._begin()
+        if not self._adopted:
+            self._adopt(engine.state.epoch)
+            self._adopted = True
         super().interval_completed(engine)
+
+    def _adopt(self, epoch: int) -> None:
+        """Count the checkpoints from before a stop among those to keep, so that a resumed training leaves as many as any."""
+        interval = self._interval_checkpoint
+        before = [(number, path.name) for number, path in _checkpoints(Path(self.save_dir)) if number < epoch]
+        while len(before) > interval.n_saved:
+            interval.save_handler.remove(before.pop(0)[1])
+        interval._saved = [interval.Item(*item) for item in before]
 
     def completed(self, engine: Engine) -> None:
         """Save the last weights."""
@@ -112,12 +144,7 @@ def better(judged_by: str) -> Callable[[float, float], bool]:
 
 def latest_checkpoint(folder: str | Path) -> str | None:
     """Path of the newest readable ``checkpoint_epoch=N.pt`` in ``folder``, or None where there is none."""
-    numbered = []
-    for path in Path(folder).glob("checkpoint_epoch=*.pt"):
-        found = re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name)
-        if found:
-            numbered.append((int(found.group(1)), path))
-    for _, path in sorted(numbered, reverse=True):
+    for _, path in reversed(_checkpoints(Path(folder))):
         try:
             torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
@@ -125,6 +152,12 @@ def latest_checkpoint(folder: str | Path) -> str | None:
             continue
         return str(path)
     return None
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Number and path of each ``checkpoint_epoch=N.pt``, the newest last."""
+    found = [(re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name), path) for path in folder.glob("checkpoint_epoch=*.pt")]
+    return sorted((int(match.group(1)), path) for match, path in found if match)
 
 
 def keep_previous_model(folder: str | Path, resume: bool) -> None:

@@ -92,7 +92,7 @@ def make_app(
             config.update({**given, **values})
             if name == "train.yaml":  # MONAI Label adds its own, for the weights that are served
                 handlers = config["train"]["handlers"]
-                config["train"]["handlers"] = [h for h in handlers if h["_target_"] != "CheckpointLoader"]
+                config["train"]["handlers"] = [h for h in handlers if not h["_target_"].endswith("CheckpointLoader")]
             ConfigParser.export_config_file(config, made / "configs" / name, "yaml", sort_keys=False)
         _check(made, weights)
         metadata = trained_metadata(bundle, classes, given.get("tasks", TASKS), given.get("in_channels", 1))
