@@ -8,7 +8,7 @@ import operator
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import torch
 from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 
+from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.data.choosing import BY_LOSS
+from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "CheckpointSaver",
     "best_score",
     "better",
+    "checkpoints",
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
@@ -78,7 +81,7 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
             if checkpoint is not None:
                 saver = checkpoint.save_handler
-                saver._atomic = True
+                saver._save_func = _save
                 if getattr(saver, "filename", None) is not None:
                     saver.remove = lambda filename: None  # the fixed name is replaced by the next save
 
@@ -103,20 +106,22 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
             logger.warning(
                 f"{name} cannot be known: no validation image shows an object; the last weights are kept until it is."
             )
-        super().metrics_completed(engine)
+        with uninterrupted():
+            super().metrics_completed(engine)
 
     def interval_completed(self, engine: Engine) -> None:
         """Save a checkpoint to resume from."""
         self._begin()
-        if not self._adopted:
-            self._adopt(engine.state.epoch)
-            self._adopted = True
-        super().interval_completed(engine)
+        with uninterrupted():
+            if not self._adopted:
+                self._adopt(engine.state.epoch)
+                self._adopted = True
+            super().interval_completed(engine)
 
     def _adopt(self, epoch: int) -> None:
         """Count the checkpoints from before a stop among those to keep, so that a resumed training leaves as many as any."""
         interval = self._interval_checkpoint
-        before = [(number, path.name) for number, path in _checkpoints(Path(self.save_dir)) if number < epoch]
+        before = [(number, path.name) for number, path in checkpoints(Path(self.save_dir)) if number < epoch]
         while len(before) > interval.n_saved:
             interval.save_handler.remove(before.pop(0)[1])
         interval._saved = [interval.Item(*item) for item in before]
@@ -124,11 +129,18 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
     def completed(self, engine: Engine) -> None:
         """Save the last weights."""
         self._begin()
-        super().completed(engine)
+        with uninterrupted():
+            super().completed(engine)
 
     def exception_raised(self, engine: Engine, e: Exception) -> None:
         """Save nothing: a training that failed replaces no weights (MONAI's would)."""
         raise e
+
+
+def _save(checkpoint: Mapping[str, Any], path: Path, save: Callable[..., None]) -> None:
+    """Save a checkpoint whole or not at all, under a hidden name that a later training knows to clean up."""
+    with written_to(path.parent), whole_file(path) as file:
+        save(checkpoint, file)
 
 
 def best_score(engine: Engine) -> float:
@@ -144,7 +156,7 @@ def better(judged_by: str) -> Callable[[float, float], bool]:
 
 def latest_checkpoint(folder: str | Path) -> str | None:
     """Path of the newest readable ``checkpoint_epoch=N.pt`` in ``folder``, or None where there is none."""
-    for _, path in reversed(_checkpoints(Path(folder))):
+    for _, path in reversed(checkpoints(Path(folder))):
         try:
             torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
@@ -154,7 +166,7 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     return None
 
 
-def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """Number and path of each ``checkpoint_epoch=N.pt``, the newest last."""
     found = [(re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name), path) for path in folder.glob("checkpoint_epoch=*.pt")]
     return sorted((int(match.group(1)), path) for match, path in found if match)
@@ -174,9 +186,10 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
     files = _trained_files(folder)
     if not files:
         return
-    target = _previous(folder, files)
-    for file in [*files, *folder.glob(TRAINING_FILE)]:
-        file.rename(target / file.name)
+    with uninterrupted():
+        target = _previous(folder, files)
+        for file in [*files, *folder.glob(TRAINING_FILE)]:
+            file.rename(target / file.name)
     logger.info(f"{folder} held an earlier training; moved to {target} (--resume True continues one instead).")
 
 

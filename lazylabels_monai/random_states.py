@@ -49,7 +49,8 @@ class RandomStates:
         rank, count = (dist.get_rank(), dist.get_world_size()) if _distributed() else (0, 1)
         if len(processes) != count:
             logger.warning(
-                f"the training ran in {len(processes)} processes and goes on in {count}: other crops are drawn than without a stop."
+                f"the training ran in {len(processes)} processes and goes on in {count}: other crops are drawn than without "
+                "a stop."
             )
             return
         self._restore(processes[rank])

@@ -11,18 +11,21 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from lazylabels_monai.checkpoints import copy_previous_model, keep_previous_model
+from lazylabels_monai.checkpoints import checkpoints, copy_previous_model, keep_previous_model
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, is_bundle_program
+from lazylabels_monai.locks import FolderLock
 from lazylabels_monai.resuming import chosen_otherwise, write_record
+from lazylabels_monai.stopping import stop_by_signals
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import write_classes, write_images, write_network
 
 __all__ = [
     "Beginning",
     "begin_training",
+    "claim_folder",
     "dataset_classes",
     "images_to_predict",
     "require_steps",
@@ -106,6 +109,44 @@ class Beginning:
         if not self.begun:
             self.begun = True
             begin_training(**self.values)
+
+
+def claim_folder(ckpt_dir: str | Path, rank: int = 0) -> FolderLock | None:
+    """Keep other trainings out of a folder of weights, and say on SIGTERM or Ctrl-C how this one goes on.
+
+    Args:
+        ckpt_dir: the folder, made where missing.
+        rank: of this process; the first one claims for all.
+
+    Returns:
+        the claim, which lasts as long as it is kept, and at most as long as the process.
+
+    Raises:
+        InUseError: when another training writes there; nothing was changed then.
+        OSError: when nothing can be written there.
+    """
+    folder = Path(ckpt_dir)
+    if is_bundle_program():
+        before = set(_written(folder))
+        stop_by_signals(lambda: _kept(folder, before) if rank == 0 else None)
+    if rank > 0:
+        return None
+    remedy = "wait for it, stop it, or name another folder (--output of lazylabels train, ckpt_dir of the bundle)"
+    return FolderLock(folder, "training", remedy, ".training.lock")
+
+
+def _written(folder: Path) -> list[tuple[str, int]]:
+    """Names and times of the checkpoints."""
+    return [(path.name, path.stat().st_mtime_ns) for _, path in checkpoints(folder)]
+
+
+def _kept(folder: Path, before: set[tuple[str, int]]) -> str:
+    now = _written(folder)
+    if set(now) - before:
+        return f"'{folder / now[-1][0]}' keeps the training up to its last whole epoch; --resume True goes on there."
+    if now:
+        return f"no epoch was finished, and '{folder}' is as it was before; the same command begins again."
+    return f"no epoch was finished, so that '{folder}' holds no checkpoint; the same command begins again."
 
 
 def require_steps(crops_per_epoch: int, batch_size: int) -> None:

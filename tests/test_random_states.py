@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from monai.transforms import Compose, RandAffined, RandFlipd
 
-from lazylabels_monai.random_states import RandomStates
 from tests.helpers import ROOT, events, load
 
 EPOCHS = 4

@@ -25,6 +25,7 @@ from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.experiments.records import images_of, read_record, write_record
 from lazylabels_monai.experiments.spec import ExperimentError, Run, Table, arguments
 from lazylabels_monai.progress import clock
+from lazylabels_monai.stopping import run_child
 
 __all__ = ["Places", "is_done", "run_table", "wanted"]
 
@@ -246,7 +247,7 @@ def call(parts: Sequence[str], log: Path, program: str = sys.executable) -> None
         stream.write(f"$ {shlex.join([Path(program).name, *parts])}\n")
         stream.flush()
         try:
-            status = subprocess.run([program, *parts], stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
+            status = run_child([program, *parts], stdout=stream, stderr=subprocess.STDOUT)
         except OSError as error:
             raise ExperimentError(
                 f"{program} cannot be run ({error.strerror}): make its environment as docs/benchmarks.md says."
