@@ -17,7 +17,7 @@ import torch
 from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 
-from lazylabels_monai.atomic import whole_file, written_to
+from lazylabels_monai.atomic import clean, remove_tree, whole_file, written_to
 from lazylabels_monai.data.choosing import BY_LOSS
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import BESIDE
@@ -29,6 +29,7 @@ __all__ = [
     "best_score",
     "better",
     "checkpoints",
+    "clean_checkpoints",
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
@@ -121,6 +122,8 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
     def _adopt(self, epoch: int) -> None:
         """Count the checkpoints from before a stop among those to keep, so that a resumed training leaves as many as any."""
         interval = self._interval_checkpoint
+        if interval.n_saved is None:
+            return
         before = [(number, path.name) for number, path in checkpoints(Path(self.save_dir)) if number < epoch]
         while len(before) > interval.n_saved:
             interval.save_handler.remove(before.pop(0)[1])
@@ -170,6 +173,24 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """Number and path of each ``checkpoint_epoch=N.pt``, the newest last."""
     found = [(re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name), path) for path in folder.glob("checkpoint_epoch=*.pt")]
     return sorted((int(match.group(1)), path) for match, path in found if match)
+
+
+def clean_checkpoints(folder: str | Path) -> None:
+    """Remove what killed trainings left half written in a folder, earlier versions' too; for who keeps others out of it."""
+    folder = Path(folder)
+    clean(folder)
+    for path in folder.glob("tmp*"):  # as ignite named them: no suffix, and the begin of a file that torch saves
+        if re.fullmatch(r"tmp[a-z0-9_]{8}", path.name) and path.is_file() and _is_saved_by_torch(path):
+            remove_tree(path)
+
+
+def _is_saved_by_torch(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(64)
+    except OSError:
+        return False
+    return begin.startswith(b"PK\x03\x04") and b"archive/" in begin
 
 
 def keep_previous_model(folder: str | Path, resume: bool) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "Judged",
     "ResumedRates",
     "chosen_otherwise",
+    "is_finished",
     "require_same_training",
     "training_record",
     "write_record",
@@ -114,13 +115,21 @@ def require_same_training(
             "train, ckpt_dir of the bundle)."
         )
     done, wanted = _epochs(checkpoint), int(settings.get("max_epochs", 0))
-    if wanted and done >= wanted:
+    # without weights a kill came just before the end, which only saves them
+    if wanted and (done > wanted or (done == wanted and (Path(ckpt_dir) / WEIGHTS_FILE).is_file())):
         raise LazyLabelsError(
             f"{newest}: this training has done {done} epochs and max_epochs is {wanted}, so that nothing is left to do: pass "
             f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
         )
     for sentence in _told(before, record):
         logger.warning(f"resumed with other settings than before: {sentence}")
+
+
+def is_finished(ckpt_dir: str | Path, max_epochs: int) -> bool:
+    """Whether a training has done all its epochs and left its weights."""
+    if not (Path(ckpt_dir) / WEIGHTS_FILE).is_file() or (newest := latest_checkpoint(ckpt_dir)) is None:
+        return False
+    return _epochs(torch.load(newest, map_location="cpu", weights_only=True)) >= max_epochs
 
 
 def _class_differences(ckpt_dir: str | Path, classes: Sequence[str]) -> list[str]:

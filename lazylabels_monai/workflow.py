@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from ignite.engine import Engine
 
-from lazylabels_monai.checkpoints import checkpoints, copy_previous_model, keep_previous_model
+from lazylabels_monai.atomic import written_to
+from lazylabels_monai.checkpoints import checkpoints, clean_checkpoints, copy_previous_model, keep_previous_model
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
@@ -30,6 +32,7 @@ __all__ = [
     "images_to_predict",
     "require_steps",
     "require_valid",
+    "run_alone",
 ]
 
 logger = logging.getLogger(__name__)
@@ -111,26 +114,53 @@ class Beginning:
             begin_training(**self.values)
 
 
-def claim_folder(ckpt_dir: str | Path, rank: int = 0) -> FolderLock | None:
-    """Keep other trainings out of a folder of weights, and say on SIGTERM or Ctrl-C how this one goes on.
+def claim_folder(ckpt_dir: str | Path, rank: int = 0) -> None:
+    """Before anything else of a training: refuse a folder that another one writes into, or that cannot be written.
+
+    A program that only trains (``python -m monai.bundle``) says from now on by SIGTERM and Ctrl-C how the training goes on.
 
     Args:
-        ckpt_dir: the folder, made where missing.
-        rank: of this process; the first one claims for all.
-
-    Returns:
-        the claim, which lasts as long as it is kept, and at most as long as the process.
+        ckpt_dir: the folder of the weights.
+        rank: of this process; the first one looks for all.
 
     Raises:
-        InUseError: when another training writes there; nothing was changed then.
-        OSError: when nothing can be written there.
+        InUseError: when another training writes there.
+        LazyLabelsError: when nothing can be written there.
     """
     folder = Path(ckpt_dir)
     if is_bundle_program():
         before = set(_written(folder))
         stop_by_signals(lambda: _kept(folder, before) if rank == 0 else None)
-    if rank > 0:
-        return None
+    if rank == 0:
+        with written_to(folder):
+            _lock(folder).release()
+
+
+def run_alone(trainer: Engine, ckpt_dir: str | Path, rank: int = 0) -> None:
+    """Train while no other training can write into the folder of the weights; what a killed one left there is removed.
+
+    Args:
+        trainer: what is run.
+        ckpt_dir: the folder.
+        rank: of this process; the first one keeps others out for all.
+
+    Raises:
+        InUseError: when another training has begun there; nothing was changed then.
+        LazyLabelsError: when the disk is full or write-protected.
+    """
+    with written_to(ckpt_dir):
+        if rank > 0:
+            trainer.run()
+            return
+        lock = _lock(Path(ckpt_dir))
+        try:
+            clean_checkpoints(ckpt_dir)
+            trainer.run()
+        finally:
+            lock.release()
+
+
+def _lock(folder: Path) -> FolderLock:
     remedy = "wait for it, stop it, or name another folder (--output of lazylabels train, ckpt_dir of the bundle)"
     return FolderLock(folder, "training", remedy, ".training.lock")
 
