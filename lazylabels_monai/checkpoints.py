@@ -8,7 +8,7 @@ import operator
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,19 @@ import torch
 from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 
+from lazylabels_monai.atomic import clean, remove_tree, whole_file, written_to
 from lazylabels_monai.data.choosing import BY_LOSS
+from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [
     "TRAINING_FILE",
+    "CheckpointLoader",
     "CheckpointSaver",
     "best_score",
     "better",
+    "checkpoints",
+    "clean_checkpoints",
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
@@ -34,6 +39,26 @@ __all__ = [
 TRAINING_FILE = "training.json"
 
 logger = logging.getLogger(__name__)
+
+#: Parts of a checkpoint that earlier versions did not write, or that another machine has no use for.
+_OPTIONAL = ("judged", "random", "scaler")
+
+
+class CheckpointLoader(monai.handlers.CheckpointLoader):
+    """MONAI's ``CheckpointLoader`` that reads checkpoints of earlier versions, too: what they do not hold begins anew."""
+
+    def __call__(self, engine: Engine) -> None:
+        """Load the checkpoint into the objects of ``load_dict``."""
+        held = torch.load(self.load_path, map_location="cpu", weights_only=True, mmap=True)
+        missing = [key for key in _OPTIONAL if key in self.load_dict and not held.get(key)]
+        del held
+        if "random" in missing:
+            logger.warning(
+                f"{self.load_path} was written by an earlier version and holds no random states: from here on other crops are "
+                "drawn than in a training without a stop."
+            )
+        self.load_dict = {key: value for key, value in self.load_dict.items() if key not in missing}
+        super().__call__(engine)
 
 
 class CheckpointSaver(monai.handlers.CheckpointSaver):
@@ -53,11 +78,11 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
 
     def __init__(self, *args: Any, before_first_save: Callable[[], object] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.before_first_save = before_first_save
+        self.before_first_save, self._adopted = before_first_save, False
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
             if checkpoint is not None:
                 saver = checkpoint.save_handler
-                saver._atomic = True
+                saver._save_func = _save
                 if getattr(saver, "filename", None) is not None:
                     saver.remove = lambda filename: None  # the fixed name is replaced by the next save
 
@@ -82,21 +107,43 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
             logger.warning(
                 f"{name} cannot be known: no validation image shows an object; the last weights are kept until it is."
             )
-        super().metrics_completed(engine)
+        with uninterrupted():
+            super().metrics_completed(engine)
 
     def interval_completed(self, engine: Engine) -> None:
         """Save a checkpoint to resume from."""
         self._begin()
-        super().interval_completed(engine)
+        with uninterrupted():
+            if not self._adopted:
+                self._adopt(engine.state.epoch)
+                self._adopted = True
+            super().interval_completed(engine)
+
+    def _adopt(self, epoch: int) -> None:
+        """Count the checkpoints from before a stop among those to keep, so that a resumed training leaves as many as any."""
+        interval = self._interval_checkpoint
+        if interval.n_saved is None:
+            return
+        before = [(number, path.name) for number, path in checkpoints(Path(self.save_dir)) if number < epoch]
+        while len(before) > interval.n_saved:
+            interval.save_handler.remove(before.pop(0)[1])
+        interval._saved = [interval.Item(*item) for item in before]
 
     def completed(self, engine: Engine) -> None:
         """Save the last weights."""
         self._begin()
-        super().completed(engine)
+        with uninterrupted():
+            super().completed(engine)
 
     def exception_raised(self, engine: Engine, e: Exception) -> None:
         """Save nothing: a training that failed replaces no weights (MONAI's would)."""
         raise e
+
+
+def _save(checkpoint: Mapping[str, Any], path: Path, save: Callable[..., None]) -> None:
+    """Save a checkpoint whole or not at all, under a hidden name that a later training knows to clean up."""
+    with written_to(path.parent), whole_file(path) as file:
+        save(checkpoint, file)
 
 
 def best_score(engine: Engine) -> float:
@@ -112,12 +159,7 @@ def better(judged_by: str) -> Callable[[float, float], bool]:
 
 def latest_checkpoint(folder: str | Path) -> str | None:
     """Path of the newest readable ``checkpoint_epoch=N.pt`` in ``folder``, or None where there is none."""
-    numbered = []
-    for path in Path(folder).glob("checkpoint_epoch=*.pt"):
-        found = re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name)
-        if found:
-            numbered.append((int(found.group(1)), path))
-    for _, path in sorted(numbered, reverse=True):
+    for _, path in reversed(checkpoints(Path(folder))):
         try:
             torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
@@ -125,6 +167,30 @@ def latest_checkpoint(folder: str | Path) -> str | None:
             continue
         return str(path)
     return None
+
+
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Number and path of each ``checkpoint_epoch=N.pt``, the newest last."""
+    found = [(re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", path.name), path) for path in folder.glob("checkpoint_epoch=*.pt")]
+    return sorted((int(match.group(1)), path) for match, path in found if match)
+
+
+def clean_checkpoints(folder: str | Path) -> None:
+    """Remove what killed trainings left half written in a folder, earlier versions' too; for who keeps others out of it."""
+    folder = Path(folder)
+    clean(folder)
+    for path in folder.glob("tmp*"):  # as ignite named them: no suffix, and the begin of a file that torch saves
+        if re.fullmatch(r"tmp[a-z0-9_]{8}", path.name) and path.is_file() and _is_saved_by_torch(path):
+            remove_tree(path)
+
+
+def _is_saved_by_torch(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(64)
+    except OSError:
+        return False
+    return begin.startswith(b"PK\x03\x04") and b"archive/" in begin
 
 
 def keep_previous_model(folder: str | Path, resume: bool) -> None:
@@ -141,9 +207,10 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
     files = _trained_files(folder)
     if not files:
         return
-    target = _previous(folder, files)
-    for file in [*files, *folder.glob(TRAINING_FILE)]:
-        file.rename(target / file.name)
+    with uninterrupted():
+        target = _previous(folder, files)
+        for file in [*files, *folder.glob(TRAINING_FILE)]:
+            file.rename(target / file.name)
     logger.info(f"{folder} held an earlier training; moved to {target} (--resume True continues one instead).")
 
 

@@ -6,6 +6,7 @@ import ast
 import difflib
 import dis
 import errno
+import os
 import platform
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 __all__ = [
     "FOLDER_IDS",
@@ -22,8 +24,10 @@ __all__ = [
     "check_overrides",
     "explain",
     "given_overrides",
+    "is_bundle_program",
     "one_sentence_errors",
     "print_error",
+    "refused_by_disk",
     "user_error",
     "write_log",
 ]
@@ -120,6 +124,38 @@ def _refusal(error: BaseException) -> LazyLabelsError | None:
     return None
 
 
+#: Of them, those that only writing meets.
+_FULL = frozenset([errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+
+
+def refused_by_disk(error: BaseException | None, place: str | os.PathLike) -> str | None:
+    """Why a disk refused to be written, with the remedy; None for every other error, and for one that is a sentence already.
+
+    Args:
+        error: it and its causes are looked through.
+        place: what was to be written. Missing rights count for what lies there, and for no image that may not be read.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, LazyLabelsError):
+            return None
+        rights = isinstance(error, PermissionError) and error.errno in _REFUSALS and _lies_in(error.filename, place)
+        if rights or (isinstance(error, OSError) and error.errno in _FULL):
+            return _REFUSALS[error.errno]
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _lies_in(file: Any, place: str | os.PathLike) -> bool:
+    """Whether it is the place, lies in it, or beside it under a hidden name."""
+    if not isinstance(file, (str, os.PathLike)):
+        return False
+    path, target = Path(os.path.abspath(file)), Path(os.path.abspath(place))
+    hidden = path.parent == target.parent and path.name.startswith(f".{target.name}")
+    return target == path or target in path.parents or path in target.parents or hidden
+
+
 def explain(error: BaseException) -> str:
     """An error of one image among many, in a sentence; of a fault of ours, with the file that its traceback was written to."""
     found = user_error(error)
@@ -169,6 +205,12 @@ def one_sentence_errors() -> None:
     sys.excepthook = hook
 
 
+def is_bundle_program() -> bool:
+    """Whether this process is ``python -m monai.bundle``."""
+    program = Path(sys.argv[0])
+    return (program.parent.name, program.name) == ("bundle", "__main__.py")
+
+
 def given_overrides(arguments: Sequence[str] | None = None) -> dict[str, str]:
     """The ``--name value`` of ``python -m monai.bundle run`` as they were typed; of a name given twice the last.
 
@@ -176,8 +218,7 @@ def given_overrides(arguments: Sequence[str] | None = None) -> dict[str, str]:
         arguments: the command line; default ``sys.argv``, and where another program runs nothing is given.
     """
     if arguments is None:
-        program = Path(sys.argv[0])
-        if (program.parent.name, program.name) != ("bundle", "__main__.py"):
+        if not is_bundle_program():
             return {}
         arguments = sys.argv[1:]
     return dict(_named(arguments))

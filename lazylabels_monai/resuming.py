@@ -29,8 +29,10 @@ from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.trained import WEIGHTS_FILE, trained_classes, trained_network
 
 __all__ = [
+    "Judged",
     "ResumedRates",
     "chosen_otherwise",
+    "is_finished",
     "require_same_training",
     "training_record",
     "write_record",
@@ -113,13 +115,21 @@ def require_same_training(
             "train, ckpt_dir of the bundle)."
         )
     done, wanted = _epochs(checkpoint), int(settings.get("max_epochs", 0))
-    if wanted and done >= wanted:
+    # without weights a kill came just before the end, which only saves them
+    if wanted and (done > wanted or (done == wanted and (Path(ckpt_dir) / WEIGHTS_FILE).is_file())):
         raise LazyLabelsError(
             f"{newest}: this training has done {done} epochs and max_epochs is {wanted}, so that nothing is left to do: pass "
             f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
         )
     for sentence in _told(before, record):
         logger.warning(f"resumed with other settings than before: {sentence}")
+
+
+def is_finished(ckpt_dir: str | Path, max_epochs: int) -> bool:
+    """Whether a training has done all its epochs and left its weights."""
+    if not (Path(ckpt_dir) / WEIGHTS_FILE).is_file() or (newest := latest_checkpoint(ckpt_dir)) is None:
+        return False
+    return _epochs(torch.load(newest, map_location="cpu", weights_only=True)) >= max_epochs
 
 
 def _class_differences(ckpt_dir: str | Path, classes: Sequence[str]) -> list[str]:
@@ -245,6 +255,42 @@ def _common(images: Mapping[str, str | None], others: Mapping[str, str | None]) 
     ]
 
 
+class Judged:
+    """What validations have said so far: the best score and its epoch, and what early stopping has counted.
+
+    Args:
+        evaluator: MONAI's evaluator of the validation images.
+        early_stop: MONAI's ``EarlyStopHandler``; attached or not.
+    """
+
+    def __init__(self, evaluator: Any, early_stop: Any = None) -> None:
+        self.evaluator, self.early_stop = evaluator, early_stop
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a checkpoint."""
+        state, counted = self.evaluator.state, getattr(self.early_stop, "_handler", None)
+        return {
+            "best_metric": state.best_metric,
+            "best_metric_epoch": state.best_metric_epoch,
+            "early_stop": None if counted is None else dict(counted.state_dict()),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.evaluator.state.best_metric = state["best_metric"]
+        self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+        counted = getattr(self.early_stop, "_handler", None)
+        if counted is not None and state["early_stop"] is not None:
+            counted.load_state_dict(state["early_stop"])
+
+    def reset(self) -> None:
+        """Forget it, as for other validation images."""
+        self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = -1, -1
+        counted = getattr(self.early_stop, "_handler", None)
+        if counted is not None:
+            counted.reset()
+
+
 class ResumedRates:
     """After a checkpoint was loaded, the learning rate and its decay are those that were asked for, not those of before.
 
@@ -256,10 +302,22 @@ class ResumedRates:
         scheduler: its ``CosineAnnealingLR``; others are left alone.
         best: the saver's ignite ``Checkpoint`` of the best score, which is forgotten where ``anew`` says so.
         anew: whether earlier scores cannot be compared with those to come.
+        judged: what else is forgotten then.
+        loss: the loss; where it counts ``steps``, it goes on counting from those that were done.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, scheduler: Any, best: Any = None, anew: bool = False) -> None:
-        self.optimizer, self.scheduler, self.best, self.anew = optimizer, scheduler, best, anew
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        scheduler: Any,
+        best: Any = None,
+        anew: bool = False,
+        judged: Judged | None = None,
+        loss: Any = None,
+    ) -> None:
+        self.optimizer, self.scheduler, self.anew = optimizer, scheduler, anew
+        self.scores = [scores for scores in (best, judged) if scores is not None]
+        self.loss = loss
         self.asked = self._state()
 
     def _state(self) -> dict[str, Any]:
@@ -272,8 +330,10 @@ class ResumedRates:
 
     def __call__(self, engine: Engine) -> None:
         """Put back what the checkpoint replaced."""
-        if self.best is not None and self.anew:
-            self.best.reset()
+        for scores in self.scores if self.anew else ():
+            scores.reset()
+        if hasattr(self.loss, "steps"):
+            self.loss.steps = engine.state.iteration
         if not self.asked or self.asked == self._state():
             return
         for key, value in self.asked.items():

@@ -12,6 +12,7 @@ and each in one write: what a kill cuts short is no line, and a result without a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -322,7 +323,8 @@ class Records:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 text = text if file.read(1) == b"\n" else b"\n" + text
-            file.write(text)
+            if file.write(text) < len(text):  # unbuffered: a full disk takes what it has room for, and says so the next time
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.file))
         self.refresh()
 
     def by_stamp(self, results: Iterable[str]) -> dict[str | None, list[str]]:

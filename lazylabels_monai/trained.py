@@ -310,10 +310,10 @@ def write_settings(weights: str | Path, found: Sequence[InstanceSettings], **abo
 def copy_trained(weights: str | Path, folder: str | Path) -> None:
     """Copy the weights, as ``model.pt``, and what lies beside them; no path of this machine goes along."""
     weights, folder = Path(weights), Path(folder)
-    shutil.copy2(weights, folder / WEIGHTS_FILE)
+    shutil.copyfile(weights, folder / WEIGHTS_FILE)
     for name in BESIDE:
         if (file := weights.with_name(name)).is_file():
-            shutil.copy2(file, folder / name)
+            shutil.copyfile(file, folder / name)
     settings = folder / SETTINGS_FILE
     if settings.is_file():
         content = json.loads(settings.read_text(encoding="utf-8"))

@@ -10,23 +10,29 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from ignite.engine import Engine
 
-from lazylabels_monai.checkpoints import copy_previous_model, keep_previous_model
+from lazylabels_monai.atomic import written_to
+from lazylabels_monai.checkpoints import checkpoints, clean_checkpoints, copy_previous_model, keep_previous_model
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, is_bundle_program
+from lazylabels_monai.locks import FolderLock
 from lazylabels_monai.resuming import chosen_otherwise, write_record
+from lazylabels_monai.stopping import stop_by_signals
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import write_classes, write_images, write_network
 
 __all__ = [
     "Beginning",
     "begin_training",
+    "claim_folder",
     "dataset_classes",
     "images_to_predict",
     "require_steps",
     "require_valid",
+    "run_alone",
 ]
 
 logger = logging.getLogger(__name__)
@@ -106,6 +112,71 @@ class Beginning:
         if not self.begun:
             self.begun = True
             begin_training(**self.values)
+
+
+def claim_folder(ckpt_dir: str | Path, rank: int = 0) -> None:
+    """Before anything else of a training: refuse a folder that another one writes into, or that cannot be written.
+
+    A program that only trains (``python -m monai.bundle``) says from now on by SIGTERM and Ctrl-C how the training goes on.
+
+    Args:
+        ckpt_dir: the folder of the weights.
+        rank: of this process; the first one looks for all.
+
+    Raises:
+        InUseError: when another training writes there.
+        LazyLabelsError: when nothing can be written there.
+    """
+    folder = Path(ckpt_dir)
+    if is_bundle_program():
+        before = set(_written(folder))
+        stop_by_signals(lambda: _kept(folder, before) if rank == 0 else None)
+    if rank == 0:
+        with written_to(folder):
+            _lock(folder).release()
+
+
+def run_alone(trainer: Engine, ckpt_dir: str | Path, rank: int = 0) -> None:
+    """Train while no other training can write into the folder of the weights; what a killed one left there is removed.
+
+    Args:
+        trainer: what is run.
+        ckpt_dir: the folder.
+        rank: of this process; the first one keeps others out for all.
+
+    Raises:
+        InUseError: when another training has begun there; nothing was changed then.
+        LazyLabelsError: when the disk is full or write-protected.
+    """
+    with written_to(ckpt_dir):
+        if rank > 0:
+            trainer.run()
+            return
+        lock = _lock(Path(ckpt_dir))
+        try:
+            clean_checkpoints(ckpt_dir)
+            trainer.run()
+        finally:
+            lock.release()
+
+
+def _lock(folder: Path) -> FolderLock:
+    remedy = "wait for it, stop it, or name another folder (--output of lazylabels train, ckpt_dir of the bundle)"
+    return FolderLock(folder, "training", remedy, ".training.lock")
+
+
+def _written(folder: Path) -> list[tuple[str, int]]:
+    """Names and times of the checkpoints."""
+    return [(path.name, path.stat().st_mtime_ns) for _, path in checkpoints(folder)]
+
+
+def _kept(folder: Path, before: set[tuple[str, int]]) -> str:
+    now = _written(folder)
+    if set(now) - before:
+        return f"'{folder / now[-1][0]}' keeps the training up to its last whole epoch; --resume True goes on there."
+    if now:
+        return f"no epoch was finished, and '{folder}' is as it was before; the same command begins again."
+    return f"no epoch was finished, so that '{folder}' holds no checkpoint; the same command begins again."
 
 
 def require_steps(crops_per_epoch: int, batch_size: int) -> None:

@@ -66,12 +66,17 @@ for _command in (train, evaluate):  # what they do not know is for the bundle
 
 
 def main() -> None:
-    """Run a command; what a user can mend ends as one sentence, a fault of ours with its traceback; exit code 1 both."""
+    """Run a command; what a user can mend ends as one sentence, a fault of ours with its traceback; exit code 1 both.
+
+    SIGTERM and Ctrl-C end it with a sentence, too, and exit codes 143 and 130.
+    """
     from lazylabels_monai.errors import print_error
+    from lazylabels_monai.stopping import stops
 
     name = "lazylabels" if Path(sys.argv[0]).stem == "lazylabels" else "python -m lazylabels_monai"
     try:
-        app(prog_name=name)
+        with stops(lambda: "what was finished is whole and kept, what was not is gone; the same command does it again."):
+            app(prog_name=name)
     except Exception as error:
         print_error(error)
         raise SystemExit(1) from None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from lazylabels_monai.stopping import run_child
 
 __all__ = ["evaluate", "train"]
 
@@ -75,9 +76,9 @@ def _run(
     arguments = [*_network_of_weights(arguments, config or ()), *arguments]
     command = ["-m", "monai.bundle", "run", run_id, *(part for key, value in given.items() for part in (f"--{key}", value))]
     typer.echo(" ".join(map(_quoted, ["python", *command, *arguments])))
-    done = subprocess.run([sys.executable, *command, *arguments], check=False)
-    if done.returncode:
-        raise typer.Exit(done.returncode)
+    status = run_child([sys.executable, *command, *arguments], end_too=False)  # it has said that it was stopped
+    if status:
+        raise typer.Exit(status)
 
 
 def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
     LABEL_KEYS,
@@ -198,10 +198,9 @@ def propose_dataset(
             raise ProposalError(f"folder '{out}' holds the data set itself: name another folder.")
         check_target(out, overwrite, _REPORT)
     run = _Run(file, content["classes"], settings or GrabCutSettings(), failed, only_missing, _Truth(truth))
-    target = out if dry_run else temporary_sibling(out)
     reports, proposals = [], {}
     names = _names(items)
-    try:
+    with nullcontext(out) if dry_run else filled(out, overwrite) as target:
         steps = Steps(len(items), progress)
         for index, item in enumerate(items):
             report, classes, image = run.propose(item)
@@ -214,10 +213,6 @@ def propose_dataset(
         if not dry_run:
             _write_reports(target, reports, run)
             _write_datalist(target, out, file, content, section, proposals)
-            move_in(target, out, overwrite)
-    finally:
-        if not dry_run:
-            shutil.rmtree(target, ignore_errors=True)
     return ProposalSummary(None if dry_run else out, list(content["classes"]), reports)
 
 

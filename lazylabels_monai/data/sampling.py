@@ -2,16 +2,73 @@
 
 from __future__ import annotations
 
+import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from monai.data import CacheDataset
+from monai.utils import MAX_SEED
+from torch.utils.data import WeightedRandomSampler
 
 from lazylabels_monai.data.datalist import has_key
 from lazylabels_monai.tasks import TASKS, present_key
 
-__all__ = ["sampling_weights"]
+__all__ = ["SeededCacheDataset", "SeededSampler", "sampling_weights"]
+
+
+class _SeededIndex(int):
+    """An index that brings the seed of its sample's random transforms along, into whatever process draws them."""
+
+    seed: int
+
+    def __new__(cls, index: int, seed: int) -> _SeededIndex:
+        made = super().__new__(cls, index)
+        made.seed = seed
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_SeededIndex, (int(self), self.seed))
+
+
+class SeededSampler(WeightedRandomSampler):
+    """torch's ``WeightedRandomSampler``, which in addition settles what the workers of a DataLoader draw.
+
+    A worker's own generators live in its process, where no checkpoint reaches them. With ``seeded`` each index carries a seed,
+    drawn here: samples are then the same for any number of workers, and a training that goes on after a stop draws what it
+    would have drawn without. Without it nothing more is drawn than by torch's class.
+
+    Args:
+        weights: of the images; see :func:`sampling_weights`.
+        num_samples: draws of an epoch.
+        seeded: whether workers draw the samples; :class:`SeededCacheDataset` obeys.
+    """
+
+    def __init__(self, weights: Sequence[float], num_samples: int, seeded: bool = False) -> None:
+        super().__init__(weights, num_samples)
+        self.seeded = seeded
+
+    def __iter__(self) -> Iterator[int]:
+        if not self.seeded:
+            yield from super().__iter__()
+            return
+        drawn = list(super().__iter__())
+        seeds = torch.randint(0, MAX_SEED, (len(drawn),), dtype=torch.int64).tolist()
+        yield from map(_SeededIndex, drawn, seeds)
+
+
+class SeededCacheDataset(CacheDataset):
+    """MONAI's ``CacheDataset`` for the indices of :class:`SeededSampler`."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, _SeededIndex):
+            seed = index.seed
+            for generator in (random.seed, np.random.seed, torch.manual_seed, self.transform.set_random_state):
+                generator(seed)
+            index = int(index)
+        return super().__getitem__(index)
 
 
 def sampling_weights(items: Sequence[Mapping[str, Any]], shares: Mapping[str, float] | None = None) -> list[float]:

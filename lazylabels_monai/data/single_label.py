@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.datalist import SECTIONS, load_datalist, read_items
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_image_and_dims, read_label
@@ -75,8 +74,8 @@ def export_single_labels(dataset_dir: PathLike, out: PathLike, background_margin
         raise LazyLabelsError(f"'{out}' is there already: name another folder.")
     classes = list(load_datalist(dataset_dir)["classes"])
     interface = len(classes) + 1
-    temporary, counts = temporary_sibling(out), {}
-    try:
+    counts: dict[str, int] = {}
+    with filled(out) as temporary:
         for section in SECTIONS:
             items = read_items(dataset_dir, section, labelled_only=section == "training")
             counts[section] = len(items)
@@ -94,7 +93,4 @@ def export_single_labels(dataset_dir: PathLike, out: PathLike, background_margin
                     Image.fromarray(made).save(temporary / section / "labels" / f"{stem}.png")
         about = {"classes": classes, "background": 0, "interface": interface, "unknown": IGNORE, "images": counts}
         (temporary / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        move_in(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return counts

@@ -26,6 +26,8 @@ from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.experiments.records import images_of, read_record, write_record
 from lazylabels_monai.experiments.spec import ExperimentError, Run, Table, arguments
 from lazylabels_monai.progress import clock
+from lazylabels_monai.resuming import is_finished
+from lazylabels_monai.stopping import run_child
 
 __all__ = ["Places", "is_done", "run_table", "wanted"]
 
@@ -138,6 +140,9 @@ def do_run(run: Run, section: str, places: Places) -> dict[str, Any]:
         if step.done.is_file():
             continue
         start = time.monotonic()
+        if step.is_done():  # a kill came between its end and the note of it
+            write_text(step.done, f"{date.today()}\n")
+            continue
         call(step.arguments, folder / f"{step.name}.log", step.program)
         seconds[step.name] = time.monotonic() - start
         if step.name == "training":  # model.pt is there before the last epoch, so it says nothing
@@ -161,6 +166,7 @@ class _Step:
     arguments: list[str]
     done: Path
     program: str = sys.executable
+    is_done: Callable[[], bool] = lambda: False
 
 
 def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Step]:
@@ -177,7 +183,12 @@ def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Ste
 
     evaluated = folder if section == "testing" else folder / section
     return [
-        _Step("training", bundle("training", [_TRAIN], seed=run.seed, resume=True), folder / "trained"),
+        _Step(
+            "training",
+            bundle("training", [_TRAIN], seed=run.seed, resume=True),
+            folder / "trained",
+            is_done=lambda: is_finished(models, int(config["max_epochs"])),
+        ),
         _Step("tuning", _tuning(data, models, bool(config.get("mirroring"))), models / "instances.json"),
         _Step(
             section,
@@ -248,7 +259,7 @@ def call(parts: Sequence[str], log: Path, program: str = sys.executable) -> None
         stream.write(f"$ {shlex.join([Path(program).name, *parts])}\n")
         stream.flush()
         try:
-            status = subprocess.run([program, *parts], stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
+            status = run_child([program, *parts], stdout=stream, stderr=subprocess.STDOUT)
         except OSError as error:
             raise ExperimentError(
                 f"{program} cannot be run ({error.strerror}): make its environment as docs/benchmarks.md says."

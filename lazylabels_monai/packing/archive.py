@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from pydoc import locate
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 import lazylabels_monai
-from lazylabels_monai.atomic import temporary_sibling
+from lazylabels_monai.atomic import copy_tree, remove_tree, temporary_sibling, whole_file, written_to
 from lazylabels_monai.bundle_folder import find_bundle
 from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.errors import LazyLabelsError
@@ -73,10 +73,9 @@ def pack_bundle(
     for overlay in overlays:
         content = read_overlay(overlay)
         values.update({key: content[key] for key in NETWORK_IDS if key in content})
-    temporary = temporary_sibling(out)
-    try:
+    with written_to(out), _scratch(out) as temporary:
         root = temporary / out.stem
-        shutil.copytree(bundle, root, ignore=lambda folder, names: [*_IGNORED(folder, names), *_models(folder, names)])
+        copy_tree(bundle, root, lambda folder, names: [*_IGNORED(folder, names), *_models(folder, names)])
         if weights is not None:
             values.update(_trained_network(require_weights(weights), bundle, overlays))
             copy_trained(weights, root / "models")
@@ -88,13 +87,20 @@ def pack_bundle(
             file = root / "configs" / name
             file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")
         package = Path(lazylabels_monai.__file__).parent
-        shutil.copytree(package, root / package.name, ignore=_NO_CODE)
+        copy_tree(package, root / package.name, _NO_CODE)
         (root / "requirements.txt").write_text(_requirements(package), encoding="utf-8")
-        zip_folder(temporary, temporary.with_suffix(".zip"))
-        os.replace(temporary.with_suffix(".zip"), out)
+        with whole_file(out) as stream:
+            zip_folder(temporary, stream)
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A hidden folder beside ``out``, removed at the end."""
+    temporary = temporary_sibling(out)
+    try:
+        yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.with_suffix(".zip").unlink(missing_ok=True)
+        remove_tree(temporary)
 
 
 def _requirements(package: Path) -> str:
@@ -139,7 +145,7 @@ def set_values(text: str, values: Mapping[str, Any]) -> str:
     return text
 
 
-def zip_folder(folder: Path, out: Path) -> None:
+def zip_folder(folder: Path, out: Path | IO[bytes]) -> None:
     """Zip what ``folder`` holds; the same files give the same bytes."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):

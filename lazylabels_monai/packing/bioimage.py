@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from monai.transforms import LoadImaged
 from PIL import Image
 from torch import Tensor, nn
 
+from lazylabels_monai.atomic import write_bytes, written_to
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import to_numpy_order
@@ -121,13 +121,9 @@ def pack_bioimage(
         description = _description(folder, metadata, smallest, opset, clipped)
         temporary = folder / "package.zip"
         save_bioimageio_package(description, output_path=temporary)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-        try:
-            partial.write_bytes(temporary.read_bytes())
-            os.replace(partial, out)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_to(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(out, temporary.read_bytes())
 
 
 def _picture(model: Model, image: PathLike | None, folder: Path) -> np.ndarray:

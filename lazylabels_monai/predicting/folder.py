@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from lazylabels_monai.atomic import clean, has_ended, refusal, remove_tree, written_to
 from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
@@ -99,7 +100,24 @@ def predict(
                 f"'{path}' and '{first}' would both write {image_stem(path)}{CLASSES_ENDING}: predict them into two folders."
             )
     given = {"device": _device_of_rank(), **(overrides or {})}
-    partial = out / f".partial_{platform.node()}_{os.getpid()}"
+    with written_to(out):
+        return _predict(paths, out, bundle, weights, overlays, overwrite, given, progress, uncertainty, dropout_samples)
+
+
+def _predict(
+    paths: list[Path],
+    out: Path,
+    bundle: str | os.PathLike | None,
+    weights: Path,
+    overlays: Sequence[str],
+    overwrite: bool,
+    given: dict[str, Any],
+    progress: Progress | None,
+    uncertainty: bool,
+    dropout_samples: int,
+) -> PredictionReport:
+    _clean(out)
+    partial = out / f"{_PARTIAL}{platform.node()}_{os.getpid()}"
     given = {key: value for key, value in given.items() if value is not None} | {"output_dir": str(partial)}
     model = Model(weights, bundle, overlays, given)
     samples = dropout_samples if uncertainty else None
@@ -159,6 +177,19 @@ def _weights_at_hand(bundle: str | os.PathLike | None, say: Progress) -> Path:
     return find_starter()
 
 
+#: Begin of the names of folders in which an image's results are made; machine and process follow.
+_PARTIAL = ".partial_"
+
+
+def _clean(out: Path) -> None:
+    """Remove what processes left that were killed."""
+    clean(out)
+    for folder in out.glob(f"{_PARTIAL}*_*"):
+        node, _, process = folder.name.removeprefix(_PARTIAL).rpartition("_")
+        if folder.is_dir() and node == platform.node() and process.isdecimal() and has_ended(node, int(process), folder):
+            remove_tree(folder)
+
+
 #: Folder of the locks in the folder of the results.
 _CLAIMS = ".claims"
 
@@ -204,6 +235,8 @@ def _predict_one(model: Model, path: Path, partial: Path, state: _Folder, dropou
     except StampError:  # of all that follow, too
         raise
     except Exception as error:
+        if os.access(path, os.R_OK) and (refused := refusal(error, state.out)) is not None:
+            raise refused from error  # the disk is full or write-protected: so it is for all that follow
         return explain(error)
     return None
 

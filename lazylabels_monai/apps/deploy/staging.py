@@ -18,7 +18,7 @@ import yaml
 
 import lazylabels_monai
 from lazylabels_monai.apps.deploy.cuda import preload_cuda_runtime
-from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.atomic import copy_tree, filled
 from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.errors import LazyLabelsError
 
@@ -70,19 +70,15 @@ def stage(
     config = trained_config(bundle, weights, overlays, save_probabilities=probabilities)
     if config["spatial_dims"] != 2:
         raise LazyLabelsError(f"{weights}: this network is for volumes; the app takes 2D images.")
-    temporary = temporary_sibling(out)
-    try:
+    with filled(out, overwrite) as temporary:
         _export(temporary / "models" / MODEL / "model.ts", config, bundle, weights)
         app = temporary / "app"
         package = Path(lazylabels_monai.__file__).parent
-        shutil.copytree(package, app / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_tree(package, app / package.name, shutil.ignore_patterns("__pycache__"))
         (app / "__main__.py").write_text(_MAIN, encoding="utf-8")
         (app / "requirements.txt").write_text("".join(_lines(requirements)), encoding="utf-8")
         version = json.loads(bundle_config(bundle, "metadata.json").read_text(encoding="utf-8"))["version"]
         _write_manifests(temporary, version)
-        move_in(temporary, out, overwrite)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _export(target: Path, config: dict, bundle: Path | None, weights: Path) -> None:

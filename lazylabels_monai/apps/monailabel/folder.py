@@ -11,7 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from lazylabels_monai.atomic import move_in, temporary_sibling, write_text
+from lazylabels_monai.atomic import copy_tree, filled, write_text
 from lazylabels_monai.bundle_folder import bundle_config, find_bundle
 from lazylabels_monai.config_files import check_overlays
 from lazylabels_monai.config_text import literal_path
@@ -78,11 +78,10 @@ def make_app(
     check_overlays(overlays)
     classes = trained_classes(require_weights(weights))
     given = {**(overrides or {}), **trained_network(weights, overlays)}
-    partial = temporary_sibling(out)
-    try:
+    with filled(out) as partial:
         write_text(partial / "main.py", _MAIN)
         made = partial / "model" / BUNDLE
-        shutil.copytree(bundle, made, ignore=shutil.ignore_patterns("models", "*.yaml", "metadata.json", ".*", "__pycache__"))
+        copy_tree(bundle, made, shutil.ignore_patterns("models", "*.yaml", "metadata.json", ".*", "__pycache__"))
         (made / "models").mkdir()
         copy_trained(weights, made / "models")
         own = {
@@ -95,14 +94,11 @@ def make_app(
             config.update({**given, **values})
             if name == "train.yaml":  # MONAI Label adds its own, for the weights that are served
                 handlers = config["train"]["handlers"]
-                config["train"]["handlers"] = [h for h in handlers if h["_target_"] != "CheckpointLoader"]
+                config["train"]["handlers"] = [h for h in handlers if not h["_target_"].endswith("CheckpointLoader")]
             ConfigParser.export_config_file(config, made / "configs" / name, "yaml", sort_keys=False)
         _check(made, weights)
         metadata = trained_metadata(bundle, classes, given.get("tasks", TASKS), given.get("in_channels", 1))
         write_text(made / "configs" / "metadata.json", json.dumps(metadata, indent=4) + "\n")
-        move_in(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out / "model" / BUNDLE
 
 

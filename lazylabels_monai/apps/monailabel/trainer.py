@@ -70,7 +70,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
         return split_items(datalist, float(request.get("val_split", 0.2)), before)
 
     def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list[dict[str, Any]]) -> None:
-        train_handlers[:] = [handler for handler in train_handlers if handler["_target_"] != "CheckpointLoader"]
+        train_handlers[:] = [handler for handler in train_handlers if not handler["_target_"].endswith("CheckpointLoader")]
         if pretrained:  # the stock trainer asks whether the path None exists
             super()._load_checkpoint(model_pytorch, pretrained, train_handlers)
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits, made_before
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_pictures
@@ -84,16 +85,11 @@ def build_datalist(
             read_label_picture(path) if kind == "masks" else read_label_picture(path, colours or None, ignore=IGNORE)
         ),
     )
-    folder = None if options.dry_run else temporary_sibling(out.absolute())
-    try:
+    with nullcontext() if options.dry_run else filled(out.absolute(), options.overwrite) as folder:
         made = _make_all(sources, painter, folder, out.absolute(), options, progress)
         datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
         if folder is not None:
             (folder / FILE_NAME).write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            move_in(folder, out.absolute(), options.overwrite)
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
     return BuildSummary(
         out,
         datalist,

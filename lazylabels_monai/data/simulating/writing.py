@@ -13,9 +13,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.atomic import move_in, temporary_sibling
+from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.costs import AnnotationCosts
-from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, OutputExistsError, check_target
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, check_target
 from lazylabels_monai.data.simulating.items import LazyItem, SimulationError
 from lazylabels_monai.data.simulating.selection import fitting, hours_of_work, image_count, shuffled
 from lazylabels_monai.labels.inner import dice_of_inner_regions, shares_kept
@@ -109,8 +109,7 @@ def write_dataset(
         summary["unlabelled"] = [item.name for item in items if not kept[item.name]]
         return summary
 
-    temporary = temporary_sibling(out)
-    try:
+    with filled(out, overwrite) as temporary:
         for folder in ("images", *TASKS, "instances"):
             (temporary / folder).mkdir()
         statistics = _Statistics()
@@ -142,14 +141,6 @@ def write_dataset(
         }
         datalist = {"classes": list(class_names), **sections, "simulation": simulation}
         (temporary / FILE_NAME).write_text(json.dumps(datalist, indent=2) + "\n", encoding="utf-8")
-        try:
-            move_in(temporary, out, overwrite)
-        except OSError as error:
-            if out.is_dir() and any(out.iterdir()):
-                raise OutputExistsError(f"{out} was filled by another process meanwhile: name another folder.") from error
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return {**summary, **statistics.result()}
 
 

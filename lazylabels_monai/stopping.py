@@ -1,0 +1,163 @@
+"""Ends that are asked for: SIGTERM and Ctrl-C stop a program with one sentence, and a program's children end with it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+__all__ = ["Stopped", "run_child", "stop_by_signals", "stops", "uninterrupted"]
+
+#: Signals that ask for an end.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+
+
+#: Seconds that an end may take before it is forced.
+_PATIENCE = 8.0
+
+
+class Stopped(SystemExit):
+    """The end that a signal asked for; the exit code is 128 and the signal's number, as a shell counts: 143, 130."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class _State:
+    """Of the end: blocks that must not be cut short, and a signal that came within one; the timer of a forced end."""
+
+    depth = 0
+    pending: int | None = None
+    timer: threading.Timer | None = None
+
+
+def stop_by_signals(sentence: Callable[[], str | None]) -> dict[int, Any]:
+    """From now on SIGTERM and Ctrl-C end this program with one sentence on stderr and exit code 143 or 130, within seconds.
+
+    Open files are closed and temporary ones removed on the way; what hangs is cut short. Outside the main thread, to which
+    signals belong, nothing is done.
+
+    Args:
+        sentence: says what is kept and how to go on; None says nothing, as in all processes of a training but the first.
+
+    Returns:
+        the handlers from before, by signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _State.depth:
+            _State.pending = number
+            return
+        if _State.timer is not None:  # asked twice
+            os._exit(128 + number)
+        _State.timer = threading.Timer(_PATIENCE, os._exit, [128 + number])
+        _State.timer.daemon = True
+        _State.timer.start()
+        if said := sentence():
+            print(f"stopped by {signal.Signals(number).name}: {said}", file=sys.stderr, flush=True)
+        logging.disable(logging.CRITICAL)  # engines would log the end as an error
+        raise Stopped(number)
+
+    before: dict[int, Any] = {}
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # such as SIGHUP below nohup
+            before[number] = signal.signal(number, stop)
+    return before
+
+
+@contextlib.contextmanager
+def stops(sentence: Callable[[], str | None]) -> Iterator[None]:
+    """:func:`stop_by_signals` for a block; the handlers from before are put back."""
+    level = logging.root.manager.disable
+    before = stop_by_signals(sentence)
+    try:
+        yield
+    finally:
+        if _State.timer is not None:
+            _State.timer.cancel()
+            _State.timer = None
+            logging.disable(level)
+        _put_back(before)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within, a stop that is asked for waits until the end of the block: for what takes a moment and should be whole."""
+    _State.depth += 1
+    try:
+        yield
+    finally:
+        _State.depth -= 1
+        if not _State.depth and _State.pending is not None:
+            number, _State.pending = _State.pending, None
+            signal.raise_signal(number)
+
+
+def run_child(command: Sequence[str], end_too: bool = True, **options: Any) -> int:
+    """Run a program that ends when this one does, and return its exit code, 128 and the number where a signal ended it.
+
+    SIGTERM and Ctrl-C are handed on to it. When this process is killed, Linux kills it too; elsewhere it goes on, and the lock
+    of its folder (:mod:`lazylabels_monai.locks`) keeps a second one out.
+
+    Args:
+        command: the program and its arguments.
+        end_too: after it has ended by a signal that was handed on, end by that signal, too.
+        options: of ``subprocess.Popen``.
+    """
+    child = subprocess.Popen(list(command), preexec_fn=_end_with_parent(), **options)
+    before: dict[int, Any] = {}
+    asked: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, hand_on)
+    try:
+        status = child.wait()
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+    finally:
+        _put_back(before)
+    if asked and end_too:
+        signal.raise_signal(asked[0])
+    return status if status >= 0 else 128 - status
+
+
+def _put_back(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What a child does before it becomes the program; loaded here, as a fork of several threads must not load anything."""
+    if sys.platform != "linux":
+        return None
+    try:
+        prctl, getppid, kill = ctypes.CDLL(None).prctl, os.getppid, os.kill
+    except (OSError, AttributeError):
+        return None
+    parent = os.getpid()
+
+    def end_with_parent() -> None:
+        prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if getppid() != parent:  # it ended just before
+            kill(os.getpid(), signal.SIGKILL)
+
+    return end_with_parent

@@ -1,0 +1,105 @@
+"""Signals end a program with one sentence, and its children with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from lazylabels_monai import stopping
+from lazylabels_monai.stopping import Stopped, run_child, stops, uninterrupted
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_a_sentence_and_an_exit_code(capsys, number, code):
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped) as end, stops(lambda: "all is kept."):
+        signal.raise_signal(number)
+    assert end.value.code == code
+    assert capsys.readouterr().err == f"stopped by {number.name}: all is kept.\n"
+    assert signal.getsignal(number) is before
+    assert stopping._State.timer is None
+
+
+def test_what_must_be_whole_is_finished_first(capsys):
+    done = []
+
+    def work() -> None:
+        with uninterrupted():
+            with uninterrupted():
+                signal.raise_signal(signal.SIGTERM)
+            done.append("written")
+        done.append("never")
+
+    with pytest.raises(Stopped), stops(lambda: "."):
+        work()
+    assert done == ["written"]
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stops(lambda: "."):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_does_not_end_is_ended(tmp_path):
+    """As an exception that somebody swallows."""
+    script = """
+        import signal, time
+        from lazylabels_monai import stopping
+        stopping._PATIENCE = 0.2
+        stopping.stop_by_signals(lambda: "kept.")
+        for _ in range(600):
+            try:
+                signal.raise_signal(signal.SIGTERM) if _ == 0 else time.sleep(0.1)
+            except SystemExit:
+                pass
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (143, "stopped by SIGTERM: kept.\n")
+
+
+def test_a_child_gives_its_exit_code_and_its_end_by_a_signal():
+    assert run_child([sys.executable, "-IS", "-c", "raise SystemExit(3)"]) == 3
+    assert run_child(["sh", "-c", "kill -TERM $$"]) == 143
+
+
+def running(process: int) -> bool:
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lock of its folder must do")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_ends_with_its_parent(tmp_path, number):
+    said = tmp_path / "child"
+    parent = os.fork()
+    if parent == 0:
+        code = 0
+        try:
+            run_child(["sh", "-c", f"echo $$ > {said}.tmp; mv {said}.tmp {said}; exec sleep 600"])
+        except SystemExit as end:
+            code = end.code
+        os._exit(code)
+    end = time.monotonic() + 60
+    while not said.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    child = int(said.read_text())
+    assert running(child)
+    os.kill(parent, number)
+    status = os.waitstatus_to_exitcode(os.waitpid(parent, 0)[1])
+    assert status == -number  # after the child, as nothing else takes care of it
+    while running(child) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not running(child)
