@@ -18,6 +18,7 @@ from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 
 from lazylabels_monai.data.choosing import BY_LOSS
+from lazylabels_monai.guards import require_finite
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [
@@ -67,6 +68,8 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
         return self._key_metric_checkpoint
 
     def _begin(self) -> None:
+        """What comes before a file is written: weights that are worth nothing replace none, and begin no training."""
+        require_finite(self.save_dict)
         if self.before_first_save is not None:
             self.before_first_save()
             self.before_first_save = None

@@ -20,7 +20,7 @@ FLOORS = (
     ("labels", "instances"),
     ("data",),
     ("transforms", "networks", "metrics"),
-    ("losses", "inferers", "consistency", "engines", "handlers"),
+    ("losses", "inferers", "consistency", "engines", "handlers", "guards"),
     ("plain_values",),
     ("trained",),
     ("checkpoints", "warm_start"),
