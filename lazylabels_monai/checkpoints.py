@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 
 from lazylabels_monai.data.choosing import BY_LOSS
-from lazylabels_monai.guards import require_finite
+from lazylabels_monai.digests import require_whole, saving, settle
+from lazylabels_monai.guards import not_finite, require_finite
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [
@@ -61,6 +63,7 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
                 saver._atomic = True
                 if getattr(saver, "filename", None) is not None:
                     saver.remove = lambda filename: None  # the fixed name is replaced by the next save
+                    saver._save_func = partial(_save_with_digest, saver._save_func)
 
     @property
     def best(self) -> Any:
@@ -102,6 +105,12 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
         raise e
 
 
+def _save_with_digest(save: Callable[..., None], content: Any, path: Path, write: Callable[..., None]) -> None:
+    """Save weights that keep their name, by ignite's ``save``, and their digest beside them."""
+    save(content, path, saving(path, write))
+    settle(path)
+
+
 def best_score(engine: Engine) -> float:
     """The key metric of an evaluator, negative where lower is better: for ``EarlyStopHandler``."""
     name = engine.state.key_metric_name
@@ -122,9 +131,13 @@ def latest_checkpoint(folder: str | Path) -> str | None:
             numbered.append((int(found.group(1)), path))
     for _, path in sorted(numbered, reverse=True):
         try:
-            torch.load(path, map_location="cpu", weights_only=True)
+            require_whole(path)
+            state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             logger.warning(f"{path} cannot be read ({error}); an earlier checkpoint is tried.")
+            continue
+        if bad := not_finite({name: state.get(name, {}) for name in ("model", "ema")}):
+            logger.warning(f"{path} holds NaN or infinite weights ({bad[0]} the first); an earlier checkpoint is tried.")
             continue
         return str(path)
     return None

@@ -21,7 +21,7 @@ FLOORS = (
     ("data",),
     ("transforms", "networks", "metrics"),
     ("losses", "inferers", "consistency", "engines", "handlers", "guards"),
-    ("plain_values",),
+    ("plain_values", "digests"),
     ("trained",),
     ("checkpoints", "warm_start"),
     ("resuming",),
