@@ -46,6 +46,7 @@ __all__ = [
     "copy_trained",
     "load_weights",
     "require_finite_weights",
+    "require_same_network",
     "require_weights",
     "sound_weights",
     "trained_classes",
@@ -241,6 +242,39 @@ def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) ->
         raise LazyLabelsError(
             f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
         ) from error
+
+
+def require_same_network(weights: str | Path, given: Mapping[str, Any]) -> None:
+    """Refuse settings of a network that contradict those of its training, where that wrote them down.
+
+    Most would not fit the weights anyway; another normalization of the intensities would answer, and wrongly.
+
+    Args:
+        weights: ``model.pt``.
+        given: values of the config by their ids; of those that the network of the training does not take, none counts.
+
+    Raises:
+        LazyLabelsError: naming what differs and how to give the same.
+    """
+    try:
+        found = trained_network(weights)
+    except LazyLabelsError:
+        found = {}  # of a network of somebody else: the user has stated it
+    takes = set(found.get("network_def", found)) | {"normalization"}
+    now = json.loads(json.dumps(dict(given), default=str))
+    differs = [name for name in now if name in takes and name in found and found[name] != now[name]]
+    if differs:
+        said = [f"{name} {json.dumps(found[name])}, not {json.dumps(now[name])}" for name in differs]
+        given_same = " ".join(f"--{name} {_argument(found[name])}" for name in differs)
+        raise LazyLabelsError(
+            f"{weights}: these weights belong to another network, which had {'; '.join(said)} ({NETWORK_FILE}): give "
+            f"{given_same}, or the config file of the training; lazylabels predict does it by itself."
+        )
+
+
+def _argument(value: Any) -> str:
+    """For a command line of MONAI."""
+    return json.dumps(value) if isinstance(value, str) else f'"{value}"' if isinstance(value, list) else str(value)
 
 
 def _top_keys(overlays: Sequence[str | Path]) -> list[str]:

@@ -21,7 +21,7 @@ FLOORS = (
     ("data",),
     ("transforms", "networks", "metrics"),
     ("losses", "inferers", "consistency", "engines", "handlers", "guards"),
-    ("plain_values", "digests"),
+    ("plain_values", "digests", "settings"),
     ("trained",),
     ("checkpoints", "warm_start"),
     ("resuming",),
