@@ -10,7 +10,7 @@ setup(
     package_data={
         "lazylabels_monai.bundle": ["LICENSE", "configs/*", "docs/*", "models/.gitkeep"],
         "lazylabels_monai.configs": ["*.yaml"],
-        "lazylabels_monai.starter": ["model.pt", "*.json", "README.md"],
+        "lazylabels_monai.starter": ["model.pt", "model.pt.sha256", "*.json", "README.md"],
         "lazylabels_monai.report": ["templates/*"],
         "lazylabels_monai.apps.monailabel": ["*.yaml"],
     },

@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from monai.engines.utils import default_metric_cmp_fn
 
 from lazylabels_monai.atomic import clean, remove_tree, whole_file, written_to
 from lazylabels_monai.data.choosing import BY_LOSS
+from lazylabels_monai.digests import require_whole, saving, settle
+from lazylabels_monai.guards import not_finite, require_finite
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import BESIDE
 
@@ -85,6 +88,7 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
                 saver._save_func = _save
                 if getattr(saver, "filename", None) is not None:
                     saver.remove = lambda filename: None  # the fixed name is replaced by the next save
+                    saver._save_func = partial(_save_with_digest, saver._save_func)
 
     @property
     def best(self) -> Any:
@@ -92,6 +96,8 @@ class CheckpointSaver(monai.handlers.CheckpointSaver):
         return self._key_metric_checkpoint
 
     def _begin(self) -> None:
+        """What comes before a file is written: weights that are worth nothing replace none, and begin no training."""
+        require_finite(self.save_dict)
         if self.before_first_save is not None:
             self.before_first_save()
             self.before_first_save = None
@@ -146,6 +152,12 @@ def _save(checkpoint: Mapping[str, Any], path: Path, save: Callable[..., None]) 
         save(checkpoint, file)
 
 
+def _save_with_digest(save: Callable[..., None], content: Any, path: Path, write: Callable[..., None]) -> None:
+    """Save weights that keep their name, by ``save``, and their digest beside them."""
+    save(content, path, saving(path, write))
+    settle(path)
+
+
 def best_score(engine: Engine) -> float:
     """The key metric of an evaluator, negative where lower is better: for ``EarlyStopHandler``."""
     name = engine.state.key_metric_name
@@ -161,9 +173,13 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     """Path of the newest readable ``checkpoint_epoch=N.pt`` in ``folder``, or None where there is none."""
     for _, path in reversed(checkpoints(Path(folder))):
         try:
-            torch.load(path, map_location="cpu", weights_only=True)
+            require_whole(path)
+            state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             logger.warning(f"{path} cannot be read ({error}); an earlier checkpoint is tried.")
+            continue
+        if bad := not_finite({name: state.get(name, {}) for name in ("model", "ema")}):
+            logger.warning(f"{path} holds NaN or infinite weights ({bad[0]} the first); an earlier checkpoint is tried.")
             continue
         return str(path)
     return None

@@ -25,6 +25,7 @@ __all__ = [
     "explain",
     "given_overrides",
     "is_bundle_program",
+    "is_out_of_memory",
     "one_sentence_errors",
     "print_error",
     "refused_by_disk",
@@ -109,8 +110,29 @@ _REFUSALS = {
 }
 
 
-def _refusal(error: BaseException) -> LazyLabelsError | None:
+#: What torch says of memory it does not get, on the CPU, on a GPU and by the libraries that it calls.
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that there is too little memory."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if _says_no_memory(error):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _says_no_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        return True
+    return type(error) is RuntimeError and any(text in str(error).lower() for text in _NO_MEMORY)
+
+
+def _refusal(error: BaseException) -> LazyLabelsError | None:
+    if _says_no_memory(error):
         return LazyLabelsError(
             "the memory is not enough: take smaller windows (window_size), crops or batches, or close other programs."
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -12,9 +13,13 @@ import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 from monai.utils import fall_back_tuple
 
+from lazylabels_monai.errors import LazyLabelsError, is_out_of_memory
 from lazylabels_monai.tasks import TASKS, task_slices, total_channels
+from lazylabels_monai.transforms.channels import file_name
 
 __all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "plane_flips", "task_softmax"]
+
+logger = logging.getLogger(__name__)
 
 
 def plane_flips(flips: bool = True) -> tuple[tuple[int, ...], ...]:
@@ -83,6 +88,10 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
     larger than the image: MONAI would pad the image with zeros, and instance normalization would take them for a part of it.
     An image of one value shows nothing: it is answered as background, whatever the network makes of it.
 
+    Where the memory is not enough, fewer windows at a time are tried, down to one, and on a GPU the whole image is put together
+    in the computer's own memory; what was enough is kept for the images to come. Windows stay as large as they are, as another
+    size would give another answer.
+
     Args:
         num_classes: number of classes with background.
         tasks: the tasks in the network's output.
@@ -99,10 +108,16 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         self.num_classes = num_classes
         self.tasks = tuple(tasks)
         self.mirroring = mirroring
+        self._tried = 0  # ways to save memory that were not enough
         task_slices(num_classes, self.tasks)  # a wrong task name is told here, not at the first image
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...)."""
+        """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...).
+
+        Raises:
+            LazyLabelsError: when the memory is not enough for a single window, and when the network's answer is not finite,
+                which would read as background.
+        """
 
         def predictor(window: torch.Tensor, *a: Any, **k: Any) -> torch.Tensor:
             mirrored = plane_flips(self.mirroring)
@@ -117,12 +132,55 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         clipped.roi_size = tuple(map(min, fall_back_tuple(self.roi_size, inputs.shape[2:]), inputs.shape[2:]))
         if self.roi_weight_map is not None and tuple(self.roi_weight_map.shape) != clipped.roi_size:
             clipped.roi_weight_map = None  # the one that ``cache_roi_weight_map`` keeps is as large as a whole window
-        answer = SlidingWindowInferer.__call__(clipped, inputs, predictor, *args, **kwargs)
-        return self._background_where_constant(inputs, answer)
+        answer = self._within_memory(clipped, inputs, predictor, *args, **kwargs)
+        answer = self._background_where_constant(inputs, answer)
+        if not torch.isfinite(answer).all():
+            raise LazyLabelsError(
+                f"image '{file_name(inputs)}': the network's answer is not finite, so that its training or its precision is at "
+                "fault: take the weights of another training, or set amp to false where that is on."
+            )
+        return answer
+
+    def _within_memory(self, clipped: SlidingWindowInferer, inputs: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        ways = list(self._ways(inputs.device))
+        for number in range(min(self._tried, len(ways) - 1), len(ways)):
+            clipped.sw_batch_size, clipped.device = ways[number]
+            try:
+                answer = SlidingWindowInferer.__call__(clipped, inputs, *args, **kwargs)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if number == len(ways) - 1:
+                    half = [max(1, size // 2) for size in clipped.roi_size]
+                    raise LazyLabelsError(
+                        f"image '{file_name(inputs)}': the memory is not enough for a single window of "
+                        f"{' x '.join(map(str, clipped.roi_size))} pixels: write window_size: {half} into a config file of "
+                        "yours and name that by --config (--config_file of monai.bundle), or close other programs."
+                    ) from error
+            else:
+                self._tried = number
+                return answer
+            # outside of the except block, which would keep all that the attempt had allocated
+            if inputs.device.type == "cuda":
+                torch.cuda.empty_cache()
+            size, device = ways[number + 1]
+            where = f"{size} window{'s' * (size > 1)} at a time" if device is None else "the image put together outside the GPU"
+            logger.warning(f"the memory was not enough for {ways[number][0]} windows at a time; it goes on with {where}.")
+        raise AssertionError("unreachable")
+
+    def _ways(self, device: torch.device) -> Iterator[tuple[int, Any]]:
+        """Windows at a time, and where the image is put together, each way with less memory than the one before."""
+        size = int(self.sw_batch_size)
+        while size > 1:
+            yield size, self.device
+            size //= 2
+        yield 1, self.device
+        if device.type != "cpu" and self.device is None:
+            yield 1, "cpu"
 
     def _background_where_constant(self, inputs: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
         pixels = inputs.flatten(2)
-        constant = (pixels.amin(2) == pixels.amax(2)).all(1)
+        constant = (pixels.amin(2) == pixels.amax(2)).all(1).to(answer.device)
         if constant.any():
             for channels in task_slices(self.num_classes, self.tasks).values():
                 answer[constant, channels] = 0

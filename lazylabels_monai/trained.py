@@ -3,6 +3,7 @@
 | file | what it says | written by |
 |---|---|---|
 | ``model.pt`` | the weights: the state dict of the network | training |
+| ``model.pt.sha256`` | their digest (:mod:`~lazylabels_monai.digests`) | training |
 | ``classes.json`` | the names of the object classes 1, 2, ... | training |
 | ``network.json`` | the network and how it looks at images: ids of ``inference.yaml`` | training |
 | ``images.json`` | what the images of the training looked like | training |
@@ -25,7 +26,9 @@ from lazylabels_monai.atomic import write_text
 from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
+from lazylabels_monai.digests import DIGEST_SUFFIX, require_whole, settle
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.guards import not_finite
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, check_plain, public_path
@@ -42,7 +45,10 @@ __all__ = [
     "bundle_weights",
     "copy_trained",
     "load_weights",
+    "require_finite_weights",
+    "require_same_network",
     "require_weights",
+    "sound_weights",
     "trained_classes",
     "trained_images",
     "trained_network",
@@ -64,7 +70,7 @@ IMAGES_FILE = "images.json"
 #: What ``tune`` found.
 SETTINGS_FILE = "instances.json"
 #: Files beside the weights that belong to them.
-BESIDE = (CLASSES_FILE, NETWORK_FILE, IMAGES_FILE, SETTINGS_FILE)
+BESIDE = (CLASSES_FILE, NETWORK_FILE, IMAGES_FILE, SETTINGS_FILE, WEIGHTS_FILE + DIGEST_SUFFIX)
 
 #: Ids of the configs that say what network the weights belong to, those that training keeps in ``network.json``.
 NETWORK_IDS = (
@@ -105,9 +111,9 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
     """Load ``model.pt`` into ``network``.
 
     Raises:
-        LazyLabelsError: when the file is missing or its weights belong to another network.
+        LazyLabelsError: when the file is missing or damaged, its weights are not finite or belong to another network.
     """
-    state = torch.load(require_weights(weights), map_location="cpu", weights_only=True)
+    state = sound_weights(weights)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -122,6 +128,35 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
             f"{weights}: these weights belong to another network (first difference: {first}); "
             "use the configs and overrides of its training."
         ) from error
+
+
+def sound_weights(weights: str | Path) -> Any:
+    """What a file of weights holds, on the CPU.
+
+    Raises:
+        LazyLabelsError: when the file is missing or damaged, or its weights are not finite.
+    """
+    require_whole(require_weights(weights))
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    require_finite_weights(state, weights)
+    return state
+
+
+def require_finite_weights(state: Any, weights: str | Path) -> None:
+    """Refuse weights with NaN or infinite values, whose network would answer "background" everywhere.
+
+    Args:
+        state: what the file holds.
+        weights: the file, named in the error.
+
+    Raises:
+        LazyLabelsError: when there are any.
+    """
+    if bad := not_finite(state):
+        raise LazyLabelsError(
+            f"{weights}: {len(bad)} of the weights' {len(state)} tensors hold NaN or infinite values ({bad[0]} the first), as "
+            "after a training that went wrong: take other weights, or train again with a lower learning_rate."
+        )
 
 
 def _more_classes(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> int:
@@ -207,6 +242,39 @@ def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) ->
         raise LazyLabelsError(
             f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
         ) from error
+
+
+def require_same_network(weights: str | Path, given: Mapping[str, Any]) -> None:
+    """Refuse settings of a network that contradict those of its training, where that wrote them down.
+
+    Most would not fit the weights anyway; another normalization of the intensities would answer, and wrongly.
+
+    Args:
+        weights: ``model.pt``.
+        given: values of the config by their ids; of those that the network of the training does not take, none counts.
+
+    Raises:
+        LazyLabelsError: naming what differs and how to give the same.
+    """
+    try:
+        found = trained_network(weights)
+    except LazyLabelsError:
+        found = {}  # of a network of somebody else: the user has stated it
+    takes = set(found.get("network_def", found)) | {"normalization"}
+    now = json.loads(json.dumps(dict(given), default=str))
+    differs = [name for name in now if name in takes and name in found and found[name] != now[name]]
+    if differs:
+        said = [f"{name} {json.dumps(found[name])}, not {json.dumps(now[name])}" for name in differs]
+        given_same = " ".join(f"--{name} {_argument(found[name])}" for name in differs)
+        raise LazyLabelsError(
+            f"{weights}: these weights belong to another network, which had {'; '.join(said)} ({NETWORK_FILE}): give "
+            f"{given_same}, or the config file of the training; lazylabels predict does it by itself."
+        )
+
+
+def _argument(value: Any) -> str:
+    """For a command line of MONAI."""
+    return json.dumps(value) if isinstance(value, str) else f'"{value}"' if isinstance(value, list) else str(value)
 
 
 def _top_keys(overlays: Sequence[str | Path]) -> list[str]:
@@ -308,12 +376,18 @@ def write_settings(weights: str | Path, found: Sequence[InstanceSettings], **abo
 
 
 def copy_trained(weights: str | Path, folder: str | Path) -> None:
-    """Copy the weights, as ``model.pt``, and what lies beside them; no path of this machine goes along."""
+    """Copy the weights, as ``model.pt``, and what lies beside them; no path of this machine goes along.
+
+    Raises:
+        LazyLabelsError: when the weights are damaged.
+    """
     weights, folder = Path(weights), Path(folder)
+    require_whole(weights)
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     for name in BESIDE:
         if (file := weights.with_name(name)).is_file():
             shutil.copyfile(file, folder / name)
+    settle(folder / WEIGHTS_FILE)
     settings = folder / SETTINGS_FILE
     if settings.is_file():
         content = json.loads(settings.read_text(encoding="utf-8"))

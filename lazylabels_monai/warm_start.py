@@ -22,8 +22,15 @@ import torch
 from torch import Tensor, nn
 
 from lazylabels_monai.bundle_folder import find_starter
+from lazylabels_monai.digests import require_whole
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.trained import CLASSES_FILE, require_weights, trained_classes, trained_network
+from lazylabels_monai.trained import (
+    CLASSES_FILE,
+    require_finite_weights,
+    require_weights,
+    trained_classes,
+    trained_network,
+)
 
 __all__ = ["ANY_OBJECT", "NETWORK_TAKEN", "STARTER", "Taken", "begin_from", "network_of", "weights_named"]
 
@@ -131,10 +138,11 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """The state dict in a file of weights, without what DDP puts before the names.
 
     Raises:
-        LazyLabelsError: when the file holds none.
+        LazyLabelsError: when the file holds none, is damaged, or its weights are not finite.
     """
+    require_whole(require_weights(path))
     try:
-        found = torch.load(require_weights(path), map_location="cpu", weights_only=True)
+        found = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise LazyLabelsError(f"{path}: this is no file of weights that can be read safely; name a model.pt.") from error
     for holder in _HOLDERS:
@@ -142,6 +150,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             found = found[holder]
     if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
         raise LazyLabelsError(f"{path}: this file holds no state dict of a network; name a model.pt.")
+    require_finite_weights(found, path)
     return {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
 
 

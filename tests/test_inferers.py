@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from monai.data.utils import compute_importance_map, dense_patch_slices
 
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.inferers import AutocastInferer, MultiTaskSlidingWindowInferer, task_softmax
 from lazylabels_monai.tasks import task_slices
 
@@ -126,3 +128,63 @@ def test_an_image_of_one_value_is_background_whatever_the_network_says(value):
     answer = inferer(batch, network)
     assert answer[0].amax((1, 2)).tolist() == [1, 0, 0, 1, 0, 0, 1, 0]
     assert (answer[1, 1] > 0.9).all()
+
+
+class _Greedy(_Positional):
+    """Has memory for so many windows at a time."""
+
+    def __init__(self, enough, error):
+        super().__init__()
+        self.enough, self.error, self.seen = enough, error, []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        if len(x) > self.enough:
+            raise self.error
+        return super().forward(x)
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:80] . DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("enough", [1, 3])
+def test_too_little_memory_lowers_the_number_of_windows_and_goes_on(error, enough, caplog):
+    image = torch.randn(1, 1, 64, 48)
+    settings = {"roi_size": (16, 24), "overlap": 0.5, "num_classes": 3}
+    wanted = MultiTaskSlidingWindowInferer(sw_batch_size=1, **settings)(image, _Positional())
+    network, inferer = _Greedy(enough, error), MultiTaskSlidingWindowInferer(sw_batch_size=8, **settings)
+    torch.testing.assert_close(inferer(image, network), wanted)
+    assert f"it goes on with {enough - enough % 2 or 1} window" in caplog.text
+    assert inferer.sw_batch_size == 8
+    seen = len(network.seen)
+    torch.testing.assert_close(inferer(image, network), wanted)
+    assert max(network.seen[seen:]) <= enough, "the next image begins with what was enough"
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_too_little_memory_for_one_window_is_a_sentence(error):
+    inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 24), sw_batch_size=4, num_classes=3)
+    with pytest.raises(LazyLabelsError, match=r"for a single window of 16 x 24 pixels: write window_size: \[8, 12\]"):
+        inferer(torch.randn(1, 1, 64, 48), _Greedy(0, error))
+
+
+def test_another_error_is_not_tried_again():
+    network = _Greedy(0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        MultiTaskSlidingWindowInferer(roi_size=(16, 24), sw_batch_size=4, num_classes=3)(torch.randn(1, 1, 64, 48), network)
+    assert len(network.seen) == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_answer_that_is_not_finite_is_an_error_and_no_background(value):
+    image = MetaTensor(torch.randn(1, 1, 20, 24), meta={"filename_or_obj": ["folder/a.png"]})
+    with pytest.raises(LazyLabelsError, match=r"image 'folder/a\.png': the network's answer is not finite"):
+        MultiTaskSlidingWindowInferer(roi_size=(16, 24), num_classes=3)(image, lambda x: torch.full((len(x), 8, 16, 24), value))

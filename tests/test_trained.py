@@ -268,7 +268,13 @@ def test_a_copy_takes_what_belongs_to_the_weights_and_no_path_of_this_machine(tm
     (tmp_path / "from" / "checkpoint_epoch=1.pt").write_bytes(b"")
     copy_trained(weights, tmp_path / "to")
     copied = tmp_path / "to"
-    assert {file.name for file in copied.iterdir()} == {"model.pt", "classes.json", "network.json", "instances.json"}
+    assert {file.name for file in copied.iterdir()} == {
+        "model.pt",
+        "model.pt.sha256",
+        "classes.json",
+        "network.json",
+        "instances.json",
+    }
     assert (copied / "model.pt").read_bytes() == weights.read_bytes()
     assert (copied / "network.json").read_text() == weights.with_name("network.json").read_text()
     content = json.loads((copied / "instances.json").read_text())

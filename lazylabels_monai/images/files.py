@@ -14,6 +14,7 @@ import numpy as np
 
 from lazylabels_monai.images.decoders import stored_picture
 from lazylabels_monai.images.meaning import as_colours, as_image, as_label
+from lazylabels_monai.images.span import unusable_values
 from lazylabels_monai.images.stored import ReadError, Stored
 
 __all__ = [
@@ -53,7 +54,7 @@ def read_image(path: PathLike) -> np.ndarray:
         (H, W[, C]) for a picture, in the type stored; (X, Y[, Z][, C]) as MONAI loads it for a volume.
 
     Raises:
-        ReadError: when the file cannot be read as one image, or has NaN or infinite values.
+        ReadError: when the file cannot be read as one image, or has values that no network can be shown.
     """
     return read_image_and_dims(path)[0]
 
@@ -157,9 +158,8 @@ def _stored(path: Path, label: bool) -> Stored:
 
 
 def _finite(array: np.ndarray, path: PathLike) -> np.ndarray:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = int(array.size - np.isfinite(array).sum())
-        raise ReadError(f"image '{path}' has {bad} NaN or infinite values: replace them before use.")
+    if (fault := unusable_values(array)) is not None:
+        raise ReadError(f"image '{path}' has {fault}.")
     return array
 
 

@@ -26,7 +26,7 @@ from lazylabels_monai.trained import (
     NETWORK_IDS,
     bundle_weights,
     copy_trained,
-    require_weights,
+    sound_weights,
     trained_classes,
     trained_network,
 )
@@ -77,7 +77,8 @@ def pack_bundle(
         root = temporary / out.stem
         copy_tree(bundle, root, lambda folder, names: [*_IGNORED(folder, names), *_models(folder, names)])
         if weights is not None:
-            values.update(_trained_network(require_weights(weights), bundle, overlays))
+            sound_weights(weights)
+            values.update(_trained_network(weights, bundle, overlays))
             copy_trained(weights, root / "models")
             classes = trained_classes(weights)
             given = {key: values[key] for key in ("tasks", "in_channels") if key in values}

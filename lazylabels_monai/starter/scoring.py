@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.digests import settle
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.interfaces import interfaces
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
@@ -46,6 +47,7 @@ def place_weights(weights: Path, results: Mapping[str, Any], folder: Path) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     network, crop = results["network"], int(results["settings"]["crop_size"])
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
+    settle(folder / WEIGHTS_FILE)
     windows = {"crop_size": [crop, crop], "window_size": [WINDOW, WINDOW]}
     write_network(folder, MultiTaskUNet(num_classes=2, **network), **network, **windows)
     write_classes(folder, [CLASS])

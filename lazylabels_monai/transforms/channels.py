@@ -11,6 +11,7 @@ from monai.transforms import MapTransform
 from monai.utils import ensure_tuple
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.span import unusable_values
 
 __all__ = ["MatchChannelsd", "file_name"]
 
@@ -36,8 +37,8 @@ class MatchChannelsd(MapTransform):
         """Return a copy of ``data`` with ``channels`` channels under each key.
 
         Raises:
-            LazyLabelsError: when the number of channels can neither be repeated nor be averaged, and when a picture is but a
-                line of pixels.
+            LazyLabelsError: when the number of channels can neither be repeated nor be averaged, when a picture is but a line
+                of pixels, and when it has values that cannot be normalised: MONAI's readers of volumes let them pass.
         """
         sample = dict(data)
         for key in self.key_iterator(sample):
@@ -49,6 +50,8 @@ class MatchChannelsd(MapTransform):
                     f"'{file_name(image)}' is {width} x {height} pixels, in which no object can be seen: save the whole "
                     "picture, or leave it out."
                 )
+            if (fault := unusable_values(torch.as_tensor(image).cpu().numpy())) is not None:
+                raise LazyLabelsError(f"image '{file_name(image)}' has {fault}.")
             if have == self.channels:
                 continue
             if have == 1:

@@ -17,6 +17,7 @@ from lazylabels_monai.images.axes import swap_plane, to_channels_last
 from lazylabels_monai.images.faults import Fault, image_sentence
 from lazylabels_monai.images.judging import image_faults
 from lazylabels_monai.images.pixel_size import PixelSizeError, read_pixel_size
+from lazylabels_monai.images.span import unusable_values
 from lazylabels_monai.transforms.channels import file_name
 
 __all__ = ["JudgeImaged", "JudgeObjectsd"]
@@ -54,6 +55,8 @@ class JudgeImaged(MapTransform):
         array = to_channels_last(values) if dims == 2 else values.movedim(0, -1).numpy()
         if dims == 3 and array.shape[-1] == 1:
             array = array[..., 0]
+        if unusable_values(array) is not None:
+            return []  # the next transform refuses it
         found = image_faults(array, dims)
         if self.seen is None or any(fault.code == "image-constant" for fault in found):
             return found

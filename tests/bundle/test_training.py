@@ -21,6 +21,7 @@ def test_training_leaves_the_best_model_and_the_newest_checkpoints(trained):
         "classes.json",
         "images.json",
         "model.pt",
+        "model.pt.sha256",
         "network.json",
         "training.json",
     ]

@@ -110,6 +110,7 @@ def test_the_zip_holds_the_bundle_the_package_and_no_path_of_this_machine(unzipp
         "classes.json",
         "instances.json",
         "model.pt",
+        "model.pt.sha256",
         "network.json",
     ]
     assert not list(unzipped.rglob("__pycache__"))

@@ -52,7 +52,8 @@ def quick(monkeypatch):
 def test_what_is_installed_is_loaded_as_any_training(tmp_path, quick):
     install(results(tmp_path / "out"), tmp_path / "starter")
     weights = tmp_path / "starter" / "model.pt"
-    assert sorted(p.name for p in weights.parent.iterdir()) == [CARD_FILE, "classes.json", "model.pt", "network.json"]
+    names = [CARD_FILE, "classes.json", "model.pt", "model.pt.sha256", "network.json"]
+    assert sorted(p.name for p in weights.parent.iterdir()) == names
     assert trained_classes(weights) == ["object"]
     found = trained_network(weights)
     assert (found["channels"], found["in_channels"], found["crop_size"]) == ([4, 8, 8], 1, [64, 64])

@@ -40,3 +40,13 @@ def test_a_line_of_pixels_is_no_picture(shape, channels):
 def test_a_volume_of_one_slice_is_an_image():
     image = torch.zeros(1, 5, 4, 1)
     assert MatchChannelsd("image", channels=1)({"image": image})["image"].shape == image.shape
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -3.4e38])
+@pytest.mark.parametrize("shape", [(1, 5, 6), (3, 5, 6), (1, 4, 5, 6)])
+def test_values_that_cannot_be_normalised_are_refused_whatever_read_them(value, shape):
+    values = torch.rand(shape)
+    values.view(-1)[7] = value
+    image = MetaTensor(values, meta={"filename_or_obj": "folder/a.png"})
+    with pytest.raises(LazyLabelsError, match=r"image 'folder/a\.png' has 1 (NaN|values such as -3\.4e\+38)"):
+        MatchChannelsd("image", channels=1)({"image": image})

@@ -18,6 +18,7 @@ from monai.deploy.core import AppContext, Fragment, Image, IOType, Operator, Ope
 from monai.deploy.operators.monai_bundle_inference_operator import IOMapping, MonaiBundleInferenceOperator
 from monai.transforms import MapTransform
 
+from lazylabels_monai.digests import damaged_part
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.axes import from_channels_last, to_channels_last
 from lazylabels_monai.images.readers import MicroscopyReader
@@ -58,6 +59,8 @@ def require_exported_name(path: Path) -> None:
             f"{path}: this model was exported as '{root}{path.suffix}', and under another name MONAI Deploy leaves out its "
             f"pre- and post-processing; name it '{root}{path.suffix}' again, or stage the app again."
         )
+    if (part := damaged_part(path)) is not None:
+        raise LazyLabelsError(f"{path} is damaged ({part} is not as it was written): copy it again, or stage the app again.")
     if f"{root}/extra/{CONFIG}.json" not in names:
         raise LazyLabelsError(f"{path}: the bundle's config is not in this file; stage the app again.")
 

@@ -21,6 +21,7 @@ from lazylabels_monai.apps.deploy.cuda import preload_cuda_runtime
 from lazylabels_monai.atomic import copy_tree, filled
 from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.trained import sound_weights
 
 __all__ = ["MODEL", "stage"]
 
@@ -66,6 +67,7 @@ def stage(
         raise FileExistsError(f"{out} is there already: name another folder, or pass --overwrite.")
     if not requirements.is_file():
         raise LazyLabelsError(f"{requirements} is not there: name the app's requirements by --requirements.")
+    sound_weights(weights)
     # the writers of volumes would need the geometry, which pictures do not have
     config = trained_config(bundle, weights, overlays, save_probabilities=probabilities)
     if config["spatial_dims"] != 2:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from lazylabels_monai.checkpoints import latest_checkpoint
+from lazylabels_monai.digests import digest_file, replace_weights, require_whole
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.trained import BESIDE, IMAGES_FILE, NETWORK_FILE, WEIGHTS_FILE
@@ -42,7 +43,9 @@ def publish(training: str | Path, models: str | Path, keep_last: bool = False) -
         if last is None:
             raise LazyLabelsError(f"{training}: the training left no weights; train for one epoch or more.")
         state = torch.load(last, map_location="cpu", weights_only=True)
+        digest_file(best).unlink(missing_ok=True)
         torch.save(state.get("ema", state["model"]), best)
+    require_whole(best)
     previous = _previous(models)
     for name in (WEIGHTS_FILE, *BESIDE):
         if (models / name).is_file():
@@ -53,7 +56,8 @@ def publish(training: str | Path, models: str | Path, keep_last: bool = False) -
         os.replace(training / IMAGES_FILE, models / IMAGES_FILE)
     else:  # that of the weights from before says nothing about these
         (models / IMAGES_FILE).unlink(missing_ok=True)
-    os.replace(best, models / WEIGHTS_FILE)
+    replace_weights(best, models / WEIGHTS_FILE)
+    digest_file(best).unlink(missing_ok=True)
     for checkpoint in training.glob("checkpoint_epoch=*.pt"):
         checkpoint.unlink()
     logger.info(f"{models / WEIGHTS_FILE} is new; the weights from before are in {previous}.")

@@ -25,6 +25,7 @@ from lazylabels_monai.images.files import (
     read_label,
 )
 from lazylabels_monai.images.judging import image_faults
+from lazylabels_monai.images.span import as_float32
 from lazylabels_monai.labels.plausible import Look, look_at
 from lazylabels_monai.tasks import IGNORE, num_task_classes
 
@@ -118,7 +119,7 @@ def _inspect(entry: Entry, num_classes: int, marks: bool, crop_size: int | None)
     labels = {key: _inspect_label(entry, key, num_classes) for key in LABEL_KEYS if has_key(entry.item, key)}
     if image is None or not image.size:
         return
-    for fault in image_faults(image, dims, crop_size if marks else None):
+    for fault in image_faults(as_float32(image), dims, crop_size if marks else None):
         entry.fault(fault)
     if marks:
         # A label that is broken as a whole is reported above; its marks say nothing.

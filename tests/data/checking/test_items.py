@@ -48,6 +48,11 @@ def save_nan(path):
     tifffile.imwrite(path, np.where(image(50) == image(50)[0, 0], np.nan, 1.0).astype(np.float32))
 
 
+def save_of_kind(kind, value):
+    """As a file whose other values are fine: finite in the file, but not where a network works."""
+    return lambda path: tifffile.imwrite(path, np.where(image(50) == image(50)[0, 0], value, image(50)).astype(kind))
+
+
 def save_truncated(path):
     Image.fromarray(image(50)).save(path)
     path.write_bytes(path.read_bytes()[:-40])
@@ -60,6 +65,9 @@ FILES = {
     "unknown format": image_case("x.gif", lambda p: p.write_text("no"), "unknown format: convert it to one of .png"),
     "pages": image_case("x.tif", save_pages, "has 2 pages", "save each page as a file of its own"),
     "nan": image_case("x.tif", save_nan, "NaN or infinite values: replace them"),
+    "no data": image_case("x.tif", save_of_kind(np.float32, -3.4028235e38), "values such as -3.4e+38", "without data"),
+    "beyond float32": image_case("x.tif", save_of_kind(np.float64, 1e300), "values such as 1e+300", "without data"),
+    "constant in float32": image_case("x.tif", lambda p: tifffile.imwrite(p, 1e12 + image(50) / 255.0), "all of one value"),
     "label missing": label_case(
         "detection", lambda p: None, "does not exist: correct the path (or remove the key if this label was not"
     ),

@@ -1,0 +1,401 @@
+"""What each id of the bundle's configs may be: its type, its range, and in words what is expected.
+
+MONAI takes whatever is given and fails somewhere below, or not at all. The configs hand their settings over before anything is
+made of them, so that a wrong one is a sentence whatever program runs them and wherever it was given: on the command line, in a
+file, or by another program.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from pydoc import locate
+from typing import Any, NamedTuple
+
+import torch
+from monai.bundle import ConfigParser
+from monai.networks.layers.factories import Norm
+from monai.networks.layers.utils import get_dropout_layer, get_norm_layer
+
+from lazylabels_monai.data.datalist import SECTIONS
+from lazylabels_monai.devices import best_device
+from lazylabels_monai.errors import LazyLabelsError, given_overrides
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
+from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.tasks import IGNORE, TASKS
+from lazylabels_monai.transforms.intensities import NORMALIZATIONS
+
+__all__ = ["SETTINGS", "Setting", "check_given", "check_settings"]
+
+
+#: Pixels of a window, channels of a level: more is a mistake, also in what is read back (:mod:`lazylabels_monai.plain_values`).
+MOST = 65536
+
+
+class Setting(NamedTuple):
+    """What an id may be.
+
+    Args:
+        fits: whether a value is one.
+        expected: in words, after "where ... is expected".
+    """
+
+    fits: Callable[[Any], bool]
+    expected: str
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(least: int, most: int = 2**31 - 1, example: int | None = None) -> Setting:
+    words = f"a whole number from {least} to {most}" if most < 2**31 - 1 else f"a whole number, {least} or more"
+    words += f", such as {example}" if example is not None else ""
+    return Setting(lambda value: type(value) is int and least <= value <= most, words)
+
+
+def _number(least: float = 0.0, most: float = math.inf, above: bool = False, below: bool = False, example: str = "") -> Setting:
+    words = f"a number {'above' if above else 'from'} {least:g}"
+    words += (f" and below {most:g}" if below else f" to {most:g}") if math.isfinite(most) else "" if above else " up"
+
+    def fits(value: Any) -> bool:
+        over = _is_number(value) and (value > least if above else value >= least)
+        return over and (value < most if below else value <= most)
+
+    return Setting(fits, words + (f", such as {example}" if example else ""))
+
+
+def _yes_or_no() -> Setting:
+    return Setting(lambda value: isinstance(value, bool), "true or false (True or False on a command line)")
+
+
+def _one_of(*names: str) -> Setting:
+    return Setting(lambda value: value in names and isinstance(value, str), f"one of {', '.join(names)}")
+
+
+def _or_nothing(setting: Setting) -> Setting:
+    return Setting(lambda value: value is None or setting.fits(value), f"{setting.expected}, or null in a file")
+
+
+def _or_list(setting: Setting, longest: int = 3) -> Setting:
+    """A value, or a list of values or of pairs of them."""
+
+    def fits(value: Any) -> bool:
+        if not isinstance(value, list | tuple):
+            return setting.fits(value)
+        flat = [one for each in value for one in (each if isinstance(each, list | tuple) else [each])]
+        return 0 < len(value) <= longest and all(map(setting.fits, flat))
+
+    return Setting(fits, f"{setting.expected}, or a list of such")
+
+
+def _list_of_whole(least: int, shortest: int, longest: int, words: str) -> Setting:
+    def fits(value: Any) -> bool:
+        listed = isinstance(value, list | tuple) and shortest <= len(value) <= longest
+        return listed and all(type(one) is int and least <= one <= MOST for one in value)
+
+    return Setting(fits, words)
+
+
+def _by_task(each: Setting, words: str) -> Setting:
+    def fits(value: Any) -> bool:
+        return isinstance(value, Mapping) and all(task in TASKS and each.fits(one) for task, one in value.items())
+
+    return Setting(fits, f"{words} by the names of tasks ({', '.join(TASKS)}), such as {{segmentation: {{}}}}")
+
+
+def _names(known: Sequence[str] | None, words: str) -> Setting:
+    def fits(value: Any) -> bool:
+        listed = isinstance(value, list | tuple) and 0 < len(value) == len(set(map(str, value)))
+        return listed and all(isinstance(one, str) and one.strip() and (known is None or one in known) for one in value)
+
+    return Setting(fits, words)
+
+
+def _device_fits(value: Any) -> bool:
+    try:
+        return torch.zeros(1, device=torch.device(value)).item() == 0
+    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError):
+        return False
+
+
+def _norm_fits(value: Any) -> bool:
+    """By its looks; with the channels in :func:`_check_network`."""
+    kind = value[0] if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[1], Mapping) else value
+    return value is None or isinstance(kind, str)
+
+
+def _dropout_fits(value: Any) -> bool:
+    if _is_number(value):
+        return 0 <= value < 1
+    try:
+        return isinstance(value, list | tuple) and get_dropout_layer(name=value, dropout_dim=2) is not None
+    except Exception:  # whatever MONAI's factory makes of it
+        return False
+
+
+_SHARE = _number(0.0, 1.0)
+_TEXT = Setting(lambda value: isinstance(value, str) and bool(value.strip()), "a text")
+_WEIGHT = Setting(lambda value: _is_number(value) and value >= 0, "a number from 0 up")
+_WEIGHTS = Setting(lambda value: isinstance(value, list | tuple) and bool(value) and all(map(_WEIGHT.fits, value)), "numbers")
+_SIZE = _list_of_whole(1, 2, 3, "a list of whole numbers, one for each axis, such as [256, 256] for pictures")
+_SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
+
+#: Ids of train.yaml, inference.yaml and evaluate.yaml that a user changes; folders: :mod:`lazylabels_monai.overrides`.
+SETTINGS: dict[str, Setting] = {
+    "spatial_dims": _whole(2, 3),
+    "in_channels": _whole(1, MOST),
+    "classes": _names(None, "a list of different names, such as ['pore', 'grain']"),
+    "num_classes": _whole(2, IGNORE),
+    "tasks": _names(TASKS, f"a list of different tasks, some of [{', '.join(TASKS)}]"),
+    "channels": _list_of_whole(1, 2, 16, "a list of two or more whole numbers, 1 or more each, such as [32, 64, 128]"),
+    "num_multitask_blocks": _whole(1, 15),
+    "norm": Setting(_norm_fits, "a normalization of MONAI, such as BATCH or [INSTANCE, {affine: true}]"),
+    "dropout": Setting(_dropout_fits, "a number from 0 and below 1, such as 0.2, or a dropout of MONAI with its settings"),
+    "normalization": _one_of(*NORMALIZATIONS),
+    "zero_init_residual": _yes_or_no(),
+    "device": Setting(_device_fits, f"a device that there is on this machine, such as {best_device()}"),
+    "amp": _yes_or_no(),
+    "channels_last": _yes_or_no(),
+    "cpu_bfloat16": _yes_or_no(),
+    "num_workers": _whole(0, 1024),
+    "cache_rate": _SHARE,
+    "seed": _whole(0, 2**31 - 2),
+    "max_epochs": _whole(1, example=50),
+    "crops_per_epoch": _whole(1, example=320),
+    "batch_size": _whole(1, example=16),
+    "crop_size": _SIZE,
+    "window_size": _SIZE,
+    "learning_rate": _number(0.0, above=True, example="0.0002 (in a file 2.0e-4, as YAML takes 2e-4 for text)"),
+    "lr_decay": _yes_or_no(),
+    "ema_decay": _number(0.0, 1.0, below=True, example="0.99"),
+    "val_interval": _whole(1, example=5),
+    "val_window_size": _SIZE,
+    "val_overlap": _or_list(_number(0.0, 1.0, below=True)),
+    "early_stop_patience": _whole(0),
+    "resume": _yes_or_no(),
+    "init_weights": _or_nothing(Setting(_TEXT.fits, "a model.pt or the word starter")),
+    "sampling_shares": _by_task(_SHARE, "shares from 0 to 1"),
+    "implied_segmentation": _yes_or_no(),
+    "implied_background": _or_nothing(_number()),
+    "implied_detection": _yes_or_no(),
+    "implied_separation": _yes_or_no(),
+    "implied_interface": _yes_or_no(),
+    "task_weights": _by_task(_WEIGHT, "numbers from 0 up"),
+    "pixel_mean": _one_of("labelled", "all"),
+    "class_weights": _by_task(_WEIGHTS, "lists of numbers from 0 up, one for each class,"),
+    "dice_weight": _number(),
+    "loss_normalization": _one_of("batch", "labelled"),
+    "affine_prob": _SHARE,
+    "rotate_range": _or_list(Setting(_is_number, "a number (radians)")),
+    "scale_range": _or_list(Setting(lambda value: _is_number(value) and -1 < value < 1, "a number from 0 and below 1"), 2),
+    "intensity_jitter": _or_list(Setting(_is_number, "a number"), 2),
+    "checked_sections": _names(SECTIONS, f"a list of {', '.join(SECTIONS)}"),
+    "section": _one_of(*SECTIONS),
+    # inference.yaml and evaluate.yaml
+    "overlap": _or_list(_number(0.0, 1.0, below=True)),
+    "mirroring": _yes_or_no(),
+    "save_probabilities": _yes_or_no(),
+    "save_overlay": _yes_or_no(),
+    "save_instances": _yes_or_no(),
+    "seen": _or_nothing(Setting(lambda value: isinstance(value, Mapping), "what a training wrote as images.json")),
+    "instance_settings": Setting(
+        lambda value: isinstance(value, InstanceSettings),
+        "$lazylabels_monai.instances.InstanceSettings(...) in a file",
+    ),
+    "output_ext": Setting(lambda value: value in _SUFFIXES, f"one of {', '.join(_SUFFIXES)}"),
+    "output_postfix": _TEXT,
+    "interface_tolerance": _number(),
+    "interface_gap": _whole(0, 65535),
+    "class_aware_objects": _yes_or_no(),
+    "glas_metrics": _yes_or_no(),
+}
+
+
+def check_settings(values: Mapping[str, Any]) -> None:
+    """Refuse settings of a wrong type or out of their range, and those that do not go with each other.
+
+    Args:
+        values: by the ids of :data:`SETTINGS`.
+
+    Raises:
+        LazyLabelsError: naming the id, what it is and what is expected.
+    """
+    for name, value in values.items():
+        if not SETTINGS[name].fits(value):
+            raise _refused(name, value, SETTINGS[name].expected)
+    dims = values.get("spatial_dims")
+    for name in ("crop_size", "window_size", "val_window_size"):
+        if dims and name in values and len(values[name]) != dims:
+            raise _refused(name, values[name], f"a list of {dims} whole numbers, one for each of the spatial_dims")
+
+    if values.get("channels_last") and dims == 3:
+        raise _refused("channels_last", True, "false for volumes (spatial_dims 3)")
+    if {"spatial_dims", "channels", "norm"} <= set(values):
+        _check_network(values)
+
+
+def _check_network(values: Mapping[str, Any]) -> None:
+    """Blocks and normalization that the channels allow."""
+    channels, norm, dims = values["channels"], values["norm"], values["spatial_dims"]
+    most = len(channels) - 1
+    if values.get("num_multitask_blocks", 1) > most:
+        raise _refused(
+            "num_multitask_blocks",
+            values["num_multitask_blocks"],
+            f"a whole number from 1 to {most} (channels less one)",
+        )
+    if norm is None:
+        return
+    name = tuple(norm) if isinstance(norm, list) else norm
+    for width in sorted(set(channels)):
+        try:
+            layer = get_norm_layer(name=name, spatial_dims=dims, channels=width)
+            with torch.no_grad():
+                layer.eval()(torch.zeros(1, width, *[2] * dims))
+        except Exception as error:  # whatever MONAI's factory and torch make of it
+            known = sorted(map(str, Norm.names))
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            reason = f"there are {', '.join(known)}" if "Unsupported option" in reason else reason[:120]
+            expected = f"{SETTINGS['norm'].expected}, that goes with {width} channels"
+            raise _refused("norm", norm, f"{expected} ({reason})") from error
+
+
+def _refused(name: str, value: Any, expected: str) -> LazyLabelsError:
+    shown = f"'{value}'" if isinstance(value, str) else _written(value)
+    kind = {str: "a text", bool: "true or false", type(None): "nothing", int: "a whole number", float: "a number"}
+    said = kind.get(type(value), "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}")
+    return LazyLabelsError(f"{name} is {shown} ({said}), where {expected} is expected: correct {name}.")
+
+
+def _written(value: Any) -> str:
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+# ---------------------------------------------------------------------------------------------- what was typed
+
+
+def check_given(arguments: Sequence[str] | None = None) -> None:
+    """Refuse what ``python -m monai.bundle run`` would take in silence, or fail at somewhere below.
+
+    - a name after ``run`` that is no id;
+    - ``--optimizer 3``: a text or a number in place of a part of the config;
+    - ``--train#dataset#cache_rat 0.5``: a name below an id that is not there;
+    - a mistyped id in a file after the bundle's own.
+
+    Args:
+        arguments: the command line; default ``sys.argv``, and where another program runs nothing is checked.
+
+    Raises:
+        LazyLabelsError: naming it and what was probably meant.
+    """
+    given = given_overrides(arguments)
+    if "config_file" not in given or "args_file" in given:
+        return
+    files = _files(given["config_file"])
+    config = ConfigParser.load_config_files(files)
+    bundles, others = [], []
+    for file in files:
+        is_bundles = file == files[0] or Path(file).with_name("metadata.json").is_file()
+        (bundles if is_bundles else others).append(file)
+    for file in others:
+        _check_file(file, ConfigParser.load_config_file(file), config, ConfigParser.load_config_files(bundles))
+    _check_run_id(given, arguments, config)
+    for name, typed in given.items():
+        parts = name.replace("#", "::").split("::")
+        if parts[0] in config:
+            _check_path(name, parts, config)
+            if len(parts) == 1:
+                _check_kind(name, typed, config[name])
+
+
+def _files(value: str) -> list[str]:
+    return list(ast.literal_eval(value)) if value.lstrip().startswith(("[", "(")) else [value]
+
+
+def _check_run_id(given: Mapping[str, str], arguments: Sequence[str] | None, config: Mapping[str, Any]) -> None:
+    words = list(arguments) if arguments is not None else sys.argv[1:]
+    typed = words[1] if len(words) > 1 and words[0] == "run" and not words[1].startswith("--") else given.get("run_id")
+    if typed is not None and typed not in config:
+        known = [name for name in config if name.endswith("ing") or name == "run"]
+        raise LazyLabelsError(f"command line: 'run {typed}' is no id of this config; {_meant(typed, known, list(config))}")
+
+
+def _meant(name: str, likely: Sequence[str], known: Sequence[str] = ()) -> str:
+    close = difflib.get_close_matches(name, [*likely, *known], n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(map(str, likely[:12]))}."
+
+
+def _check_kind(name: str, typed: str, value: Any) -> None:
+    """A part of the config that is made of names or a list cannot become a number or a word."""
+    if name in SETTINGS or not isinstance(value, dict | list) or typed.startswith(("$", "@", "%", "{", "[", "(")):
+        return
+    below = [key for key in value if not str(key).startswith("_")] if isinstance(value, dict) else ["0"]
+    what = "a part with names of its own" if isinstance(value, dict) else "a list"
+    raise LazyLabelsError(
+        f"command line: '--{name} {typed}' would replace {what}; name what is to change in it, such as "
+        f"--{name}#{below[0] if below else '_target_'}."
+    )
+
+
+def _check_path(name: str, parts: Sequence[str], config: Mapping[str, Any]) -> None:
+    node: Any = config
+    for position, part in enumerate(parts):
+        place = "#".join(parts[:position])
+        if isinstance(node, Mapping) and part not in node and part not in ("_target_", "_disabled_", "_mode_", "_desc_"):
+            takes = _arguments(node)
+            is_last = position == len(parts) - 1
+            free = place in SETTINGS or (position and place not in ("train", "validate") and "_target_" not in node)
+            if is_last and (free or (takes is not None and (part in takes or "**" in takes)) or takes == []):
+                return
+            known = [*node, *(takes or [])] if is_last else list(node)
+            known = [str(each) for each in known if not str(each).startswith(("_", "*"))]
+            raise LazyLabelsError(f"command line: '--{name}': {place} has no '{part}'; {_meant(part, known)}")
+        if isinstance(node, list) and not (part.isdigit() and int(part) < len(node)):
+            raise LazyLabelsError(f"command line: '--{name}': {place} is a list of {len(node)} that has no '{part}'.")
+        if not isinstance(node, Mapping | list):
+            raise LazyLabelsError(f"command line: '--{name}': {place} is {_written(node)}, which has no parts; give --{place}.")
+        if isinstance(node, Mapping) and part not in node:
+            return
+        node = node[int(part)] if isinstance(node, list) else node[part]
+
+
+def _arguments(node: Mapping[str, Any]) -> list[str] | None:
+    """What the target of a component takes, "**" for anything; None where it has none, [] where nobody knows."""
+    target = node.get("_target_")
+    if not isinstance(target, str):
+        return None
+    try:
+        from monai.bundle import ComponentLocator
+        from monai.bundle.config_item import ConfigComponent
+
+        name = ConfigComponent(config={"_target_": target}, locator=ComponentLocator()).resolve_module_name()
+        found = inspect.signature(locate(name)).parameters.values()
+    except Exception:  # a name of the user's own, or one that MONAI will report
+        return []
+    kinds = {each.kind for each in found}
+    names = [each.name for each in found if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    return [*names, "**"] if inspect.Parameter.VAR_KEYWORD in kinds else names
+
+
+def _check_file(file: str, own: Mapping[str, Any], config: Mapping[str, Any], bundles: Mapping[str, Any]) -> None:
+    """An id that only this file has, that nothing refers to, and that is nearly one that there is."""
+    text = json.dumps(config, default=str)
+    known = {*bundles, *SETTINGS}
+    for key in own:
+        name = str(key).lstrip("+").replace("#", "::").split("::")[0]
+        close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+        referred = re.search(rf"[@%](::)?{re.escape(name)}\b", text) is not None
+        if name not in known and close and not referred:
+            raise LazyLabelsError(f"{file}: '{name}' is no id of this config; did you mean {close[0]}?")
