@@ -8,16 +8,18 @@ import operator
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import monai.handlers
-import torch
 from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
+from torch import Tensor
 
 from lazylabels_monai.data.choosing import BY_LOSS
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.tensor_files import read_tensors
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
+    "read_checkpoint",
 ]
 
 #: What a resumed training compares itself with; it lies beside the checkpoints and belongs to them, not to the weights.
@@ -119,12 +122,27 @@ def latest_checkpoint(folder: str | Path) -> str | None:
             numbered.append((int(found.group(1)), path))
     for _, path in sorted(numbered, reverse=True):
         try:
-            torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            logger.warning(f"{path} cannot be read ({error}); an earlier checkpoint is tried.")
+            read_checkpoint(path)
+        except LazyLabelsError as error:
+            logger.warning(f"{error} An earlier checkpoint is tried.")
             continue
         return str(path)
     return None
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a training saved to go on from: ``model`` and, of trainings of ours, ``optimizer``, ``trainer``, ...
+
+    Raises:
+        LazyLabelsError: when the file cannot be read, or is no checkpoint.
+    """
+    found = read_tensors(path)
+    model = found.get("model") if isinstance(found, dict) else None
+    parts = [found[key] for key in ("optimizer", "lr_scheduler", "trainer", "ema") if key in found] if model else []
+    whole = isinstance(model, Mapping) and bool(model) and all(isinstance(value, Tensor) for value in model.values())
+    if not whole or not all(isinstance(part, Mapping) for part in parts):
+        raise LazyLabelsError(f"{path}: this is no checkpoint of a training, which holds its weights under 'model'.")
+    return found
 
 
 def keep_previous_model(folder: str | Path, resume: bool) -> None:

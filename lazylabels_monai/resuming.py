@@ -22,7 +22,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.checkpoints import TRAINING_FILE, latest_checkpoint
+from lazylabels_monai.checkpoints import TRAINING_FILE, latest_checkpoint, read_checkpoint
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import CLASSES_FILE
@@ -97,7 +97,7 @@ def require_same_training(
     newest = latest_checkpoint(ckpt_dir)
     if newest is None:
         return
-    checkpoint = torch.load(newest, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(newest)
     settings, before = record["settings"], _read_record(ckpt_dir)
     differs = [
         *_class_differences(ckpt_dir, classes),

@@ -14,6 +14,7 @@ from pydoc import locate
 from typing import Any
 
 import yaml
+from monai.bundle import ConfigParser
 
 import lazylabels_monai
 from lazylabels_monai.atomic import temporary_sibling
@@ -25,6 +26,7 @@ from lazylabels_monai.trained import (
     NETWORK_IDS,
     bundle_weights,
     copy_trained,
+    load_weights,
     require_weights,
     trained_classes,
     trained_network,
@@ -86,6 +88,8 @@ def pack_bundle(
         for name in ("train.yaml", "inference.yaml"):
             file = root / "configs" / name
             file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")
+        if weights is not None:
+            _check_weights(root, weights)
         package = Path(lazylabels_monai.__file__).parent
         shutil.copytree(package, root / package.name, ignore=_NO_CODE)
         (root / "requirements.txt").write_text(_requirements(package), encoding="utf-8")
@@ -94,6 +98,14 @@ def pack_bundle(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.with_suffix(".zip").unlink(missing_ok=True)
+
+
+def _check_weights(bundle: Path, weights: PathLike) -> None:
+    """Refuse to pack weights that the packed config cannot load."""
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs" / "inference.yaml"))
+    parser.update({"bundle_root": str(bundle), "num_classes": len(trained_classes(weights)) + 1})
+    load_weights(parser.get_parsed_content("network_def"), weights)
 
 
 def _requirements(package: Path) -> str:
