@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.regular import why_no_file
 
 __all__ = ["check_fits", "read_state", "read_tensors", "require_file", "state_in"]
 
@@ -50,28 +50,14 @@ def require_file(path: str | os.PathLike) -> Path:
     Raises:
         LazyLabelsError: for a folder, a dangling link, a pipe or device, or where nothing is.
     """
-    path = Path(path)
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        if _is_link(path):
-            raise LazyLabelsError(f"{path}: this is a link to a file that is not there: {_REMEDY}.") from error
-        if getattr(error, "errno", None) in (errno.EACCES, errno.EPERM):
-            raise LazyLabelsError(f"{path}: permission denied: change the rights of the file or its folder.") from error
-        raise LazyLabelsError(f"{path}: there are no trained weights; train first, or name them by --weights PATH.") from error
-    if stat.S_ISDIR(mode):
+    path, why = Path(path), why_no_file(path)
+    if why == "does not exist":
+        raise LazyLabelsError(f"{path}: there are no trained weights; train first, or name them by --weights PATH.")
+    if why == "is a folder":
         raise LazyLabelsError(f"{path}: there are no trained weights, this is a folder: name the model.pt in it.")
-    if not stat.S_ISREG(mode):
-        raise LazyLabelsError(f"{path}: this is a pipe or a device and no file of weights: {_REMEDY}.")
+    if why is not None:
+        raise LazyLabelsError(f"{path!s:.300}: this {why}: {_REMEDY}.")
     return path
-
-
-def _is_link(path: Path) -> bool:
-    """Whether a path is a link, whatever it leads to; no name is too odd to ask."""
-    try:
-        return path.is_symlink()
-    except (OSError, ValueError):
-        return False
 
 
 def read_tensors(path: str | os.PathLike) -> Any:

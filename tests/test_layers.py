@@ -14,7 +14,19 @@ NAME = PACKAGE.name
 
 #: From the ground up. A module imports from its own floor and from those below it.
 FLOORS = (
-    ("errors", "overrides", "tasks", "atomic", "progress", "result_files", "stamps", "devices", "tensor_files"),
+    (
+        "errors",
+        "overrides",
+        "tasks",
+        "atomic",
+        "progress",
+        "result_files",
+        "stamps",
+        "devices",
+        "memory",
+        "regular",
+        "tensor_files",
+    ),
     ("images",),
     ("bundle_folder",),
     ("labels", "instances"),

@@ -36,6 +36,7 @@ from lazylabels_monai.images.files import VOLUME_SUFFIXES, PathLike, file_suffix
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.grabcut import GrabCutSettings, Proposal, propose
 from lazylabels_monai.progress import Progress, Steps
+from lazylabels_monai.regular import home_expanded
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose_dataset"]
@@ -186,7 +187,7 @@ def propose_dataset(
         raise ProposalError(f"section '{section}' does not exist: use one of {', '.join(SECTIONS)}.")
     if failed not in FAILED:
         raise ProposalError(f"failed '{failed}' must be one of {', '.join(FAILED)}.")
-    file, out = datalist_file(data), Path(out).expanduser().resolve()
+    file, out = datalist_file(data), home_expanded(out).resolve()
     content = load_datalist(file)
     items = content.get(section, [])
     if not any(has_key(item, "detection") for item in items):
@@ -301,7 +302,7 @@ class _Truth:
         self.source = source
         if source is None:
             return
-        path = Path(source).expanduser()
+        path = home_expanded(source)
         listed = datalist_file(path)
         if listed.is_file():
             content = load_datalist(listed)

@@ -21,6 +21,7 @@ from lazylabels_monai.exporting.objects import ExportError, ImageObjects, object
 from lazylabels_monai.measure.folder import LabelledImage, pixel_sizes, read_maps, with_images
 from lazylabels_monai.measure.image import measure_image
 from lazylabels_monai.progress import Progress, Steps
+from lazylabels_monai.regular import home_expanded
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = ["ExportReport", "export_objects"]
@@ -85,7 +86,7 @@ def export_objects(
     Raises:
         LazyLabelsError: with one sentence about what to mend, before anything is written.
     """
-    source = Path(source).expanduser()
+    source = home_expanded(source)
     if format not in FORMATS:
         raise ExportError(f"--format {format or '?'}: say one of {', '.join(FORMATS)}.")
     if isinstance(measurements, (str, os.PathLike)) and not FORMATS[format].measures:
@@ -94,7 +95,7 @@ def export_objects(
     if images is not None:
         found = with_images(found, images)
     names = _unique(classes or stated or _numbered(found))
-    folder = home_of(source) / format if to is None else Path(to).expanduser()
+    folder = home_of(source) / format if to is None else home_expanded(to)
     writer = FORMATS[format](names)
     _check_target(folder, writer.names([image.name for image in found]), overwrite)
     if format == "coco" and (lost := sum(image.image is None for image in found)):
@@ -201,7 +202,7 @@ class _Measurements:
         self.asked = isinstance(given, (str, os.PathLike))
         self.table: pd.DataFrame | None = None
         if self.asked:
-            self.path = Path(given).expanduser()
+            self.path = home_expanded(given)
         elif pixel_size is None:
             tables = find_tables(home_of(source))
             self.path = tables[0] if len(tables) == 1 else None

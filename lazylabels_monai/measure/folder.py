@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tifffile
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import (
@@ -24,8 +23,10 @@ from lazylabels_monai.data.datalist import (
 )
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
+from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
+from lazylabels_monai.regular import home_expanded
 from lazylabels_monai.result_files import (
     CLASSES_ENDING,
     CLASSES_FILE,
@@ -92,7 +93,7 @@ def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...
         MeasureError: when there is no label map, or a name occurs twice.
         DatalistError: for a broken datalist.
     """
-    source = Path(source).expanduser()
+    source = home_expanded(source)
     if not source.exists():
         raise MeasureError(f"'{source}' does not exist: name a folder of predictions or a data set.")
     names = None
@@ -131,7 +132,7 @@ def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tupl
 
 def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> Stamp | None:
     """What made the maps of a folder, where it says so; two stamps are refused, and maps of unknown origin beside it named."""
-    folder = Path(folder).expanduser()
+    folder = home_expanded(folder)
     if not (folder / RECORDS_FILE).is_file():
         return None
     stamp, unknown = require_one_stamp(folder, [image.name for image in found])
@@ -145,7 +146,7 @@ def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callabl
 
 def _tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
     """Name images that are not those that were predicted."""
-    records = Records(Path(folder).expanduser()).images
+    records = Records(home_expanded(folder)).images
     pairs = [(image, records[image.name]) for image in found if image.image and image.name in records]
     others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image)]
     if others:
@@ -199,7 +200,7 @@ def measure_folder(
     Raises:
         LazyLabelsError: with one sentence about what to mend.
     """
-    out = Path(out).expanduser()
+    out = home_expanded(out)
     if out.exists() and not out.is_dir():
         raise MeasureError(f"'{out}' is a file: name a folder for the measurements.")
     there = [name for name in OUTPUTS if (out / name).exists()]
@@ -413,7 +414,7 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     instances, classes = read(files.instances, read_label), read(files.classes, read_label)
     image, planes, uncertainty = (
         read(files.image, read_image),
-        *(read(p, tifffile.imread) for p in (files.probability, files.uncertainty)),
+        *(read(p, read_planes) for p in (files.probability, files.uncertainty)),
     )
     labels = classes if instances is None else instances
     if uncertainty is not None and uncertainty.shape != (2, *labels.shape):

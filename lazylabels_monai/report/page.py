@@ -23,6 +23,7 @@ import lazylabels_monai
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pictures import class_colour
+from lazylabels_monai.regular import home_expanded
 from lazylabels_monai.report.figures import cumulative_plot, curves_plot, histogram_plot
 from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture, shown_image
 from lazylabels_monai.report.probability import highest_probability, object_probability
@@ -108,7 +109,7 @@ def make_report(
         ReportError: when there is nothing to report on, an earlier report would be replaced, or a number is out of range.
         LazyLabelsError: for ``images`` or ``weights`` that are not there.
     """
-    out = Path(out).expanduser()
+    out = home_expanded(out)
     file = out / REPORT_NAME
     if not out.is_dir():
         raise ReportError(f"'{out}' is no folder: name the output folder of a prediction or an evaluation.")
@@ -125,7 +126,7 @@ def make_report(
         raise ReportError(f"'{out}' holds neither a 2D prediction (<name>_pred.png) nor an evaluation (metrics.json).")
     if not predicted:
         notes.append("Summary, sizes and pictures: predict images into this folder.")
-    chosen = None if weights is None else Path(weights).expanduser()
+    chosen = None if weights is None else home_expanded(weights)
     require_same_weights(out, predicted, evaluation, chosen)
     settings = read_weights(chosen, notes.append)
     names = tuple(classes or settings.get("classes.json") or stated or ())
@@ -133,7 +134,7 @@ def make_report(
     if measured is not None:
         names = tuple(measured.summary["classes"])
 
-    places = [out] if training is None else [Path(training).expanduser()]
+    places = [out] if training is None else [home_expanded(training)]
     if training is None and chosen is not None:
         places.append((chosen if chosen.is_dir() else chosen.parent).parent)
     curves, curves_from = read_curves(places, notes.append)

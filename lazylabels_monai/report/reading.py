@@ -16,8 +16,10 @@ import tifffile
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, find_images, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
+from lazylabels_monai.regular import home_expanded
 from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.stamps import file_digest, require_one_stamp
 from lazylabels_monai.tasks import TASKS
@@ -77,7 +79,7 @@ class Predicted:
         if path is None:
             return None
         try:
-            planes = tifffile.imread(path)
+            planes = read_planes(path)
         except Exception as error:  # tifffile raises all sorts
             raise ReportError(f"'{path}' cannot be read as probability maps ({error}): predict the image again.") from error
         return planes if planes.ndim == 3 else None
@@ -158,7 +160,7 @@ def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, .
     """Images by stem, and the class names of a datalist."""
     if images is None:
         return {}, None
-    given = Path(images).expanduser()
+    given = home_expanded(images)
     if given.suffix.lower() == ".json" or datalist_file(given).is_file():
         file = datalist_file(given)
         content = load_datalist(file)

@@ -32,6 +32,7 @@ from lazylabels_monai.images.files import read_image_and_dims
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.formats import read_label_picture, read_legend
 from lazylabels_monai.progress import Progress, Steps
+from lazylabels_monai.regular import home_expanded
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["build_datalist"]
@@ -58,7 +59,7 @@ def build_datalist(
         LazyLabelsError: for what a user can mend; :class:`~lazylabels_monai.data.datalist.DatalistError` with a sentence for
             each image where several are wrong.
     """
-    src, out, options = Path(src).expanduser(), Path(out).expanduser(), options or BuildOptions()
+    src, out, options = home_expanded(src), home_expanded(out), options or BuildOptions()
     check_target(out, options.overwrite)
     earlier = earlier_splits(out, options.keep_splits, options.overwrite)
     sources, notes = find_sources(src, options)

@@ -24,6 +24,7 @@ from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.annotations import Annotation, NoMarksError
 from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_annotations
+from lazylabels_monai.regular import home_expanded
 from lazylabels_monai.result_files import OWN_FILES, without_results
 
 __all__ = ["Source", "find_sources", "some"]
@@ -89,7 +90,7 @@ def find_sources(src: Path, options: BuildOptions) -> tuple[list[Source], list[s
     """
     if not src.is_dir():
         raise BuildError(f"'{src}' is no folder: name the folder that holds your images.")
-    said = [_said(kind, Path(where).expanduser(), options) for kind, where in options.labels]
+    said = [_said(kind, home_expanded(where), options) for kind, where in options.labels]
     finder = _Finder(options, said)
     for folder, section in _split_folders(src):
         finder.folder(folder, section)
