@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import monai.handlers
-import torch
 from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
+from torch import Tensor
 
 from lazylabels_monai.atomic import clean, remove_tree, whole_file, written_to
 from lazylabels_monai.data.choosing import BY_LOSS
-from lazylabels_monai.digests import require_whole, saving, settle
+from lazylabels_monai.digests import saving, settle
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.guards import not_finite, require_finite
 from lazylabels_monai.stopping import uninterrupted
+from lazylabels_monai.tensor_files import read_tensors
 from lazylabels_monai.trained import BESIDE
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
+    "read_checkpoint",
 ]
 
 #: What a resumed training compares itself with; it lies beside the checkpoints and belongs to them, not to the weights.
@@ -52,7 +55,7 @@ class CheckpointLoader(monai.handlers.CheckpointLoader):
 
     def __call__(self, engine: Engine) -> None:
         """Load the checkpoint into the objects of ``load_dict``."""
-        held = torch.load(self.load_path, map_location="cpu", weights_only=True, mmap=True)
+        held = read_checkpoint(self.load_path)
         missing = [key for key in _OPTIONAL if key in self.load_dict and not held.get(key)]
         del held
         if "random" in missing:
@@ -173,10 +176,9 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     """Path of the newest readable ``checkpoint_epoch=N.pt`` in ``folder``, or None where there is none."""
     for _, path in reversed(checkpoints(Path(folder))):
         try:
-            require_whole(path)
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            logger.warning(f"{path} cannot be read ({error}); an earlier checkpoint is tried.")
+            state = read_checkpoint(path)
+        except LazyLabelsError as error:
+            logger.warning(f"{error} An earlier checkpoint is tried.")
             continue
         if bad := not_finite({name: state.get(name, {}) for name in ("model", "ema")}):
             logger.warning(f"{path} holds NaN or infinite weights ({bad[0]} the first); an earlier checkpoint is tried.")
@@ -207,6 +209,21 @@ def _is_saved_by_torch(path: Path) -> bool:
     except OSError:
         return False
     return begin.startswith(b"PK\x03\x04") and b"archive/" in begin
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a training saved to go on from: ``model`` and, of trainings of ours, ``optimizer``, ``trainer``, ...
+
+    Raises:
+        LazyLabelsError: when the file cannot be read, or is no checkpoint.
+    """
+    found = read_tensors(path)
+    model = found.get("model") if isinstance(found, dict) else None
+    parts = [found[key] for key in ("optimizer", "lr_scheduler", "trainer", "ema") if key in found] if model else []
+    whole = isinstance(model, Mapping) and bool(model) and all(isinstance(value, Tensor) for value in model.values())
+    if not whole or not all(isinstance(part, Mapping) for part in parts):
+        raise LazyLabelsError(f"{path}: this is no checkpoint of a training, which holds its weights under 'model'.")
+    return found
 
 
 def keep_previous_model(folder: str | Path, resume: bool) -> None:

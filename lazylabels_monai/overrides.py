@@ -61,7 +61,9 @@ def _kind(value: Any) -> str:
 
 
 def expanded(path: str | os.PathLike) -> Path:
-    """``~`` and ``~name`` as a shell reads them; a folder that is called ``~x`` where nobody of that name is known."""
+    """``~`` and ``~name`` as a shell reads them; what is called ``~x`` where that is there, or nobody of that name is known."""
+    if os.path.lexists(path):
+        return Path(path)
     try:
         return Path(path).expanduser()
     except RuntimeError:

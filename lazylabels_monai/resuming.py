@@ -22,7 +22,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.checkpoints import TRAINING_FILE, latest_checkpoint
+from lazylabels_monai.checkpoints import TRAINING_FILE, latest_checkpoint, read_checkpoint
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import CLASSES_FILE
@@ -99,7 +99,7 @@ def require_same_training(
     newest = latest_checkpoint(ckpt_dir)
     if newest is None:
         return
-    checkpoint = torch.load(newest, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(newest)
     settings, before = record["settings"], _read_record(ckpt_dir)
     differs = [
         *_class_differences(ckpt_dir, classes),
@@ -129,7 +129,7 @@ def is_finished(ckpt_dir: str | Path, max_epochs: int) -> bool:
     """Whether a training has done all its epochs and left its weights."""
     if not (Path(ckpt_dir) / WEIGHTS_FILE).is_file() or (newest := latest_checkpoint(ckpt_dir)) is None:
         return False
-    return _epochs(torch.load(newest, map_location="cpu", weights_only=True)) >= max_epochs
+    return _epochs(read_checkpoint(newest)) >= max_epochs
 
 
 def _class_differences(ckpt_dir: str | Path, classes: Sequence[str]) -> list[str]:

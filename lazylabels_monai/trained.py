@@ -33,6 +33,7 @@ from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, check_plain, public_path
 from lazylabels_monai.result_files import CLASSES_FILE
+from lazylabels_monai.tensor_files import check_fits, read_state, require_file
 
 __all__ = [
     "BESIDE",
@@ -102,18 +103,18 @@ def require_weights(weights: str | Path) -> Path:
     Raises:
         LazyLabelsError: when they are not there.
     """
-    if not Path(weights).is_file():
-        raise LazyLabelsError(f"{weights}: there are no trained weights; train first, or name them by --weights PATH.")
-    return Path(weights)
+    return require_file(weights)
 
 
 def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
     """Load ``model.pt`` into ``network``.
 
     Raises:
-        LazyLabelsError: when the file is missing or damaged, its weights are not finite or belong to another network.
+        LazyLabelsError: when the file is missing or damaged, is no file of weights, or its weights are not finite or belong to
+            another network.
     """
     state = sound_weights(weights)
+    check_fits(network, state, weights)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -123,21 +124,21 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
                 f"{weights}: the weights know {counted} than are named: take the data set of their training, "
                 f"or its {CLASSES_FILE} beside them."
             ) from error
-        first = str(error).splitlines()[1].strip().partition(",")[0]  # torch lists all keys in one line
+        first = [*str(error).splitlines()[1:], str(error)][0].strip().partition(",")[0]  # torch lists all keys in one line
         raise LazyLabelsError(
             f"{weights}: these weights belong to another network (first difference: {first}); "
             "use the configs and overrides of its training."
         ) from error
 
 
-def sound_weights(weights: str | Path) -> Any:
-    """What a file of weights holds, on the CPU.
+def sound_weights(weights: str | Path) -> dict[str, torch.Tensor]:
+    """The state dict in a file of weights, on the CPU.
 
     Raises:
-        LazyLabelsError: when the file is missing or damaged, or its weights are not finite.
+        LazyLabelsError: when the file is missing or damaged, is no file of weights, or its weights are not finite.
     """
     require_whole(require_weights(weights))
-    state = torch.load(weights, map_location="cpu", weights_only=True)
+    state = read_state(weights)
     require_finite_weights(state, weights)
     return state
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,16 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lazylabels_monai import tensor_files
 from lazylabels_monai.bundle_folder import find_starter
-from lazylabels_monai.digests import require_whole
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.trained import (
-    CLASSES_FILE,
-    require_finite_weights,
-    require_weights,
-    trained_classes,
-    trained_network,
-)
+from lazylabels_monai.trained import CLASSES_FILE, require_finite_weights, trained_classes, trained_network
 
 __all__ = ["ANY_OBJECT", "NETWORK_TAKEN", "STARTER", "Taken", "begin_from", "network_of", "weights_named"]
 
@@ -44,9 +37,6 @@ ANY_OBJECT = "object"
 
 #: Settings of a network that a training takes from beside the weights from which it begins.
 NETWORK_TAKEN = ("channels", "num_multitask_blocks", "norm")
-
-#: A training's checkpoint and what other programs write hold the state dict under a name.
-_HOLDERS = ("model", "state_dict", "network")
 
 _HEAD = re.compile(r"head(s\.(?P<task>segmentation|detection))?\.conv\.(weight|bias)")
 
@@ -140,18 +130,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     Raises:
         LazyLabelsError: when the file holds none, is damaged, or its weights are not finite.
     """
-    require_whole(require_weights(path))
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise LazyLabelsError(f"{path}: this is no file of weights that can be read safely; name a model.pt.") from error
-    for holder in _HOLDERS:
-        if isinstance(found, Mapping) and isinstance(found.get(holder), Mapping):
-            found = found[holder]
-    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
-        raise LazyLabelsError(f"{path}: this file holds no state dict of a network; name a model.pt.")
-    require_finite_weights(found, path)
-    return {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
+    state = {name.removeprefix("module."): value for name, value in tensor_files.read_state(path, held=True).items()}
+    require_finite_weights(state, path)
+    return state
 
 
 @torch.no_grad()
@@ -177,7 +158,7 @@ def take_over(
     filled: dict[str, Tensor] = {}  # which elements of a tensor are taken
     for name, value in own.items():
         source = next((given[other] for other in _names(name, given) if other in given), None)
-        if source is None or not torch.isfinite(source.float()).all():
+        if source is None or not _numbers(source, value):
             continue
         if _HEAD.fullmatch(name):
             made = _head(value, source, rows, len(known) + 1 if known is not None else None)
@@ -206,6 +187,11 @@ def take_over(
         by.append(label)
     taken.anew += sorted({_part(name) for name in counts if not got[name] and name not in heads})
     return taken
+
+
+def _numbers(source: Tensor, own: Tensor) -> bool:
+    """Whether a tensor holds numbers that another can take: finite ones, and no counts in place of weights."""
+    return (source.is_floating_point() or not own.is_floating_point()) and bool(torch.isfinite(source.float()).all())
 
 
 def _part(name: str) -> str:

@@ -41,7 +41,7 @@ def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
 def test_the_newest_checkpoint_goes_by_its_number(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     for name in ("checkpoint_epoch=9.pt", "checkpoint_epoch=10.pt", "checkpoint_epoch=final.pt", "model.pt"):
-        torch.save({"name": name}, tmp_path / name)
+        torch.save({"model": {"w": torch.zeros(1)}}, tmp_path / name)
     os.utime(tmp_path / "checkpoint_epoch=10.pt", (1, 1))  # neither by its date nor by its letters
     assert latest_checkpoint(tmp_path) == str(tmp_path / "checkpoint_epoch=10.pt")
     (tmp_path / "checkpoint_epoch=11.pt").write_bytes(b"cut short")
@@ -64,7 +64,7 @@ def test_what_moves_aside_goes_together_and_never_over_another(tmp_path):
 
 
 def test_a_training_that_goes_on_keeps_its_files(tmp_path):
-    torch.save({}, tmp_path / "checkpoint_epoch=1.pt")
+    torch.save({"model": {"w": torch.zeros(1)}}, tmp_path / "checkpoint_epoch=1.pt")
     (tmp_path / "model.pt").write_bytes(b"best")
     keep_previous_model(tmp_path, resume=True)
     assert {file.name for file in tmp_path.iterdir()} == {"checkpoint_epoch=1.pt", "model.pt"}

@@ -152,7 +152,7 @@ def test_weights_that_hardly_fit_are_refused_and_change_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"no weights", "no file of weights that can be read"), (None, "there is no such file"), ({"epoch": 3}, "no state dict")],
+    [(b"no weights", "this is a text; name the model.pt"), (None, "there is no such file"), ({"epoch": 3}, "no state dict")],
 )
 def test_what_is_no_weights_is_one_sentence(tmp_path, content, said):
     path = tmp_path / "model.pt"

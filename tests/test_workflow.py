@@ -62,7 +62,7 @@ def test_a_training_begins_with_room_for_its_weights_and_what_belongs_to_them(tm
     assert sorted(file.name for file in models.iterdir()) == ["classes.json", "network.json"]
     assert trained_classes(models / "model.pt") == ["pore"]
     assert trained_network(models / "model.pt")["channels"] == [4, 8]
-    torch.save({}, models / "checkpoint_epoch=1.pt")
+    torch.save({"model": {"w": torch.zeros(1)}}, models / "checkpoint_epoch=1.pt")
     begin_training(models, network(), ["crack"], SETTINGS, resume=True)
     assert not list(models.glob("previous_*"))
     begin_training(models, network(), ["grain"], SETTINGS)

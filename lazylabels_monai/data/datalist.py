@@ -28,6 +28,7 @@ from typing import Any
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
 from lazylabels_monai.overrides import expanded
+from lazylabels_monai.regular import odd_name, why_no_file
 from lazylabels_monai.result_files import without_results
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
 
@@ -106,8 +107,8 @@ def load_datalist(path: PathLike) -> dict[str, Any]:
         DatalistError: when the file is missing, is no JSON, or breaks the format; every finding is a line.
     """
     file = datalist_file(path)
-    if not file.is_file():
-        raise DatalistError(f"file '{file}' does not exist: point dataset_dir to a folder that holds a {FILE_NAME}.")
+    if (why := why_no_file(file)) is not None:
+        raise DatalistError(f"file '{file}' {why}: point dataset_dir to a folder that holds a {FILE_NAME}.")
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as e:
@@ -116,6 +117,9 @@ def load_datalist(path: PathLike) -> dict[str, Any]:
         ) from e
     except (OSError, UnicodeDecodeError) as e:
         raise DatalistError(f"file '{file}' cannot be read ({e}): save it as UTF-8 text that you may read.") from e
+    except (RecursionError, ValueError) as e:  # lists in lists in lists; a number of thousands of digits
+        why = "too many lists in each other" if isinstance(e, RecursionError) else e
+        raise DatalistError(f"file '{file}' is no datalist ({why}): make it anew by lazylabels datalist.") from e
     errors = _structure_errors(content, file)
     if errors:
         raise DatalistError(errors)
@@ -208,7 +212,8 @@ def find_images(source: PathLike) -> list[str]:
         candidates = [file for file in path.iterdir() if not file.name.startswith(".")]
     else:
         candidates = [Path(file) for file in glob.glob(str(path), recursive=True)]
-    found = [f for f in candidates if f.is_file() and file_suffix(f) in suffixes]
+    # what only looks like a file, such as a link that leads nowhere, is named by who reads it
+    found = [f for f in candidates if file_suffix(f) in suffixes and not os.path.isdir(f)]
     images = sorted(map(str, found if found == [path] else without_results(found)))
     if found and not images:
         raise DatalistError(
@@ -303,6 +308,8 @@ def _item_problems(item: Any) -> list[str]:
             problems.append(f'has the unknown key "{key}": {remedy}.')
         elif key in _FILE_KEYS and value is not None and not (isinstance(value, str) and value.strip()):
             problems.append(f'has a {_kind(value)} under "{key}": give one path as text.')
+        elif key in _FILE_KEYS and value is not None and (why := odd_name(value)):
+            problems.append(f'names {value!r:.300} under "{key}", which {why}: correct the path.')
         elif key == "digest" and value is not None and not isinstance(value, str):
             problems.append(f'has a {_kind(value)} under "digest": give it as text, or remove the key.')
         elif key == "empty" and not isinstance(value, bool):

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from lazylabels_monai.images.claims import check_claims
 from lazylabels_monai.images.decoders import stored_picture
 from lazylabels_monai.images.meaning import as_colours, as_image, as_label
 from lazylabels_monai.images.span import unusable_values
 from lazylabels_monai.images.stored import ReadError, Stored
+from lazylabels_monai.regular import odd_name, why_no_file
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -27,6 +29,7 @@ __all__ = [
     "read_image",
     "read_image_and_dims",
     "read_label",
+    "require_readable",
 ]
 
 PathLike = str | os.PathLike
@@ -102,6 +105,18 @@ def read_colours(path: PathLike) -> tuple[np.ndarray, np.ndarray | None] | None:
     return as_colours(_stored(_picture(path), label=True), Path(path))
 
 
+def require_readable(path: PathLike) -> None:
+    """Refuse what is no file, above all a pipe, which would be waited for.
+
+    Raises:
+        ReadError: naming it.
+    """
+    why = why_no_file(path)
+    if why is not None:
+        text = repr(os.fspath(path))[1:-1] if odd_name(path) else path
+        raise ReadError(f"file '{text!s:.300}' {why}: correct the path.")
+
+
 def _picture(path: PathLike) -> Path:
     if file_suffix(path) not in PICTURE_SUFFIXES:
         formats = ", ".join((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES))
@@ -111,8 +126,8 @@ def _picture(path: PathLike) -> Path:
 
 def _load_volume(path: PathLike) -> tuple[np.ndarray, int]:
     """Array as stored with channels, where there are any, last; number of spatial axes."""
-    if not Path(path).is_file():
-        raise ReadError(f"file '{path}' does not exist: correct the path.")
+    require_readable(path)
+    check_claims(Path(path))
     from monai.transforms import LoadImage  # seconds
 
     try:
@@ -142,8 +157,7 @@ def decode_picture(path: Path, label: bool, ignore: int | None = None) -> _Pictu
 
 
 def _stored(path: Path, label: bool) -> Stored:
-    if not path.is_file():
-        raise ReadError(f"file '{path}' does not exist: correct the path.")
+    require_readable(path)
     try:
         stored = stored_picture(path, label)
     except ReadError:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.memory import fits
 
-__all__ = ["MAX_DECODED_BYTES", "ReadError", "Stored", "check_decoded_size", "check_pages", "native"]
+__all__ = ["MAX_DECODED_BYTES", "ReadError", "Stored", "check_decoded_size", "check_pages", "check_room", "native"]
 
 #: Pictures that take more than this many bytes of memory are not read in one piece.
 MAX_DECODED_BYTES = 2**33
@@ -77,6 +78,25 @@ def check_decoded_size(path: Path, width: int, height: int, pixel_bytes: float) 
         raise ReadError(
             f"file '{path}' has {width} x {height} pixels ({size / 2**30:.0f} GiB in memory), more than the "
             f"{MAX_DECODED_BYTES / 2**30:.0f} GiB read in one piece: cut it into smaller images."
+        )
+    check_room(path, size, f"{width} x {height} pixels")
+
+
+def check_room(path: Path, size: float, what: str) -> None:
+    """Refuse what there is no memory for, rather than be ended by the system half way.
+
+    Args:
+        path: the file.
+        size: bytes that its numbers take; they are held twice while they are read.
+        what: the size in words.
+
+    Raises:
+        ReadError: naming the file.
+    """
+    if size > _SUSPICIOUS_BYTES / 4 and not fits(2 * size):
+        raise ReadError(
+            f"file '{path}' has {what}, which take {2 * size / 2**30:.1f} GiB to read, more than is free: close other programs, "
+            "cut it into smaller images, or take a machine with more memory."
         )
 
 

@@ -10,7 +10,7 @@ import tifffile
 from lazylabels_monai.images.lossy import LOSSLESS_TIFF, lossy_tiff_segment
 from lazylabels_monai.images.stored import ReadError, Stored, check_decoded_size, check_pages, native
 
-__all__ = ["picture_page", "stored_tiff"]
+__all__ = ["picture_page", "read_planes", "stored_tiff"]
 
 _ORIENTATION, _OLD_SUBFILE, _NEW_SUBFILE, _EXTRA_SAMPLES, _LERC, _INK_SET = 274, 255, 254, 338, 50674, 332
 # Bits of NewSubfileType: a smaller copy of another page, a transparency mask for one
@@ -58,6 +58,25 @@ def stored_tiff(path: Path, label: bool = False) -> Stored:
             stored.lossy = _lossy_name(page)
     stored.values = native(stored.values)
     return stored
+
+
+def read_planes(path: Path | str) -> np.ndarray:
+    """Planes (P, H, W) or (H, W) of a TIFF that this package wrote: probabilities, uncertainties.
+
+    Unlike ``tifffile.imread`` it takes a name as it is: ``a*b[1].tif`` is a file, no pattern.
+
+    Raises:
+        ReadError: when the file cannot be read.
+    """
+    try:
+        with tifffile.TiffFile(path) as tif:
+            for page in tif.pages:
+                _check_size(page, Path(path))
+            return tif.asarray()
+    except ReadError:
+        raise
+    except Exception as error:  # tifffile and imagecodecs raise all sorts
+        raise ReadError(f"file '{path}' cannot be read ({error}): make it anew.") from error
 
 
 def picture_page(tif: tifffile.TiffFile, path: Path | None = None) -> tifffile.TiffPage:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.labels.rasterize import fill_polygons, place_raster, stroke_lines
+from lazylabels_monai.labels.rasterize import Patch, fill_polygons, place_raster, stroke_lines
 
 __all__ = ["Annotation", "AnnotationError", "Mark", "NoMarksError", "unusable"]
 
@@ -53,7 +53,7 @@ class Mark:
     name: str = ""
     polygons: Sequence[Sequence[np.ndarray]] = ()
     points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
-    raster: tuple[np.ndarray, tuple[int, int]] | None = None
+    raster: tuple[np.ndarray, tuple[int, int]] | Patch | None = None
     id: str = ""
     width: float | None = None
     trimmed: int = 0
@@ -71,6 +71,8 @@ class Mark:
             where the mark lies outside. An area that holds no pixel's centre has an empty mask.
         """
         if self.kind == "area":
+            if isinstance(self.raster, Patch):
+                return self.raster.draw(shape)
             return place_raster(*self.raster, shape) if self.raster is not None else fill_polygons(self.polygons, shape)
         if self.kind == "line":
             return stroke_lines(self.points, shape, (width if self.width is None else self.width) / 2)

@@ -7,14 +7,39 @@ outer corner of the first pixel: the centre of pixel (row, column) lies at (row 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Drawing", "ellipse", "fill_polygons", "place_raster", "stroke_lines"]
+__all__ = ["Drawing", "Patch", "ellipse", "fill_polygons", "place_raster", "stroke_lines"]
 
 #: The part of the image that holds a shape, clipped to the image, and the bool mask of that part.
 Drawing = tuple[tuple[slice, slice], np.ndarray]
+
+
+class Patch:
+    """The pixels of a shape, made only when they are drawn and only as far as the image reaches: a file may claim any size.
+
+    Args:
+        box: (row, column, height, width) that holds the shape.
+        make: gives the mask (bool) of the box's first rows and columns, at most so many: ``make(rows, columns)``.
+    """
+
+    def __init__(self, box: tuple[int, int, int, int], make: Callable[[int, int], np.ndarray]) -> None:
+        self.box, self.make = box, make
+
+    def __iter__(self) -> Iterator[Any]:
+        """The whole mask, and the (row, column) of its first pixel."""
+        yield self.make(*self.box[2:])
+        yield self.box[:2]
+
+    def draw(self, shape: tuple[int, int]) -> Drawing:
+        """The part of an image of ``shape`` (H, W) that holds the shape, and its mask there."""
+        rows, columns = (max(0, min(first + n, size) - first) for first, n, size in zip(self.box, self.box[2:], shape))
+        if not rows * columns:
+            return _nothing()
+        return place_raster(self.make(rows, columns)[:rows, :columns], self.box[:2], shape)
 
 
 def fill_polygons(polygons: Sequence[Sequence[np.ndarray]], shape: tuple[int, int]) -> Drawing:

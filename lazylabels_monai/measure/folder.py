@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tifffile
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import (
@@ -24,6 +23,7 @@ from lazylabels_monai.data.datalist import (
 )
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
+from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
 from lazylabels_monai.overrides import expanded
@@ -415,7 +415,7 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     instances, classes = read(files.instances, read_label), read(files.classes, read_label)
     image, planes, uncertainty = (
         read(files.image, read_image),
-        *(read(p, tifffile.imread) for p in (files.probability, files.uncertainty)),
+        *(read(p, read_planes) for p in (files.probability, files.uncertainty)),
     )
     labels = classes if instances is None else instances
     if uncertainty is not None and uncertainty.shape != (2, *labels.shape):

@@ -14,6 +14,7 @@ from pydoc import locate
 from typing import IO, Any
 
 import yaml
+from monai.bundle import ConfigParser
 
 import lazylabels_monai
 from lazylabels_monai.atomic import copy_tree, remove_tree, temporary_sibling, whole_file, written_to
@@ -26,7 +27,7 @@ from lazylabels_monai.trained import (
     NETWORK_IDS,
     bundle_weights,
     copy_trained,
-    sound_weights,
+    load_weights,
     trained_classes,
     trained_network,
 )
@@ -87,6 +88,8 @@ def pack_bundle(
         for name in ("train.yaml", "inference.yaml"):
             file = root / "configs" / name
             file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")
+        if weights is not None:
+            _check_weights(root, weights)
         package = Path(lazylabels_monai.__file__).parent
         copy_tree(package, root / package.name, _NO_CODE)
         (root / "requirements.txt").write_text(_requirements(package), encoding="utf-8")
@@ -102,6 +105,14 @@ def _scratch(out: Path) -> Iterator[Path]:
         yield temporary
     finally:
         remove_tree(temporary)
+
+
+def _check_weights(bundle: Path, weights: PathLike) -> None:
+    """Refuse to pack weights that the packed config cannot load."""
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs" / "inference.yaml"))
+    parser.update({"bundle_root": str(bundle), "num_classes": len(trained_classes(weights)) + 1})
+    load_weights(parser.get_parsed_content("network_def"), weights)
 
 
 def _requirements(package: Path) -> str:

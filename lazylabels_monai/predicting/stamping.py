@@ -98,7 +98,7 @@ class RecordsHandler:
         """Attach to an evaluator."""
         engine.add_event_handler(Events.ITERATION_STARTED, self._replace)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._record)
-        engine.add_event_handler(Events.COMPLETED, lambda _: unlock(self.records.folder))
+        engine.add_event_handler(Events.COMPLETED, lambda _: self.end())
 
     def begin(self) -> None:
         """Write the stamp, before the evaluator runs.
@@ -116,6 +116,10 @@ class RecordsHandler:
             except LazyLabelsError:
                 unlock(self.records.folder)
                 raise
+
+    def end(self) -> None:
+        """Leave no file of a lock behind, however the run ended."""
+        unlock(self.records.folder)
 
     def _replace(self, engine: Engine) -> None:
         for path in _paths(engine):

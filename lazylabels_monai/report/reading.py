@@ -16,6 +16,7 @@ import tifffile
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, find_images, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
 from lazylabels_monai.overrides import expanded
@@ -79,7 +80,7 @@ class Predicted:
         if path is None:
             return None
         try:
-            planes = tifffile.imread(path)
+            planes = read_planes(path)
         except Exception as error:  # tifffile raises all sorts
             raise ReportError(f"'{path}' cannot be read as probability maps ({error}): predict the image again.") from error
         return planes if planes.ndim == 3 else None

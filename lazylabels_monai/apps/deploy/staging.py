@@ -85,9 +85,12 @@ def stage(
 
 def _export(target: Path, config: dict, bundle: Path | None, weights: Path) -> None:
     """TorchScript with ``metadata.json`` and ``inference.json`` inside, by MONAI's ``ckpt_export``."""
-    from monai.bundle import ckpt_export
+    from monai.bundle import ConfigParser, ckpt_export
 
     from lazylabels_monai.packing import trained_metadata
+    from lazylabels_monai.trained import load_weights
+
+    load_weights(ConfigParser(config).get_parsed_content("network_def"), weights)  # MONAI loads what fits, and says nothing
 
     target.parent.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lazylabels_monai.checkpoints import latest_checkpoint
+from lazylabels_monai.checkpoints import latest_checkpoint, read_checkpoint
 from lazylabels_monai.digests import digest_file, replace_weights, require_whole
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import CLASSES_FILE
@@ -42,7 +42,7 @@ def publish(training: str | Path, models: str | Path, keep_last: bool = False) -
     if keep_last or not best.is_file():
         if last is None:
             raise LazyLabelsError(f"{training}: the training left no weights; train for one epoch or more.")
-        state = torch.load(last, map_location="cpu", weights_only=True)
+        state = read_checkpoint(last)
         digest_file(best).unlink(missing_ok=True)
         torch.save(state.get("ema", state["model"]), best)
     require_whole(best)

@@ -13,6 +13,7 @@ from lazylabels_monai.data.building.options import BuildError, BuildOptions, Voc
 from lazylabels_monai.data.building.sources import Source, some
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.names import object_numbers, plain, split_name
+from lazylabels_monai.labels.rasterize import Patch
 
 __all__ = ["settle_names"]
 
@@ -166,6 +167,10 @@ def _without_regions(sources: Sequence[Source], options: BuildOptions) -> list[s
     ]
 
 
+#: Pixels of a box from which nobody looks how compact the shape in it is.
+_LARGE = 2**26
+
+
 def _is_around(area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray | None]) -> bool:
     own = boxes[id(area)]
     if own is None:
@@ -182,6 +187,9 @@ def _is_around(area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray |
 
 def _points(mark: Mark) -> np.ndarray:
     """Outer vertices (N, 2) of a mark, (y, x)."""
+    if isinstance(mark.raster, Patch):
+        row, column, height, width = mark.raster.box
+        return np.array([(row, column), (row + height, column + width)], float) if height * width else np.zeros((0, 2))
     if mark.raster is not None:
         mask, origin = mark.raster
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
@@ -252,7 +260,9 @@ def _words_on_areas(sources: Sequence[Source], options: BuildOptions) -> list[st
 
 def _compact(mark: Mark) -> bool:
     if mark.raster is not None:
-        mask = np.pad(mark.raster[0], 1)
+        if isinstance(mark.raster, Patch) and mark.raster.box[2] * mark.raster.box[3] > _LARGE:
+            return True
+        mask = np.pad(next(iter(mark.raster)), 1)
         area = np.count_nonzero(mask)
         # of steps along rows and columns a slanting edge has 4 / pi times as many
         length = np.pi / 4 * sum(np.count_nonzero(np.diff(mask.astype(np.int8), axis=axis)) for axis in (0, 1))

@@ -5,7 +5,6 @@ The conventions and the limits of each format are in ``docs/formats.md``.
 
 from __future__ import annotations
 
-import gzip
 import json
 import zipfile
 import zlib
@@ -16,6 +15,7 @@ from typing import Any
 from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
 from lazylabels_monai.labels.formats import coco, geojson, imagej, label_studio, napari
 from lazylabels_monai.labels.formats.pictures import LABEL_SUFFIXES, read_label_picture, read_legend
+from lazylabels_monai.memory import TooLargeError, allowed, gunzip
 
 __all__ = [
     "ANNOTATION_SUFFIXES",
@@ -73,8 +73,10 @@ def read_annotations(path: Path) -> list[Annotation]:
         data = jsons[0]
     if data[:2] == b"\x1f\x8b":
         try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as e:
+            data = gunzip(data)
+        except TooLargeError as e:
+            raise AnnotationError(f"annotation file '{path}' holds no marks, {e}: save {_FORMATS}.") from e
+        except (EOFError, zlib.error) as e:
             raise AnnotationError(f"annotation file '{path}' is damaged ({e}): export it again.") from e
     return _text(data, path)
 
@@ -124,10 +126,9 @@ def _members(data: bytes, path: Path) -> tuple[list[tuple[str, bytes]], list[str
 
     macOS's and hidden files are left out.
     """
-    errors = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
     try:
         archive = zipfile.ZipFile(BytesIO(data))
-    except errors as e:
+    except Exception as e:  # zipfile raises BadZipFile, struct.error, NotImplementedError, ValueError, IndexError ...
         raise AnnotationError(f"annotation file '{path}' is damaged ({e}): copy or save it again.") from e
     with archive:
         members = [
@@ -135,13 +136,16 @@ def _members(data: bytes, path: Path) -> tuple[list[tuple[str, bytes]], list[str
             for info in archive.infolist()
             if not info.is_dir() and not Path(info.filename).name.startswith(".") and "__MACOSX" not in info.filename
         ]
-        if sum(info.file_size for info in members) > _LARGEST:
-            raise AnnotationError(f"annotation file '{path}' holds more than {_LARGEST} bytes: save {_FORMATS}.")
+        most = allowed(len(data), most=_LARGEST)
+        if sum(info.file_size for info in members) > most:
+            raise AnnotationError(
+                f"annotation file '{path}' holds no marks, it unpacks to more than {most} bytes: save {_FORMATS}."
+            )
         read, damaged = [], []
         for info in members:
             try:
                 read.append((info.filename, archive.read(info)))
-            except errors as e:
+            except Exception as e:
                 damaged.append(f"'{Path(info.filename).name}' is damaged ({e})")
     if damaged and not read:
         raise AnnotationError(f"annotation file '{path}' is damaged ({damaged[0]}): copy or save it again.")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
+from lazylabels_monai.labels.rasterize import Patch
 
 __all__ = ["annotations", "is_coco"]
+
+
+#: Pixels of the longest side that an image may have.
+_LONGEST = 2**24
+#: Characters of packed run lengths.
+_LONGEST_RUNS = 2 * 10**7
+#: Pixels along an outline: pycocotools takes forty bytes for each.
+_LONGEST_OUTLINE = 10**7
 
 
 class _Unusable(ValueError):
@@ -113,8 +123,8 @@ def _size(height: Any, width: Any) -> tuple[int, int] | None:
     size = _whole(height), _whole(width)
     if size[0] is None or size[1] is None or min(size) < 1:
         raise _Unusable(f"has the height {height!r} and the width {width!r}, which are no numbers of pixels")
-    if size[0] * size[1] >= 2**32:
-        raise _Unusable("has more than 2**32 pixels")
+    if size[0] * size[1] >= 2**32 or max(size) > _LONGEST:
+        raise _Unusable(f"has more than 2**32 pixels, or a side of more than {_LONGEST}")
     return size
 
 
@@ -127,8 +137,8 @@ def _box(bbox: Any) -> tuple[float, float, float, float] | None:
     return (y, x, height, width) if min(width, height) > 0 and np.isfinite([x, y, width, height]).all() else None
 
 
-def _raster(object: dict, size: tuple[int, int] | None) -> tuple[tuple[np.ndarray, tuple[int, int]], int]:
-    """The mask of an annotation with the (row, column) of its first pixel; and how many parts without an area it lost."""
+def _raster(object: dict, size: tuple[int, int] | None) -> tuple[Patch, int]:
+    """The mask of an annotation; and how many parts without an area it lost."""
     segmentation = object.get("segmentation")
     if isinstance(segmentation, dict):
         return _from_runs(segmentation, size), 0
@@ -151,19 +161,22 @@ def _raster(object: dict, size: tuple[int, int] | None) -> tuple[tuple[np.ndarra
     return _from_polygons(whole, size), len(parts) - len(whole)
 
 
-def _from_polygons(parts: Sequence[np.ndarray], size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
+def _from_polygons(parts: Sequence[np.ndarray], size: tuple[int, int] | None) -> Patch:
     """Union of polygons (N, 2) of (x, y): pycocotools gives the run lengths, whatever the image's size costs."""
     from pycocotools import mask as coco_mask
 
     largest = max(np.abs(part).max() for part in parts)
     if largest > (10 * max(size) + 1000 if size else 2**16):
         raise _Unusable("has an outline far outside its image")
+    steps = sum(np.abs(np.diff(part, axis=0, append=part[:1])).max(axis=1).sum() for part in parts)
+    if steps > _LONGEST_OUTLINE:
+        raise _Unusable(f"has an outline of {steps:.0f} pixels, longer than any that is drawn")
     size = size or (int(largest) + 2, int(largest) + 2)
     runs = coco_mask.merge(coco_mask.frPyObjects([part.ravel().tolist() for part in parts], *size))
     return _from_runs({"size": size, "counts": runs["counts"].decode()}, size)
 
 
-def _from_runs(segmentation: dict, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
+def _from_runs(segmentation: dict, size: tuple[int, int] | None) -> Patch:
     """Run lengths (columns first, beginning with background), as numbers or packed into text."""
     stated, counts = segmentation.get("size"), segmentation.get("counts")
     if isinstance(stated, (list, tuple)) and len(stated) == 2 and all((_whole(n) or 0) > 0 for n in stated):
@@ -186,7 +199,7 @@ def _from_runs(segmentation: dict, size: tuple[int, int] | None) -> tuple[np.nda
     starts, stops = (ends - runs)[1::2], ends[1::2]
     starts, stops = starts[starts < stops], stops[starts < stops]
     if not len(starts):
-        return np.zeros((0, 0), bool), (0, 0)
+        return Patch((0, 0, 0, 0), lambda rows, columns: np.zeros((rows, columns), bool))
     first, last = int(starts[0] // height), int((stops[-1] - 1) // height) + 1
     starts, stops, top = starts - first * height, stops - first * height, 0
     if (starts // height == (stops - 1) // height).all():  # no run passes from one column to the next: rows can be left out
@@ -194,17 +207,24 @@ def _from_runs(segmentation: dict, size: tuple[int, int] | None) -> tuple[np.nda
         lengths, height = stops - starts, int(((stops - 1) % height).max()) + 1 - top
         starts = columns * height + (starts - columns * size[0] - top)
         stops = starts + lengths
-    change = np.zeros((last - first) * height + 1, np.int8)
-    change[starts] += 1
-    change[stops] -= 1
-    mask = np.cumsum(change[:-1], dtype=np.int8).reshape(last - first, height).T.astype(bool)
-    return mask, (top, first)
+    return Patch((top, first, height, last - first), partial(_painted, starts, stops, height))
+
+
+def _painted(starts: np.ndarray, stops: np.ndarray, height: int, rows: int, columns: int) -> np.ndarray:
+    """Mask of the first columns, and rows, of runs through columns of a height."""
+    change = np.zeros(columns * height + 1, np.int8)
+    within = starts < columns * height
+    change[starts[within]] += 1
+    change[np.minimum(stops[within], columns * height)] -= 1
+    return np.cumsum(change[:-1], dtype=np.int8).reshape(columns, height).T[:rows].astype(bool)
 
 
 def _unpack(text: str) -> list[int]:
     """Run lengths of COCO's packed text: five bits a character, the lowest first, from the fourth run on as differences."""
     runs: list[int] = []
     value = shift = 0
+    if len(text) > _LONGEST_RUNS:
+        raise _Unusable("has a mask of more run lengths than any that is drawn")
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 40:

@@ -17,7 +17,7 @@ from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from lazylabels_monai.labels.annotations import Mark
 from lazylabels_monai.labels.formats.roi_names import written_class
-from lazylabels_monai.labels.rasterize import ellipse
+from lazylabels_monai.labels.rasterize import Patch, ellipse
 
 __all__ = ["class_name", "marks"]
 
@@ -152,9 +152,13 @@ def _rectangle(roi: ImagejRoi) -> np.ndarray:
 def _oval(roi: ImagejRoi, name: str, id: str) -> Mark:
     """The pixels whose centre lies in the ellipse or on it."""
     x, y, width, height = _box(roi)
-    down = (np.arange(height) + 0.5) * 2 / height - 1
-    right = (np.arange(width) + 0.5) * 2 / width - 1
-    return Mark("area", name, raster=(down[:, None] ** 2 + right**2 <= 1, (y, x)), id=id)
+
+    def make(rows: int, columns: int) -> np.ndarray:
+        down = (np.arange(rows) + 0.5) * 2 / height - 1
+        right = (np.arange(columns) + 0.5) * 2 / width - 1
+        return down[:, None] ** 2 + right**2 <= 1
+
+    return Mark("area", name, raster=Patch((y, x, height, width), make), id=id)
 
 
 def _path_rings(path: np.ndarray) -> list[np.ndarray]:

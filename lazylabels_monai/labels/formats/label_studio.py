@@ -13,7 +13,7 @@ import numpy as np
 
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
 from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
-from lazylabels_monai.labels.rasterize import ellipse
+from lazylabels_monai.labels.rasterize import Patch, ellipse
 
 __all__ = ["annotations", "is_label_studio"]
 
@@ -47,10 +47,12 @@ def annotations(content: list[dict], path: Path) -> list[Annotation]:
     made = []
     for task in content:
         image = _image(task)
-        for annotation in task["annotations"] or ():
+        listed = task["annotations"]
+        for annotation in listed if isinstance(listed, list) else ():
             if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
                 continue
-            marks, left_out, size, unknown = _regions(annotation.get("result") or [])
+            result = annotation.get("result")
+            marks, left_out, size, unknown = _regions(result if isinstance(result, list) else [])
             if image is None and (marks or left_out):
                 raise AnnotationError(
                     f"annotation file '{path}': task {task.get('id')} names no picture in its data: add its file name there."
@@ -94,10 +96,10 @@ def _regions(
             height, width = _size(region)
             marks.append(_mark(value, (height, width), names.get(id, ""), id, region))
             size = size or (height, width)
-        except (_Unusable, KeyError, TypeError, ValueError, IndexError) as e:
+        except (_Unusable, KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as e:
             reason = e if isinstance(e, _Unusable) else f"cannot be used ({type(e).__name__}: {e})"
             left_out.append(f"region '{id}' {reason}")
-            if kind == "rectangle" and isinstance(e, _Unusable):
+            if kind == "rectangle" and isinstance(value, dict) and isinstance(e, _Unusable):
                 unknown += _boxes(value, region)
     return marks, left_out, size, unknown
 
@@ -107,7 +109,7 @@ def _boxes(value: dict, region: dict) -> list[tuple[float, float, float, float]]
     try:
         down, right = int(region["original_height"]) / 100, int(region["original_width"]) / 100
         x, y, width, height = (float(value[key]) for key in ("x", "y", "width", "height"))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return []
     box = (y * down, x * right, height * down, width * right)
     return [box] if min(box[2:]) > 0 and np.isfinite(box).all() and not value.get("rotation") else []
@@ -130,6 +132,8 @@ def _size(region: dict) -> tuple[int, int]:
 
 
 def _mark(value: dict, size: tuple[int, int], name: str, id: str, region: dict) -> Mark:
+    if not isinstance(value, dict):
+        raise _Unusable("holds nothing that is drawn")
     scale = np.array(size) / 100
     if value.get("format") == "rle" or "rle" in value:
         return Mark("area", name, raster=_brushed(value["rle"], size), id=id)
@@ -155,19 +159,38 @@ def _finite(points: np.ndarray) -> np.ndarray:
     return points
 
 
-def _brushed(packed: list[int], size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-    """Mask of a packed picture of red, green, blue, alpha: its alpha; and the (row, column) of its first pixel."""
-    values = _unpack(packed, 4 * size[0] * size[1])
-    mask = values.reshape(*size, 4)[..., 3] > _COVERED
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+def _brushed(packed: Any, size: tuple[int, int]) -> Patch:
+    """Mask of a packed picture of red, green, blue, alpha: its alpha."""
+    lengths, values = _unpack(packed, 4 * size[0] * size[1])
+    ends = np.cumsum(lengths)
+    drawn = values > _COVERED
+    # alpha is every fourth value: pixels from the first one at or behind a run's start to the last before its end
+    first, last = (ends - lengths) // 4, ends // 4
+    starts, stops = first[drawn], last[drawn]
+    starts, stops = starts[starts < stops], stops[starts < stops]
+    if not len(starts):
         raise _Unusable("has no pixel, and so no area")
-    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return part.copy(), (int(rows[0]), int(columns[0]))
+    height, width = size
+    top, bottom = int(starts[0] // width), int((stops[-1] - 1) // width) + 1
+    left, right = 0, width
+    if (starts // width == (stops - 1) // width).all():  # no run passes from one row to the next
+        left, right = int((starts % width).min()), int(((stops - 1) % width).max()) + 1
+
+    def make(rows: int, columns: int) -> np.ndarray:
+        change = np.zeros(rows * width + 1, np.int32)
+        here = starts - top * width < rows * width
+        np.add.at(change, starts[here] - top * width, 1)
+        np.add.at(change, np.minimum(stops[here] - top * width, rows * width), -1)
+        return (np.cumsum(change[:-1]) > 0).reshape(rows, width)[:, left : left + columns]
+
+    return Patch((top, left, bottom - top, right - left), make)
 
 
-def _unpack(packed: list[int], expected: int) -> np.ndarray:
-    """Values of thi.ng/rle-pack: after a head, runs of one value and stretches of single ones, bit by bit."""
+def _unpack(packed: Any, expected: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths and values of the runs of thi.ng/rle-pack: after a head, runs of one value and stretches of single ones, bit by
+    bit."""
+    if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
+        raise _Unusable("has a mask that is no list of bytes")
     bits = "".join(f"{byte:08b}" for byte in packed)
     at = 0
 
@@ -181,13 +204,16 @@ def _unpack(packed: list[int], expected: int) -> np.ndarray:
     total, word = take(32), take(5) + 1
     if total != expected or word != 8:
         raise _Unusable(f"has a mask of {total} values where {expected} are expected")
-    lengths = [take(4) + 1 for _ in range(4)]
-    values, filled = np.zeros(total, np.uint8), 0
+    sizes = [take(4) + 1 for _ in range(4)]
+    lengths: list[int] = []
+    values: list[int] = []
+    filled = 0
     while filled < total:
         same = take(1)
-        count = take(lengths[take(2)]) + 1
+        count = take(sizes[take(2)]) + 1
         if filled + count > total:
             raise _Unusable("has a mask that is longer than its image")
-        values[filled : filled + count] = take(word) if same else [take(word) for _ in range(count)]
+        lengths += [count] if same else [1] * count
+        values += [take(word)] if same else [take(word) for _ in range(count)]
         filled += count
-    return values
+    return np.array(lengths, np.int64), np.array(values, np.uint8)

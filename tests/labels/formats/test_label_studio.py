@@ -10,11 +10,12 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from lazylabels_monai.data.building.names import ImageName, LabelName, match
 from lazylabels_monai.labels.annotations import AnnotationError, NoMarksError
 from lazylabels_monai.labels.formats import read_annotations
-from lazylabels_monai.labels.formats.label_studio import _unpack
+from lazylabels_monai.labels.formats.label_studio import _brushed, _unpack
 from tests.labels.formats.drawing import DATA, SHAPE, assert_is, canvas, masks_of, write_json
 
 #: Packed by label-studio-converter 0.0.59, as are the pictures beside it.
@@ -159,4 +160,29 @@ def pack(values, rng, lengths=(3, 4, 8, 16)):
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(1, 40)), min_size=1, max_size=12), st.integers(0, 10**6))
 def test_any_packing_is_unpacked(runs, seed):
     values = np.repeat([v for v, _ in runs], [n for _, n in runs]).astype(np.uint8)
-    np.testing.assert_array_equal(_unpack(pack(values.tolist(), np.random.default_rng(seed)), len(values)), values)
+    lengths, found = _unpack(pack(values.tolist(), np.random.default_rng(seed)), len(values))
+    np.testing.assert_array_equal(np.repeat(found, lengths), values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.sampled_from([0, 1, 127, 128, 255])),
+    st.integers(0, 10**6),
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+)
+def test_a_brushed_mask_is_its_alpha_wherever_the_picture_ends(alpha, seed, shape):
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (*alpha.shape, 4), dtype=np.uint8)
+    picture[..., 3] = alpha
+    packed = pack(picture.ravel().tolist(), rng)
+    if not (alpha > 127).any():
+        with pytest.raises(ValueError, match="no pixel"):
+            _brushed(packed, alpha.shape)
+        return
+    part, mask = _brushed(packed, alpha.shape).draw(shape)
+    drawn = np.zeros(shape, bool)
+    drawn[part] = mask
+    expected = np.zeros(shape, bool)
+    height, width = np.minimum(shape, alpha.shape)
+    expected[:height, :width] = alpha[:height, :width] > 127
+    np.testing.assert_array_equal(drawn, expected)

@@ -1,0 +1,82 @@
+"""Running an evaluator over all images, one of which may be broken: it is named, and the others are predicted."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+
+from lazylabels_monai.errors import LazyLabelsError, explain
+from lazylabels_monai.predicting.stamping import RecordsHandler
+from lazylabels_monai.stamps import StampError
+
+__all__ = ["predict_every"]
+
+logger = logging.getLogger(__name__)
+
+
+def predict_every(evaluator: Evaluator, records: RecordsHandler | None = None) -> None:
+    """Run an evaluator; an image that fails is left out, and the run goes on with those behind it.
+
+    Args:
+        evaluator: its loader gives the items ``{"image": path}`` of a dataset in their order.
+        records: ended when the run is.
+
+    Raises:
+        LazyLabelsError: at the end, with a line for each image that failed.
+        StampError: at once: it concerns all that follow.
+    """
+    try:
+        failed = _failures(evaluator)
+    finally:
+        if records is not None:
+            records.end()
+    if failed:
+        raise LazyLabelsError("\n".join(reason if path in reason else f"'{path}': {reason}" for path, reason in failed.items()))
+
+
+def _failures(evaluator: Evaluator) -> dict[str, str]:
+    """What went wrong, by image."""
+    loader = evaluator.data_loader
+    items, size = list(loader.dataset.data), loader.batch_size or 1
+    failed: dict[str, str] = {}
+    done = _Count()
+    evaluator.add_event_handler(Events.ITERATION_COMPLETED, done)  # the last one: all others have done their part
+    todo = [(items, size)] if items else []
+    while todo:
+        items, size = todo.pop()
+        _give(evaluator, items)
+        done.number = 0
+        try:
+            evaluator.run()
+        except StampError:
+            raise
+        except Exception as error:
+            rest = items[done.number * size :]
+            bad, rest = rest[:size], rest[size:]
+            if not bad:  # after the last one
+                raise
+            todo += [(rest, size)] * bool(rest)
+            if len(bad) > 1:  # which of them?
+                todo += [([item], 1) for item in reversed(bad)]
+                continue
+            failed[str(bad[0]["image"])] = reason = explain(error)
+            logger.error(f"'{bad[0]['image']}' FAILED: {reason}")
+    return failed
+
+
+class _Count:
+    """Batches that are done."""
+
+    number = 0
+
+    def __call__(self, engine: Engine) -> None:
+        self.number += 1
+
+
+def _give(evaluator: Evaluator, items: list[Any]) -> None:
+    loader = evaluator.data_loader
+    loader.dataset.data = items
+    evaluator.state.epoch_length = len(loader)
