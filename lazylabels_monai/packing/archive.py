@@ -78,7 +78,6 @@ def pack_bundle(
         root = temporary / out.stem
         copy_tree(bundle, root, lambda folder, names: [*_IGNORED(folder, names), *_models(folder, names)])
         if weights is not None:
-            sound_weights(weights)
             values.update(_trained_network(weights, bundle, overlays))
             copy_trained(weights, root / "models")
             classes = trained_classes(weights)
