@@ -61,19 +61,19 @@ def _whole(least: int, most: int = 2**31 - 1, example: int | None = None) -> Set
     return Setting(lambda value: type(value) is int and least <= value <= most, words)
 
 
-def _number(least: float = 0.0, most: float = math.inf, above: bool = False, below: bool = False, example: str = "") -> Setting:
-    words = f"a number {'above' if above else 'from'} {least:g}"
-    words += (f" and below {most:g}" if below else f" to {most:g}") if math.isfinite(most) else "" if above else " up"
+def _number(least: float = 0.0, most: float = math.inf, below: bool = False, example: str = "") -> Setting:
+    words = f"a number from {least:g}"
+    words += (f" and below {most:g}" if below else f" to {most:g}") if math.isfinite(most) else " up"
 
     def fits(value: Any) -> bool:
-        over = _is_number(value) and (value > least if above else value >= least)
-        return over and (value < most if below else value <= most)
+        return _is_number(value) and least <= value and (value < most if below else value <= most)
 
     return Setting(fits, words + (f", such as {example}" if example else ""))
 
 
 def _yes_or_no() -> Setting:
-    return Setting(lambda value: isinstance(value, bool), "true or false (True or False on a command line)")
+    # of --name true MONAI makes a text, which counts as true; --name false is refused as it is typed
+    return Setting(lambda value: isinstance(value, bool) or value == "true", "true or false (True or False on a command line)")
 
 
 def _one_of(*names: str) -> Setting:
@@ -108,7 +108,7 @@ def _by_task(each: Setting, words: str) -> Setting:
     def fits(value: Any) -> bool:
         return isinstance(value, Mapping) and all(task in TASKS and each.fits(one) for task, one in value.items())
 
-    return Setting(fits, f"{words} by the names of tasks ({', '.join(TASKS)}), such as {{segmentation: {{}}}}")
+    return Setting(fits, f"{words} by the names of tasks ({', '.join(TASKS)})")
 
 
 def _names(known: Sequence[str] | None, words: str) -> Setting:
@@ -173,7 +173,7 @@ SETTINGS: dict[str, Setting] = {
     "batch_size": _whole(1, example=16),
     "crop_size": _SIZE,
     "window_size": _SIZE,
-    "learning_rate": _number(0.0, above=True, example="0.0002 (in a file 2.0e-4, as YAML takes 2e-4 for text)"),
+    "learning_rate": _number(example="0.0002 (in a file 2.0e-4, as YAML takes 2e-4 for text)"),
     "lr_decay": _yes_or_no(),
     "ema_decay": _number(0.0, 1.0, below=True, example="0.99"),
     "val_interval": _whole(1, example=5),
@@ -182,7 +182,7 @@ SETTINGS: dict[str, Setting] = {
     "early_stop_patience": _whole(0),
     "resume": _yes_or_no(),
     "init_weights": _or_nothing(Setting(_TEXT.fits, "a model.pt or the word starter")),
-    "sampling_shares": _by_task(_SHARE, "shares from 0 to 1"),
+    "sampling_shares": _or_nothing(_by_task(_SHARE, "shares from 0 to 1")),
     "implied_segmentation": _yes_or_no(),
     "implied_background": _or_nothing(_number()),
     "implied_detection": _yes_or_no(),

@@ -35,7 +35,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     )
     # what each file does with the rest; training reads the classes from the data set and names
     # the normalization, inference reads both from beside the weights
-    own = {"imports", "initialize", "run", "network", "classes", "normalization"}
+    own = {"imports", "initialize", "run", "network", "classes", "normalization", "given_settings", "made_settings"}
     assert train["network_def"].pop("zero_init_residual") == "@zero_init_residual"  # how weights begin: inference reads them
     shared = (set(train) & set(infer)) - own
     wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size", "window_size"}
@@ -50,7 +50,9 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
 
     def image_steps(transforms: list) -> list:
         steps = [train["image_loader"] if step == "@image_loader" else step for step in transforms]
-        return [step for step in steps if step.get("keys") == "image" and "Rand" not in step["_target_"]]
+        return [
+            step for step in steps if step.get("keys") == "image" and not step["_target_"].startswith(("Rand", "CopyItems"))
+        ]
 
     expected = image_steps(infer["preprocessing"]["transforms"])
     names = ["LoadImaged", "JudgeImaged", "MatchChannelsd", "ClipIntensityPercentilesd", "NormalizeIntensityd"]

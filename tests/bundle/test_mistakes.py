@@ -68,7 +68,7 @@ def mistakes(bundle, tiny_data, trained, python, tmp_path_factory):
         ("false", ["--resume false", "write False"]),
         ("none", ["--sampling_shares None", "sampling_shares: null"]),
         ("no_model", ["nothing/model.pt", "--weights"]),
-        ("other_network", ["model.pt", "another network", "down.2"]),
+        ("other_network", ["model.pt", "another network", "channels [4, 8, 8], not [4, 8, 16]", '--channels "[4, 8, 8]"']),
         ("no_images", ["nowhere' holds no image", "folder"]),
         ("nan", ["hole.tif", "NaN"]),
     ],

@@ -126,11 +126,12 @@ def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_d
             "classes.json",
             "images.json",
             "model.pt",
+            "model.pt.sha256",
             "network.json",
             "training.json",
         )
     ]
-    assert len(files) == 8
+    assert len(files) == 9
     assert done.stdout.count("Epoch[2] Metrics -- val_mean_dice") == 1
     assert done.stdout.count("epoch 2/2 loss") == 1
     record = events(tmp_path / "out")

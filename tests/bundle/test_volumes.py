@@ -40,6 +40,7 @@ def test_volumes_train_evaluate_and_infer(bundle, volumes, tmp_path):
         "classes.json",
         "images.json",
         "model.pt",
+        "model.pt.sha256",
         "network.json",
         "training.json",
     ]

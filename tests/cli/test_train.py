@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -137,3 +138,25 @@ def test_mistakes_are_one_sentence(tiny_data, ran, arguments, said):
 def test_the_exit_code_is_the_bundles(tiny_data, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 7))
     assert CliRunner().invoke(app, ["train", str(tiny_data), "--preset", "cpu"]).exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no such file; correct the path"),
+        ("a: [1,\n", r"cannot be read as YAML \(line 2\)"),
+        (b"\xff\xfe\x00", "cannot be read as YAML"),
+        ("", "holds no ids and values"),
+        ("- a\n", "holds no ids and values"),
+        ("max_epochs", "holds no ids and values"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_config_file_that_cannot_be_used_is_one_sentence(tiny_data, tmp_path, ran, command, content, said):
+    own = tmp_path / "own.yaml"
+    if content is not None:
+        own.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = CliRunner().invoke(app, [command, str(tiny_data), "--config", str(own)])
+    assert result.exit_code == 1
+    assert re.search(rf"--config {re.escape(str(own))}:? {said}", str(result.exception))
+    assert not ran
