@@ -292,7 +292,7 @@ def torn_pictures(out: Path) -> list[str]:
 
 def predict(images: Path, weights: Path) -> Task:
     def command(out: Path) -> list[str]:
-        return ["lazylabels_monai", "predict", str(images), str(out), "--weights", str(weights)]
+        return ["lazylabels_monai", "predict", str(images), "--out", str(out), "--weights", str(weights)]
 
     return Task("predict", command, files_of, torn=torn_pictures)
 
@@ -422,7 +422,7 @@ def tasks(scratch: Path, only: Sequence[str], epochs: int) -> list[Task]:
 
 def _report(scratch: Path, images: Path, weights: Path) -> Task:
     predicted = scratch / "predicted"
-    done = run(["lazylabels_monai", "predict", str(images), str(predicted), "--weights", str(weights)], scratch)
+    done = run(["lazylabels_monai", "predict", str(images), "--out", str(predicted), "--weights", str(weights)], scratch)
     if done.status:
         raise SystemExit(done.said)
     return report(predicted)

@@ -185,7 +185,7 @@ def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Ste
             "training",
             bundle("training", [_TRAIN], seed=run.seed, resume=True),
             folder / "trained",
-            is_done=lambda: is_finished(models, int(config["max_epochs"])),
+            is_done=lambda: is_finished(models, config.get("max_epochs")),
         ),
         _Step("tuning", _tuning(data, models, bool(config.get("mirroring"))), models / "instances.json"),
         _Step(
