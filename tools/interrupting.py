@@ -129,6 +129,7 @@ class Task:
     kept: Callable[[Path], bool] = lambda out: True
     orphan: Callable[[Path], bool] = lambda out: False
     python: str = ""
+    where: Path | None = None
     seconds: float = 0.0
     reference: dict[str, object] = field(default_factory=dict)
 
@@ -138,7 +139,7 @@ def interrupt(task: Task, scratch: Path, kills: int, seed: int) -> dict[str, Cou
     reference = scratch / f"{task.name}_whole"
     reference.mkdir(parents=True)
     task.before(reference)
-    done = run(task.command(reference / "out"), reference, python=task.python)
+    done = run(task.command(reference / "out"), task.where or reference, python=task.python)
     if done.status:
         raise SystemExit(f"{task.name}: the undisturbed run failed:\n{done.said}")
     task.reference, task.seconds = task.content(reference / "out"), done.seconds
@@ -164,7 +165,7 @@ def once(task: Task, folder: Path, number: int, after: float) -> tuple[list[str]
     """Kill, look, run again, compare: the faults, whether the signal came before the end, and what is to be said of faults."""
     out, details = folder / "out", {}
     task.before(folder)
-    first = run(task.command(out), folder, number, after, task.python)
+    first = run(task.command(out), task.where or folder, number, after, task.python)
     in_time = first.status != 0
     if in_time and number == signal.SIGTERM:
         if first.late > PATIENCE:
@@ -180,7 +181,7 @@ def once(task: Task, folder: Path, number: int, after: float) -> tuple[list[str]
         details["torn"] = ", ".join(torn)
     if not task.kept(out):
         details["lost"] = str(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")))
-    second = run((task.again or task.command)(out), folder, python=task.python)
+    second = run((task.again or task.command)(out), task.where or folder, python=task.python)
     if second.status and not any(text in second.said for text in FINISHED):
         details["failed"] = second.said[-1500:]
     elif (content := task.content(out)) != task.reference:
@@ -378,7 +379,7 @@ def experiment(scratch: Path, python: str) -> Task:
     def torn(out: Path) -> list[str]:
         return [name for models in out.rglob("models") for name in torn_weights(models.parent)]
 
-    return Task("experiment", command, content, torn=torn, orphan=orphan, python=python)
+    return Task("experiment", command, content, torn=torn, orphan=orphan, python=python, where=ROOT)
 
 
 def tasks(scratch: Path, only: Sequence[str], epochs: int) -> list[Task]:
