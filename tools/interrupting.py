@@ -60,8 +60,14 @@ class Run:
     late: float = 0.0
 
 
-def run(arguments: Sequence[str], folder: Path, number: int | None = None, after: float = 0.0, python: str = "") -> Run:
-    """Run ``python -m ...`` in a fork, and send it a signal after so many seconds."""
+def run(
+    arguments: Sequence[str],
+    folder: Path,
+    number: int | None = None,
+    after: float | Callable[[], bool] = 0.0,
+    python: str = "",
+) -> Run:
+    """Run ``python -m ...`` in a fork, and send it a signal after so many seconds, or when something is the case."""
     with tempfile.TemporaryFile() as log:
         start = time.monotonic()
         child = os.fork()
@@ -73,7 +79,7 @@ def run(arguments: Sequence[str], folder: Path, number: int | None = None, after
             now = time.monotonic()
             if ended:
                 break
-            if number is not None and sent is None and now - start >= after:
+            if number is not None and sent is None and (after() if callable(after) else now - start >= after):
                 os.kill(child, number)
                 sent = now
             if sent is not None and now - sent > 6 * PATIENCE:
@@ -462,9 +468,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=50, help="of each task by each signal")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="training predict simulate datalist report experiment")
-    parser.add_argument("--quick", action="store_true", help="two kills each of training, predict and simulate")
+    parser.add_argument("--quick", action="store_true", help="one kill each of predict, simulate and datalist")
     given = parser.parse_args(arguments)
-    kills, only = (2, given.only or ["training", "predict", "simulate"]) if given.quick else (given.kills, given.only)
+    kills, only = (1, given.only or ["predict", "simulate", "datalist"]) if given.quick else (given.kills, given.only)
     import importlib
 
     for module in IMPORTS:
