@@ -203,7 +203,7 @@ def _from_writing(error: BaseException) -> bool:
     while found is not None and id(found) not in seen:
         if isinstance(found, OSError) and found.errno is None:
             return True
-        if isinstance(found, RuntimeError) and any(text in str(found) for text in ("write", "unexpected pos")):
+        if isinstance(found, RuntimeError) and any(text in str(found).lower() for text in ("writ", "unexpected pos")):
             return True
         seen.add(id(found))
         found = found.__cause__ or found.__context__

@@ -96,6 +96,7 @@ def _become(arguments: Sequence[str], folder: Path, log: int, python: str) -> No
     try:
         os.setpgid(0, 0)
         os.dup2(log, 1), os.dup2(log, 2)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.chdir(folder)
         sys.path[0] = str(folder)
         sys.argv = list(arguments)
