@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from lazylabels_monai.errors import LazyLabelsError, refused_by_disk
+from lazylabels_monai.errors import DiskError, LazyLabelsError, refused_by_disk
 
 __all__ = [
     "clean",
@@ -30,6 +30,7 @@ __all__ = [
     "move_in",
     "refusal",
     "remove_tree",
+    "require_room",
     "temporary_sibling",
     "whole_file",
     "write_bytes",
@@ -149,7 +150,7 @@ def written_to(place: str | os.PathLike) -> Iterator[None]:
         place: what the user named.
 
     Raises:
-        LazyLabelsError: with the place and the reason.
+        DiskError: with the place and the reason.
     """
     try:
         yield
@@ -159,10 +160,11 @@ def written_to(place: str | os.PathLike) -> Iterator[None]:
         raise refused from error
 
 
-def refusal(error: BaseException, place: str | os.PathLike) -> LazyLabelsError | None:
+def refusal(error: BaseException, place: str | os.PathLike) -> DiskError | None:
     """The sentence of :func:`written_to` for an error; None where it is not about writing there."""
-    reason = refused_by_disk(error, place) or _refused_now(error, Path(place))
-    return None if reason is None else LazyLabelsError(f"'{place}' cannot be written: {reason}.")
+    cause = error.__cause__ if isinstance(error, DiskError) else error
+    reason = refused_by_disk(cause, place) or (_refused_now(cause, Path(place)) if cause is not None else None)
+    return None if reason is None else DiskError(f"'{place}' cannot be written: {reason}.")
 
 
 def _refused_now(error: BaseException, place: Path) -> str | None:
@@ -174,15 +176,25 @@ def _refused_now(error: BaseException, place: Path) -> str | None:
     if folder is None:
         return None
     try:
-        probe = _hidden(folder / "probe", "tmp")
-        try:
-            with probe.open("wb") as file:
-                file.write(bytes(_ROOM))
-        finally:
-            probe.unlink(missing_ok=True)
-    except OSError as refusal:
-        return refused_by_disk(refusal, place)
+        require_room(folder)
+    except OSError as refused:
+        return refused_by_disk(refused, place)
     return None
+
+
+def require_room(folder: Path) -> None:
+    """Try whether something can be written into a folder.
+
+    Raises:
+        OSError: when not even 4 MB can.
+    """
+    probe = _hidden(folder / "probe", "tmp")
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(_ROOM))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _from_writing(error: BaseException) -> bool:
@@ -191,7 +203,7 @@ def _from_writing(error: BaseException) -> bool:
     while found is not None and id(found) not in seen:
         if isinstance(found, OSError) and found.errno is None:
             return True
-        if isinstance(found, RuntimeError) and any(text in str(found) for text in ("write", "unexpected pos")):
+        if isinstance(found, RuntimeError) and any(text in str(found).lower() for text in ("writ", "unexpected pos")):
             return True
         seen.add(id(found))
         found = found.__cause__ or found.__context__
@@ -203,7 +215,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A file to write into, which takes the place of ``path`` in one step when the block has ended well.
 
     Raises:
-        OSError: naming ``path``.
+        LazyLabelsError: for what the disk refuses, naming ``path``.
     """
     if os.path.abspath(path.parent) not in _CLEANED:
         clean(path.parent)
@@ -213,9 +225,9 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        if (refused := refusal(error, path)) is not None:
+            raise refused from error
+        raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

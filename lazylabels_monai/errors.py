@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import Any
 
 __all__ = [
     "FOLDER_IDS",
+    "DiskError",
     "LazyLabelsError",
     "check_overrides",
     "explain",
@@ -61,6 +63,10 @@ class LazyLabelsError(ValueError):
     """What a user can mend: the message is one sentence that names the file, the key and the remedy."""
 
 
+class DiskError(LazyLabelsError):
+    """A disk that is full, or not to be written: so it is for all that follows, too."""
+
+
 def user_error(error: BaseException | None) -> BaseException | None:
     """The first error in the chain of causes that a user can mend: MONAI wraps errors of config expressions.
 
@@ -70,10 +76,12 @@ def user_error(error: BaseException | None) -> BaseException | None:
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if isinstance(error, LazyLabelsError) or (isinstance(error, (ValueError, OSError)) and _raised_here(error)):
+        if isinstance(error, LazyLabelsError):
             return error
         if (refusal := _refusal(error)) is not None:
             return refusal
+        if isinstance(error, (ValueError, OSError)) and _raised_here(error):
+            return error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
@@ -215,8 +223,11 @@ def print_error(error: BaseException) -> None:
 
 
 def one_sentence_errors() -> None:
-    """Let an error that ends the program be printed by :func:`print_error`; the exit status stays 1."""
-    previous = sys.excepthook
+    """Let an error that ends the program be printed by :func:`print_error`; the exit status stays 1.
+
+    A full disk that the thread of TensorBoard's writer meets is left to the next write, which meets it, too.
+    """
+    previous, of_threads = sys.excepthook, threading.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, Exception):
@@ -224,7 +235,11 @@ def one_sentence_errors() -> None:
         else:
             previous(kind, error, trace)
 
-    sys.excepthook = hook
+    def hook_of_threads(arguments: threading.ExceptHookArgs) -> None:
+        if not (isinstance(arguments.exc_value, OSError) and arguments.exc_value.errno in _FULL):
+            of_threads(arguments)
+
+    sys.excepthook, threading.excepthook = hook, hook_of_threads
 
 
 def is_bundle_program() -> bool:

@@ -125,9 +125,9 @@ def require_same_training(
         logger.warning(f"resumed with other settings than before: {sentence}")
 
 
-def is_finished(ckpt_dir: str | Path, max_epochs: int) -> bool:
-    """Whether a training has done all its epochs and left its weights."""
-    if not (Path(ckpt_dir) / WEIGHTS_FILE).is_file() or (newest := latest_checkpoint(ckpt_dir)) is None:
+def is_finished(ckpt_dir: str | Path, max_epochs: int | None) -> bool:
+    """Whether a training has done all its epochs and left its weights; False where nobody knows how many there are."""
+    if max_epochs is None or not (Path(ckpt_dir) / WEIGHTS_FILE).is_file() or (newest := latest_checkpoint(ckpt_dir)) is None:
         return False
     return _epochs(read_checkpoint(newest)) >= max_epochs
 

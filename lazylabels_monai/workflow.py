@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from ignite.engine import Engine
 
-from lazylabels_monai.atomic import written_to
+from lazylabels_monai.atomic import require_room, written_to
 from lazylabels_monai.checkpoints import checkpoints, clean_checkpoints, copy_previous_model, keep_previous_model
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
@@ -114,7 +114,7 @@ class Beginning:
             begin_training(**self.values)
 
 
-def claim_folder(ckpt_dir: str | Path, rank: int = 0) -> None:
+def claim_folder(ckpt_dir: str | Path, rank: int = 0, output_dir: str | Path | None = None) -> None:
     """Before anything else of a training: refuse a folder that another one writes into, or that cannot be written.
 
     A program that only trains (``python -m monai.bundle``) says from now on by SIGTERM and Ctrl-C how the training goes on.
@@ -122,6 +122,7 @@ def claim_folder(ckpt_dir: str | Path, rank: int = 0) -> None:
     Args:
         ckpt_dir: the folder of the weights.
         rank: of this process; the first one looks for all.
+        output_dir: that of the curves, where it is another one.
 
     Raises:
         InUseError: when another training writes there.
@@ -132,8 +133,13 @@ def claim_folder(ckpt_dir: str | Path, rank: int = 0) -> None:
         before = set(_written(folder))
         stop_by_signals(lambda: _kept(folder, before) if rank == 0 else None)
     if rank == 0:
-        with written_to(folder):
-            _lock(folder).release()
+        for place in dict.fromkeys([folder, Path(output_dir or folder)]):
+            with written_to(place):
+                lock = _lock(place)
+                try:
+                    require_room(place)
+                finally:
+                    lock.release()
 
 
 def run_alone(trainer: Engine, ckpt_dir: str | Path, rank: int = 0) -> None:

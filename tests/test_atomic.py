@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 
-from lazylabels_monai.atomic import move_in, temporary_sibling, write_bytes, write_text
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai import atomic
+from lazylabels_monai.atomic import clean, copy_tree, move_in, temporary_sibling, write_bytes, write_text, written_to
+from lazylabels_monai.atomic import filled as filled_folder
+from lazylabels_monai.errors import DiskError, LazyLabelsError
 
 
 def filled(out):
@@ -72,3 +75,109 @@ def test_failed_move_puts_the_old_folder_back(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         move_in(tmp_path / "missing", out, overwrite=True)
     assert [path.name for path in out.iterdir()] == ["old"]
+
+
+def dead() -> int:
+    """Number of a process that has ended."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return child
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    ours, theirs = atomic._machine(), "0123abcd" if atomic._machine() != "0123abcd" else "0123abce"
+    ended, parent = dead(), os.getppid()
+    gone = [f".out.{ours}.{ended}.00000001.tmp", f".a.b.json.{ours}.{ended}.00000002.tmp", f".out.{ended}.00000003.tmp"]
+    stay = [
+        f".out.{ours}.{parent}.00000004.tmp",  # it runs
+        f".out.{theirs}.{ended}.00000005.tmp",  # on another machine, about whose processes nothing is known
+        f".out.{ended}.00000006.tmp",  # of an earlier version and of today
+        f".out.{ours}.{ended}.tmp",
+        ".hidden",
+        "tmp12345678",
+        "notes.tmp",
+    ]
+    for name in (*gone, *stay):
+        (tmp_path / name).mkdir() if "out" in name else (tmp_path / name).touch()
+    (tmp_path / gone[0] / "part").mkdir()
+    (tmp_path / gone[0] / "part").chmod(0o500)
+    os.utime(tmp_path / gone[2], (1, 1))
+    clean(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+
+
+def test_a_kill_between_the_two_steps_of_a_replacement_is_mended(tmp_path):
+    old = tmp_path / f".out.{atomic._machine()}.{dead()}.00000001.old"
+    old.mkdir()
+    (old / "datalist.json").touch()
+    clean(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["out", "out/datalist.json"]
+
+
+def test_a_process_that_writes_loses_nothing_to_itself(tmp_path):
+    folder = temporary_sibling(tmp_path / "out")
+    os.utime(folder, (1, 1))
+    write_text(tmp_path / "other", "text")
+    clean(tmp_path)
+    assert folder.is_dir()
+    move_in(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_disk_that_refuses_is_a_sentence_with_the_place(tmp_path, monkeypatch, reason):
+    write_text(tmp_path / "a.txt", "one")
+    refused = OSError(reason, os.strerror(reason))
+
+    def fail(*args, **kwargs):
+        raise refused
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(DiskError, match=r"a\.txt' cannot be written: (the disk|this disk|your share)"):
+        write_text(tmp_path / "a.txt", "two")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["one"]
+
+    def fill():
+        with filled_folder(tmp_path / "out") as folder:
+            (folder / "a").touch()
+            raise RuntimeError("applying transform <object>") from refused
+
+    with pytest.raises(DiskError, match="out' cannot be written"):
+        fill()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_error_without_a_reason_is_looked_into(tmp_path, monkeypatch):
+    """As those of PIL and torch on a full disk; elsewhere they stay what they are."""
+    for error in (OSError("encoder error -2 when writing image file"), RuntimeError("PytorchStreamWriter failed writing file")):
+        with pytest.raises(type(error)), written_to(tmp_path / "out"):
+            raise error
+        with monkeypatch.context() as full:
+
+            def require(folder):
+                raise OSError(errno.ENOSPC, "full")
+
+            full.setattr(atomic, "require_room", require)
+            with pytest.raises(DiskError, match="out' cannot be written: the disk is full"), written_to(tmp_path / "out"):
+                raise error
+
+
+def test_missing_rights_count_where_it_is_written_only(tmp_path):
+    with pytest.raises(DiskError, match="permission denied"), written_to(tmp_path / "out"):
+        raise PermissionError(errno.EACCES, "denied", str(tmp_path / "out" / "a"))
+    with pytest.raises(PermissionError), written_to(tmp_path / "out"):
+        raise PermissionError(errno.EACCES, "denied", str(tmp_path / "images" / "a.png"))
+
+
+def test_the_copy_of_a_write_protected_folder_can_be_written(tmp_path):
+    source = tmp_path / "source"
+    (source / "configs").mkdir(parents=True)
+    for name in ("configs/a.yaml", "b.pyc"):
+        (source / name).write_text("x")
+        (source / name).chmod(0o400)
+    (source / "configs").chmod(0o500)
+    copy_tree(source, tmp_path / "copy", lambda folder, names: [name for name in names if name.endswith("pyc")])
+    copied = sorted((tmp_path / "copy").rglob("*"))
+    assert [path.name for path in copied] == ["configs", "a.yaml"]
+    assert all(path.stat().st_mode & 0o200 for path in copied)

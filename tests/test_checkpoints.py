@@ -7,8 +7,16 @@ import os
 
 import pytest
 import torch
+from ignite.engine import Engine
 
-from lazylabels_monai.checkpoints import CheckpointSaver, best_score, better, keep_previous_model, latest_checkpoint
+from lazylabels_monai.checkpoints import (
+    CheckpointSaver,
+    best_score,
+    better,
+    clean_checkpoints,
+    keep_previous_model,
+    latest_checkpoint,
+)
 
 
 def test_resume_without_a_checkpoint_overwrites_no_model(tmp_path, caplog):
@@ -26,8 +34,6 @@ def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
     good, saver = torch.nn.Linear(2, 2), {}
     for part, name in ((good, "good"), (Unsavable(), "bad")):
         saver[name] = CheckpointSaver(str(tmp_path), {"model": part}, save_key_metric=True, key_metric_filename="model.pt")
-    from ignite.engine import Engine
-
     engine = Engine(lambda engine, batch: None)
     engine.state.key_metric_name, engine.state.metrics = "dice", {"dice": 0.5}
     saver["good"].metrics_completed(engine)
@@ -72,8 +78,6 @@ def test_a_training_that_goes_on_keeps_its_files(tmp_path):
 
 def test_a_score_that_cannot_be_known_gives_way_to_any_other_and_to_the_next(tmp_path):
     """The weights of the first validation are not the best for ever because nothing was to be seen there."""
-    from ignite.engine import Engine
-
     model = torch.nn.Linear(1, 1, bias=False)
     saver = CheckpointSaver(str(tmp_path), {"model": model}, save_key_metric=True, key_metric_filename="model.pt")
     engine = Engine(lambda engine, batch: None)
@@ -88,8 +92,6 @@ def test_a_score_that_cannot_be_known_gives_way_to_any_other_and_to_the_next(tmp
 
 
 def test_what_is_to_happen_before_the_first_save_happens_once_and_not_when_a_training_fails(tmp_path):
-    from ignite.engine import Engine
-
     called = []
     saver = CheckpointSaver(
         str(tmp_path),
@@ -113,8 +115,6 @@ def test_what_is_to_happen_before_the_first_save_happens_once_and_not_when_a_tra
 
 
 def test_a_loss_is_better_the_lower_it_is():
-    from ignite.engine import Engine
-
     assert better("val_loss")(0.4, 0.5)
     assert not better("val_loss")(0.6, 0.5)
     assert better("val_mean_dice")(0.6, 0.5)
@@ -122,3 +122,30 @@ def test_a_loss_is_better_the_lower_it_is():
     for name, score in (("val_loss", -0.5), ("val_mean_dice", 0.5)):
         engine.state.key_metric_name, engine.state.metrics = name, {name: 0.5}
         assert best_score(engine) == score
+
+
+def test_what_a_killed_save_left_is_removed_and_what_is_not_ours_stays(tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "whole")
+    left = (tmp_path / "whole").read_bytes()[:100].replace(b"whole/", b"archive/")
+    for name, content in {
+        "tmpab12_x9z": left,
+        "tmp_my_notes": left,
+        "tmpabcdefgh": b"PK notes",
+        "tmpab12_x9z.txt": left,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    clean_checkpoints(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tmp_my_notes", "tmpab12_x9z.txt", "tmpabcdefgh", "whole"]
+
+
+def test_a_resumed_training_keeps_as_many_checkpoints_as_any(tmp_path):
+    for epoch in (1, 2, 3, 9):
+        torch.save({}, tmp_path / f"checkpoint_epoch={epoch}.pt")
+    parts = {"model": torch.nn.Linear(1, 1), "other": torch.nn.Linear(1, 1)}
+    saver = CheckpointSaver(str(tmp_path), parts, save_interval=1, n_saved=2)
+    engine = Engine(lambda engine, batch: None)
+    saver.attach(engine)
+    engine.state.epoch = 3
+    engine.add_event_handler("STARTED", lambda engine: setattr(engine.state, "epoch", 3))
+    engine.run([0], max_epochs=5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"checkpoint_epoch={epoch}.pt" for epoch in (4, 5, 9)]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
+from monai.data import Dataset
+from monai.transforms import Compose, RandAffined, RandFlipd
 
+from lazylabels_monai.random_states import RandomStates
 from tests.helpers import ROOT, events, load
 
-EPOCHS = 4
+EPOCHS = 3
 MEAN_TEACHER = ROOT / "configs" / "experiments" / "settings" / "mean_teacher.yaml"
 
 
@@ -68,21 +74,70 @@ def same_training(one: Path, other: Path) -> None:
     assert curves(one) == curves(other)
 
 
-@pytest.mark.parametrize(
-    ("more", "overlays", "stops"),
-    [
-        ({}, (), (4,)),  # the second step of the second epoch
-        ({}, (), (3, 4, 8)),
-        ({"ema_decay": 0.9, "lr_decay": True}, (), (5,)),
-        ({}, (MEAN_TEACHER,), (6,)),
-        ({"num_workers": 2}, (), (5, 7)),
-        ({"val_interval": 3, "dropout": 0.3, "batch_size": 2}, (), (10, 13)),
-        ({"cpu_bfloat16": True, "early_stop_patience": 5, "norm": "BATCH"}, (), (3, 6)),
-        ({"batch_size": 3, "cache_rate": 0.5, "channels_last": False, "affine_prob": 1.0}, (), (8,)),
-    ],
-)
-def test_stopped_and_resumed_is_not_stopped(bundle, tiny_data, tmp_path, more, overlays, stops):
+#: Settings, and the steps before which the training is killed; `tools/interrupting.py` kills at any moment.
+SETTINGS = {
+    "plain, killed twice": ({}, (), (4, 5)),  # within the second epoch, and before the third
+    "mean teacher": ({"lr_decay": True}, (MEAN_TEACHER,), (4,)),
+    "workers": ({"num_workers": 2, "ema_decay": 0.9}, (), (4,)),
+    "batches, dropout, early stopping": (
+        {"batch_size": 3, "val_interval": 2, "dropout": 0.3, "cache_rate": 0.5, "norm": "BATCH", "early_stop_patience": 5},
+        (),
+        (6,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_stopped_and_resumed_is_not_stopped(bundle, tiny_data, tmp_path, name):
+    more, overlays, stops = SETTINGS[name]
     train(bundle, tiny_data, tmp_path / "whole", overlays, None, **more)
     for number, stop in enumerate([*stops, None]):
         train(bundle, tiny_data, tmp_path / "stopped", overlays, stop, **more, resume=number > 0)
     same_training(tmp_path / "whole", tmp_path / "stopped")
+
+
+def draws(transform: Compose) -> list[object]:
+    """Some draws of every generator."""
+    crop = transform({"image": torch.arange(36.0).reshape(1, 6, 6)})["image"]
+    return [random.random(), random.gauss(0, 1), np.random.normal(), torch.rand(2).tolist(), crop.tolist()]
+
+
+def transforms(seed: int) -> Compose:
+    affine = RandAffined("image", prob=0.9, rotate_range=1.0, padding_mode="zeros")
+    return Compose([RandFlipd("image", prob=0.5), Compose([affine])]).set_random_state(seed)
+
+
+def test_every_generator_goes_on_where_it_was_also_through_a_file(tmp_path):
+    transform = transforms(0)
+    states = RandomStates(Dataset([], transform))
+    for _ in range(3):
+        draws(transform)  # an odd number of normal draws: one is in store
+    torch.save(states.state_dict(), tmp_path / "states.pt")
+    expected = [draws(transform) for _ in range(3)]
+    other = transforms(1)
+    RandomStates(Dataset([], other)).load_state_dict(load(tmp_path / "states.pt"))
+    assert [draws(other) for _ in range(3)] == expected
+
+
+def test_other_transforms_or_processes_draw_anew_and_it_is_said(caplog):
+    state = RandomStates(Dataset([], transforms(0))).state_dict()
+    RandomStates(Dataset([], Compose([]))).load_state_dict(state)
+    assert "the random transforms are others" in caplog.text
+    before = torch.get_rng_state()
+    RandomStates().load_state_dict({"processes": state["processes"] * 2})
+    assert "ran in 2 processes and goes on in 1" in caplog.text
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on(bundle, tiny_data, trained, tmp_path, caplog):
+    shutil.copytree(trained / "models", tmp_path / "models")
+    newest = tmp_path / "models" / "checkpoint_epoch=2.pt"
+    held = load(newest)
+    assert {"random", "judged"} <= set(held)
+    torch.save({key: held[key] for key in set(held) - {"random", "judged"}}, newest)
+    bundle.train(tiny_data, tmp_path, max_epochs=3, resume=True)
+    assert "holds no random states" in caplog.text
+    assert sorted(path.name for path in (tmp_path / "models").glob("checkpoint_*")) == [
+        "checkpoint_epoch=2.pt",
+        "checkpoint_epoch=3.pt",
+    ]

@@ -60,8 +60,14 @@ class Run:
     late: float = 0.0
 
 
-def run(arguments: Sequence[str], folder: Path, number: int | None = None, after: float = 0.0, python: str = "") -> Run:
-    """Run ``python -m ...`` in a fork, and send it a signal after so many seconds."""
+def run(
+    arguments: Sequence[str],
+    folder: Path,
+    number: int | None = None,
+    after: float | Callable[[], bool] = 0.0,
+    python: str = "",
+) -> Run:
+    """Run ``python -m ...`` in a fork, and send it a signal after so many seconds, or when something is the case."""
     with tempfile.TemporaryFile() as log:
         start = time.monotonic()
         child = os.fork()
@@ -73,7 +79,7 @@ def run(arguments: Sequence[str], folder: Path, number: int | None = None, after
             now = time.monotonic()
             if ended:
                 break
-            if number is not None and sent is None and now - start >= after:
+            if number is not None and sent is None and (after() if callable(after) else now - start >= after):
                 os.kill(child, number)
                 sent = now
             if sent is not None and now - sent > 6 * PATIENCE:
@@ -90,6 +96,7 @@ def _become(arguments: Sequence[str], folder: Path, log: int, python: str) -> No
     try:
         os.setpgid(0, 0)
         os.dup2(log, 1), os.dup2(log, 2)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.chdir(folder)
         sys.path[0] = str(folder)
         sys.argv = list(arguments)
@@ -129,6 +136,7 @@ class Task:
     kept: Callable[[Path], bool] = lambda out: True
     orphan: Callable[[Path], bool] = lambda out: False
     python: str = ""
+    where: Path | None = None
     seconds: float = 0.0
     reference: dict[str, object] = field(default_factory=dict)
 
@@ -138,7 +146,7 @@ def interrupt(task: Task, scratch: Path, kills: int, seed: int) -> dict[str, Cou
     reference = scratch / f"{task.name}_whole"
     reference.mkdir(parents=True)
     task.before(reference)
-    done = run(task.command(reference / "out"), reference, python=task.python)
+    done = run(task.command(reference / "out"), task.where or reference, python=task.python)
     if done.status:
         raise SystemExit(f"{task.name}: the undisturbed run failed:\n{done.said}")
     task.reference, task.seconds = task.content(reference / "out"), done.seconds
@@ -164,7 +172,7 @@ def once(task: Task, folder: Path, number: int, after: float) -> tuple[list[str]
     """Kill, look, run again, compare: the faults, whether the signal came before the end, and what is to be said of faults."""
     out, details = folder / "out", {}
     task.before(folder)
-    first = run(task.command(out), folder, number, after, task.python)
+    first = run(task.command(out), task.where or folder, number, after, task.python)
     in_time = first.status != 0
     if in_time and number == signal.SIGTERM:
         if first.late > PATIENCE:
@@ -180,7 +188,7 @@ def once(task: Task, folder: Path, number: int, after: float) -> tuple[list[str]
         details["torn"] = ", ".join(torn)
     if not task.kept(out):
         details["lost"] = str(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")))
-    second = run((task.again or task.command)(out), folder, python=task.python)
+    second = run((task.again or task.command)(out), task.where or folder, python=task.python)
     if second.status and not any(text in second.said for text in FINISHED):
         details["failed"] = second.said[-1500:]
     elif (content := task.content(out)) != task.reference:
@@ -292,7 +300,7 @@ def torn_pictures(out: Path) -> list[str]:
 
 def predict(images: Path, weights: Path) -> Task:
     def command(out: Path) -> list[str]:
-        return ["lazylabels_monai", "predict", str(images), str(out), "--weights", str(weights)]
+        return ["lazylabels_monai", "predict", str(images), "--out", str(out), "--weights", str(weights)]
 
     return Task("predict", command, files_of, torn=torn_pictures)
 
@@ -378,7 +386,7 @@ def experiment(scratch: Path, python: str) -> Task:
     def torn(out: Path) -> list[str]:
         return [name for models in out.rglob("models") for name in torn_weights(models.parent)]
 
-    return Task("experiment", command, content, torn=torn, orphan=orphan, python=python)
+    return Task("experiment", command, content, torn=torn, orphan=orphan, python=python, where=ROOT)
 
 
 def tasks(scratch: Path, only: Sequence[str], epochs: int) -> list[Task]:
@@ -422,7 +430,7 @@ def tasks(scratch: Path, only: Sequence[str], epochs: int) -> list[Task]:
 
 def _report(scratch: Path, images: Path, weights: Path) -> Task:
     predicted = scratch / "predicted"
-    done = run(["lazylabels_monai", "predict", str(images), str(predicted), "--weights", str(weights)], scratch)
+    done = run(["lazylabels_monai", "predict", str(images), "--out", str(predicted), "--weights", str(weights)], scratch)
     if done.status:
         raise SystemExit(done.said)
     return report(predicted)
@@ -461,9 +469,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=50, help="of each task by each signal")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="training predict simulate datalist report experiment")
-    parser.add_argument("--quick", action="store_true", help="two kills each of training, predict and simulate")
+    parser.add_argument("--quick", action="store_true", help="one kill each of predict, simulate and datalist")
     given = parser.parse_args(arguments)
-    kills, only = (2, given.only or ["training", "predict", "simulate"]) if given.quick else (given.kills, given.only)
+    kills, only = (1, given.only or ["predict", "simulate", "datalist"]) if given.quick else (given.kills, given.only)
     import importlib
 
     for module in IMPORTS:

@@ -165,7 +165,7 @@ class _Step:
     name: str
     arguments: list[str]
     done: Path
-    program: str = sys.executable
+    program: str | None = None
     is_done: Callable[[], bool] = lambda: False
 
 
@@ -187,7 +187,7 @@ def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Ste
             "training",
             bundle("training", [_TRAIN], seed=run.seed, resume=True),
             folder / "trained",
-            is_done=lambda: is_finished(models, int(config["max_epochs"])),
+            is_done=lambda: is_finished(models, config.get("max_epochs")),
         ),
         _Step("tuning", _tuning(data, models, bool(config.get("mirroring"))), models / "instances.json"),
         _Step(
@@ -249,12 +249,13 @@ def make_data(run: Run, variant: str, places: Places, others: tuple[str, ...] = 
     return folder
 
 
-def call(parts: Sequence[str], log: Path, program: str = sys.executable) -> None:
-    """Run a program; its output goes to the end of ``log``.
+def call(parts: Sequence[str], log: Path, program: str | None = None) -> None:
+    """Run a program, default this Python; its output goes to the end of ``log``. It ends when this process does.
 
     Raises:
         ExperimentError: when it fails: its last line, and where the others are.
     """
+    program = program or sys.executable
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"$ {shlex.join([Path(program).name, *parts])}\n")
         stream.flush()

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lazylabels_monai.atomic import write_bytes
-from lazylabels_monai.errors import LazyLabelsError, explain
+from lazylabels_monai.errors import DiskError, LazyLabelsError, explain
 from lazylabels_monai.exporting.finding import home_of, label_maps
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
@@ -117,6 +117,8 @@ def export_objects(
                 objects = measure.added(objects, maps)
             _write(folder, writer.image(objects), report)
             report.objects[image.name] = len(objects.classes)
+        except DiskError:  # so it is for all that follow
+            raise
         except Exception as error:  # one bad image must not cost the others
             report.failed[image.name] = explain(error)
         else:

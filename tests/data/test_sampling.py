@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from monai.data import DataLoader
+from monai.transforms import Compose, RandFlipd, RandGaussianNoised
 
-from lazylabels_monai.data.sampling import sampling_weights
+from lazylabels_monai.data.sampling import SeededCacheDataset, SeededSampler, sampling_weights
 from lazylabels_monai.tasks import TASKS
 
 
@@ -54,8 +57,6 @@ def test_a_share_that_is_there_already_changes_nothing():
 
 
 def test_draws():
-    import torch
-
     items = carriers("sdi", *["di"] * 14, *["i"] * 5)
     weights = sampling_weights(items, {"segmentation": 0.4})
     torch.manual_seed(0)
@@ -94,3 +95,29 @@ def test_bad_arguments():
         sampling_weights(carriers("s"), {"strong": 0.4})
     with pytest.raises(ValueError, match="needs at least one item"):
         sampling_weights([], {"segmentation": 0.4})
+
+
+def crops(workers: int, seed: int = 0) -> list[list[float]]:
+    """What two epochs of a loader give."""
+    torch.manual_seed(seed)
+    transform = Compose([RandFlipd("image", prob=0.5), RandGaussianNoised("image", prob=1.0)])
+    dataset = SeededCacheDataset([{"image": torch.arange(4.0)[None] + 10 * i} for i in range(5)], transform, progress=False)
+    sampler = SeededSampler([1.0] * 5, 6, seeded=workers > 0)
+    more = {"generator": torch.Generator(), "persistent_workers": True} if workers else {}
+    loader = DataLoader(dataset, num_workers=workers, batch_size=2, sampler=sampler, **more)
+    return [[batch["image"].flatten().tolist() for batch in loader] for _ in range(2)]
+
+
+def test_what_workers_draw_is_settled_by_the_sampler_for_any_number_of_them():
+    one, two = crops(1), crops(2)
+    assert one == two
+    assert one[0] != one[1]
+    assert crops(1, seed=1) != one
+
+
+def test_without_workers_nothing_more_is_drawn_than_by_torchs_own_sampler():
+    torch.manual_seed(0)
+    ours, after = list(SeededSampler([0.2, 0.8], 20)), torch.rand(1)
+    torch.manual_seed(0)
+    assert ours == list(torch.utils.data.WeightedRandomSampler([0.2, 0.8], 20))
+    assert torch.rand(1) == after

@@ -35,7 +35,7 @@ def quick_calls(monkeypatch, python) -> None:
     """Steps of a run start without the seconds that imports take."""
     call, ours = runner.call, sys.executable
 
-    def quick(parts, log, program=ours) -> None:
-        call(parts, log, python if program == ours else program)
+    def quick(parts, log, program=None) -> None:
+        call(parts, log, python if program in (None, ours) else program)
 
     monkeypatch.setattr(runner, "call", quick)
