@@ -45,7 +45,14 @@ def weights(folder: Path) -> Path:
     torch.manual_seed(0)
     norm = ["INSTANCE", {"affine": True}]
     network = MultiTaskUNet(num_classes=3, channels=(4, 8), num_multitask_blocks=1, norm=norm)
-    settings = {"spatial_dims": 2, "in_channels": 1, "channels": [4, 8], "num_multitask_blocks": 1, "norm": norm, "dropout": 0.0}
+    settings = {
+        "spatial_dims": 2,
+        "in_channels": 1,
+        "channels": [4, 8],
+        "num_multitask_blocks": 1,
+        "norm": norm,
+        "dropout": 0.0,
+    }
     more = {"tasks": ["segmentation", "detection", "separation"], "crop_size": [128, 128], "window_size": [256, 256]}
     torch.save(network.state_dict(), folder / "model.pt")
     write_network(folder, network, **settings, **more, normalization="percentiles")
