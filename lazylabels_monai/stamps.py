@@ -317,6 +317,7 @@ class Records:
             )
 
     def _append(self, line: Mapping[str, Any]) -> None:
+        _require_no_link(self.file)
         text = (json.dumps(line) + "\n").encode()
         with open(self.file, "ab+", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
@@ -335,9 +336,20 @@ class Records:
         return found
 
 
+def _require_no_link(file: Path) -> None:
+    """A folder of results may be a stranger's: what is written there goes into no file elsewhere.
+
+    Raises:
+        LazyLabelsError: for a link.
+    """
+    if file.is_symlink():
+        raise LazyLabelsError(f"'{file}' is a link, which is not written to: remove it, or name another folder.")
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Be the only process that writes a folder's lines."""
+    _require_no_link(folder / _LOCK)
     with FileLock(folder / _LOCK):
         yield
 

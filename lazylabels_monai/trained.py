@@ -310,6 +310,7 @@ def write_settings(weights: str | Path, found: Sequence[InstanceSettings], **abo
 def copy_trained(weights: str | Path, folder: str | Path) -> None:
     """Copy the weights, as ``model.pt``, and what lies beside them; no path of this machine goes along."""
     weights, folder = Path(weights), Path(folder)
+    trained_images(weights), trained_settings(weights)  # what is none of these files, a link to another among them, stays here
     shutil.copy2(weights, folder / WEIGHTS_FILE)
     for name in BESIDE:
         if (file := weights.with_name(name)).is_file():

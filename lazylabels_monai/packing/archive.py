@@ -17,7 +17,7 @@ import yaml
 
 import lazylabels_monai
 from lazylabels_monai.atomic import temporary_sibling
-from lazylabels_monai.bundle_folder import find_bundle
+from lazylabels_monai.bundle_folder import find_bundle, require_own_files
 from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
@@ -65,6 +65,7 @@ def pack_bundle(
         FileExistsError: when ``out`` is there and ``overwrite`` is not given.
     """
     out, bundle = Path(out), find_bundle(bundle)
+    require_own_files(bundle)
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
     if weights is None and bundle_weights(bundle).is_file():
