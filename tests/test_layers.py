@@ -18,6 +18,7 @@ FLOORS = (
         "errors",
         "config_files",
         "config_text",
+        "provenance",
         "memory",
         "overrides",
         "tasks",
