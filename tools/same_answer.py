@@ -98,12 +98,6 @@ def main() -> None:
             equal = "the same" if weights == found[0, 1] else "other"
             print(f"for knowledge: {workers} workers and {threads} threads give {equal} weights than 0 workers and 1 thread")
         if not quick:
-            exact = place / "exact" / "train"
-            exact.mkdir(parents=True)
-            for kind in ("images", "instances"):
-                source = place / "set" / kind
-                if source.is_dir():
-                    (exact / {"instances": "masks"}.get(kind, kind)).symlink_to(source)
             models = place / "t010" / "models" / "model.pt"
             commands = {
                 "predict --uncertainty": ["predict", "set/images", "--uncertainty", "--weights", str(models), "--out"],
@@ -115,7 +109,7 @@ def main() -> None:
                     (place / out / "predicted.jsonl").unlink()  # times of files
                 say(name, *(folder_digest(place / out) for out in outs))
             for n in range(2):
-                call(["measure", "out021", "--out", f"m{n}", "--pixel-size", "1um", "--seed", "4"], place)
+                call(["measure", "out021", f"m{n}", "--pixel-size", "1um", "--seed", "4"], place)
             say("measure --seed 4", *(folder_digest(place / f"m{n}") for n in range(2)))
     print(f"{sum(same)} of {len(same)} are the same")
     raise SystemExit(0 if all(same) else 1)
