@@ -10,7 +10,7 @@ from pathlib import Path
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
 
-__all__ = ["bundle_config", "find_bundle", "find_overlay", "find_starter"]
+__all__ = ["bundle_config", "find_bundle", "find_overlay", "find_starter", "require_own_files"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -31,6 +31,21 @@ def find_bundle(bundle: PathLike | None = None) -> Path:
     if bundle is not None:
         raise LazyLabelsError(f"{bundle} holds no configs/inference.yaml: name the bundle's folder by --bundle.")
     raise LazyLabelsError("the bundle's configs did not come with this installation: install it again, or pass --bundle.")
+
+
+def require_own_files(bundle: PathLike) -> None:
+    """Refuse a bundle with a link that leads out of it: a copy would spread whatever lies there.
+
+    Weights may lie elsewhere: ``models/`` is copied by what is known to belong to it.
+
+    Raises:
+        LazyLabelsError: naming the link.
+    """
+    bundle = Path(bundle)
+    for path in bundle.rglob("*"):
+        inside = path.relative_to(bundle).parts
+        if inside[0] != "models" and path.is_symlink() and not path.resolve().is_relative_to(bundle.resolve()):
+            raise LazyLabelsError(f"{path} is a link to a place outside the bundle: put the file itself there, or remove it.")
 
 
 def bundle_config(bundle: PathLike | None, name: str) -> Path:

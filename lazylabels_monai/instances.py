@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,7 +127,7 @@ def component_instances(segmentation: np.ndarray, min_size: int = 0, max_hole: i
     """
     # neighbouring pixels belong together when their class is the same, so one pass does for all classes
     ids = label(segmentation, background=BACKGROUND, connectivity=1)
-    return _drop_specks(_fill_holes(ids, max_hole), min_size).astype(np.int32)
+    return _drop_specks(_fill_holes(ids, max_hole), min_size)
 
 
 def distance_instances(segmentation: np.ndarray, min_distance: int = 5, min_size: int = 0, max_hole: int = 0) -> np.ndarray:
@@ -142,17 +143,17 @@ def distance_instances(segmentation: np.ndarray, min_distance: int = 5, min_size
         ids 1..n, int32, 0 outside objects.
     """
     components = _fill_holes(label(segmentation, background=BACKGROUND, connectivity=1), max_hole)
-    classes = instance_classes(components, segmentation)[components]
-    out = np.zeros(components.shape, np.int64)
+    classes = _looked_up(instance_classes(components, segmentation), components)
+    out = np.zeros(components.shape, np.int32)
     for value in np.unique(classes[classes > 0]):
         # components of one class never touch, so that one distance map serves all of them
         inside = classes == value
         depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(inside), 1.0)
         tops = peak_local_max(depth, min_distance=min_distance, labels=components * inside, exclude_border=False)
-        markers = np.zeros(components.shape, np.int64)
+        markers = np.zeros(components.shape, np.int32)
         markers[tuple(tops.T)] = np.arange(1, len(tops) + 1) + out.max()
         out += watershed(-depth, markers, mask=inside)
-    return _drop_specks(out, min_size).astype(np.int32)
+    return _drop_specks(out, min_size)
 
 
 def three_map_instances(
@@ -205,19 +206,23 @@ def three_map_instances(
         # what the lines cut off is no part of its marker any more
         markers = _drop_specks(label(markers, connectivity=1), max(min_marker - 1, 0))
 
+    del detected, interface
     components = label(foreground, connectivity=1)
     orphan = foreground & ~_with_marker(components, markers)
     if drop_undetected:
-        foreground = foreground & ~orphan
+        foreground &= ~orphan
     else:
-        markers = np.where(orphan, components + markers.max(), markers)
+        last = markers.max()
+        markers[orphan] = components[orphan] + last
+    del components, orphan
 
     landscape = separation_probability[INTERFACE] + detection_probability[BACKGROUND]
     grown = watershed(landscape, markers=markers, mask=foreground, watershed_line=cut)
+    del landscape
     if cut:
         # the line may cut single pixels off; the piece that holds the marker is the object
         grown = np.where(_with_marker(label(grown, connectivity=1), markers), grown, 0)
-    return _drop_specks(grown, min_size).astype(np.int32)
+    return _drop_specks(grown, min_size)
 
 
 def _part_at_necks(mask: np.ndarray, neck: float, line: bool = False) -> np.ndarray:
@@ -251,10 +256,13 @@ def instance_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndar
     Returns:
         (n + 1,) class by id; entry 0 is 0, and so is that of an object without any pixel of an object class.
     """
-    ids = np.asarray(instances, np.int64)
+    ids = np.asarray(instances)
     values = np.where(np.asarray(segmentation) == IGNORE, BACKGROUND, segmentation)
     width = int(values.max(initial=0)) + 1
-    votes = np.bincount(ids.ravel() * width + values.ravel(), minlength=(int(ids.max(initial=0)) + 1) * width)
+    votes = np.zeros((int(ids.max(initial=0)) + 1) * width, np.int64)
+    for part in _parts(ids):
+        found = np.bincount(ids[part].ravel().astype(np.int64) * width + values[part].ravel())
+        votes[: len(found)] += found
     votes = votes.reshape(-1, width)
     votes[:, BACKGROUND] = 0
     classes = votes.argmax(1)
@@ -264,16 +272,43 @@ def instance_classes(instances: np.ndarray, segmentation: np.ndarray) -> np.ndar
 
 def _with_marker(pieces: np.ndarray, markers: np.ndarray) -> np.ndarray:
     """True on the pieces (ids 1..n) that hold a pixel of a marker."""
-    marked = np.zeros(pieces.max() + 1, dtype=bool)
+    marked = np.zeros(pieces.max(initial=0) + 1, dtype=bool)
     marked[pieces[markers > 0]] = True
-    return marked[pieces]
+    return _looked_up(marked, pieces)
+
+
+#: Pixels at a time where numpy makes 8 bytes of each id.
+_AT_ONCE = 1 << 22
+
+
+def _parts(ids: np.ndarray) -> Iterator[slice]:
+    """Ranges along the first axis, of about :data:`_AT_ONCE` pixels each."""
+    step = max(1, _AT_ONCE * len(ids) // max(ids.size, 1))
+    return (slice(start, start + step) for start in range(0, len(ids), step))
+
+
+def _looked_up(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """``table[ids]``."""
+    out = np.empty(ids.shape, table.dtype)
+    for part in _parts(ids):
+        np.take(table, ids[part], out=out[part], mode="clip")  # with out, other modes buffer it
+    return out
+
+
+def _sizes(ids: np.ndarray) -> np.ndarray:
+    """Pixels of each id from 0 to the highest."""
+    counts = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
+    for part in _parts(ids):
+        found = np.bincount(ids[part].ravel())
+        counts[: len(found)] += found
+    return counts
 
 
 def _drop_specks(instances: np.ndarray, max_size: int) -> np.ndarray:
     """Drop objects of at most ``max_size`` pixels and number the others 1..n."""
-    keep = np.bincount(instances.ravel()) > max_size
+    keep = _sizes(instances) > max_size
     keep[0] = False
-    return np.where(keep, np.cumsum(keep), 0)[instances]
+    return _looked_up(np.where(keep, np.cumsum(keep), 0).astype(np.int32), instances)
 
 
 def _fill_holes(instances: np.ndarray, max_hole: int) -> np.ndarray:

@@ -5,9 +5,11 @@ They lie beside the results in ``predicted.jsonl``, a line of JSON each, of whic
     {"stamp": "3f2a..", "weights": "9c1b..", "file": "model.pt", "settings": {...}, "version": "0.1.0", "answers": 1}
     {"result": "a", "stamp": "3f2a..", "image": "../images/a.png", "digest": "77d0..", "facts": [5120, 17.., 17..]}
     {"result": "a", "stamp": null}
+    {"run": "3f2a..", "date": "2026-11-27", "versions": {...}, "commit": null, "machine": "..."}
 
-The last line says that what lies there of ``a`` is being replaced. Lines are appended, never altered, by one process at a time
-and each in one write: what a kill cuts short is no line, and a result without a line is of unknown origin.
+The third line says that what lies there of ``a`` is being replaced, the last how a stamp's results were made, for people. Lines
+are appended, never altered, by one process at a time and each in one write: what a kill cuts short is no line, and a result
+without a line is of unknown origin.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from filelock import FileLock
 
 import lazylabels_monai
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.provenance import made
 from lazylabels_monai.result_files import RECORDS_FILE, predicted_files
 
 __all__ = [
@@ -282,6 +285,7 @@ class Records:
         """Append a stamp, unless it is the current one; for the holder of :func:`locked`."""
         if stamp.id != self.refresh().current:
             self._append({"stamp": stamp.id, **vars(stamp)})
+            self._append({"run": stamp.id, **made()})
 
     def add(self, result: str, record: Record) -> None:
         """Append the record of a result; see :meth:`adding`."""
@@ -318,6 +322,7 @@ class Records:
             )
 
     def _append(self, line: Mapping[str, Any]) -> None:
+        _require_no_link(self.file)
         text = (json.dumps(line) + "\n").encode()
         with open(self.file, "ab+", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
@@ -337,9 +342,20 @@ class Records:
         return found
 
 
+def _require_no_link(file: Path) -> None:
+    """A folder of results may be a stranger's: what is written there goes into no file elsewhere.
+
+    Raises:
+        LazyLabelsError: for a link.
+    """
+    if file.is_symlink():
+        raise LazyLabelsError(f"'{file}' is a link, which is not written to: remove it, or name another folder.")
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Be the only process that writes a folder's lines."""
+    _require_no_link(folder / _LOCK)
     with FileLock(folder / _LOCK):
         yield
 

@@ -384,6 +384,7 @@ def copy_trained(weights: str | Path, folder: str | Path) -> None:
     """
     weights, folder = Path(weights), Path(folder)
     require_whole(weights)
+    trained_images(weights), trained_settings(weights)  # what is none of these files, a link to another among them, stays here
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     for name in BESIDE:
         if (file := weights.with_name(name)).is_file():

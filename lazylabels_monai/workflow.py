@@ -15,10 +15,20 @@ from ignite.engine import Engine
 from lazylabels_monai.atomic import require_room, written_to
 from lazylabels_monai.checkpoints import checkpoints, clean_checkpoints, copy_previous_model, keep_previous_model
 from lazylabels_monai.data.checking import check_datalist
-from lazylabels_monai.data.datalist import FILE_NAME, find_images, load_datalist, read_items
+from lazylabels_monai.data.datalist import (
+    FILE_NAME,
+    LABEL_KEYS,
+    absolute_path,
+    datalist_file,
+    find_images,
+    has_key,
+    load_datalist,
+    read_items,
+)
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError, is_bundle_program
 from lazylabels_monai.locks import FolderLock
+from lazylabels_monai.provenance import digest_of_files, made
 from lazylabels_monai.resuming import chosen_otherwise, write_record
 from lazylabels_monai.stopping import stop_by_signals
 from lazylabels_monai.tasks import TASKS
@@ -87,11 +97,24 @@ def begin_training(
     if record is not None:
         if resume and chosen_otherwise(ckpt_dir, record):
             copy_previous_model(ckpt_dir)
-        write_record(ckpt_dir, record)
+        write_record(ckpt_dir, {**record, "made": made(data=None if datalist is None else _data_digest(datalist))})
     write_classes(ckpt_dir, classes)
     write_network(ckpt_dir, network, **trained_with)
     if datalist is not None:
         write_images(ckpt_dir, datalist)
+
+
+def _data_digest(datalist: str | Path) -> str:
+    """Of the files that a training reads; the same data has the same one in any folder."""
+    file, content = datalist_file(datalist), load_datalist(datalist)
+    names = [
+        (f"{section} {number} {key}", absolute_path(file, item[key]))
+        for section in ("training", "validation")
+        for number, item in enumerate(content.get(section, []))
+        for key in ("image", *LABEL_KEYS)
+        if has_key(item, key)
+    ]
+    return digest_of_files(names)
 
 
 class Beginning:

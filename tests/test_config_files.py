@@ -62,6 +62,6 @@ def test_every_command_with_config_files(command, tmp_path, monkeypatch, tiny_da
         "monai-label": ["app", *weights],
         "train": [tiny_data],
     }[command]
-    with pytest.raises(LazyLabelsError, match="config file 'tag.yaml' cannot be read at line 1"):
+    with pytest.raises(LazyLabelsError, match=r"config file 'tag\.yaml' cannot be read at line 1"):
         app([command, *map(str, arguments), "--config", "tag.yaml"], standalone_mode=False)
     assert [file.name for file in tmp_path.iterdir()] == ["tag.yaml"]

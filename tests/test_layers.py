@@ -18,6 +18,8 @@ FLOORS = (
         "errors",
         "config_files",
         "config_text",
+        "provenance",
+        "memory",
         "overrides",
         "tasks",
         "atomic",

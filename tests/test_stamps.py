@@ -161,3 +161,15 @@ def test_objects_that_do_the_same_read_the_same():
     assert described(np.arange(3)) != described(np.arange(4))
     assert described({"a": (1, {2, 3}), "b": None}) == {"a": [1, [2, 3]], "b": None}
     assert described(np.float32(0.5)) == 0.5
+
+
+@pytest.mark.parametrize("name", [RECORDS_FILE, ".predicted.lock"])
+def test_nothing_is_written_through_a_link(tmp_path, name):
+    other = tmp_path / "precious.txt"
+    other.write_text("precious")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / name).symlink_to(other)
+    with pytest.raises(LazyLabelsError, match="is a link"), locked(folder):
+        Records(folder).add_stamp(Stamp("9c1b", {}))
+    assert other.read_text() == "precious"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
 import shlex
 import subprocess
@@ -26,6 +24,7 @@ from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.experiments.records import images_of, read_record, write_record
 from lazylabels_monai.experiments.spec import ExperimentError, Run, Table, arguments
 from lazylabels_monai.progress import clock
+from lazylabels_monai.provenance import machine
 from lazylabels_monai.resuming import is_finished
 from lazylabels_monai.stopping import run_child
 
@@ -364,17 +363,3 @@ def _round(value: float | None) -> float | None:
 def _headline(scores: Mapping[str, Any]) -> str:
     parts = {"Dice": scores["dice"]["mean"], f"F1 ({scores['way']})": scores["f1"]}
     return ", ".join(f"{name} {value:.3f}" for name, value in parts.items() if value is not None)
-
-
-def machine() -> str:
-    """Processor, number of cores and accelerator, in words."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        found = re.search(r"model name\s*:\s*(.+)", info.read_text(encoding="utf-8", errors="replace"))
-        name = found.group(1).strip() if found else name
-    import torch
-
-    threads = torch.get_num_threads()
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {os.cpu_count()} cores, {threads} of them used by a run{gpu}"

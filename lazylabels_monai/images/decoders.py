@@ -26,7 +26,7 @@ from lazylabels_monai.images import lossy
 from lazylabels_monai.images.stored import ReadError, Stored, check_decoded_size, check_pages, native
 from lazylabels_monai.images.tiff import stored_tiff
 
-__all__ = ["stored_picture"]
+__all__ = ["opened", "stored_picture"]
 
 # What Pillow may open: formats of pictures. Others run programs (EPS) or guess (TGA).
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "AVIF", "PPM")
@@ -72,7 +72,7 @@ def stored_picture(path: Path, label: bool = False) -> Stored:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """Pillow's image without its limit of 179 megapixels, in whose place :func:`check_decoded_size` stands."""
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]  # a build of Pillow may lack one
@@ -87,7 +87,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _stored_by_pillow(path: Path, label: bool) -> Stored:
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format != "MPO":  # a camera's MPO is a JPEG with a preview appended
             check_pages(getattr(image, "n_frames", 1), path)
         depth = _png_depth(path) if image.format == "PNG" else 8

@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser
 
 import lazylabels_monai
 from lazylabels_monai.atomic import copy_tree, remove_tree, temporary_sibling, whole_file, written_to
-from lazylabels_monai.bundle_folder import find_bundle
+from lazylabels_monai.bundle_folder import find_bundle, require_own_files
 from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
@@ -66,6 +66,7 @@ def pack_bundle(
         FileExistsError: when ``out`` is there and ``overwrite`` is not given.
     """
     out, bundle = Path(out), find_bundle(bundle)
+    require_own_files(bundle)
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
     if weights is None and bundle_weights(bundle).is_file():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -211,3 +213,24 @@ def test_nothing_is_overwritten_and_what_is_missing_is_named(packed, weights, tm
     with pytest.raises(LazyLabelsError, match="--bundle"):
         pack_bundle(tmp_path / "a.zip", tmp_path, weights)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["images.json", "instances.json", "classes.json", "network.json"])
+def test_a_link_beside_the_weights_brings_no_other_file_along(name, weights, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    copied = Path(shutil.copytree(Path(weights).parent, tmp_path / "models"))
+    (copied / name).unlink(missing_ok=True)
+    (copied / name).symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(LazyLabelsError, match=re.escape(name)):
+        pack_bundle(tmp_path / "a.zip", weights=copied / "model.pt")
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_a_link_that_leads_out_of_the_bundle_is_refused(weights, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    bundle = Path(shutil.copytree(ROOT / "bundle", tmp_path / "bundle"))
+    (bundle / "docs" / "inside.md").symlink_to("README.md")
+    pack_bundle(tmp_path / "a.zip", bundle=bundle, weights=weights)
+    (bundle / "docs" / "more.md").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(LazyLabelsError, match=r"more\.md is a link"):
+        pack_bundle(tmp_path / "b.zip", bundle=bundle, weights=weights)

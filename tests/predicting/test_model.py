@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from PIL import Image
 
+from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.trained import write_network
 
@@ -31,3 +36,16 @@ def test_the_normalization_of_the_training_is_found(norm, bundle, tmp_path):
     image = torch.rand(1, 1, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(loaded(image), network.eval()(image))
+
+
+def test_no_memory_for_one_picture(trained, tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    for name, shape in (("large", (400, 500)), ("small", (40, 50))):
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, shape, np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    monkeypatch.setattr("lazylabels_monai.predicting.model.memory_at_hand", lambda: 10_000_000)
+    weights = trained
+    report = predict(tmp_path / "images", tmp_path / "out", weights=weights, overrides={"device": "cpu"})
+    assert [Path(path).name for path in report.done] == ["small.png"]
+    (path, reason), *others = report.failed.items()
+    assert others == []
+    assert reason.startswith(f"'{path}' has 400 x 500 pixels, whose prediction takes about 18 MiB, and 10 MiB are free: cut it")

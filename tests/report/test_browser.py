@@ -11,9 +11,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import tifffile
+from PIL import Image
 
+from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.report import make_report
 from lazylabels_monai.report.page import number
 from tests.report.predicted import SHAPE
 
@@ -150,6 +155,48 @@ def test_page_in_a_browser(browser, page, made):
     assert browser.evaluate(pictures), "a picture does not decode"
     assert browser.evaluate("document.querySelectorAll('svg text').length") > 30
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+#: Names of images and classes that would run where a page took them for its own text; a file's name holds no slash.
+HOSTILE = (
+    "<script>RUN=1",
+    "<img src=x onerror=RUN=1>",
+    "\"'><svg onload=RUN=1>",
+    "'-RUN=1-'",
+    "{{ RUN }}",
+    "javascript:RUN=1",
+    "line\nbreak\r<body onload=RUN=1>",
+    "&lt;script&gt;RUN=1",
+    "\u202egnp.exe",
+    "]]><script>RUN=1",
+    "--><script>RUN=1",
+)
+
+
+def test_names_are_never_run(browser, tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "pred").mkdir()
+    for place, name in enumerate(HOSTILE):
+        classes = np.zeros((24, 30), np.uint8)
+        classes[4:12, 5:15] = 1 + place % 2
+        Image.fromarray(random.integers(0, 255, classes.shape, np.uint8)).save(tmp_path / "images" / f"{name}.png")
+        Image.fromarray(classes).save(tmp_path / "pred" / f"{name}_pred.png")
+        tifffile.imwrite(tmp_path / "pred" / f"{name}_instances.tif", (classes > 0).astype(np.uint16))
+    measured = {"images": tmp_path / "images", "pixel_size": "1um", "resamples": 100}
+    names = ["<script>RUN=1</script>", "</title>$x"]
+    measure_folder(tmp_path / "pred", tmp_path / "pred" / "measured", classes=names, **measured)
+    page = make_report(tmp_path / "pred", images=tmp_path / "images", command="predict '<script>RUN=1</script>'")
+    browser.open(f"file://{page}")
+    assert browser.errors == []
+    assert [url for url in browser.requests if not url.startswith(("data:", "file:"))] == []
+    assert browser.evaluate("typeof RUN") == "undefined"
+    assert browser.evaluate("document.scripts.length") == 1
+    handlers = "[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name.startsWith('on'))).length"
+    assert browser.evaluate(handlers) == 0
+    text = browser.evaluate("document.body.textContent")
+    for name in (*HOSTILE[:2], "<script>RUN=1</script>"):
+        assert name in text
 
 
 #: Names of the layers that show.

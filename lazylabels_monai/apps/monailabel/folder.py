@@ -12,7 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.atomic import copy_tree, filled, write_text
-from lazylabels_monai.bundle_folder import bundle_config, find_bundle
+from lazylabels_monai.bundle_folder import bundle_config, find_bundle, require_own_files
 from lazylabels_monai.config_files import check_overlays
 from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.errors import LazyLabelsError
@@ -75,6 +75,7 @@ def make_app(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LazyLabelsError(f"{out} is there already: name another folder for the app, or remove it.")
     bundle_config(bundle, "train.yaml")
+    require_own_files(bundle)
     check_overlays(overlays)
     classes = trained_classes(require_weights(weights))
     given = {**(overrides or {}), **trained_network(weights, overlays)}

@@ -1,0 +1,37 @@
+"""Sizes from headers."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.images.extent import extent
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
+def test_pictures(tmp_path, suffix):
+    file = tmp_path / f"a{suffix}"
+    Image.fromarray(np.zeros((5, 9), np.uint8)).save(file)
+    assert extent(file) == (5, 9)
+
+
+def test_a_pyramid_counts_by_its_largest_page(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(np.zeros((40, 60), np.uint8))
+        tif.write(np.zeros((20, 30), np.uint8), subfiletype=1)
+    assert extent(tmp_path / "a.tif") == (40, 60)
+
+
+def test_volumes(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), np.eye(4)), tmp_path / "a.nii.gz")
+    assert extent(tmp_path / "a.nii.gz") == (3, 4, 5)
+    assert extent(tmp_path / "a.nrrd") is None
+
+
+def test_what_cannot_be_read_is_left_to_others(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    (tmp_path / "a.tif").write_bytes(b"II*\0")
+    assert [extent(tmp_path / name) for name in ("a.png", "a.tif", "missing.png")] == [None] * 3
