@@ -25,7 +25,7 @@ class RandomStates:
 
     Every process of a distributed training has its own; the checkpoint of the first holds those of all. What the workers of a
     DataLoader draw is settled by the sampler (:class:`~lazylabels_monai.data.sampling.SeededSampler`), so theirs need not be
-    kept. All is plain numbers and tensors, as ``torch.load(weights_only=True)`` reads them.
+    kept. All is plain numbers and tensors, as a checkpoint is read (:mod:`~lazylabels_monai.tensor_files`).
 
     Args:
         dataset: the training's data set; its ``transform`` holds the random transforms.

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lazylabels_monai.digests import require_whole
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.regular import why_no_file
 
@@ -73,6 +74,7 @@ def read_tensors(path: str | os.PathLike) -> Any:
         if not head:
             raise LazyLabelsError(f"{path}: this file of weights is empty: {_REMEDY}.")
         _check_archive(path)
+        require_whole(path)
         with warnings.catch_warnings():  # about files that are refused
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
