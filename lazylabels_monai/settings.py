@@ -254,6 +254,7 @@ def _check_network(values: Mapping[str, Any]) -> None:
         )
     if norm is None:
         return
+    _check_batch(values)
     name = tuple(norm) if isinstance(norm, list) else norm
     for width in sorted(set(channels)):
         try:
@@ -266,6 +267,16 @@ def _check_network(values: Mapping[str, Any]) -> None:
             reason = f"there are {', '.join(known)}" if "Unsupported option" in reason else reason[:120]
             expected = f"{SETTINGS['norm'].expected}, that goes with {width} channels"
             raise _refused("norm", norm, f"{expected} ({reason})") from error
+
+
+def _check_batch(values: Mapping[str, Any]) -> None:
+    """A mean over a batch needs two values at least, at the lowest resolution too."""
+    if not {"batch_size", "crop_size"} <= set(values):
+        return
+    norm, lowest = values["norm"], 2 ** (len(values["channels"]) - 1)
+    kind = str(norm[0] if isinstance(norm, list | tuple) else norm).upper()
+    if kind.endswith("BATCH") and values["batch_size"] * math.prod(-(-size // lowest) for size in values["crop_size"]) < 2:
+        raise _refused("batch_size", values["batch_size"], f"2 or more, for norm {kind} with so small a crop_size,")
 
 
 def _refused(name: str, value: Any, expected: str) -> LazyLabelsError:

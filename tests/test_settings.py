@@ -172,11 +172,15 @@ TOGETHER = {"spatial_dims": 2, "channels": [4, 8, 8], "norm": "BATCH", "num_mult
         ({"crop_size": [32, 32, 32]}, "crop_size is .* a list of 2 whole numbers"),
         ({"window_size": [32, 32, 32]}, "window_size is .* a list of 2 whole numbers"),
         ({"spatial_dims": 3, "crop_size": [32, 32]}, "crop_size is .* a list of 3 whole numbers"),
+        ({"batch_size": 1, "crop_size": [4, 3]}, "batch_size is 1 .* 2 or more, for norm BATCH"),
         ({"spatial_dims": 3, "channels_last": True}, "channels_last is true .* false for volumes"),
     ],
 )
 def test_settings_that_do_not_go_together(change, said):
     check_settings(TOGETHER)
+    for works in ({"batch_size": 1, "crop_size": [5, 4]}, {"batch_size": 2, "crop_size": [4, 4]}):
+        check_settings({**TOGETHER, **works})
+    check_settings({**TOGETHER, "norm": "INSTANCE", "batch_size": 1, "crop_size": [1, 1]})
     with pytest.raises(LazyLabelsError, match=said):
         check_settings({**TOGETHER, **change})
 
