@@ -57,6 +57,7 @@ def _run(
     arguments: list[str],
 ) -> None:
     from lazylabels_monai.bundle_folder import bundle_config, find_overlay
+    from lazylabels_monai.config_files import check_overlays
     from lazylabels_monai.data.datalist import FILE_NAME, datalist_file
 
     if preset is not None and preset not in PRESETS:
@@ -66,8 +67,7 @@ def _run(
     file = datalist_file(data)
     if not file.is_file():
         raise ValueError(f"{data} holds no {FILE_NAME}: make a data set of your folder by lazylabels datalist FOLDER {data}.")
-    for name in config or ():
-        _require_config(name)
+    check_overlays(config or ())  # nothing of this package runs before MONAI reads them
     folder = file.parent
     out = output if output is not None else Path("outputs") / folder.resolve().name
     files = [bundle_config(None, name) for name in names]
@@ -81,24 +81,6 @@ def _run(
     status = run_child([sys.executable, *command, *arguments], end_too=False)  # it has said that it was stopped
     if status:
         raise typer.Exit(status)
-
-
-def _require_config(file: str) -> None:
-    """Refuse a config file that MONAI could not read: nothing of this package runs before it does."""
-    import yaml
-
-    from lazylabels_monai.errors import LazyLabelsError
-
-    if not Path(file).is_file():
-        raise LazyLabelsError(f"--config {file}: there is no such file; correct the path.")
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" (line {mark.line + 1})" if mark is not None else ""
-        raise LazyLabelsError(f"--config {file} cannot be read as YAML{place}: correct it.") from error
-    if not isinstance(content, dict):
-        raise LazyLabelsError(f"--config {file} holds no ids and values, such as max_epochs: 50; write some into it.")
 
 
 def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str]:

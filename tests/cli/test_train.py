@@ -143,12 +143,11 @@ def test_the_exit_code_is_the_bundles(tiny_data, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "there is no such file; correct the path"),
-        ("a: [1,\n", r"cannot be read as YAML \(line 2\)"),
-        (b"\xff\xfe\x00", "cannot be read as YAML"),
-        ("", "holds no ids and values"),
-        ("- a\n", "holds no ids and values"),
-        ("max_epochs", "holds no ids and values"),
+        (None, "does not exist: correct the path"),
+        ("a: [1,\n", "cannot be read at line 2"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        ("- a\n", "holds no names and values"),
+        ("max_epochs", "holds no names and values"),
     ],
 )
 @pytest.mark.parametrize("command", ["train", "evaluate"])
@@ -158,5 +157,5 @@ def test_a_config_file_that_cannot_be_used_is_one_sentence(tiny_data, tmp_path, 
         own.write_bytes(content if isinstance(content, bytes) else content.encode())
     result = CliRunner().invoke(app, [command, str(tiny_data), "--config", str(own)])
     assert result.exit_code == 1
-    assert re.search(rf"--config {re.escape(str(own))}:? {said}", str(result.exception))
+    assert f"config file '{own}' {said}" in str(result.exception)
     assert not ran
