@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,11 +21,11 @@ def ran(monkeypatch):
     """The commands that are run, instead of running them."""
     commands: list[list[str]] = []
 
-    def run(command, check):
+    def run(command, end_too):
         commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("lazylabels_monai.cli.train.run_child", run)
     return commands
 
 
@@ -136,7 +134,7 @@ def test_mistakes_are_one_sentence(tiny_data, ran, arguments, said):
 
 
 def test_the_exit_code_is_the_bundles(tiny_data, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 7))
+    monkeypatch.setattr("lazylabels_monai.cli.train.run_child", lambda command, end_too: 7)
     assert CliRunner().invoke(app, ["train", str(tiny_data), "--preset", "cpu"]).exit_code == 7
 
 
