@@ -17,7 +17,7 @@ from PIL import Image
 from lazylabels_monai.atomic import move_in, temporary_sibling
 from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits, made_before
 from lazylabels_monai.data.building.layouts import find_legend
-from lazylabels_monai.data.building.looking import look_at_pictures
+from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
@@ -86,6 +86,7 @@ def build_datalist(
     folder = None if options.dry_run else temporary_sibling(out.absolute())
     try:
         made = _make_all(sources, painter, folder, out.absolute(), options, progress)
+        notes += look_at_marks(made, options)
         datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
         if folder is not None:
             (folder / FILE_NAME).write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -223,6 +224,8 @@ def _make(source: Source, painter: Painter, folder: Path | None, out: Path, opti
         labels.filled,
         labels.loose,
         labels.mixed,
+        labels.drawn,
+        labels.pieces,
     )
 
 
