@@ -32,6 +32,8 @@ __all__ = ["look_at_marks", "look_at_pictures"]
 #: Colours from which a colour picture is one that was drawn upon, rather than a label in colours.
 _PICTURE_COLOURS = 256
 
+#: How many times larger than the median object 0 is at most, where it may be one.
+ZERO_OBJECT = 3.0
 #: Marks without a pixel from which, where they are most of all, their coordinates are no pixels of their images.
 MIN_OUTSIDE = 3
 
@@ -41,7 +43,7 @@ _SMOOTHED = "save it without smoothing: PNG or TIFF, no anti-aliasing, resized w
 _REMEDIES = {
     "ids-binary": "pass --ids pieces if each connected piece is an object; where objects touch, name the folder segmentation/ "
     "instead, with --names segmentation:{value}=CLASS, or give ids. If one value is one object indeed: --ids values",
-    "ids-classes": "name the folder segmentation/ instead of {folder}/, or say --names masks:{value}=CLASS,... for each value, "
+    "ids-classes": "name the folder segmentation/ instead of {folder}/, or say --names masks:VALUE=CLASS,... for each value, "
     "whose connected pieces are then the objects. If one value is one object indeed: --ids values",
     "ids-pieces": "give each object a number of its own, or pass --ids values if the pieces are one object; if a value is "
     "no object, say --names masks:VALUE=ignore (or =background)",
@@ -103,8 +105,8 @@ def look_at_marks(made: Sequence[MadeImage], options: BuildOptions) -> list[str]
         first = next(m for m in made if m.outside)
         raise BuildError(
             f"{outside} of {drawn} marks lie outside of their images or are too small to hold a pixel, the first of them on "
-            f"'{first.source.path}': their coordinates are those of another picture, or no pixels (of a crop, a stage, micrometres, "
-            "shares of the width): export them in pixels of these images."
+            f"'{first.source.path}': their coordinates are those of another picture, or no pixels (of a crop, a stage, "
+            "micrometres, shares of the width): export them in pixels of these images."
         )
     if options.ids is not None:
         return []
@@ -159,7 +161,7 @@ def _refuse_colours(path: Path, kind: str) -> None:
 
 def _suspicions(kind: str, looks: list[Look], options: BuildOptions) -> list[Suspicion]:
     if kind == "masks":
-        known = named_ids(options)
+        known = {*named_ids(options), *_not_labelled(looks)}
         suspicions = suspect_ids([look.without(known) for look in looks])
         about_numbers = ("ids-binary", "ids-classes", "ids-pieces") if options.ids == "pieces" else ()
         return [suspicion for suspicion in suspicions if suspicion.code not in about_numbers]
@@ -168,7 +170,16 @@ def _suspicions(kind: str, looks: list[Look], options: BuildOptions) -> list[Sus
     suspicions = suspect_classes(looks, named=options.classes is not None or bool(named))
     # Scribbles and marked interfaces hold strokes: few values, in any number of pieces.
     strokes = kind in ("separation", "scribbles")
-    return [d for d in suspicions if not settled[d.index] and not (strokes and d.code.startswith("classes"))]
+    asked = [d for d in suspicions if not settled[d.index] and not (strokes and d.code.startswith("classes"))]
+    exact = kind == "segmentation" and options.ids != "values"
+    return [d for d in asked if exact or d.code != "ids-outlines"]
+
+
+def _not_labelled(looks: Sequence[Look]) -> set[int]:
+    """-1 is "not labelled", unless 0 is an object, too: then objects may be numbered from 0, and -1 is the background."""
+    around = [look for look in looks if look.surround == -1 and (look.values > 0).any()]
+    like = [0 < look.zeros <= ZERO_OBJECT * float(np.median(look.areas[look.values > 0])) for look in around]
+    return set() if 2 * sum(like) > len(looks) else {-1}
 
 
 def _by_code(suspicions: Sequence[Suspicion]) -> list[list[Suspicion]]:

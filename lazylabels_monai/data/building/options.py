@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -188,7 +189,7 @@ def parse_names(values: Iterable[str] | None) -> dict[str, dict[str, str]]:
 
 def named_ids(options: BuildOptions) -> list[int]:
     """Values of ``masks`` that ``--names masks:...`` says are no object ids."""
-    return [int(old) for old in options.names.get("masks", {}) if old.isdigit()]
+    return [int(old) for old in options.names.get("masks", {}) if re.fullmatch(r"-?\d+", old)]
 
 
 class Vocabulary:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
+from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary, named_ids
 from lazylabels_monai.data.building.sources import Source
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.annotations import Mark
@@ -179,7 +179,7 @@ class _Painting:
         path = self.source.pictures[kind]
         label = self.read(path, kind)
         self._check_size(label.shape, path)
-        if label.size and label.min() < 0:
+        if label.size and label.min() < 0 and not (kind == "masks" and _UNLABELLED in named_ids(self.options)):
             if label.min() < _UNLABELLED:
                 raise BuildError(
                     f"'{path}' has the value {label.min()}: values are 0, 1, 2, ..., {IGNORE} and {_UNLABELLED} (not labelled)."

@@ -231,3 +231,41 @@ def test_marks_beside_their_images_are_refused_where_they_are_most(build, tmp_pa
         build(areas={"": "exact"})
     _draw(tmp_path / "src", *out, *here)
     assert any("outside of them" in note for note in build(areas={"": "exact"})[0].notes)
+
+
+def test_ids_from_0_in_a_background_of_minus_1_are_asked_about_and_the_remedy_works(build, tmp_path):
+    def saved(make):
+        for number in range(4):
+            ids = objects(number).astype(np.int16)
+            _save(tmp_path / "src" / "images" / f"{number}.png", picture(ids, number))
+            (tmp_path / "src" / "masks").mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / "src" / "masks" / f"{number}.tif", make(ids).astype(np.int16))
+
+    saved(lambda ids: ids - 1)
+    with pytest.raises(LazyLabelsError, match="the value -1 around all others, like a background"):
+        build()
+    _, label = build(names={"masks": {"-1": "background", "0": "cell"}})
+    np.testing.assert_array_equal(label("segmentation", 0), objects(0) > 0)
+    # objects outlined here and there, or a part of the image looked at: -1 is not labelled
+    saved(lambda ids: np.where(ids == 0, -1, ids))
+    np.testing.assert_array_equal(build()[1]("segmentation", 0) == 255, objects(0) == 0)
+    inside = np.pad(np.ones([n - 2 for n in objects(0).shape], bool), 1)
+    saved(lambda ids: np.where(inside, ids, -1))
+    np.testing.assert_array_equal(build()[1]("segmentation", 0) == 255, ~inside)
+
+
+def test_the_remedy_for_a_class_map_names_no_value_that_is_none(save, build):
+    save(lambda ids: np.where(ids > 0, 1 + ids % 2, 0))
+    with pytest.raises(LazyLabelsError, match="masks:VALUE=CLASS"):
+        build()
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("segmentation", True), ("detection", False), ("separation", False)])
+def test_outlines_in_class_maps_are_asked_about(save, build, tmp_path, kind, asked):
+    save(lambda ids: edges(ids) * 1, kind)
+    for options in ({}, {"ids": "values"}):
+        notes = [note for note in build(**options)[0].notes if "outlines whose inside is empty" in note]
+        assert bool(notes) == (asked and not options)
+        report = check_datalist(tmp_path / "out", marks=True)
+        found = {finding.code for finding in report.findings}
+        assert ("ids-outlines" in found) == (asked and not options)
