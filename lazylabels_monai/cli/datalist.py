@@ -51,7 +51,8 @@ def datalist(
         str | None,
         typer.Option(
             help="what the values in masks/ are: pieces (each connected piece is an object, as in binary masks) or values (one "
-            "value is one object, whatever it looks like). Default: values, which are questioned"
+            "value is one object, whatever it looks like); likewise for areas drawn exactly in several "
+            "pieces. Default: values, which are questioned"
         ),
     ] = None,
     halo: Annotated[

@@ -30,6 +30,8 @@ _BEFORE = re.compile(r"[\s_\-.,:;#/|(\[]+(no|nr|num|number|id|idx|index)$", re.I
 _COPY = re.compile(rf"{_SEPARATORS}+copy{_SEPARATORS}*\d*{_SEPARATORS}*$", re.IGNORECASE)
 _TRAILING = re.compile(rf"(?P<stem>.*?)(?P<gap>{_SEPARATORS}*)(?P<number>{_NUMBER}){_SEPARATORS}*", re.DOTALL)
 _LEADING = re.compile(rf"{_SEPARATORS}*(?P<number>{_NUMBER})(?P<gap>{_SEPARATORS}+)(?P<stem>\D.*)", re.DOTALL)
+#: A number between two words: "cell 12 area".
+_INNER = re.compile(rf"(?P<before>[^\W\d]+){_SEPARATORS}+\d+{_SEPARATORS}+(?P<after>[^\W\d]+)")
 
 #: What a drawn thing is called where nobody said what it shows.
 _MEANINGLESS = re.compile(
@@ -80,6 +82,8 @@ def split_name(name: str) -> SplitName:
         glued = bool(stem) and not found["gap"]
     if leading := _LEADING.fullmatch(stem):
         stem, numbered, glued, digits = leading["stem"], True, False, digits + leading["number"]
+    if not numbered and (inner := _INNER.fullmatch(stem)):
+        return SplitName(f"{inner['before']} {inner['after']}", True)
     if not numbered:
         return SplitName(name)
     stem = re.sub(rf"^{_SEPARATORS}+|{_SEPARATORS}+$", "", stem)

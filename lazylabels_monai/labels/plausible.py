@@ -62,6 +62,7 @@ class Look:
         surround: value other than 0 that surrounds the others; None where there is none.
         holes: how many pieces of 0 there are that count, where a single value holds most of the border; otherwise 0.
         outlines: whether objects are drawn as outlines and left hollow.
+        zeros: pixels of 0.
         flat: share of the pixels that the two most frequent values hold.
     """
 
@@ -75,6 +76,7 @@ class Look:
     holes: int
     outlines: bool
     flat: float
+    zeros: int = 0
 
     def without(self, values: Collection[int]) -> Look:
         """The same without some values, whose meaning is known."""
@@ -132,6 +134,7 @@ def look_at(label: np.ndarray) -> Look:
         _holes(label, values, np.bincount(owner[counted], minlength=count)),
         _hollow(ranks, inside),
         float(two / max(label.size, 1)),
+        int(areas[~marked].sum()),
     )
 
 
@@ -187,6 +190,9 @@ def suspect_classes(looks: Sequence[Look], named: bool) -> list[Suspicion]:
     looks = [look.without([IGNORE]) for look in looks]
     surround = _usual_surrounding(looks)
     found = [_no_label(i, look, few=False) or _surrounded(i, look, surround, False) for i, look in enumerate(looks)]
+    for i, look in enumerate(looks):
+        if found[i] is None and look.outlines:
+            found[i] = Suspicion("ids-outlines", i, "outlines whose inside is empty", False)
     numbered = [i for i, look in enumerate(looks) if found[i] is None and _is_numbered(look)]
     seen = sum(suspicion is None and look.values.size > 0 for suspicion, look in zip(found, looks, strict=True))
     counts = {looks[i].values.size for i in numbered}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def ran(monkeypatch):
         commands.append(command)
         return 0
 
-    monkeypatch.setattr("lazylabels_monai.cli.train.run_child", run)
+    monkeypatch.setattr(sys.modules["lazylabels_monai.cli.train"], "run_child", run)
     return commands
 
 
@@ -134,7 +135,7 @@ def test_mistakes_are_one_sentence(tiny_data, ran, arguments, said):
 
 
 def test_the_exit_code_is_the_bundles(tiny_data, monkeypatch):
-    monkeypatch.setattr("lazylabels_monai.cli.train.run_child", lambda command, end_too: 7)
+    monkeypatch.setattr(sys.modules["lazylabels_monai.cli.train"], "run_child", lambda command, end_too: 7)
     assert CliRunner().invoke(app, ["train", str(tiny_data), "--preset", "cpu"]).exit_code == 7
 
 

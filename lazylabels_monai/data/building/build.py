@@ -18,7 +18,7 @@ from PIL import Image
 from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits, made_before
 from lazylabels_monai.data.building.layouts import find_legend
-from lazylabels_monai.data.building.looking import look_at_pictures
+from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
@@ -87,6 +87,7 @@ def build_datalist(
     )
     with nullcontext() if options.dry_run else filled(out.absolute(), options.overwrite) as folder:
         made = _make_all(sources, painter, folder, out.absolute(), options, progress)
+        notes += look_at_marks(made, options)
         datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
         if folder is not None:
             (folder / FILE_NAME).write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -220,6 +221,8 @@ def _make(source: Source, painter: Painter, folder: Path | None, out: Path, opti
         labels.filled,
         labels.loose,
         labels.mixed,
+        labels.drawn,
+        labels.pieces,
     )
 
 

@@ -12,16 +12,30 @@ import numpy as np
 
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, named_ids
 from lazylabels_monai.data.building.sources import Source
+from lazylabels_monai.data.building.summary import MadeImage
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.labels.formats import read_label_picture
-from lazylabels_monai.labels.plausible import Look, Suspicion, look_at, suspect_classes, suspect_ids
+from lazylabels_monai.labels.plausible import (
+    CLASS_PIECES_ALONE,
+    MANY_PIECES,
+    Look,
+    Suspicion,
+    look_at,
+    suspect_classes,
+    suspect_ids,
+)
 
-__all__ = ["look_at_pictures"]
+__all__ = ["look_at_marks", "look_at_pictures"]
 
 #: Colours from which a colour picture is one that was drawn upon, rather than a label in colours.
 _PICTURE_COLOURS = 256
+
+#: How many times larger than the median object 0 is at most, where it may be one.
+ZERO_OBJECT = 3.0
+#: Marks without a pixel from which, where they are most of all, their coordinates are no pixels of their images.
+MIN_OUTSIDE = 3
 
 _SMOOTHED = "save it without smoothing: PNG or TIFF, no anti-aliasing, resized with nearest neighbours only; or set a threshold"
 
@@ -29,7 +43,7 @@ _SMOOTHED = "save it without smoothing: PNG or TIFF, no anti-aliasing, resized w
 _REMEDIES = {
     "ids-binary": "pass --ids pieces if each connected piece is an object; where objects touch, name the folder segmentation/ "
     "instead, with --names segmentation:{value}=CLASS, or give ids. If one value is one object indeed: --ids values",
-    "ids-classes": "name the folder segmentation/ instead of {folder}/, or say --names masks:{value}=CLASS,... for each value, "
+    "ids-classes": "name the folder segmentation/ instead of {folder}/, or say --names masks:VALUE=CLASS,... for each value, "
     "whose connected pieces are then the objects. If one value is one object indeed: --ids values",
     "ids-pieces": "give each object a number of its own, or pass --ids values if the pieces are one object; if a value is "
     "no object, say --names masks:VALUE=ignore (or =background)",
@@ -73,6 +87,47 @@ def look_at_pictures(sources: Sequence[Source], options: BuildOptions) -> list[s
     return questions
 
 
+def look_at_marks(made: Sequence[MadeImage], options: BuildOptions) -> list[str]:
+    """Look at what was drawn: whether marks lie on their images, and whether exact areas are one object each.
+
+    Args:
+        made: all images.
+        options: what the user said; what is said is not asked again.
+
+    Returns:
+        questions, a sentence each.
+
+    Raises:
+        DatalistError: for what cannot be meant, a sentence for each fault.
+    """
+    drawn, outside = sum(m.drawn for m in made), sum(m.outside for m in made)
+    if outside >= MIN_OUTSIDE and 2 * outside > drawn:
+        first = next(m for m in made if m.outside)
+        raise BuildError(
+            f"{outside} of {drawn} marks lie outside of their images or are too small to hold a pixel, the first of them on "
+            f"'{first.source.path}': their coordinates are those of another picture, or no pixels (of a crop, a stage, "
+            "micrometres, shares of the width): export them in pixels of these images."
+        )
+    if options.ids is not None:
+        return []
+    found = [pieces for m in made for pieces in m.pieces if pieces.most > 1]
+    sure = [p for p in found if p.pieces >= CLASS_PIECES_ALONE * p.areas]
+    some = [p for p in found if p.most >= MANY_PIECES]
+    if not (sure or some):
+        return []
+    worst = max(sure or some, key=lambda p: p.most)
+    called = f"'{worst.name}'" if worst.name else "without a name"
+    what = f"'{worst.source}': the area {worst.id or '?'} ({called}) is in {worst.most} pieces"
+    remedy = (
+        "pass --ids pieces if each connected piece is an object; where objects touch, draw each by itself. If the pieces are "
+        "one object indeed: --ids values"
+    )
+    if sure:
+        files = f" (and {len(sure) - 1} more likewise)" if len(sure) > 1 else ""
+        raise DatalistError([f"{what}, like all objects of a class together{files}: {remedy}."])
+    return [f"{what}, which may be meant: {remedy}."]
+
+
 def _look(path: Path, kind: str, options: BuildOptions) -> Look | None:
     try:
         return look_at(read_label_picture(path))
@@ -106,7 +161,7 @@ def _refuse_colours(path: Path, kind: str) -> None:
 
 def _suspicions(kind: str, looks: list[Look], options: BuildOptions) -> list[Suspicion]:
     if kind == "masks":
-        known = named_ids(options)
+        known = {*named_ids(options), *_not_labelled(looks)}
         suspicions = suspect_ids([look.without(known) for look in looks])
         about_numbers = ("ids-binary", "ids-classes", "ids-pieces") if options.ids == "pieces" else ()
         return [suspicion for suspicion in suspicions if suspicion.code not in about_numbers]
@@ -115,7 +170,16 @@ def _suspicions(kind: str, looks: list[Look], options: BuildOptions) -> list[Sus
     suspicions = suspect_classes(looks, named=options.classes is not None or bool(named))
     # Scribbles and marked interfaces hold strokes: few values, in any number of pieces.
     strokes = kind in ("separation", "scribbles")
-    return [d for d in suspicions if not settled[d.index] and not (strokes and d.code.startswith("classes"))]
+    asked = [d for d in suspicions if not settled[d.index] and not (strokes and d.code.startswith("classes"))]
+    exact = kind == "segmentation" and options.ids != "values"
+    return [d for d in asked if exact or d.code != "ids-outlines"]
+
+
+def _not_labelled(looks: Sequence[Look]) -> set[int]:
+    """-1 is "not labelled", unless 0 is an object, too: then objects may be numbered from 0, and -1 is the background."""
+    around = [look for look in looks if look.surround == -1 and (look.values > 0).any()]
+    like = [0 < look.zeros <= ZERO_OBJECT * float(np.median(look.areas[look.values > 0])) for look in around]
+    return set() if 2 * sum(like) > len(looks) else {-1}
 
 
 def _by_code(suspicions: Sequence[Suspicion]) -> list[list[Suspicion]]:

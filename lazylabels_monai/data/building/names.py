@@ -164,6 +164,9 @@ def nearest(text: str, names: Sequence[str]) -> str | None:
     for form, name in known.items():
         if _LEADING_ZEROS.sub("", form) == _LEADING_ZEROS.sub("", folded(text)):
             return name
+    begun = [form for form in known if form.startswith(folded(text)) or folded(text).startswith(form)]
+    if begun:
+        return known[min(begun, key=lambda form: abs(len(form) - len(folded(text))))]
     close = difflib.get_close_matches(folded(text), list(known), n=1, cutoff=0.5)
     return known[close[0]] if close else None
 

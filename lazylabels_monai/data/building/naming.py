@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ __all__ = ["settle_names"]
 
 #: Marks inside an unnamed area, and how many times larger than their median it is, from which it is a region around objects.
 _AROUND, _LARGER = 2, 4.0
+#: The same for an area of their own class.
+_AROUND_NAMED, _LARGER_NAMED = 3, 10.0
 #: Names, and marks of each on average, from which the names are those of single objects.
 _MOST_NAMES, _FEW_MARKS = 20, 1.5
 #: Names that are drawn a single time in all files, from which they are names of single objects.
@@ -31,7 +34,18 @@ _COMPACT = 0.4
 #: Words that mean something here, and what people and programs write for them ("Ignore*", "Backgrounds").
 _NEAR = {
     "background": ("background", "backgrounds", "back ground", "bg", "bkg", "bckg", "bgd"),
-    "ignore": ("ignore", "ignored", "ignores", "unlabelled", "unlabeled", "un labelled", "un labeled", "not labelled"),
+    "ignore": (
+        "ignore",
+        "ignored",
+        "ignores",
+        "unlabelled",
+        "unlabeled",
+        "exclude",
+        "excluded",
+        "un labelled",
+        "un labeled",
+        "not labelled",
+    ),
     "interface": ("interface", "interfaces", "boundary", "boundaries", "contact", "contacts"),
     "other": ("other", "others"),
 }
@@ -55,13 +69,17 @@ def settle_names(sources: Sequence[Source], options: BuildOptions) -> list[str]:
     """
     if not any(source.annotations for source in sources):
         return []
+    _trim(sources, options)
     return [
+        *_without_image_names(sources, options),
         *_without_numbers(sources, options),
         *_near_words(sources, options),
         *_without_regions(sources, options),
+        *_without_named_regions(sources, options),
         *_unnamed(sources, options),
         *_words_on_areas(sources, options),
         *_once_a_file(sources, options),
+        *_alike(sources, options),
     ]
 
 
@@ -90,6 +108,47 @@ def _meaning(options: BuildOptions, kind: str, name: str) -> str | None:
     """What a drawn name means where it is no class: background, ignore, interface, other, drop; otherwise None."""
     renamed = Vocabulary.renamed(options, kind, name)
     return Vocabulary.reserved(options, name if renamed is None else renamed)
+
+
+def _trim(sources: Sequence[Source], options: BuildOptions) -> None:
+    """One writing of blanks: "Cell " is "Cell"."""
+
+    def change(kind: str, annotation: Annotation, mark: Mark) -> Mark:
+        name = " ".join(mark.name.split())
+        return mark if name == mark.name or _said(options, kind, mark.name) else replace(mark, name=name)
+
+    _change(sources, change)
+
+
+def _without_image_names(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Take the name of its own image off the names of marks: ``a.tif:0012-0345`` and ``a_cell_1`` of ``a.tif``."""
+    drawn = {id(source): {mark.name for _, a in source.annotations for mark in a.marks if mark.name} for source in sources}
+    rests: dict[tuple[int, str], str] = {}
+    for source in sources:
+        if not re.search(r"[^\W\d_]", source.path.stem):  # "1.png": its number says nothing
+            continue
+        ending = rf"({re.escape(source.path.suffix)}|\.[a-z][a-z0-9]{{1,4}})?"
+        own = re.compile(rf"{re.escape(source.path.stem)}{ending}(?P<rest>[\s_\-.:;#/|(\[].*)?", re.IGNORECASE)
+        for name in drawn[id(source)]:
+            if match := own.fullmatch(name):
+                rests[id(source), name] = re.sub(r"^[\s_\-.:;#/|]+", "", match["rest"] or "")
+    having = {number for number, _ in rests}
+    if len(having) < 2 or 2 * len(having) <= sum(map(bool, drawn.values())):
+        return []  # "cell.png" with cells in it
+    found: set[str] = set()
+    for source in sources:
+
+        def change(kind: str, annotation: Annotation, mark: Mark, number: int = id(source)) -> Mark:
+            rest = rests.get((number, mark.name))
+            if rest is None or _said(options, kind, mark.name):
+                return mark
+            found.add(mark.name)
+            return replace(mark, name=rest or annotation.word)
+
+        _change([source], change)
+    if not found:
+        return []
+    return [f"the names {some(sorted(found))} begin with the name of their image, which is no class and is taken off."]
 
 
 def _without_numbers(sources: Sequence[Source], options: BuildOptions) -> list[str]:
@@ -167,11 +226,46 @@ def _without_regions(sources: Sequence[Source], options: BuildOptions) -> list[s
     ]
 
 
+def _without_named_regions(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Leave out an area around many marks of its own class: in QuPath, the tumour in which tumour cells were detected."""
+    regions: dict[str, list[str]] = defaultdict(list)
+    for source in sources:
+        groups: dict[tuple[str, str], list[Mark]] = defaultdict(list)
+        for kind, a in source.annotations:
+            for mark in a.marks:
+                settled = any(mark.name.lower() == old.lower() for key in (kind, "") for old in options.names.get(key, {}))
+                if mark.kind == "area" and mark.name and not settled:
+                    groups[kind, plain(mark.name)].append(mark)
+        around: set[int] = set()
+        for marks in groups.values():
+            if len(marks) <= _AROUND_NAMED:
+                continue
+            boxes = {id(m): _box(m) for m in marks}
+            sizes = {id(m): float(np.prod(box[1] - box[0])) for m in marks if (box := boxes[id(m)]) is not None}
+            large = [m for m in marks if sizes.get(id(m), 0) >= _LARGER_NAMED * float(np.median(list(sizes.values())))]
+            found = [m for m in large if _is_around(m, [x for x in marks if x is not m], boxes, _AROUND_NAMED, _LARGER_NAMED)]
+            around |= {id(m) for m in found}
+            for name in {m.name for m in found}:
+                regions[name].append(source.path.name)
+        if around:
+            source.annotations[:] = [
+                (kind, replace(a, marks=[m for m in a.marks if id(m) not in around])) for kind, a in source.annotations
+            ]
+    return [
+        f"areas named '{name}' around many smaller ones of that name are regions, no objects, and are left out of "
+        f"{len(files)} images ({some(files)}): pass --unlabelled ignore if objects outside of them are not marked; if they are "
+        f"objects, say --names '{name}={name}'."
+        for name, files in regions.items()
+    ]
+
+
 #: Pixels of a box from which nobody looks how compact the shape in it is.
 _LARGE = 2**26
 
 
-def _is_around(area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray | None]) -> bool:
+def _is_around(
+    area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray | None], count: int = _AROUND, larger: float = _LARGER
+) -> bool:
     own = boxes[id(area)]
     if own is None:
         return False
@@ -182,7 +276,7 @@ def _is_around(area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray |
         room = 0.02 * (own[1] - own[0]) + 2
         if box is not None and (box[0] >= own[0] - room).all() and (box[1] <= own[1] + room).all():
             inside.append(float(np.prod(np.maximum(box[1] - box[0], 1))))
-    return len(inside) >= _AROUND and float(np.prod(own[1] - own[0])) >= _LARGER * float(np.median(inside))
+    return len(inside) >= count and float(np.prod(own[1] - own[0])) >= larger * float(np.median(inside))
 
 
 def _points(mark: Mark) -> np.ndarray:
@@ -274,6 +368,21 @@ def _compact(mark: Mark) -> bool:
             area += abs(float((ring[:, 0] * following[:, 1] - ring[:, 1] * following[:, 0]).sum())) / 2
             length += float(np.hypot(*(following - ring).T).sum())
     return bool(length) and 4 * np.pi * area / length**2 > _COMPACT
+
+
+def _alike(sources: Sequence[Source], options: BuildOptions) -> list[str]:
+    """Classes whose names differ by a sign or a plural alone: one of them may be a slip."""
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
+    for _, kind, _, mark in _each(sources):
+        if mark.name and _meaning(options, kind, mark.name) is None and not _said(options, kind, mark.name):
+            words = re.sub(r"(?<=\w)[\s_\-]+(?=\w|$)", " ", mark.name.casefold()) if not mark.name.endswith("-") else mark.name
+            groups[re.sub(r"(?<=[^\W\d]{3})s$", "", words.strip())][mark.name.lower()] += 1
+    return [
+        f"the classes {some(list(names))} have nearly the same name: if they are one, say --names "
+        f"'{names.most_common()[-1][0]}={names.most_common(1)[0][0]}'."
+        for names in groups.values()
+        if len(names) > 1
+    ]
 
 
 def _once_a_file(sources: Sequence[Source], options: BuildOptions) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -61,7 +62,7 @@ class BuildOptions:
         interface: name under which interfaces were drawn, beside interface, boundary and contact.
         unlabelled: whether pixels that nobody marked are "background" or to "ignore"; the key is a kind, or "" for all.
         ids: what the values in ``masks`` are: None, object ids, which are checked; "values", object ids whatever they look
-            like; "pieces", each connected piece of a value is an object.
+            like; "pieces", each connected piece of a value is an object. Likewise for exactly drawn areas of several pieces.
         halo: pixels around an exact object that are background where unmarked pixels are ignored; 0 for none.
         line_width: of drawn lines, in pixels.
         point_radius: of drawn points, in pixels.
@@ -188,7 +189,7 @@ def parse_names(values: Iterable[str] | None) -> dict[str, dict[str, str]]:
 
 def named_ids(options: BuildOptions) -> list[int]:
     """Values of ``masks`` that ``--names masks:...`` says are no object ids."""
-    return [int(old) for old in options.names.get("masks", {}) if old.isdigit()]
+    return [int(old) for old in options.names.get("masks", {}) if re.fullmatch(r"-?\d+", old)]
 
 
 class Vocabulary:

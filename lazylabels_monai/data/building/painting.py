@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
+from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary, named_ids
 from lazylabels_monai.data.building.sources import Source
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.labels.annotations import Mark
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import DEFAULT_THICKNESS, interface_labels
 from lazylabels_monai.labels.objects import class_table, compact_instances, connected_pieces, instances_from_classes
+from lazylabels_monai.labels.plausible import MIN_PIECE, MIN_PIECE_PIXELS
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
 __all__ = ["ImageLabels", "Painter"]
@@ -26,6 +30,26 @@ PictureReader = Callable[[Path, str], np.ndarray]
 _UNLABELLED = -1
 
 _DRAWN_LAST = {"area": 0, "line": 1, "point": 2}
+
+
+class DrawnPieces(NamedTuple):
+    """In how many pieces the exactly drawn areas of one class in one file are.
+
+    Args:
+        source: the file.
+        name: of the class, as it was drawn.
+        areas: how many there are.
+        pieces: how many pieces they have together, specks aside.
+        most: pieces of the one that has most.
+        id: what the file calls that one.
+    """
+
+    source: Path
+    name: str
+    areas: int
+    pieces: int
+    most: int
+    id: str
 
 
 @dataclass
@@ -43,6 +67,8 @@ class ImageLabels:
         filled: pixels with an id but no class in the class picture, which got the class of their object.
         loose: pixels with a class but no id.
         mixed: objects with an id whose pixels are of several classes in the class picture.
+        drawn: marks that were drawn, those outside the image, too.
+        pieces: in how many pieces exactly drawn areas are, for each file and class.
     """
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)
@@ -55,6 +81,8 @@ class ImageLabels:
     filled: int = 0
     loose: int = 0
     mixed: int = 0
+    drawn: int = 0
+    pieces: list[DrawnPieces] = field(default_factory=list)
 
     @property
     def has_objects(self) -> bool:
@@ -151,7 +179,7 @@ class _Painting:
         path = self.source.pictures[kind]
         label = self.read(path, kind)
         self._check_size(label.shape, path)
-        if label.size and label.min() < 0:
+        if label.size and label.min() < 0 and not (kind == "masks" and _UNLABELLED in named_ids(self.options)):
             if label.min() < _UNLABELLED:
                 raise BuildError(
                     f"'{path}' has the value {label.min()}: values are 0, 1, 2, ..., {IGNORE} and {_UNLABELLED} (not labelled)."
@@ -298,6 +326,7 @@ class _Painting:
                     continue
                 part, mask = mark.draw(self.shape, self.options.line_width, self.options.point_radius)
                 area = int(np.count_nonzero(mask))
+                self.result.drawn += 1
                 if area:
                     drawn.append(
                         (_DRAWN_LAST[mark.kind], -area, len(drawn), kind, annotation.source, mark, meaning, part, mask)
@@ -307,6 +336,7 @@ class _Painting:
         # Areas first, the smaller on top of the larger: what lies inside another stays visible. Then lines, then points.
         drawn.sort(key=lambda entry: entry[:3])
         brushes_background = any(meaning == "background" for *_, meaning, _, _ in drawn)
+        pieces: dict[tuple[Path, str], list[tuple[int, str]]] = defaultdict(list)
         for *_, kind, path, mark, meaning, part, mask in drawn:
             if meaning == "ignore":
                 self.ignored[part] |= mask
@@ -316,10 +346,16 @@ class _Painting:
             elif meaning == "background":
                 self._background(kind, part, mask)
             elif mark.kind == "area" and self.vocabulary.exact(kind, mark, path):
-                self.objects[part][mask] = len(self.classes)
-                self.classes.append(meaning)
+                found = connected_pieces(mask) if mark.raster is not None or _rings(mark) > 1 else mask
+                pieces[path, mark.name].append((_count_pieces(found), mark.id))
+                if self.options.ids != "pieces":
+                    found = mask
+                self.objects[part][mask] = found[mask].astype(np.int32) + (len(self.classes) - 1)
+                self.classes += [meaning] * int(found.max())
                 self.segmentation.source(self.vocabulary.ignores(kind, "segmentation", self.marked))
                 self.segmentation.values[part][mask] = IGNORE  # an object drawn inside a marked background
+                beneath = self.detection.values[part]
+                beneath[mask & (beneath == BACKGROUND)] = IGNORE
             else:
                 self.detection.source(self.vocabulary.ignores(kind, "detection", self.marked))
                 self.detection.values[part][mask] = meaning
@@ -328,6 +364,9 @@ class _Painting:
                     # Strokes of object and background: the image is labelled by scribbles, each exact where it was drawn.
                     self.segmentation.used = True
                     self.segmentation.values[part][mask] = meaning
+        for (path, name), counts in pieces.items():
+            most, id = max(counts)
+            self.result.pieces.append(DrawnPieces(path, name, len(counts), sum(n for n, _ in counts), most, id))
 
         for _, annotation in self.source.annotations:
             for top, left, height, width in annotation.unknown:
@@ -432,6 +471,16 @@ class _Painting:
             if self.objects.any() and not unknown:
                 self.result.instances = self.objects
         return self.result
+
+
+def _rings(mark: Mark) -> int:
+    return sum(len(polygon) for polygon in mark.polygons)
+
+
+def _count_pieces(pieces: np.ndarray) -> int:
+    """How many of the numbered pieces of a mark count: specks beside a large one are slips of the hand."""
+    sizes = np.bincount(pieces.ravel())[1:]
+    return int(np.count_nonzero(sizes >= max(MIN_PIECE * sizes.max(), min(MIN_PIECE_PIXELS, sizes.max()))))
 
 
 def _as_ids(label: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
+from lazylabels_monai.data.building.painting import DrawnPieces
 from lazylabels_monai.data.building.sources import Source, some
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
 from lazylabels_monai.tasks import TASKS
@@ -52,6 +53,8 @@ class MadeImage:
         hidden: exact areas that others cover.
         filled, loose, mixed: where ids and class picture disagree; see
             :class:`~lazylabels_monai.data.building.painting.ImageLabels`.
+        drawn: marks that were drawn.
+        pieces: in how many pieces exactly drawn areas are.
     """
 
     source: Source
@@ -65,6 +68,8 @@ class MadeImage:
     filled: int = 0
     loose: int = 0
     mixed: int = 0
+    drawn: int = 0
+    pieces: Sequence[DrawnPieces] = ()
 
 
 def readings(
@@ -84,7 +89,8 @@ def readings(
         drawn = marked if kind in ANNOTATIONS else ()
         task = "separation" if kind == "separation" else "segmentation"
         unmarked = "ignored" if vocabulary.ignores(kind, task, drawn) else "background"
-        pieces = "each connected piece is an object, " if kind == "masks" and vocabulary.options.ids == "pieces" else ""
+        exact = kind == "masks" or (kind in ANNOTATIONS and kind != "rough")
+        pieces = "each connected piece is an object, " if exact and vocabulary.options.ids == "pieces" else ""
         lines.append(f"{kind} of {count} image{'s' * (count > 1)}: {pieces}unmarked pixels are {unmarked}")
     counts = Counter(
         (kind, mark.name) for source in sources for kind, annotation in source.annotations for mark in annotation.marks

@@ -200,6 +200,7 @@ def odd_labels(entries: Sequence[Entry], datalist: dict[str, Any]) -> list[Findi
     said = datalist.get("build")
     said = said if isinstance(said, dict) else {}
     settled = {"classes-background"} if said.get("names") else set()
+    settled |= {"ids-outlines"} if said.get("ids") == "values" else set()
     named = not all(re.fullmatch(r"object\d*", name) for name in datalist["classes"])
     found: list[Finding] = []
     for key in ("segmentation", "detection", "instances"):
@@ -208,7 +209,7 @@ def odd_labels(entries: Sequence[Entry], datalist: dict[str, Any]) -> list[Findi
         if key == "instances" and said.get("ids") == "values":
             continue
         for suspicion in suspect_ids(looks) if key == "instances" else suspect_classes(looks, named):
-            if suspicion.code not in settled:
+            if suspicion.code not in settled and not (key == "detection" and suspicion.code == "ids-outlines"):
                 entry = seen[suspicion.index]
                 fault = Fault(suspicion.code, key, amount=suspicion.what)
                 finding = Finding.of_fault(fault, entry.section, entry.index, entry.item)

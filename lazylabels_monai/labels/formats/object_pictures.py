@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.images.files import read_colours, read_label
 from lazylabels_monai.labels.annotations import AnnotationError
 
 __all__ = ["read_object_colours", "read_object_files"]
@@ -59,16 +59,17 @@ def read_object_files(folder: Path, suffixes: tuple[str, ...]) -> np.ndarray:
 def read_object_colours(path: Path) -> np.ndarray:
     """Ids (H, W) of a picture in which each object has a colour of its own, black is none (CVAT's ``SegmentationObject``).
 
-    Pascal VOC's colour of unlabelled pixels is -1. A gray picture holds ids as it is.
+    Pascal VOC's colour of unlabelled pixels is -1, transparent ones are 0. A gray picture holds ids as it is.
 
     Raises:
-        ReadError: when the picture cannot be read.
+        ReadError: when the picture cannot be read, or its compression alters colours.
     """
-    picture = read_image(path)
-    if picture.ndim == 2:
+    found = read_colours(path)
+    if found is None:
         return read_label(path)
-    if picture.shape[-1] != 3 or path.suffix.lower() in (".jpg", ".jpeg"):
-        raise AnnotationError(f"label '{path}' is no picture of plain colours: export it as PNG.")
+    picture, drawn = found
+    if drawn is not None:
+        picture = np.where(drawn[..., None], picture, 0)
     packed = (picture.astype(np.int64) * (1, 2**16, 2**32)).sum(axis=-1)
     colours, where = np.unique(packed, return_inverse=True)
     ids = np.arange(1, len(colours) + 1, dtype=np.int32)

@@ -12,7 +12,7 @@ from lazylabels_monai.data.building import BuildError
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
-from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save
+from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save, _square
 
 # ------------------------------------------------------------------------------------------------------- folders
 
@@ -242,3 +242,11 @@ def test_binary_pictures_of_0_and_255_need_a_word(folder, build, kind):
         build(classes=["x"])
     _, label = build(classes=["x"], names={kind: {"255": "interface" if kind == "separation" else "x"}}, validation=1)
     np.testing.assert_array_equal(label("e", kind), _ids() == 1)
+
+
+def test_objects_drawn_upon_a_background_keep_their_inner_regions(folder, build):
+    whole = [[0, 0], [SHAPE[1], 0], [SHAPE[1], SHAPE[0]], [0, SHAPE[0]], [0, 0]]
+    _draw(folder, _feature("background", "Polygon", whole), _feature("cell", "Polygon", _square(5, 5, 15, 15)))
+    _, label = build(areas={"": "exact"})
+    inner = label("a", "detection")
+    assert [inner[12, 12], inner[5, 5], inner[30, 30]] == [1, 0, 0]

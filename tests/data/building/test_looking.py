@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -11,6 +13,7 @@ from lazylabels_monai.data.building import BuildError, BuildOptions, build_datal
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
+from tests.data.building.drawing import SHAPE, _draw, _feature, _image, _save, _square
 from tests.labels.mistaken import MISTAKEN, binary, edges, objects, picture, swapped
 
 
@@ -175,3 +178,94 @@ def test_one_binary_mask_among_id_pictures_is_refused(save, build):
 def test_options():
     with pytest.raises(BuildError, match="--ids objects: write values"):
         BuildOptions(ids="objects")
+
+
+def _one_mark(folder, kind):
+    """All objects of each of five images as one mark: a MultiPolygon, COCO's run lengths."""
+    squares = [_square(x, y, 6, 6) for y in (2, 20) for x in (2, 20, 38)]
+    for number, name in enumerate("abcde"):
+        _save(folder / "images" / f"{name}.png", _image(number))
+    if kind == "geojson":
+        _draw(folder, _feature("cell", "MultiPolygon", [[square] for square in squares]))
+        return
+    mask = np.zeros(SHAPE, np.uint8)
+    for square in squares:
+        (x, y), _, (right, down) = square[:3]
+        mask[y:down, x:right] = 1
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[2, mask.T.ravel(), 2]))).tolist()
+    images = [{"id": i, "file_name": f"{name}.png", "height": SHAPE[0], "width": SHAPE[1]} for i, name in enumerate("abcde")]
+    segmentation = {"size": list(SHAPE), "counts": runs}
+    objects = [{"id": i, "image_id": i, "category_id": 1, "segmentation": segmentation, "iscrowd": 1} for i in range(5)]
+    (folder / "annotations").mkdir()
+    content = {"images": images, "annotations": objects, "categories": [{"id": 1, "name": "cell"}]}
+    (folder / "annotations" / "all.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("kind", ["geojson", "coco"])
+def test_all_objects_in_one_drawn_area_are_refused(build, tmp_path, kind):
+    _one_mark(tmp_path / "src", kind)
+    with pytest.raises(LazyLabelsError, match=r"is in 6 pieces, like all .* \(and 4 more likewise\): pass --ids pieces"):
+        build(areas={"": "exact"})
+    for ids, count in (("pieces", 6), ("values", 1)):
+        summary, _ = build(areas={"": "exact"}, ids=ids)
+        (item,) = summary.datalist["validation"]
+        assert len(np.unique(read_label(tmp_path / "out" / item["instances"]))) == 1 + count
+        assert any("each connected piece" in line for line in summary.readings) == (ids == "pieces")
+
+
+def test_an_area_of_pieces_beside_others_is_a_question(build, tmp_path):
+    _one_mark(tmp_path / "src", "geojson")
+    alone = [_feature("cell", "Polygon", _square(x, 32, 4, 4)) for x in (2, 12, 22, 32, 42)]
+    many = _feature("cell", "MultiPolygon", [[_square(x, 2, 6, 6)] for x in (2, 14, 26, 38)])
+    _draw(tmp_path / "src", many, *alone)
+    (note,) = (note for note in build(areas={"": "exact"})[0].notes if "pieces" in note)
+    assert "is in 4 pieces, which may be meant" in note
+
+
+def test_marks_beside_their_images_are_refused_where_they_are_most(build, tmp_path):
+    _one_mark(tmp_path / "src", "geojson")
+    out = [_feature("cell", "Polygon", _square(x, 300, 6, 6)) for x in (2, 12, 22)]
+    here = [_feature("cell", "Polygon", _square(x, 3, 6, 6)) for x in (2, 12, 22)]
+    _draw(tmp_path / "src", *out, *here[:2])
+    with pytest.raises(BuildError, match="15 of 25 marks lie outside of their images or are too small"):
+        build(areas={"": "exact"})
+    _draw(tmp_path / "src", *out, *here)
+    assert any("outside of them" in note for note in build(areas={"": "exact"})[0].notes)
+
+
+def test_ids_from_0_in_a_background_of_minus_1_are_asked_about_and_the_remedy_works(build, tmp_path):
+    def saved(make):
+        for number in range(4):
+            ids = objects(number).astype(np.int16)
+            _save(tmp_path / "src" / "images" / f"{number}.png", picture(ids, number))
+            (tmp_path / "src" / "masks").mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / "src" / "masks" / f"{number}.tif", make(ids).astype(np.int16))
+
+    saved(lambda ids: ids - 1)
+    with pytest.raises(LazyLabelsError, match="the value -1 around all others, like a background"):
+        build()
+    _, label = build(names={"masks": {"-1": "background", "0": "cell"}})
+    np.testing.assert_array_equal(label("segmentation", 0), objects(0) > 0)
+    # objects outlined here and there, or a part of the image looked at: -1 is not labelled
+    saved(lambda ids: np.where(ids == 0, -1, ids))
+    np.testing.assert_array_equal(build()[1]("segmentation", 0) == 255, objects(0) == 0)
+    inside = np.pad(np.ones([n - 2 for n in objects(0).shape], bool), 1)
+    saved(lambda ids: np.where(inside, ids, -1))
+    np.testing.assert_array_equal(build()[1]("segmentation", 0) == 255, ~inside)
+
+
+def test_the_remedy_for_a_class_map_names_no_value_that_is_none(save, build):
+    save(lambda ids: np.where(ids > 0, 1 + ids % 2, 0))
+    with pytest.raises(LazyLabelsError, match="masks:VALUE=CLASS"):
+        build()
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("segmentation", True), ("detection", False), ("separation", False)])
+def test_outlines_in_class_maps_are_asked_about(save, build, tmp_path, kind, asked):
+    save(lambda ids: edges(ids) * 1, kind)
+    for options in ({}, {"ids": "values"}):
+        notes = [note for note in build(**options)[0].notes if "outlines whose inside is empty" in note]
+        assert bool(notes) == (asked and not options)
+        report = check_datalist(tmp_path / "out", marks=True)
+        found = {finding.code for finding in report.findings}
+        assert ("ids-outlines" in found) == (asked and not options)

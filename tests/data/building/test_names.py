@@ -189,3 +189,8 @@ def test_the_nearest_name():
     assert nearest("Mu\u0308ller 1", ["M\u00fcller 2"]) == "M\u00fcller 2"
     assert nearest("im7.png", ["im70.png", "im007.png"]) == "im007.png"
     assert nearest("xyz", ["image_1"]) is None
+
+
+def test_the_nearest_name_is_one_that_goes_on():
+    assert nearest("im0", ["im0_0000", "im1_0000", "im3_0000"]) == "im0_0000"
+    assert nearest("im0_mask_b", ["im", "im0", "im00"]) == "im0"

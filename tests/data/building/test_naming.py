@@ -45,6 +45,7 @@ def rois(folder, name, members):
         ([f"cell ({i})" for i in range(1, 9)], ["cell"]),
         ([f"cell{i}" for i in range(1, 9)], ["cell"]),
         (["cell", *(f"cell-{i}" for i in range(1, 8))], ["cell"]),
+        ([f"Cell {i} area" for i in range(1, 9)], ["Cell area"]),
         ([f"001_{i:03}" for i in range(1, 9)], ["object"]),
         ([f"1b4e28ba-2fa1-11d2-883f-{i:012x}" for i in range(8)], ["object"]),
         ([f"2024-05-12 10:30:{i:02}" for i in range(8)], ["object"]),
@@ -127,6 +128,7 @@ def test_unnamed_marks_beside_interfaces_are_the_objects(folder, build):
         ("ignore", "ignore"),
         ("Ignore*", "ignore"),
         ("Ignored", "ignore"),
+        ("Exclude", "ignore"),
         ("un-labelled", "ignore"),
         ("interface", "interface"),
         ("Interfaces", "interface"),
@@ -207,3 +209,45 @@ def test_too_many_names_are_refused(folder, build):
         build(**EXACT, validation=0, overwrite=True)
     (folder / "annotations" / "b.geojson").unlink()
     assert any("drawn once" in note for note in build(**EXACT, validation=0, overwrite=True)[0].notes)
+
+
+def test_a_region_around_objects_of_its_own_class_is_no_object(folder, build):
+    _draw(folder, *(object_named("Tumor", place) for place in range(8)), _feature("Tumor", "Polygon", WHOLE))
+    for options in ({}, {"classes": ["Tumor"]}):
+        summary, label = build(**EXACT, overwrite=True, **options)
+        np.testing.assert_array_equal(label("a", "segmentation"), expected(8))
+        (note,) = (note for note in summary.notes if "are regions" in note)
+        assert "left out of 5 images" in note
+    # the option that the note names
+    assert build(**EXACT, overwrite=True, names={"": {"Tumor": "Tumor"}})[1]("a", "segmentation").all()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "classes"),
+    [("{}_cell", ["cell"]), ("{}.tif:0001-0123", ["object"]), ("{}-cell", ["cell"]), ("{}", ["object"])],
+)
+def test_the_name_of_its_image_is_no_class(folder, build, pattern, classes):
+    for name in "abcde":
+        _draw(folder, *(object_named(pattern.format(name), place) for place in range(4)), names=name)
+    summary, _ = build(**EXACT)
+    assert summary.datalist["classes"] == classes
+    assert any("begin with the name of their image" in note for note in summary.notes)
+
+
+def test_a_class_that_one_image_is_called_by_stays_a_class(folder, build):
+    draw_named(folder, ["a"] * 3 + ["b"] * 3)
+    assert build(**EXACT)[0].datalist["classes"] == ["a", "b"]
+
+
+def test_blanks_around_a_name_make_no_class(folder, build):
+    draw_named(folder, ["air bubble"] * 3 + ["Air  bubble "] * 3)
+    assert build(**EXACT)[0].datalist["classes"] == ["Air bubble"]
+
+
+@pytest.mark.parametrize(("other", "asked"), [("cells", True), ("cell_", True), ("CD8-", False), ("nucleus", False)])
+def test_names_that_are_nearly_the_same_are_asked_about(folder, build, other, asked):
+    draw_named(folder, ["cell"] * 3 + ["CD8+"] * 3 + [other] * 3)
+    notes = [note for note in build(**EXACT)[0].notes if "nearly the same name" in note]
+    assert len(notes) == asked
+    if asked:
+        assert f"--names '{other}=cell'" in notes[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lazylabels_monai.images.files import ReadError
 from lazylabels_monai.labels.annotations import AnnotationError
 from lazylabels_monai.labels.formats import LABEL_SUFFIXES
 from lazylabels_monai.labels.formats.object_pictures import read_object_colours, read_object_files
@@ -77,3 +78,19 @@ def test_each_colour_is_an_object(tmp_path, mode):
 def test_gray_holds_ids(tmp_path):
     ids = np.arange(600, dtype=np.uint16).reshape(20, 30)
     np.testing.assert_array_equal(read_object_colours(_save(tmp_path / "a.png", ids)), ids)
+
+
+def test_transparent_pixels_and_lossy_files_of_coloured_objects(tmp_path):
+    folder = tmp_path / "SegmentationObject"
+    folder.mkdir()
+    picture = np.zeros((16, 16, 4), np.uint8)
+    picture[2:6, 2:6], picture[9:14, 9:14] = (255, 0, 0, 255), (0, 255, 0, 255)
+    picture[0, 0] = (9, 9, 9, 0)  # what nobody sees
+    Image.fromarray(picture).save(folder / "a.png")
+    ids = read_object_colours(folder / "a.png")
+    assert sorted(np.unique(ids, return_counts=True)[1].tolist()) == [16, 25, 215]
+    assert ids[0, 0] == ids[8, 8] == 0
+    Image.fromarray(picture[..., :3]).save(folder / "b.jpg", quality=100)
+    (folder / "b.jpg").rename(folder / "b.png")
+    with pytest.raises(ReadError, match="is a JPEG"):
+        read_object_colours(folder / "b.png")
