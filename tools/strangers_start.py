@@ -83,14 +83,13 @@ def with_crlf(weights: Path, folder: Path) -> Path:
 
 def syntax(version: str) -> str:
     """Whether a Python of this version reads all modules; the packages are not installed for it."""
-    found = shutil.which(f"python{version}") or next(
-        (str(path) for path in sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))), None
-    )
+    places = [shutil.which(f"python{version}"), *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
+    found = next((str(place) for place in places if place is not None and can([str(place), "-c", "1"])), None)
     code = (
         "import ast, pathlib, sys; [ast.parse(p.read_text(encoding='utf-8'), str(p)) for p in "
         "pathlib.Path(sys.argv[1]).rglob('*.py')]; print(sys.version.split()[0])"
     )
-    if found is None or not can([found, "-c", "1"]):
+    if found is None:
         return "not here"
     done = subprocess.run([found, "-c", code, str(ROOT / "lazylabels_monai")], capture_output=True, text=True, check=False)
     return f"{done.stdout.strip()} reads every module" if not done.returncode else done.stderr.strip().splitlines()[-1]
