@@ -139,3 +139,20 @@ def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_d
     checkpoint = load(tmp_path / "out/models/checkpoint_epoch=2.pt")
     assert adam_steps(checkpoint) == {2 * 8}
     network().load_state_dict(checkpoint["model"])  # no "module." before the names
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_where_the_loss_goes_wrong(bundle, tiny_data, python, tmp_path):
+    """Neither waits for the other's gradients; both say which images it was, and nothing is saved."""
+    more = {**bundle.training, **bundle.overrides(tiny_data, tmp_path / "out"), "learning_rate": 1e30}
+    arguments = bundle.arguments("training", bundle.files("train.yaml", "multi_gpu_train.yaml"), **more)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [python, *launcher, *arguments], cwd=tmp_path, env=bundle.environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: the training was stopped: ")]
+    assert said, done.stderr[-3000:]
+    assert len(set(said)) == 1
+    assert "of the images 'microstructure_train_0" in said[0]
+    assert not list((tmp_path / "out").rglob("*.pt"))
