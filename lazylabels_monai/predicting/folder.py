@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label, require_readable
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.stamping import require_same_stamp
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
@@ -192,6 +192,7 @@ def _predict_one(model: Model, path: Path, partial: Path, state: _Folder, dropou
     """Predict an image, with its uncertainty unless ``dropout_samples`` is None; what went wrong in a sentence, or None."""
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        require_readable(path)
         record = Record.of(state.stamp, path, state.out)
         sample = model.load(path)
         if dropout_samples is None:
