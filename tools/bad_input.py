@@ -217,7 +217,7 @@ def whole_pictures(label: bool) -> dict[str, bytes]:
         "good.mha": _mha(array),
         "huge.mha": _mha(array, (10**6, 10**6)),
         "huge3.mha": _mha(array, (10**5, 10**5, 10**5)),
-        "elsewhere.mhd": b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = /etc/passwd\n",
+        "elsewhere.mhd": b"NDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = /etc/passwd\n",
         "good.nrrd": _nrrd(array),
         "huge.nrrd": _nrrd(array, (10**6, 10**6)),
         "negative.nrrd": _nrrd(array, (-5, 4)),

@@ -7,6 +7,7 @@ Which library reads what is in :mod:`lazylabels_monai.images.decoders`, what the
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -225,4 +226,6 @@ def _integers(array: np.ndarray, path: PathLike) -> np.ndarray:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    # ITK says first where in its own sources it stopped
+    lines = [line for line in str(error).strip().splitlines() if not re.fullmatch(r"/\S+:\d+:?", line.strip())]
+    return (lines or [type(error).__name__])[0].rstrip(".:")
