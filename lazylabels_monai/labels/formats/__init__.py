@@ -141,7 +141,9 @@ def _members(data: bytes, path: Path) -> tuple[list[tuple[str, bytes]], list[str
         members = [
             info
             for info in archive.infolist()
-            if not info.is_dir() and not Path(info.filename).name.startswith(".") and "__MACOSX" not in info.filename
+            if not info.filename.endswith("/")
+            and not Path(info.filename).name.startswith(".")
+            and "__MACOSX" not in info.filename
         ]
         most = allowed(len(data), most=_LARGEST)
         if sum(info.file_size for info in members) > most:
