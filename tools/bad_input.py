@@ -546,11 +546,14 @@ class Table:
 
     counts: dict[tuple[str, str], Counter] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    most: int = 40
 
     def add(self, kind: str, command: str, name: str, run: Run, about: str = "") -> None:
         self.counts.setdefault((kind, command), Counter())[run.outcome] += 1
         if run.outcome not in ("result", "sentence"):
             self.wrong.append(f"{kind} / {command} / {name}: {run.outcome}: {run.said.strip()[-1500:]}{about}")
+            if len(self.wrong) <= self.most:
+                print(f"- {self.wrong[-1]}\n", flush=True)
 
     def show(self) -> int:
         print(f"{'files':<12}{'command':<26}" + "".join(f"{name:>11}" for name in OUTCOMES))
@@ -941,6 +944,7 @@ def main() -> int:
     parser.add_argument("--kinds", default="pictures,sets,folders,annotations,datalists")
     parser.add_argument("--quick", action="store_true", help="a few of each, in half a minute")
     parser.add_argument("--slow-share", type=float, default=0.05, help="of the files that meet training, tune and the like")
+    parser.add_argument("--seconds", type=float, default=10**9, help="begin nothing new after so long")
     parser.add_argument("--wrong", type=int, default=40, help="how many faults to print")
     given = parser.parse_args()
     import lazylabels_monai.data.building
@@ -951,7 +955,7 @@ def main() -> int:
     import lazylabels_monai.suggest
     import lazylabels_monai.workflow  # noqa: F401
 
-    table, kinds = Table(), given.kinds.split(",")
+    table, kinds = Table(most=given.wrong), given.kinds.split(",")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bad_input_") as folder:
         bench = Bench(Path(folder), table, [name for name in given.only.split(",") if name])
@@ -966,31 +970,41 @@ def main() -> int:
             images, labels, notes, lists = (
                 chosen.sample(x, min(n, len(x))) for x, n in zip((images, labels, notes, lists), (8, 4, 12, 4), strict=True)
             )
-        if "pictures" in kinds:
-            for at in range(0, len(images), 40):
-                bench.picture_in_a_batch(images[at : at + 40])
         every = max(1, round(1 / given.slow_share)) if given.slow_share else 10**9
+        met: set[tuple[str, int]] = set()
+
+        def in_time(kind: str, files: Sequence) -> Iterator[tuple[int, object]]:
+            for number, file in enumerate(files):
+                if time.monotonic() - start > given.seconds:
+                    return
+                met.add((kind, number))
+                yield number, file
+
+        if "pictures" in kinds:
+            batches = [images[at : at + 40] for at in range(0, len(images), 40)]
+            for _, batch in in_time("batch", batches):
+                bench.picture_in_a_batch(batch)
         if "sets" in kinds:
-            for number, ((image, data), (label, drawn)) in enumerate(zip(images, labels, strict=False)):
+            for number, ((image, data), (label, drawn)) in in_time("set", list(zip(images, labels, strict=False))):
                 slow = SLOW_ON_SETS if number % every == 0 and not given.quick else ()
+                key = ("segmentation", "detection", "instances")[number % 3]
                 bench.picture_in_a_data_set(image, data, "image", [*ON_SETS, *slow])
-                bench.picture_in_a_data_set(
-                    label, drawn, ("segmentation", "detection", "instances")[number % 3], [*ON_SETS, *slow]
-                )
+                bench.picture_in_a_data_set(label, drawn, key, [*ON_SETS, *slow])
         if "folders" in kinds:
-            for label, drawn in labels:
+            for _, (label, drawn) in in_time("folder", labels):
                 bench.picture_in_a_folder(label, drawn)
         if "annotations" in kinds:
-            for name, data in notes:
+            for _, (name, data) in in_time("annotation", notes):
                 bench.annotation(name, data)
         if "datalists" in kinds:
-            for number, (name, data) in enumerate(lists):
+            for number, (name, data) in in_time("datalist", lists):
                 bench.datalist(name, data, slow=number % every == 0 and not given.quick)
-        number = len(images) + len(labels) + len(notes) + len(lists)
-    for line in table.wrong[: given.wrong]:
-        print(f"- {line}\n")
     faults = table.show()
     runs = sum(sum(counts.values()) for counts in table.counts.values())
+    kinds_met = Counter(kind for kind, _ in met)
+    number = sum(kinds_met[k] for k in ("annotation", "datalist"))
+    number += min(len(images), 40 * kinds_met["batch"]) if kinds_met["batch"] else kinds_met["set"]
+    number += max(kinds_met["set"], kinds_met["folder"])
     print(f"{number} files, {runs} runs, {time.monotonic() - start:.0f} s, seed {given.seed}: {faults} faults")
     return 1 if faults else 0
 
