@@ -19,7 +19,8 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8) in one step, replacing one that is there."""
     temporary = _hidden(path, "tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        # a file's name may hold bytes that are no text
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -105,8 +105,14 @@ _REFUSALS = {
 }
 
 
+#: What torch says where the machine has no memory left.
+_NO_MEMORY = "can't allocate memory"
+
+
 def _refusal(error: BaseException) -> LazyLabelsError | None:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+    # torch's: one of its own on a GPU, a plain RuntimeError on a CPU
+    of_torch = type(error).__name__ == "OutOfMemoryError" or (type(error) is RuntimeError and _NO_MEMORY in str(error))
+    if isinstance(error, MemoryError) or of_torch:
         return LazyLabelsError(
             "the memory is not enough: take smaller windows (window_size), crops or batches, or close other programs."
         )

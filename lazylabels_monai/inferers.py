@@ -12,6 +12,7 @@ import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 from monai.utils import fall_back_tuple
 
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS, task_slices, total_channels
 
 __all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "plane_flips", "task_softmax"]
@@ -102,7 +103,12 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         task_slices(num_classes, self.tasks)  # a wrong task name is told here, not at the first image
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...)."""
+        """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...).
+
+        Raises:
+            LazyLabelsError: for an image of other axes than the window has.
+        """
+        _check_axes(inputs, self.roi_size)
 
         def predictor(window: torch.Tensor, *a: Any, **k: Any) -> torch.Tensor:
             mirrored = plane_flips(self.mirroring)
@@ -128,3 +134,15 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
                 answer[constant, channels] = 0
                 answer[constant, channels.start] = 1
         return answer
+
+
+def _check_axes(inputs: torch.Tensor, window: Sequence[int] | int) -> None:
+    """Refuse a volume where pictures are predicted, and the other way round."""
+    axes, wanted = inputs.ndim - 2, inputs.ndim - 2 if isinstance(window, int) else len(window)
+    if axes != wanted:
+        named = (getattr(inputs, "meta", None) or {}).get("filename_or_obj", "the image")
+        name = named if isinstance(named, str) else next(iter(named), "the image")
+        raise LazyLabelsError(
+            f"'{name}' has {axes} axes where the network was trained on images of {wanted}: give "
+            f"{'pictures, such as the planes of a stack one by one' if wanted == 2 else 'volumes'}, or other weights."
+        )

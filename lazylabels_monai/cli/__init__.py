@@ -70,6 +70,9 @@ def main() -> None:
     from lazylabels_monai.errors import print_error
 
     name = "lazylabels" if Path(sys.argv[0]).stem == "lazylabels" else "python -m lazylabels_monai"
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name=name)
     except Exception as error:

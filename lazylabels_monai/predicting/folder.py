@@ -215,7 +215,7 @@ def _answers_alike(model: Model, path: Path, partial: Path, out: Path) -> bool |
     try:
         sample = model.load(path)
         model.write(sample, model.answer(sample))
-        files = [next(f for f in _files(folder, path, CLASSES_ENDING) if f.is_file()) for folder in (out, partial)]
+        files = [next(f for f in _files(folder, path, CLASSES_ENDING) if os.path.isfile(f)) for folder in (out, partial)]
         there, now = map(read_label, files)
     except Exception:  # the image or the map is broken: whoever comes to it will say so
         return None
@@ -293,7 +293,7 @@ class _Folder:
 
     def is_done(self, path: Path) -> bool:
         """Whether the results of an image are there, made by the stamp from the image as it is; or of unknown origin."""
-        if not any(file.is_file() for file in _files(self.out, path, CLASSES_ENDING)):
+        if not any(os.path.isfile(file) for file in _files(self.out, path, CLASSES_ENDING)):
             return False
         record = self.records.refresh().images.get(image_stem(path))
         return record is None or (record.stamp == self.stamp.id and record.same_image(path))
