@@ -446,15 +446,27 @@ def annotations(number: int, seed: int) -> Iterator[tuple[str, bytes]]:
 # ------------------------------------------------------------------------------------------------------------ datalists
 def whole_datalists() -> dict[str, bytes]:
     """Broken datalists of all kinds beside a good one."""
-    item = {"image": "images/a.png", "segmentation": "labels/a.png", "detection": "labels/a.png"}
-    good = {"classes": ["grain"], "training": [item, {"image": "images/b.png", "detection": "labels/b.png"}]}
-    good.update(validation=[{**item, "instances": "labels/ids.png"}], testing=[{**item, "instances": "labels/ids.png"}])
+    items = {
+        name: {
+            "image": f"images/{name}.png",
+            "segmentation": f"labels/{name}.png",
+            "detection": f"labels/{name}_inner.png",
+            "instances": f"labels/{name}_ids.png",
+        }
+        for name in "abcd"
+    }
+    item = items["a"]
+    good = {"classes": ["grain"], "training": [item, items["b"]], "validation": [items["c"]], "testing": [items["d"]]}
 
     def having(**more: object) -> bytes:
         return json.dumps({**good, **more}).encode()
 
     def with_item(**more: object) -> bytes:
-        return having(training=[{**item, **more}, item], testing=[{**item, **more}], validation=[{**item, **more}])
+        return having(
+            training=[{**item, **more}, items["b"]],
+            testing=[{**items["d"], **more}],
+            validation=[{**items["c"], **more}],
+        )
 
     return {
         "good": having(),
@@ -719,6 +731,65 @@ class Bench:
         self.table.add(kind, name, file, done)
         return done
 
+    # ----------------------------------------------------------------------------------------------------- readers
+    def read(self, kind: str, files: Sequence[tuple[str, bytes]]) -> None:
+        """Many files through the functions that read them, in one process: quick, so that there can be many."""
+        if not self.wants("read"):
+            return
+        place = self.fresh()
+        paths = []
+        for number, (name, data) in enumerate(files):
+            path = place / str(number) / Path(name).name
+            path.parent.mkdir()
+            path.write_bytes(data)
+            paths.append(path)
+
+        def call() -> int:
+            from lazylabels_monai.errors import user_error
+            from lazylabels_monai.images.files import read_colours, read_image, read_label
+            from lazylabels_monai.images.pixel_size import read_pixel_size
+            from lazylabels_monai.labels.formats import read_annotations, read_label_picture
+
+            def drawn(path: Path) -> None:
+                for annotation in read_annotations(path):
+                    for mark in annotation.marks:
+                        mark.draw(SHAPE)
+
+            pictures = (read_image, read_label, read_colours, read_pixel_size, read_label_picture)
+            for number, path in enumerate(paths):
+                outcomes = []
+                for reader in (drawn,) if kind == "annotation" else pictures:
+                    start = time.monotonic()
+                    try:
+                        reader(path)
+                        outcomes.append(("result", ""))
+                    except Exception as error:
+                        found = user_error(error)
+                        said = str(found) if found is not None else "".join(traceback.format_exception(error))[-900:]
+                        named = found is not None and path.name in said and "\n" not in said
+                        named = named or "the memory is not enough" in said
+                        what = "traceback" if found is None else "sentence" if named else "unnamed"
+                        outcomes.append((what, said))
+                    if time.monotonic() - start > 20:
+                        outcomes.append(("hang", f"{time.monotonic() - start:.0f} s"))
+                worst = max(outcomes, key=lambda outcome: OUTCOMES.index(outcome[0]))
+                print("\n" + json.dumps([number, *worst]), flush=True)
+            return 0
+
+        done = run(call, place, 10 * len(files))
+        met = {}
+        for line in done.said.splitlines():
+            if line.startswith("["):
+                with contextlib.suppress(ValueError):
+                    number, outcome, said = json.loads(line)
+                    met[number] = Run(outcome, said)
+        for number, (name, _) in enumerate(files):
+            if number in met:
+                self.table.add(kind, "read", name, met[number])
+            else:  # it ended here, or before
+                self.table.add(kind, "read", name, Run("hang" if done.outcome == "hang" else "traceback", done.said[-600:]))
+                break
+
     # ---------------------------------------------------------------------------------------------------- pictures
     def picture_in_a_batch(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Damaged images beside good ones, through what predicts."""
@@ -772,16 +843,18 @@ class Bench:
         data = place / "data"
         for folder in ("images", "labels"):
             (data / folder).mkdir(parents=True)
-        gray, ids = _scene(2)
+        ids = _scene(2)[1]
         for name in "abcd":
-            (data / "images" / f"{name}.png").write_bytes(_pillow(np.roll(gray, ord(name), 0), "PNG"))
+            (data / "images" / f"{name}.png").write_bytes(_pillow(_scene(ord(name))[0], "PNG"))
             (data / "labels" / f"{name}.png").write_bytes(_pillow((ids > 0).astype(np.uint8), "PNG"))
+            inner = ids * ((ids > 0) & (np.roll(ids, 4, 0) == ids) & (np.roll(ids, -4, 0) == ids))
+            (data / "labels" / f"{name}_inner.png").write_bytes(_pillow((inner > 0).astype(np.uint8), "PNG"))
             (data / "labels" / f"{name}_ids.png").write_bytes(_pillow(ids, "PNG"))
         good = {
             name: {
                 "image": f"images/{name}.png",
                 "segmentation": f"labels/{name}.png",
-                "detection": f"labels/{name}.png",
+                "detection": f"labels/{name}_inner.png",
                 "instances": f"labels/{name}_ids.png",
             }
             for name in "abcd"
@@ -882,7 +955,9 @@ class Bench:
             (place / "source" / "images" / f"{name}.png").write_bytes(_pillow(gray + (name == "b"), "PNG"))
         name = Path(file).name
         (place / "source" / "annotations" / name).write_bytes(content)
-        action = command("datalist", place / "source", place / "out", "--classes", "grain", "--areas", "rough")
+        action = command(
+            "datalist", place / "source", place / "out", "--classes", "grain", "--areas", "rough", "--validation", "0"
+        )
         self.one("annotation", "datalist annotation", place, action, file, (name, "'a'", "a.png"))
 
     # --------------------------------------------------------------------------------------------------- datalists
@@ -941,7 +1016,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="commands, separated by commas")
-    parser.add_argument("--kinds", default="pictures,sets,folders,annotations,datalists")
+    parser.add_argument("--kinds", default="readers,pictures,sets,folders,annotations,datalists")
     parser.add_argument("--quick", action="store_true", help="a few of each, in half a minute")
     parser.add_argument("--slow-share", type=float, default=0.05, help="of the files that meet training, tune and the like")
     parser.add_argument("--seconds", type=float, default=10**9, help="begin nothing new after so long")
@@ -980,6 +1055,10 @@ def main() -> int:
                 met.add((kind, number))
                 yield number, file
 
+        if "readers" in kinds:
+            for kind, files in (("image", images), ("label", labels), ("annotation", notes)):
+                for _, batch in in_time(f"read {kind}", [files[at : at + 50] for at in range(0, len(files), 50)]):
+                    bench.read(kind, batch)
         if "pictures" in kinds:
             batches = [images[at : at + 40] for at in range(0, len(images), 40)]
             for _, batch in in_time("batch", batches):
