@@ -100,7 +100,13 @@ def test_a_volume_beyond_the_memory_is_refused(tmp_path, monkeypatch):
 
 
 def test_what_no_header_is_found_in_is_left_to_the_reader(tmp_path):
-    for name, content in {"a.nii": b"x", "a.nii.gz": b"\x1f\x8b" + bytes(9), "b.nii.gz": FLIPPED, "a.mha": b"\xff" * 90, "a.nrrd": b""}.items():
+    for name, content in {
+        "a.nii": b"x",
+        "a.nii.gz": b"\x1f\x8b" + bytes(9),
+        "b.nii.gz": FLIPPED,
+        "a.mha": b"\xff" * 90,
+        "a.nrrd": b"",
+    }.items():
         (tmp_path / name).write_bytes(content)
         check_claims(tmp_path / name)
         with pytest.raises(ReadError, match=name):
