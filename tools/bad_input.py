@@ -700,7 +700,7 @@ class Bench:
             "output_dir": str(self.root / "out"),
             "ckpt_dir": str(self.root / "models"),
         }
-        done = run(bundle(["train.yaml"], "train", "training", **TRAINING, **values), self.root, 300, 8)
+        done = run(bundle(["train.yaml"], "train", "training", **values), self.root, 300, 8)
         if done.code:
             raise SystemExit(done.said)
 

@@ -198,3 +198,17 @@ def test_gzip_of_several_parts_is_read(tmp_path):
     text = json.dumps(QUPATH).encode()
     (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(text[:50]) + gzip.compress(text[50:]))
     assert len(read_annotations(tmp_path / "a.geojson.gz")[0].marks) == 1
+
+
+def test_the_union_of_outlines_takes_no_room_for_the_image(tmp_path, monkeypatch):
+    """pycocotools' own ends the process where there is none: it asks for four bytes a pixel of the claimed size."""
+
+    def refused(*_, **__):
+        raise AssertionError("14 GB")
+
+    monkeypatch.setattr(coco_mask, "merge", refused)
+    (tmp_path / "a.json").write_bytes(coco([RING, RING, [2.0, 2, 9, 2, 9, 9]], HUGE))
+    (annotation,) = read_annotations(tmp_path / "a.json")
+    _, mask = annotation.marks[0].draw(SHAPE)
+    assert mask.all()
+    assert mask.shape == SHAPE
