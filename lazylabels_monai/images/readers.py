@@ -31,9 +31,10 @@ class MicroscopyReader(PILReader):
     (many programs save gray masks so) and rejected otherwise, as are labels of lossy compression, which alters classes, and
     fractional numbers.
 
-    Axes are those of MONAI's PILReader, (W, H[, C]), so that SaveImage(d) writes the picture as it was. Other files
-    (volumes) are left to MONAI's reader for their suffix, in their own axes. What is wrong with a file shows up in ``get_data``: errors from ``read`` would make ``LoadImage`` try the next reader, and
-    that one takes the first page of a multi-page TIFF without a word.
+    Axes are those of MONAI's PILReader, (W, H[, C]), so that SaveImage(d) writes the picture as it was. Volumes are left to
+    MONAI's reader for their suffix, in their own axes. What is wrong with a file shows up in ``get_data``: errors from
+    ``read`` would make ``LoadImage`` try the next reader, and that one takes the first page of a multi-page TIFF without a
+    word.
 
     Args:
         label: whether the files are labels (see above).
