@@ -62,6 +62,8 @@ def _run(
         raise ValueError(f"--preset {preset} does not exist: use {', '.join(PRESETS)}.")
     if arguments and not arguments[0].startswith("--"):
         raise ValueError(f"'{arguments[0]}' is no option: name the data set alone, then --name value.")
+    if missing := [name for name in config or () if not Path(name).is_file()]:
+        raise ValueError(f"--config {missing[0]}: there is no such file: correct the path.")
     file = datalist_file(data)
     if not file.is_file():
         raise ValueError(f"{data} holds no {FILE_NAME}: make a data set of your folder by lazylabels datalist FOLDER {data}.")

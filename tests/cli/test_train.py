@@ -137,3 +137,10 @@ def test_mistakes_are_one_sentence(tiny_data, ran, arguments, said):
 def test_the_exit_code_is_the_bundles(tiny_data, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 7))
     assert CliRunner().invoke(app, ["train", str(tiny_data), "--preset", "cpu"]).exit_code == 7
+
+
+def test_a_config_file_that_is_not_there_is_one_sentence(run, tiny_data, tmp_path):
+    result = run("train", tiny_data, "--output", tmp_path / "out", "--config", tmp_path / "no.yaml")
+    assert result.exit_code == 1
+    assert "no.yaml: there is no such file" in str(result.exception)
+    assert not (tmp_path / "out").exists()
