@@ -235,7 +235,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8) in one step, replacing one that is there."""
-    write_bytes(path, text.replace("\n", os.linesep).encode("utf-8"))
+    # a file's name may hold bytes that are no text
+    write_bytes(path, text.replace("\n", os.linesep).encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

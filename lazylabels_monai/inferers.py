@@ -115,9 +115,10 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...).
 
         Raises:
-            LazyLabelsError: when the memory is not enough for a single window, and when the network's answer is not finite,
-                which would read as background.
+            LazyLabelsError: for an image of other axes than the window has, when the memory is not enough for a single window,
+                and when the network's answer is not finite, which would read as background.
         """
+        _check_axes(inputs, self.roi_size)
 
         def predictor(window: torch.Tensor, *a: Any, **k: Any) -> torch.Tensor:
             mirrored = plane_flips(self.mirroring)
@@ -186,3 +187,15 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
                 answer[constant, channels] = 0
                 answer[constant, channels.start] = 1
         return answer
+
+
+def _check_axes(inputs: torch.Tensor, window: Sequence[int] | int) -> None:
+    """Refuse a volume where pictures are predicted, and the other way round."""
+    axes, wanted = inputs.ndim - 2, inputs.ndim - 2 if isinstance(window, int) else len(window)
+    if axes != wanted:
+        named = (getattr(inputs, "meta", None) or {}).get("filename_or_obj", "the image")
+        name = named if isinstance(named, str) else next(iter(named), "the image")
+        raise LazyLabelsError(
+            f"'{name}' has {axes} axes where the network was trained on images of {wanted}: give "
+            f"{'pictures, such as the planes of a stack one by one' if wanted == 2 else 'volumes'}, or other weights."
+        )

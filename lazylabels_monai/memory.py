@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,20 +28,16 @@ def memory_at_hand() -> int | None:
 
 
 def _free() -> Iterator[int]:
-    try:
+    with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 yield int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
 
 
 def _of_group() -> Iterator[int]:
     """Of a container."""
-    try:
+    with suppress(OSError, ValueError):  # "max": no limit
         yield int((_GROUP / "memory.max").read_text()) - int((_GROUP / "memory.current").read_text())
-    except (OSError, ValueError):  # "max": no limit
-        pass
 
 
 def _of_limits() -> Iterator[int]:

@@ -31,6 +31,7 @@ from filelock import FileLock
 import lazylabels_monai
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.provenance import made
+from lazylabels_monai.regular import why_no_file
 from lazylabels_monai.result_files import RECORDS_FILE, predicted_files
 
 __all__ = [
@@ -198,6 +199,8 @@ class Record:
 
     def same_image(self, image: str | os.PathLike) -> bool:
         """Whether a file has the content of the recorded one, wherever it lies now."""
+        if why_no_file(image) is not None:
+            return False
         return self.facts == _facts(image) or self.digest == file_digest(image)
 
     def same_place(self, image: str | os.PathLike, folder: str | os.PathLike) -> bool:

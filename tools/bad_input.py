@@ -217,7 +217,7 @@ def whole_pictures(label: bool) -> dict[str, bytes]:
         "good.mha": _mha(array),
         "huge.mha": _mha(array, (10**6, 10**6)),
         "huge3.mha": _mha(array, (10**5, 10**5, 10**5)),
-        "elsewhere.mhd": b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = /etc/passwd\n",
+        "elsewhere.mhd": b"NDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = /etc/passwd\n",
         "good.nrrd": _nrrd(array),
         "huge.nrrd": _nrrd(array, (10**6, 10**6)),
         "negative.nrrd": _nrrd(array, (-5, 4)),
@@ -343,9 +343,9 @@ def whole_annotations() -> dict[str, bytes]:
         "brush/a.json": studio(brush),
         "napari/a.csv": csv.encode(),
         # bombs
-        "bomb/a.geojson.gz": gzip.compress(b" " * 2**30 + json.dumps(qupath).encode(), 1),
-        "bomb_zip/a.zip": _zipped({"a.geojson": b" " * (2**28)}),
-        "bomb_many/a.zip": _zipped({f"{k}.roi": bytes(2**20) for k in range(300)}),
+        "bomb/a.geojson.gz": gzip.compress(b" " * 2**27 + json.dumps(qupath).encode(), 1),
+        "bomb_zip/a.zip": _zipped({"a.geojson": b" " * (2**27)}),
+        "bomb_many/a.zip": _zipped({f"{k}.roi": bytes(2**20) for k in range(80)}),
         "deep/a.geojson": deep,
         "deep_coco/a.json": coco([ring]).replace(b"[10, 10, 20, 20]", b"[" * 50000 + b"]" * 50000),
         "wide_coco/a.json": coco([ring], (60000, 60000)),
@@ -446,15 +446,27 @@ def annotations(number: int, seed: int) -> Iterator[tuple[str, bytes]]:
 # ------------------------------------------------------------------------------------------------------------ datalists
 def whole_datalists() -> dict[str, bytes]:
     """Broken datalists of all kinds beside a good one."""
-    item = {"image": "images/a.png", "segmentation": "labels/a.png", "detection": "labels/a.png"}
-    good = {"classes": ["grain"], "training": [item, {"image": "images/b.png", "detection": "labels/b.png"}]}
-    good.update(validation=[{**item, "instances": "labels/ids.png"}], testing=[{**item, "instances": "labels/ids.png"}])
+    items = {
+        name: {
+            "image": f"images/{name}.png",
+            "segmentation": f"labels/{name}.png",
+            "detection": f"labels/{name}_inner.png",
+            "instances": f"labels/{name}_ids.png",
+        }
+        for name in "abcd"
+    }
+    item = items["a"]
+    good = {"classes": ["grain"], "training": [item, items["b"]], "validation": [items["c"]], "testing": [items["d"]]}
 
     def having(**more: object) -> bytes:
         return json.dumps({**good, **more}).encode()
 
     def with_item(**more: object) -> bytes:
-        return having(training=[{**item, **more}, item], testing=[{**item, **more}], validation=[{**item, **more}])
+        return having(
+            training=[{**item, **more}, items["b"]],
+            testing=[{**items["d"], **more}],
+            validation=[{**items["c"], **more}],
+        )
 
     return {
         "good": having(),
@@ -546,11 +558,14 @@ class Table:
 
     counts: dict[tuple[str, str], Counter] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    most: int = 40
 
     def add(self, kind: str, command: str, name: str, run: Run, about: str = "") -> None:
         self.counts.setdefault((kind, command), Counter())[run.outcome] += 1
         if run.outcome not in ("result", "sentence"):
             self.wrong.append(f"{kind} / {command} / {name}: {run.outcome}: {run.said.strip()[-1500:]}{about}")
+            if len(self.wrong) <= self.most:
+                print(f"- {self.wrong[-1]}\n", flush=True)
 
     def show(self) -> int:
         print(f"{'files':<12}{'command':<26}" + "".join(f"{name:>11}" for name in OUTCOMES))
@@ -664,8 +679,14 @@ class Bench:
 
     def __init__(self, root: Path, table: Table, only: Sequence[str] = ()) -> None:
         self.root, self.table, self.only = root, table, only
-        self.models = root / "models"
         self.number = 0
+
+    @property
+    def models(self) -> Path:
+        """Folder of the weights of a tiny training, made when somebody asks."""
+        if not (self.root / "models").exists():
+            self.train()
+        return self.root / "models"
 
     def train(self) -> None:
         """A tiny network, and a set of good pictures."""
@@ -673,7 +694,12 @@ class Bench:
 
         data = self.root / "synthetic"
         make_dataset(data, num_train=3, num_validation=1, num_test=1, size=SHAPE, strong=1, detection=3, separation=3, seed=0)
-        values = {**TRAINING, "dataset_dir": str(data), "output_dir": str(self.root / "out"), "ckpt_dir": str(self.models)}
+        values = {
+            **TRAINING,
+            "dataset_dir": str(data),
+            "output_dir": str(self.root / "out"),
+            "ckpt_dir": str(self.root / "models"),
+        }
         done = run(bundle(["train.yaml"], "train", "training", **values), self.root, 300, 8)
         if done.code:
             raise SystemExit(done.said)
@@ -715,6 +741,65 @@ class Bench:
             done = Run("leftovers", f"{missing} {done.said}", done.code)
         self.table.add(kind, name, file, done)
         return done
+
+    # ----------------------------------------------------------------------------------------------------- readers
+    def read(self, kind: str, files: Sequence[tuple[str, bytes]]) -> None:
+        """Many files through the functions that read them, in one process: quick, so that there can be many."""
+        if not self.wants("read"):
+            return
+        place = self.fresh()
+        paths = []
+        for number, (name, data) in enumerate(files):
+            path = place / str(number) / Path(name).name
+            path.parent.mkdir()
+            path.write_bytes(data)
+            paths.append(path)
+
+        def call() -> int:
+            from lazylabels_monai.errors import user_error
+            from lazylabels_monai.images.files import read_colours, read_image, read_label
+            from lazylabels_monai.images.pixel_size import read_pixel_size
+            from lazylabels_monai.labels.formats import read_annotations, read_label_picture
+
+            def drawn(path: Path) -> None:
+                for annotation in read_annotations(path):
+                    for mark in annotation.marks:
+                        mark.draw(SHAPE)
+
+            pictures = (read_image, read_label, read_colours, read_pixel_size, read_label_picture)
+            for number, path in enumerate(paths):
+                outcomes = []
+                for reader in (drawn,) if kind == "annotation" else pictures:
+                    start = time.monotonic()
+                    try:
+                        reader(path)
+                        outcomes.append(("result", ""))
+                    except Exception as error:
+                        found = user_error(error)
+                        said = str(found) if found is not None else "".join(traceback.format_exception(error))[-900:]
+                        named = found is not None and path.name in said and "\n" not in said
+                        named = named or "the memory is not enough" in said
+                        what = "traceback" if found is None else "sentence" if named else "unnamed"
+                        outcomes.append((what, said))
+                    if time.monotonic() - start > 20:
+                        outcomes.append(("hang", f"{time.monotonic() - start:.0f} s"))
+                worst = max(outcomes, key=lambda outcome: OUTCOMES.index(outcome[0]))
+                print("\n" + json.dumps([number, *worst]), flush=True)
+            return 0
+
+        done = run(call, place, 10 * len(files))
+        met = {}
+        for line in done.said.splitlines():
+            if line.startswith("["):
+                with contextlib.suppress(ValueError):
+                    number, outcome, said = json.loads(line)
+                    met[number] = Run(outcome, said)
+        for number, (name, _) in enumerate(files):
+            if number in met:
+                self.table.add(kind, "read", name, met[number])
+            else:  # it ended here, or before
+                self.table.add(kind, "read", name, Run("hang" if done.outcome == "hang" else "traceback", done.said[-600:]))
+                break
 
     # ---------------------------------------------------------------------------------------------------- pictures
     def picture_in_a_batch(self, files: Sequence[tuple[str, bytes]]) -> None:
@@ -769,16 +854,18 @@ class Bench:
         data = place / "data"
         for folder in ("images", "labels"):
             (data / folder).mkdir(parents=True)
-        gray, ids = _scene(2)
+        ids = _scene(2)[1]
         for name in "abcd":
-            (data / "images" / f"{name}.png").write_bytes(_pillow(np.roll(gray, ord(name), 0), "PNG"))
+            (data / "images" / f"{name}.png").write_bytes(_pillow(_scene(ord(name))[0], "PNG"))
             (data / "labels" / f"{name}.png").write_bytes(_pillow((ids > 0).astype(np.uint8), "PNG"))
+            inner = ids * ((ids > 0) & (np.roll(ids, 4, 0) == ids) & (np.roll(ids, -4, 0) == ids))
+            (data / "labels" / f"{name}_inner.png").write_bytes(_pillow((inner > 0).astype(np.uint8), "PNG"))
             (data / "labels" / f"{name}_ids.png").write_bytes(_pillow(ids, "PNG"))
         good = {
             name: {
                 "image": f"images/{name}.png",
                 "segmentation": f"labels/{name}.png",
-                "detection": f"labels/{name}.png",
+                "detection": f"labels/{name}_inner.png",
                 "instances": f"labels/{name}_ids.png",
             }
             for name in "abcd"
@@ -802,7 +889,7 @@ class Bench:
             data = self.data_set(place, section, **{key: (f"bad_{file}", content)})
             out = place / "out"
             given = {"dataset_dir": str(data), "output_dir": str(out), "ckpt_dir": str(out / "models")}
-            models = {**given, "ckpt_dir": str(self.models)}
+            models = {**given, "ckpt_dir": str(self.models)} if name in ("evaluating", "data set inferring") else {}
             action = {
                 "check": lambda d=data: command("check", d),
                 "measure": lambda d=data, o=out: command("measure", d, o),
@@ -879,7 +966,9 @@ class Bench:
             (place / "source" / "images" / f"{name}.png").write_bytes(_pillow(gray + (name == "b"), "PNG"))
         name = Path(file).name
         (place / "source" / "annotations" / name).write_bytes(content)
-        action = command("datalist", place / "source", place / "out", "--classes", "grain", "--areas", "rough")
+        action = command(
+            "datalist", place / "source", place / "out", "--classes", "grain", "--areas", "rough", "--validation", "0"
+        )
         self.one("annotation", "datalist annotation", place, action, file, (name, "'a'", "a.png"))
 
     # --------------------------------------------------------------------------------------------------- datalists
@@ -903,10 +992,13 @@ class Bench:
                 os.mkfifo(data / pipe / "pipe.png")
             os.symlink("gone.png", data / "images" / "dangling.png")
             os.symlink("loop.png", data / "images" / "loop.png")
-            shutil.copytree(self.models, out / "models", ignore=shutil.ignore_patterns("checkpoint*"))
+            if name == "report":
+                shutil.copytree(self.models, out / "models", ignore=shutil.ignore_patterns("checkpoint*"))
+            else:
+                out.mkdir()
             given = {"dataset_dir": str(data), "output_dir": str(out)}
             new = {**given, "ckpt_dir": str(place / "new")}
-            models = {**given, "ckpt_dir": str(self.models)}
+            models = {**given, "ckpt_dir": str(self.models)} if name in ("evaluating", "data set inferring") else {}
             action = {
                 "check": lambda d=data: command("check", d),
                 "budget": lambda d=data: command("budget", d),
@@ -938,9 +1030,10 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="commands, separated by commas")
-    parser.add_argument("--kinds", default="pictures,sets,folders,annotations,datalists")
+    parser.add_argument("--kinds", default="readers,pictures,sets,folders,annotations,datalists")
     parser.add_argument("--quick", action="store_true", help="a few of each, in half a minute")
     parser.add_argument("--slow-share", type=float, default=0.05, help="of the files that meet training, tune and the like")
+    parser.add_argument("--seconds", type=float, default=10**9, help="begin nothing new after so long")
     parser.add_argument("--wrong", type=int, default=40, help="how many faults to print")
     given = parser.parse_args()
     import lazylabels_monai.data.building
@@ -951,11 +1044,10 @@ def main() -> int:
     import lazylabels_monai.suggest
     import lazylabels_monai.workflow  # noqa: F401
 
-    table, kinds = Table(), given.kinds.split(",")
+    table, kinds = Table(most=given.wrong), given.kinds.split(",")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bad_input_") as folder:
         bench = Bench(Path(folder), table, [name for name in given.only.split(",") if name])
-        bench.train()
         # as many of each kind: pictures as images, pictures as labels, annotations, datalists
         count = max(1, given.files // 4)
         images, labels = (list(pictures(count, given.seed + k, label=bool(k))) for k in (0, 1))
@@ -964,33 +1056,47 @@ def main() -> int:
         if given.quick:
             chosen = random.Random(given.seed)
             images, labels, notes, lists = (
-                chosen.sample(x, min(n, len(x))) for x, n in zip((images, labels, notes, lists), (8, 4, 12, 4), strict=True)
+                chosen.sample(x, min(n, len(x))) for x, n in zip((images, labels, notes, lists), (40, 4, 12, 4), strict=True)
             )
-        if "pictures" in kinds:
-            for at in range(0, len(images), 40):
-                bench.picture_in_a_batch(images[at : at + 40])
         every = max(1, round(1 / given.slow_share)) if given.slow_share else 10**9
+        met: set[tuple[str, int]] = set()
+
+        def in_time(kind: str, files: Sequence) -> Iterator[tuple[int, object]]:
+            for number, file in enumerate(files):
+                if time.monotonic() - start > given.seconds:
+                    return
+                met.add((kind, number))
+                yield number, file
+
+        if "readers" in kinds:
+            for kind, files in (("image", images), ("label", labels), ("annotation", notes)):
+                for _, batch in in_time(f"read {kind}", [files[at : at + 50] for at in range(0, len(files), 50)]):
+                    bench.read(kind, batch)
+        if "pictures" in kinds:
+            batches = [images[at : at + 40] for at in range(0, len(images), 40)]
+            for _, batch in in_time("batch", batches):
+                bench.picture_in_a_batch(batch)
         if "sets" in kinds:
-            for number, ((image, data), (label, drawn)) in enumerate(zip(images, labels, strict=False)):
+            for number, ((image, data), (label, drawn)) in in_time("set", list(zip(images, labels, strict=False))):
                 slow = SLOW_ON_SETS if number % every == 0 and not given.quick else ()
+                key = ("segmentation", "detection", "instances")[number % 3]
                 bench.picture_in_a_data_set(image, data, "image", [*ON_SETS, *slow])
-                bench.picture_in_a_data_set(
-                    label, drawn, ("segmentation", "detection", "instances")[number % 3], [*ON_SETS, *slow]
-                )
+                bench.picture_in_a_data_set(label, drawn, key, [*ON_SETS, *slow])
         if "folders" in kinds:
-            for label, drawn in labels:
+            for _, (label, drawn) in in_time("folder", labels):
                 bench.picture_in_a_folder(label, drawn)
         if "annotations" in kinds:
-            for name, data in notes:
+            for _, (name, data) in in_time("annotation", notes):
                 bench.annotation(name, data)
         if "datalists" in kinds:
-            for number, (name, data) in enumerate(lists):
+            for number, (name, data) in in_time("datalist", lists):
                 bench.datalist(name, data, slow=number % every == 0 and not given.quick)
-        number = len(images) + len(labels) + len(notes) + len(lists)
-    for line in table.wrong[: given.wrong]:
-        print(f"- {line}\n")
     faults = table.show()
     runs = sum(sum(counts.values()) for counts in table.counts.values())
+    kinds_met = Counter(kind for kind, _ in met)
+    number = sum(kinds_met[k] for k in ("annotation", "datalist"))
+    number += min(len(images), 40 * kinds_met["batch"]) if kinds_met["batch"] else kinds_met["set"]
+    number += max(kinds_met["set"], kinds_met["folder"])
     print(f"{number} files, {runs} runs, {time.monotonic() - start:.0f} s, seed {given.seed}: {faults} faults")
     return 1 if faults else 0
 

@@ -74,6 +74,9 @@ def main() -> None:
     from lazylabels_monai.stopping import stops
 
     name = "lazylabels" if Path(sys.argv[0]).stem == "lazylabels" else "python -m lazylabels_monai"
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with stops(lambda: "what was finished is whole and kept, what was not is gone; the same command does it again."):
             app(prog_name=name)

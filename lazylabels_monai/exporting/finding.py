@@ -58,7 +58,7 @@ def label_maps(source: Path, values: str | None = None) -> tuple[list[LabelledIm
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file() and p.name[0] != ".")
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.is_dir() and p.name[0] != ".")
 
 
 def _has_layout(source: Path, pictures: Sequence[Path]) -> bool:

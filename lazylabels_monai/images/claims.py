@@ -6,6 +6,7 @@ import gzip
 import math
 import re
 import struct
+import zlib
 from pathlib import Path
 
 from lazylabels_monai.images.stored import ReadError, check_room
@@ -45,7 +46,7 @@ def check_claims(path: Path) -> None:
             shape, itemsize, packed = _nifti(path)
         else:
             shape, itemsize, packed = _text(path, nrrd=name.endswith(".nrrd"))
-    except (OSError, EOFError, ValueError, struct.error):
+    except (OSError, EOFError, ValueError, struct.error, zlib.error):
         return  # damaged: the reader says how
     if not shape:
         return

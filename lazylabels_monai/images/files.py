@@ -7,6 +7,7 @@ Which library reads what is in :mod:`lazylabels_monai.images.decoders`, what the
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "PathLike",
     "ReadError",
     "file_suffix",
+    "load_volume",
     "read_colours",
     "read_image",
     "read_image_and_dims",
@@ -133,9 +135,44 @@ def _load_volume(path: PathLike) -> tuple[np.ndarray, int]:
     try:
         volume = LoadImage(image_only=True, ensure_channel_first=True, dtype=None)(path)
     except Exception as e:  # nibabel, ITK and MONAI raise all sorts
-        raise ReadError(f"volume '{path}' cannot be read ({_first_line(e)}): export it again as .nii.gz, .nrrd or .mha.") from e
+        raise _broken_volume(path, e) from e
     array = np.asarray(volume)
+    if array.dtype.kind not in "biuf" or not array.size:
+        raise ReadError(f"volume '{path}' holds no real numbers: save the magnitude or phase of complex ones.")
     return array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1), array.ndim - 1
+
+
+def load_volume(path: PathLike, label: bool = False) -> tuple[np.ndarray, dict]:
+    """Array and metadata of a volume as MONAI's own reader for its suffix gives them.
+
+    Args:
+        path: the file.
+        label: whether it is a label, which may not be checked for numbers that are none.
+
+    Raises:
+        ReadError: when it cannot be read, or an image has NaN or infinite values.
+    """
+    require_readable(path)
+    check_claims(Path(path))
+    from monai.transforms import LoadImage  # seconds
+
+    try:
+        reader = next(reader for reader in reversed(LoadImage().readers) if reader.verify_suffix([str(path)]))
+        array, meta = reader.get_data(reader.read(str(path)))
+    except MemoryError:
+        raise
+    except Exception as e:
+        raise _broken_volume(path, e) from e
+    array = np.asarray(array)
+    if array.dtype.kind == "c":
+        raise ReadError(f"volume '{path}' holds complex numbers: save their magnitude or phase.")
+    if array.dtype.kind not in "biuf" or not array.size:
+        raise ReadError(f"volume '{path}' holds no numbers that can be used: export it again.")
+    return array if label else _finite(array, path), meta
+
+
+def _broken_volume(path: PathLike, error: BaseException) -> ReadError:
+    return ReadError(f"volume '{path}' cannot be read ({_first_line(error)}): export it again as .nii.gz, .nrrd or .mha.")
 
 
 class _Picture:
@@ -189,4 +226,6 @@ def _integers(array: np.ndarray, path: PathLike) -> np.ndarray:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    # ITK says first where in its own sources it stopped
+    lines = [line for line in str(error).strip().splitlines() if not re.fullmatch(r"/\S+:\d+:?", line.strip())]
+    return (lines or [type(error).__name__])[0].rstrip(".:")

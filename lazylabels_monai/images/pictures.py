@@ -66,7 +66,7 @@ def has_label_palette(path: str | PathLike) -> bool:
     try:
         with Image.open(path) as picture:
             return picture.mode == "P" and picture.getpalette("RGB") == label_palette().ravel().tolist()
-    except OSError:  # whoever reads it says what is wrong
+    except Exception:  # Pillow raises all sorts; whoever reads it says what is wrong
         return False
 
 

@@ -11,6 +11,7 @@ import tifffile
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.tiff import picture_page
+from lazylabels_monai.regular import why_no_file
 
 __all__ = ["MAX_PRINT_DPI", "PixelSizeError", "agreed_pixel_size", "parse_pixel_size", "read_pixel_size"]
 
@@ -90,7 +91,7 @@ def read_pixel_size(path: str | Path) -> float | None:
         PixelSizeError: when width and height of a pixel differ by more than 1 %.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".tif", ".tiff"):
+    if path.suffix.lower() not in (".tif", ".tiff") or why_no_file(path) is not None:
         return None
     try:
         with tifffile.TiffFile(path) as tif:

@@ -14,7 +14,7 @@ from monai.config import PathLike
 from monai.data import PILReader
 from monai.utils import ensure_tuple
 
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, ReadError, decode_picture, file_suffix
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, ReadError, decode_picture, file_suffix, load_volume
 
 __all__ = ["MicroscopyReader"]
 
@@ -31,10 +31,10 @@ class MicroscopyReader(PILReader):
     (many programs save gray masks so) and rejected otherwise, as are labels of lossy compression, which alters classes, and
     fractional numbers.
 
-    Axes are those of MONAI's PILReader, (W, H[, C]), so that SaveImage(d) writes the picture as it was. Other files
-    (volumes) are refused in ``read``, upon which ``LoadImage`` goes on to its default readers. What is wrong with a
-    picture shows up in ``get_data`` instead: errors from ``read`` would make ``LoadImage`` try the next reader, and
-    that one takes the first page of a multi-page TIFF without a word.
+    Axes are those of MONAI's PILReader, (W, H[, C]), so that SaveImage(d) writes the picture as it was. Volumes are left to
+    MONAI's reader for their suffix, in their own axes. What is wrong with a file shows up in ``get_data``: errors from
+    ``read`` would make ``LoadImage`` try the next reader, and that one takes the first page of a multi-page TIFF without a
+    word.
 
     Args:
         label: whether the files are labels (see above).
@@ -55,15 +55,18 @@ class MicroscopyReader(PILReader):
         """Whether every file is a picture (PNG, TIFF, JPEG or BMP by its suffix)."""
         return all(file_suffix(name) in PICTURE_SUFFIXES for name in ensure_tuple(filename))
 
+    def _is_volume(self, paths: Sequence[PathLike]) -> bool:
+        return len(paths) == 1 and file_suffix(paths[0]) in VOLUME_SUFFIXES
+
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[Path]:  # type: ignore[override]
         """Take note of the file or files; ``get_data`` decodes them.
 
         Raises:
-            ReadError: when a file is no picture by its suffix.
+            ReadError: when a file is neither picture nor volume by its suffix.
         """
         paths = [Path(name) for name in ensure_tuple(data)]
-        if not self.verify_suffix(paths):
-            raise ReadError(f"{_names(paths)} is none of {', '.join(PICTURE_SUFFIXES)}.")
+        if not self.verify_suffix(paths) and not self._is_volume(paths):
+            raise ReadError(f"{_names(paths)} is none of {', '.join((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES))}.")
         return paths
 
     def get_data(self, img: Sequence[Path] | Path) -> tuple[np.ndarray, dict]:
@@ -75,6 +78,8 @@ class MicroscopyReader(PILReader):
         Raises:
             ReadError: when a file is missing, damaged, has several pages, NaN or infinite values, or is no label.
         """
+        if self._is_volume(ensure_tuple(img)):
+            return load_volume(ensure_tuple(img)[0], self.label)
         return super().get_data([decode_picture(path, self.label) for path in ensure_tuple(img)])
 
 

@@ -95,8 +95,8 @@ def check_room(path: Path, size: float, what: str) -> None:
     """
     if size > _SUSPICIOUS_BYTES / 4 and not fits(2 * size):
         raise ReadError(
-            f"file '{path}' has {what}, which take {2 * size / 2**30:.1f} GiB to read, more than is free: close other programs, "
-            "cut it into smaller images, or take a machine with more memory."
+            f"file '{path}' has {what}, which take {2 * size / 2**30:.1f} GiB to read, more than is free: close other "
+            "programs, cut it into smaller images, or take a machine with more memory."
         )
 
 

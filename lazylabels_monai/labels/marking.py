@@ -64,7 +64,7 @@ class Marking:
 
     def detection(self, instances: np.ndarray, classes: np.ndarray, seed: int, name: str) -> np.ndarray:
         """Detection label of the image ``name``: uint8 (H, W) or (D, H, W); other images do not change it."""
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogateescape"))])
         return inner_regions(instances, classes, self.share, self.jitter, rng, self.style, self.keep)
 
     def separation(
@@ -78,7 +78,7 @@ class Marking:
         Raises:
             LazyLabelsError: for instances that are no ids.
         """
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode()), 1])
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogateescape")), 1])
         if self.style == "erode" and self.keep is None and not self.wobble:
             marks = None
         wobble, share = (0.0, 1.0) if exact else (self.wobble, self.interface_share)

@@ -36,7 +36,9 @@ class Patch:
 
     def draw(self, shape: tuple[int, int]) -> Drawing:
         """The part of an image of ``shape`` (H, W) that holds the shape, and its mask there."""
-        rows, columns = (max(0, min(first + n, size) - first) for first, n, size in zip(self.box, self.box[2:], shape))
+        rows, columns = (
+            max(0, min(first + n, size) - first) for first, n, size in zip(self.box[:2], self.box[2:], shape, strict=True)
+        )
         if not rows * columns:
             return _nothing()
         return place_raster(self.make(rows, columns)[:rows, :columns], self.box[:2], shape)

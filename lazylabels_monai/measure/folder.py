@@ -335,7 +335,7 @@ def _of_predictions(folder: Path) -> list[LabelledImage]:
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES and f.is_file() and f.name[0] != ".")
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES and not f.is_dir() and f.name[0] != ".")
 
 
 def _repeated(names: Sequence[str]) -> str | None:

@@ -28,9 +28,11 @@ def predict_every(evaluator: Evaluator, records: RecordsHandler | None = None) -
         LazyLabelsError: at the end, with a line for each image that failed.
         StampError: at once: it concerns all that follow.
     """
+    evaluator.logger.addFilter(_said_here)
     try:
         failed = _failures(evaluator)
     finally:
+        evaluator.logger.removeFilter(_said_here)
         if records is not None:
             records.end()
     if failed:
@@ -67,6 +69,11 @@ def _failures(evaluator: Evaluator) -> dict[str, str]:
     return failed
 
 
+def _said_here(record: logging.LogRecord) -> bool:
+    """Not what ignite says of an error that is caught here."""
+    return "terminating due to exception" not in record.getMessage()
+
+
 class _Count:
     """Batches that are done."""
 
@@ -80,3 +87,4 @@ def _give(evaluator: Evaluator, items: list[Any]) -> None:
     loader = evaluator.data_loader
     loader.dataset.data = items
     evaluator.state.epoch_length = len(loader)
+    evaluator._internal_run_generator = None  # ignite would take up the run that failed, and end at once

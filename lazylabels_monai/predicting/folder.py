@@ -28,7 +28,7 @@ from lazylabels_monai.atomic import clean, has_ended, refusal, remove_tree, writ
 from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label, require_readable
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.stamping import require_same_stamp
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
@@ -223,6 +223,7 @@ def _predict_one(model: Model, path: Path, partial: Path, state: _Folder, dropou
     """Predict an image, with its uncertainty unless ``dropout_samples`` is None; what went wrong in a sentence, or None."""
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        require_readable(path)
         record = Record.of(state.stamp, path, state.out)
         sample = model.load(path)
         if dropout_samples is None:
@@ -247,7 +248,7 @@ def _answers_alike(model: Model, path: Path, partial: Path, out: Path) -> bool |
     try:
         sample = model.load(path)
         model.write(sample, model.answer(sample))
-        files = [next(f for f in _files(folder, path, CLASSES_ENDING) if f.is_file()) for folder in (out, partial)]
+        files = [next(f for f in _files(folder, path, CLASSES_ENDING) if os.path.isfile(f)) for folder in (out, partial)]
         there, now = map(read_label, files)
     except Exception:  # the image or the map is broken: whoever comes to it will say so
         return None
@@ -325,7 +326,7 @@ class _Folder:
 
     def is_done(self, path: Path) -> bool:
         """Whether the results of an image are there, made by the stamp from the image as it is; or of unknown origin."""
-        if not any(file.is_file() for file in _files(self.out, path, CLASSES_ENDING)):
+        if not any(os.path.isfile(file) for file in _files(self.out, path, CLASSES_ENDING)):
             return False
         record = self.records.refresh().images.get(image_stem(path))
         return record is None or (record.stamp == self.stamp.id and record.same_image(path))

@@ -148,7 +148,7 @@ def _svg(figure: Figure, title: str) -> Markup:
     # "font-family: ..." or, of other versions, "font: bold 10px ..."
     text = re.sub(r"(font-family: |font: [^;\"']*px )[^;\"]*", r"\1var(--font)", text)
     text = text.replace(_INK, "currentColor")
-    prefix = f"f{zlib.crc32(text.encode()):x}-"
+    prefix = f"f{zlib.crc32(text.encode(errors='surrogateescape')):x}-"
     text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{prefix}", text)
     width, height = (side * 72 for side in _SIZE)
     start = f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {width:g} {height:g}" xmlns:xlink="{_XLINK}">'

@@ -65,7 +65,7 @@ def split_items(
     number = min(max(1, round(share * len(exact))), len(exact) - 1)
 
     def place(item: dict[str, Any]) -> tuple[bool, int, str]:
-        return item["image"] not in before, zlib.crc32(Path(item["image"]).name.encode()), item["image"]
+        return item["image"] not in before, zlib.crc32(Path(item["image"]).name.encode(errors="surrogateescape")), item["image"]
 
     drawn = sorted(exact, key=place)[:number]
     return [item for item in items if item not in drawn], drawn

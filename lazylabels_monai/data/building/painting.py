@@ -424,7 +424,7 @@ class _Painting:
             # As in a simulated data set: an object's border belongs to no inner region, and neither does background.
             layer.values[:] = np.where((mask == BACKGROUND) | self.outline, BACKGROUND, IGNORE)
             ids = self.objects if self.objects.any() else instances_from_classes(np.where(self.outline, mask, BACKGROUND))
-            rng = np.random.default_rng([self.options.seed, zlib.crc32(self.source.name.encode())])
+            rng = np.random.default_rng([self.options.seed, zlib.crc32(self.source.name.encode(errors="surrogateescape"))])
             inner = inner_regions(ids, mask, rng=rng)
             layer.values[inner > 0] = inner[inner > 0]
             layer.values[drawn != IGNORE] = drawn[drawn != IGNORE]

@@ -153,7 +153,7 @@ def _files(folder: Path, suffixes: Iterable[str], deep: bool = False, skip: Coll
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(n for n in folders if deep and not n.startswith((".", "__")) and n not in skip)
         found += [Path(parent, n) for n in names if not n.startswith(".") and n.lower().endswith(suffixes)]
-    return sorted(path for path in found if path.is_file())
+    return sorted(found)  # a link that leads nowhere among them: who reads it says so
 
 
 class _Finder:

@@ -16,6 +16,7 @@ from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mar
 from lazylabels_monai.labels.formats import coco, geojson, imagej, label_studio, napari
 from lazylabels_monai.labels.formats.pictures import LABEL_SUFFIXES, read_label_picture, read_legend
 from lazylabels_monai.memory import TooLargeError, allowed, gunzip
+from lazylabels_monai.regular import why_no_file
 
 __all__ = [
     "ANNOTATION_SUFFIXES",
@@ -51,7 +52,13 @@ def read_annotations(path: Path) -> list[Annotation]:
         NoMarksError: when it is of another format, empty, or none of its marks can be used.
     """
     path = Path(path)
+    if (why := why_no_file(path)) is not None:
+        raise AnnotationError(f"annotation file '{path}' {why}: correct the path.")
     try:
+        if path.stat().st_size > allowed(2**40, most=2 * _LARGEST):
+            raise AnnotationError(
+                f"annotation file '{path}' has {path.stat().st_size} bytes, too many for marks: save {_FORMATS}."
+            )
         data = path.read_bytes()
     except OSError as e:
         raise AnnotationError(f"annotation file '{path}' cannot be read ({e.strerror}): correct the path.") from e
@@ -134,7 +141,9 @@ def _members(data: bytes, path: Path) -> tuple[list[tuple[str, bytes]], list[str
         members = [
             info
             for info in archive.infolist()
-            if not info.is_dir() and not Path(info.filename).name.startswith(".") and "__MACOSX" not in info.filename
+            if not info.filename.endswith("/")
+            and not Path(info.filename).name.startswith(".")
+            and "__MACOSX" not in info.filename
         ]
         most = allowed(len(data), most=_LARGEST)
         if sum(info.file_size for info in members) > most:

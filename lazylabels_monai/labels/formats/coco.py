@@ -172,8 +172,13 @@ def _from_polygons(parts: Sequence[np.ndarray], size: tuple[int, int] | None) ->
     if steps > _LONGEST_OUTLINE:
         raise _Unusable(f"has an outline of {steps:.0f} pixels, longer than any that is drawn")
     size = size or (int(largest) + 2, int(largest) + 2)
-    runs = coco_mask.merge(coco_mask.frPyObjects([part.ravel().tolist() for part in parts], *size))
-    return _from_runs({"size": size, "counts": runs["counts"].decode()}, size)
+    # one by one: pycocotools' own union makes room for as many runs as the image has pixels
+    drawn = [coco_mask.frPyObjects([part.ravel().tolist()], *size)[0]["counts"].decode() for part in parts]
+    starts, stops = (np.concatenate(ends) for ends in zip(*(_ends(np.array(_unpack(runs))) for runs in drawn), strict=True))
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(stops[order])
+    begins = np.flatnonzero(np.append(True, starts[1:] > reach[:-1])) if len(starts) else np.zeros(0, int)
+    return _patch(starts[begins], reach[np.append(begins[1:], len(starts))[: len(begins)] - 1], size)
 
 
 def _from_runs(segmentation: dict, size: tuple[int, int] | None) -> Patch:
@@ -195,9 +200,19 @@ def _from_runs(segmentation: dict, size: tuple[int, int] | None) -> Patch:
     height, width = size
     if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
         raise _Unusable(f"has a mask whose run lengths do not add up to {height} × {width} pixels")
-    ends = np.cumsum(runs)
+    return _patch(*_ends(runs), size)
+
+
+def _ends(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First pixel and the one behind the last of each run of the foreground, which takes turns with the background."""
+    ends = np.cumsum(runs, dtype=np.int64)
     starts, stops = (ends - runs)[1::2], ends[1::2]
-    starts, stops = starts[starts < stops], stops[starts < stops]
+    return starts[starts < stops], stops[starts < stops]
+
+
+def _patch(starts: np.ndarray, stops: np.ndarray, size: tuple[int, int]) -> Patch:
+    """The pixels of runs in order, which go down the columns of an image of ``size`` (H, W)."""
+    height = size[0]
     if not len(starts):
         return Patch((0, 0, 0, 0), lambda rows, columns: np.zeros((rows, columns), bool))
     first, last = int(starts[0] // height), int((stops[-1] - 1) // height) + 1

@@ -170,7 +170,7 @@ def _brushed(packed: Any, size: tuple[int, int]) -> Patch:
     starts, stops = starts[starts < stops], stops[starts < stops]
     if not len(starts):
         raise _Unusable("has no pixel, and so no area")
-    height, width = size
+    width = size[1]
     top, bottom = int(starts[0] // width), int((stops[-1] - 1) // width) + 1
     left, right = 0, width
     if (starts // width == (stops - 1) // width).all():  # no run passes from one row to the next

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.images.files import file_suffix, read_colours, read_label
+from lazylabels_monai.images.files import file_suffix, read_colours, read_label, require_readable
 from lazylabels_monai.images.pictures import has_label_palette
 from lazylabels_monai.labels.annotations import AnnotationError
 from lazylabels_monai.labels.formats.cellpose import is_packed, read_masks
 from lazylabels_monai.labels.formats.object_pictures import read_object_colours, read_object_files
+from lazylabels_monai.regular import why_no_file
 
 __all__ = ["LABEL_SUFFIXES", "Colour", "read_label_picture", "read_legend"]
 
@@ -46,6 +47,7 @@ def read_label_picture(path: Path, legend: Mapping[Colour, int] | None = None, i
     path = Path(path)
     if path.is_dir():
         return read_object_files(path, LABEL_SUFFIXES)
+    require_readable(path)
     if file_suffix(path) == ".npy":
         return _read_npy(path)
     if path.parent.name == "SegmentationObject":
@@ -104,6 +106,8 @@ def read_legend(path: Path) -> dict[Colour, str]:
     """
     path = Path(path)
     try:
+        if (why := why_no_file(path)) is not None:
+            raise ValueError(f"it {why}")
         text = path.read_text(encoding="utf-8-sig")
         pairs = _PARSERS.get(path.suffix.lower(), _json_pairs)(text)
         legend: dict[Colour, str] = {}
