@@ -382,7 +382,7 @@ def copy_trained(weights: str | Path, folder: str | Path) -> None:
         LazyLabelsError: when the weights are damaged.
     """
     weights, folder = Path(weights), Path(folder)
-    require_whole(weights)
+    require_whole(require_weights(weights))
     trained_images(weights), trained_settings(weights)  # what is none of these files, a link to another among them, stays here
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     for name in BESIDE:

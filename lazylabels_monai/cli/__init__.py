@@ -5,6 +5,7 @@ A command imports what it needs when it runs, since MONAI alone takes seconds an
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def main() -> None:
 
     name = "lazylabels" if Path(sys.argv[0]).stem == "lazylabels" else "python -m lazylabels_monai"
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot show
-        if hasattr(stream, "reconfigure"):
+        with contextlib.suppress(AttributeError, OSError):  # what stands for a terminal may be no such stream
             stream.reconfigure(errors="backslashreplace")
     try:
         with stops(lambda: "what was finished is whole and kept, what was not is gone; the same command does it again."):

@@ -60,6 +60,7 @@ def export_objects(
         count = sum(report.objects.values())
         typer.echo(f"{count} objects of {len(report.objects)} images are in {report.folder}")
         again = ["--labels", f"exact={report.folder}", "--classes", ",".join(report.class_names)]
+        again += ["--ids", "values"]  # an object of several pieces is meant to be one
         if not all(report.objects.values()):
             again += ["--unlabelled", "background"]  # else an image without objects counts as one that nobody labelled
         typer.echo(f"to read them back: lazylabels datalist IMAGES NEW {shlex.join(again)}")

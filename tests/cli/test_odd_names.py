@@ -15,6 +15,7 @@ from PIL import Image
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import user_error
+from lazylabels_monai.spreadsheets import from_cell
 
 #: Names of images, without their suffix.
 NAMES = (
@@ -94,7 +95,7 @@ def test_measure_report_and_export_take_every_name(run, predictions, tmp_path):
     hidden = {name for name in NAMES if name.startswith(".")}
     ran_well(run("measure", predictions, tmp_path / "measured"))
     with open(tmp_path / "measured" / "objects.csv", newline="", encoding="utf-8") as file:
-        assert {row["image"] for row in csv.DictReader(file)} == set(NAMES) - hidden
+        assert {from_cell(row["image"]) for row in csv.DictReader(file)} == set(NAMES) - hidden
     for kind in ("roi", "geojson", "coco"):
         ran_well(run("export-objects", predictions, "--format", kind, "--to", tmp_path / kind))
     assert {path.name.removesuffix(".geojson") for path in (tmp_path / "geojson").glob("*.geojson")} == set(NAMES) - hidden

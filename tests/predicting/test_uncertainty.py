@@ -63,6 +63,7 @@ def model_of(network, size=(64, 64)):
         device=torch.device("cpu"),
         amp=False,
         num_classes=2,
+        channels=1,
         tasks=TASKS,
     )
     return model

@@ -64,7 +64,7 @@ def test_a_file_that_is_no_annotation_gives_one_sentence(tmp_path, name, data, w
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(AnnotationError, match=r"none\.json.*No such file"):
+    with pytest.raises(AnnotationError, match=r"none\.json.*does not exist"):
         read_annotations(tmp_path / "none.json")
 
 
