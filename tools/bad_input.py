@@ -444,9 +444,9 @@ def annotations(number: int, seed: int) -> Iterator[tuple[str, bytes]]:
 
 
 # ------------------------------------------------------------------------------------------------------------ datalists
-def whole_datalists() -> dict[str, bytes]:
-    """Broken datalists of all kinds beside a good one."""
-    items = {
+def _items() -> dict[str, dict[str, str]]:
+    """Of the good datalist, by the names of its images."""
+    return {
         name: {
             "image": f"images/{name}.png",
             "segmentation": f"labels/{name}.png",
@@ -455,6 +455,11 @@ def whole_datalists() -> dict[str, bytes]:
         }
         for name in "abcd"
     }
+
+
+def whole_datalists() -> dict[str, bytes]:
+    """Broken datalists of all kinds beside a good one."""
+    items = _items()
     item = items["a"]
     good = {"classes": ["grain"], "training": [item, items["b"]], "validation": [items["c"]], "testing": [items["d"]]}
 
@@ -861,15 +866,7 @@ class Bench:
             inner = ids * ((ids > 0) & (np.roll(ids, 4, 0) == ids) & (np.roll(ids, -4, 0) == ids))
             (data / "labels" / f"{name}_inner.png").write_bytes(_pillow((inner > 0).astype(np.uint8), "PNG"))
             (data / "labels" / f"{name}_ids.png").write_bytes(_pillow(ids, "PNG"))
-        good = {
-            name: {
-                "image": f"images/{name}.png",
-                "segmentation": f"labels/{name}.png",
-                "detection": f"labels/{name}_inner.png",
-                "instances": f"labels/{name}_ids.png",
-            }
-            for name in "abcd"
-        }
+        good = _items()
         item = dict(good["a"])
         for key, (name, content) in files.items():
             (data / name).write_bytes(content)

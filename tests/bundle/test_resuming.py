@@ -36,7 +36,7 @@ def test_a_truncated_checkpoint_is_passed_over(bundle, tiny_data, trained, tmp_p
     newest = models / "checkpoint_epoch=2.pt"
     os.truncate(newest, newest.stat().st_size // 2)
     assert latest_checkpoint(models) == str(models / "checkpoint_epoch=1.pt")
-    assert "checkpoint_epoch=2.pt cannot be read" in caplog.text
+    assert "checkpoint_epoch=2.pt is damaged" in caplog.text
     bundle.train(tiny_data, tmp_path, max_epochs=3, resume=True)
     assert [value.step for value in events(tmp_path).Scalars("loss/total")] == [2, 3]  # epoch 2 was repeated
     assert adam_steps(load(models / "checkpoint_epoch=3.pt")) == {3 * STEPS}

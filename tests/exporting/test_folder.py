@@ -31,7 +31,7 @@ MAPS = {
 
 def read_back(images: Path, files: Path, out: Path, names=NAMES):
     """Segmentation and ids of each image, by ``datalist``; ids where the image is not trained on."""
-    options = {"labels": [("exact", files)], "classes": names, "unlabelled": {"": "background"}}
+    options = {"labels": [("exact", files)], "classes": names, "unlabelled": {"": "background"}, "ids": "values"}
     datalist = build_datalist(images, out, BuildOptions(validation=2, test=1, **options)).datalist
     items = [item for section in ("training", "validation", "testing") for item in datalist[section]]
     return {

@@ -21,6 +21,7 @@ from scipy import ndimage
 from lazylabels_monai.data.datalist import FILE_NAME, SECTION_FOLDERS, SECTIONS, OutputExistsError
 from lazylabels_monai.data.simulating.items import LazyItem, SimulationError
 from lazylabels_monai.data.simulating.writing import write_dataset
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS
 
 __all__ = [
@@ -564,7 +565,7 @@ def ensure_dataset(root: str | os.PathLike, **options: object) -> str:
         )
     try:
         make_dataset(root, **options)
-    except OutputExistsError:
+    except LazyLabelsError:  # also where another process was faster to move its own into place
         if not datalist.is_file():
             raise
     return str(datalist)
