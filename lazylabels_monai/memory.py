@@ -35,9 +35,14 @@ def _free() -> Iterator[int]:
 
 
 def _of_group() -> Iterator[int]:
-    """Of a container."""
+    """Of a container; copies of files that it keeps in memory are given up when somebody needs the room."""
     with suppress(OSError, ValueError):  # "max": no limit
-        yield int((_GROUP / "memory.max").read_text()) - int((_GROUP / "memory.current").read_text())
+        room = int((_GROUP / "memory.max").read_text()) - int((_GROUP / "memory.current").read_text())
+        with suppress(OSError, ValueError, IndexError):
+            for line in (_GROUP / "memory.stat").read_text().splitlines():
+                if line.split()[0] in ("inactive_file", "active_file", "slab_reclaimable"):
+                    room += int(line.split()[1])
+        yield room
 
 
 def _of_limits() -> Iterator[int]:

@@ -67,3 +67,15 @@ def test_what_may_be_unpacked_goes_by_the_memory(monkeypatch):
     monkeypatch.setattr(memory, "memory_at_hand", lambda: None)
     assert allowed(2**30) == 2**30
     assert fits(2**60)
+
+
+@pytest.mark.parametrize(("kept", "room"), [(None, 100), (0, 100), (700, 800)])
+def test_files_that_a_container_keeps_in_memory_are_no_memory_in_use(kept, room, tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    if kept is not None:
+        (tmp_path / "memory.stat").write_text(f"anon 150\nfile {kept + 20}\nshmem 20\ninactive_file {kept}\nactive_file 0\n")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    assert memory.memory_at_hand() == room
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.memory_at_hand() != room
