@@ -27,7 +27,7 @@ def unusable_values(values: np.ndarray) -> str | None:
     """
     if values.dtype.kind != "f" or not values.size:
         return None
-    if values.min() >= -LARGEST and values.max() <= LARGEST:  # False where there is a NaN
+    if float(values.min()) >= -LARGEST and float(values.max()) <= LARGEST:  # False where there is a NaN
         return None
     if bad := int(values.size - np.isfinite(values).sum()):
         return f"{bad} NaN or infinite values: replace them before use"

@@ -65,3 +65,9 @@ def test_types_that_float32_holds_stay_as_they_are():
     # of one value in float32, though not in the file
     assert np.ptp(as_float32(1e10 + np.arange(12.0).reshape(3, 4))) == 0
     assert np.ptp(as_float32(2**40 + np.arange(12).reshape(3, 4))) == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["e", "f", "d"])
+def test_usual_values_of_any_floating_type_pass_without_a_warning(kind):
+    assert unusable_values(np.linspace(-1000, 1000, 9).astype(kind)) is None
