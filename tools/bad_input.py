@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import gzip
 import io
 import json
@@ -423,9 +424,9 @@ def odd_json(data: bytes, rng: random.Random) -> bytes:
         if how == 0:
             del where[key]
         elif how == 1 and isinstance(where, list):
-            where.append(where[key])
+            where.append(copy.deepcopy(where[key]))  # a list in itself would have no end
         else:
-            where[key] = rng.choice(_ODD)
+            where[key] = copy.deepcopy(rng.choice(_ODD))
     return json.dumps(content).encode()
 
 
