@@ -138,11 +138,11 @@ def _fault(code: str, key: str, bad: np.ndarray, where: np.ndarray, of: int | No
     return [Fault(code, key, int(bad.size), int(np.count_nonzero(where)), _first(where), of)]
 
 
-def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of values that occur at the same pixel, and how often."""
-    span = int(second.max(initial=0)) + 1
-    keys, sizes = np.unique(first.astype(np.int64) * span + second, return_counts=True)
-    return keys // span, keys % span, sizes
+def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each pair of values that occur at the same pixel, the first one, and how often it occurs."""
+    others, ranks = np.unique(second, return_inverse=True)  # ids may be too large to be multiplied
+    keys, sizes = np.unique(first.astype(np.int64) * max(others.size, 1) + ranks, return_counts=True)
+    return keys // max(others.size, 1), sizes
 
 
 def _equal_masks(mask: np.ndarray, detection: np.ndarray) -> bool:
@@ -159,7 +159,7 @@ def _crossed(marks: np.ndarray, count: int, scribbles: np.ndarray) -> list[Fault
     rest, _ = ndimage.label(np.isin(marks, hit) & ~scribbles)
     inside = rest > 0
     # Two marks never share a piece of the rest: touching marks of two classes would, so the pairs are counted.
-    owner, _, parts = _pairs(marks[inside], rest[inside])
+    owner, parts = _pairs(marks[inside], rest[inside])
     large = parts >= np.maximum(MIN_PART * sizes[owner], MIN_PART_PIXELS)
     halves = np.bincount(owner[large], minlength=count + 1)
     hidden = np.bincount(marks[under], minlength=count + 1)
@@ -213,7 +213,7 @@ def _disagreeing(marks: np.ndarray, classes: np.ndarray, mask: np.ndarray) -> li
 
 def _spanning(marks: np.ndarray, count: int, objects: np.ndarray) -> list[Fault]:
     both = (marks > 0) & (objects > 0)
-    owner, _, sizes = _pairs(marks[both], objects[both])
+    owner, sizes = _pairs(marks[both], objects[both])
     total = np.bincount(marks.ravel(), minlength=count + 1)
     large = sizes >= np.maximum(MIN_PART * total[owner], MIN_PART_PIXELS)
     bad = np.flatnonzero(np.bincount(owner[large], minlength=count + 1) > 1)

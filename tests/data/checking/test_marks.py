@@ -25,6 +25,17 @@ def test_sound_set_has_no_finding(data):
 # ---------------------------------------------------------------------------------------------- marks
 
 
+@pytest.mark.parametrize("largest", [2**31, 2**62, 2**63, 2**64 - 1])
+def test_ids_of_any_size_are_judged_alike(largest):
+    _, labels = sound(0)
+    MARKS["mark over two objects"][0](labels)
+    expected = [(fault.code, fault.pixels) for fault in mark_faults(labels)]
+    assert expected
+    ids = labels["instances"].astype(np.uint64)
+    labels["instances"] = np.where(ids > 0, np.uint64(largest) - ids, 0).astype(np.uint64)
+    assert [(fault.code, fault.pixels) for fault in mark_faults(labels)] == expected
+
+
 @pytest.mark.parametrize(("change", "code", "key", "objects", "location"), MARKS.values(), ids=MARKS)
 def test_marks(data, change, code, key, objects, location):
     _, labels = sound(0)
