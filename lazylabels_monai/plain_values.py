@@ -15,14 +15,15 @@ from typing import Any
 
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["NETWORKS", "ForeignNetwork", "check_names", "check_network_values", "check_plain", "public_path"]
+__all__ = ["MOST", "NETWORKS", "ForeignNetwork", "check_names", "check_network_values", "check_plain", "public_path"]
 
 #: The package in which our networks are public.
 NETWORKS = "lazylabels_monai.networks"
 
 _MEANT_FOR_MONAI = ("$", "@", "%")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:()-]*")
-_MOST = 65536  # pixels of a window, channels of a level: more is a mistake
+#: Pixels of a window, channels of a level: more is a mistake.
+MOST = 65536
 
 
 def check_names(names: Any) -> list[str]:
@@ -157,14 +158,14 @@ def _tasks(value: Any) -> bool:
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "spatial_dims": _whole(2, 3),
-    "in_channels": _whole(1, _MOST),
-    "num_classes": _whole(1, _MOST),
-    "channels": _list_of(_whole(1, _MOST), 16),
+    "in_channels": _whole(1, MOST),
+    "num_classes": _whole(1, MOST),
+    "channels": _list_of(_whole(1, MOST), 16),
     "num_multitask_blocks": _whole(0, 16),
     "dropout": _dropout,
     "tasks": _tasks,
-    "crop_size": _list_of(_whole(1, _MOST), 3),
-    "window_size": _list_of(_whole(1, _MOST), 3),
+    "crop_size": _list_of(_whole(1, MOST), 3),
+    "window_size": _list_of(_whole(1, MOST), 3),
 }
 
 

@@ -29,14 +29,11 @@ from lazylabels_monai.devices import best_device
 from lazylabels_monai.errors import LazyLabelsError, given_overrides
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
 
 __all__ = ["SETTINGS", "Setting", "check_given", "check_settings"]
-
-
-#: Pixels of a window, channels of a level: more is a mistake, also in what is read back (:mod:`lazylabels_monai.plain_values`).
-MOST = 65536
 
 
 class Setting(NamedTuple):

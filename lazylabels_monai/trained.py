@@ -239,9 +239,7 @@ def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) ->
             rest = {name: value for name, value in found.items() if name != "network_def"}
             return {**before, **check_network_values(rest, NETWORK_IDS)}
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise LazyLabelsError(
-            f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
-        ) from error
+        raise _unreadable_network(path, error) from error
 
 
 def require_same_network(weights: str | Path, given: Mapping[str, Any]) -> None:
@@ -277,6 +275,12 @@ def _argument(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str) else f'"{value}"' if isinstance(value, list) else str(value)
 
 
+def _unreadable_network(path: Path, error: Exception) -> LazyLabelsError:
+    return LazyLabelsError(
+        f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
+    )
+
+
 def _top_keys(overlays: Sequence[str | Path]) -> list[str]:
     return [key for file in overlays for key in read_overlay(file)]
 
@@ -288,9 +292,7 @@ def trained_normalization(weights: str | Path) -> str:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         value = check_network_values({"normalization": found.get("normalization", FORMER_NORMALIZATION)}, NETWORK_IDS)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise LazyLabelsError(
-            f"{path}: the network's settings cannot be read ({error}); remove the file and name the overlays of the training."
-        ) from error
+        raise _unreadable_network(path, error) from error
     return str(value["normalization"])
 
 
