@@ -32,10 +32,11 @@ class Stopped(SystemExit):
 
 
 class _State:
-    """Of the end: blocks that must not be cut short, and a signal that came within one; the timer of a forced end."""
+    """Of the end: blocks not to be cut short, a signal that came within one, one that was heeded; the timer of a forced end."""
 
     depth = 0
     pending: int | None = None
+    asked: int | None = None
     timer: threading.Timer | None = None
 
 
@@ -60,6 +61,7 @@ def stop_by_signals(sentence: Callable[[], str | None]) -> dict[int, Any]:
             return
         if _State.timer is not None:  # asked twice
             os._exit(128 + number)
+        _State.asked = number
         _State.timer = threading.Timer(_PATIENCE, os._exit, [128 + number])
         _State.timer.daemon = True
         _State.timer.start()
@@ -72,17 +74,40 @@ def stop_by_signals(sentence: Callable[[], str | None]) -> dict[int, Any]:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # such as SIGHUP below nohup
             before[number] = signal.signal(number, stop)
+    sys.excepthook = _ended_by_signal(sys.excepthook)
     return before
+
+
+def _ended_by_signal(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook for errors that nobody caught: after a signal they are the end that was asked for under another name.
+
+    Libraries catch everything and raise their own, as ``pydoc.locate`` does of what an import raises.
+    """
+
+    def said(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if _State.asked is None:
+            hook(kind, error, trace)
+            return
+        sys.stdout.flush()
+        os._exit(128 + _State.asked)
+
+    return said
 
 
 @contextlib.contextmanager
 def stops(sentence: Callable[[], str | None]) -> Iterator[None]:
     """:func:`stop_by_signals` for a block; the handlers from before are put back."""
     level = logging.root.manager.disable
+    hook = sys.excepthook
     before = stop_by_signals(sentence)
     try:
         yield
+    except Exception as error:
+        if _State.asked is None:
+            raise
+        raise Stopped(_State.asked) from error  # a library made an error of its own of the end
     finally:
+        sys.excepthook, _State.asked = hook, None
         if _State.timer is not None:
             _State.timer.cancel()
             _State.timer = None

@@ -26,6 +26,44 @@ def test_a_signal_is_a_sentence_and_an_exit_code(capsys, number, code):
     assert stopping._State.timer is None
 
 
+def _import_that_is_stopped() -> None:
+    """As ``pydoc.locate`` does: whatever an import raises becomes another error."""
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except BaseException as error:
+        raise RuntimeError("problem in the module") from error
+
+
+def test_an_end_that_a_library_renames_is_an_end(capsys):
+    with pytest.raises(Stopped) as end, stops(lambda: "all is kept."):
+        _import_that_is_stopped()
+    assert end.value.code == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM: all is kept.\n"
+
+
+def test_an_error_without_a_signal_stays_that_error():
+    with pytest.raises(ZeroDivisionError), stops(lambda: "."):
+        print(1 / 0)
+
+
+@pytest.mark.parametrize("signalled", [True, False])
+def test_a_renamed_end_that_nobody_catches_is_an_end(signalled):
+    """As in a training, where MONAI's program is at the top."""
+    script = f"""
+        import signal
+        from lazylabels_monai import stopping
+        stopping.stop_by_signals(lambda: "kept.")
+        try:
+            signal.raise_signal(signal.SIGTERM) if {signalled} else None
+        except BaseException:
+            pass
+        raise RuntimeError("problem in the module")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == (143 if signalled else 1)
+    assert ("kept." in done.stderr, "Traceback" in done.stderr) == (signalled, not signalled)
+
+
 def test_what_must_be_whole_is_finished_first(capsys):
     done = []
 
