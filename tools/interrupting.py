@@ -72,7 +72,7 @@ def run(
         start = time.monotonic()
         child = os.fork()
         if child == 0:
-            _become(arguments, folder, log.fileno(), python)
+            become(arguments, folder, log.fileno(), python)
         sent = None
         while True:
             ended, status = os.waitpid(child, os.WNOHANG)
@@ -90,7 +90,7 @@ def run(
     return Run(os.waitstatus_to_exitcode(status), said, now - start, 0.0 if sent is None else now - sent)
 
 
-def _become(arguments: Sequence[str], folder: Path, log: int, python: str) -> None:
+def become(arguments: Sequence[str], folder: Path, log: int, python: str) -> None:
     """What ``python -m module ...`` does after its start."""
     status = 1
     try:

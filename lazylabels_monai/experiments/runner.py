@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.experiments.records import images_of, read_record, write_record
 from lazylabels_monai.experiments.spec import ExperimentError, Run, Table, arguments
 from lazylabels_monai.progress import clock
-from lazylabels_monai.provenance import machine
+from lazylabels_monai.provenance import machine, versions
 from lazylabels_monai.resuming import is_finished
 from lazylabels_monai.stopping import run_child
 
@@ -292,7 +291,7 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
         "scale": run.scale.name,
         "date": str(date.today()),
         "machine": machine(),
-        "versions": {name: version(name) for name in ("lazylabels-monai", "monai", "torch")},
+        "versions": {name: of for name, of in versions().items() if name in ("lazylabels-monai", "monai", "torch")},
     }
     if run.method.command is not None:
         return record | _external_about(folder, record["versions"])

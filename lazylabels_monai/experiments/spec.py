@@ -52,6 +52,7 @@ class DataSet:
             fields: ``{seed}``, ``{data}`` (the folder of the real sets), a scale's values, and the folder of another
             variant by its name.
         images_by_seed: each seed makes test images of its own.
+        starter: weights that have not seen the set, from which the methods that start warm begin on it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DataSet:
     overlays: tuple[str, ...] = ()
     set: Mapping[str, Any] = field(default_factory=dict)
     images_by_seed: bool = False
+    starter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Method:
         command: instead of the bundle, a program that writes ``{out}/predictions`` and ``{out}/validation_predictions``;
             fields: ``{data}`` (the data set), ``{labels}`` (what ``export`` makes of it), ``{out}``, ``{seed}``.
         interfaces: the class maps of ``command`` have the interfaces of touching objects as a value above the last class.
+        warm: begin from the set's starter instead of from nothing.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Method:
     data: str | None = None
     command: str | None = None
     interfaces: bool = False
+    warm: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,8 @@ class Run:
     @property
     def values(self) -> dict[str, Any]:
         """Ids of the config that set and method change."""
-        return {**self.dataset.set, **self.method.set}
+        warm = {"init_weights": self.dataset.starter} if self.method.warm else {}
+        return {**self.dataset.set, **warm, **self.method.set}
 
 
 @dataclass(frozen=True)
@@ -213,6 +218,8 @@ def _group(entry: Mapping[str, Any], path: Path, sets: Mapping[str, DataSet], me
         data = row.get("data") or method.data or entry.get("data", "lazy")
         if data not in dataset.variants:
             raise ExperimentError(f"{path}: set '{dataset.name}' has no variant '{data}': add it to sets.yaml.")
+        if method.warm and dataset.starter is None:
+            raise ExperimentError(f"{path}: '{method.name}' starts warm and set '{dataset.name}' names no starter in sets.yaml.")
         rows.append((dataset, data, method))
     if not rows:
         raise ExperimentError(f"{path}: a group lists no methods.")
