@@ -7,7 +7,7 @@ a tiny training with dropout of 4 epochs is run
 
 - twice with the same seed: whether the machine gives the same answer twice at all;
 - for 2 epochs, and then resumed to 4;
-- with SIGTERM after 2 epochs, and then resumed;
+- with SIGTERM after the first epoch, and then resumed;
 - as the second, with one generator's state taken out of the checkpoint: this must differ, or nothing was looked at.
 
 Compared are weights, optimizer, GradScaler, random states (CUDA's generator among them), scores and curves. Where two runs of
@@ -25,6 +25,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,13 +33,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # to ask for a GPU shall not be to use it, before a fork
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS has no deterministic algorithms
 
-import interrupting  # noqa: E402  beside this script; it puts the repository's root into the path
-import torch  # noqa: E402
+import interrupting  # beside this script; it puts the repository's root into the path
+import torch
 
 #: Of a training: few steps of tiny crops, and what draws from every generator.
 TRAINING = {
@@ -46,7 +47,7 @@ TRAINING = {
     "num_multitask_blocks": 2,
     "crop_size": [32, 32],
     "dropout": 0.2,
-    "crops_per_epoch": 32,
+    "crops_per_epoch": 20,
     "batch_size": 4,
     "val_interval": 1,
     "ema_decay": 0.9,
@@ -60,8 +61,9 @@ WAYS = ("whole", "twice", "resumed", "stopped", "blind")
 
 @dataclass
 class Child:
-    """A training that runs, or has ended."""
+    """A training that runs, or has ended; a fork, or a new process with ``Child.fresh``."""
 
+    fresh: ClassVar[bool] = False
     arguments: list[str]
     folder: Path
     deterministic: bool
@@ -75,6 +77,13 @@ class Child:
     def start(self) -> None:
         self.log, self.began = tempfile.TemporaryFile(), time.monotonic()  # noqa: SIM115
         sys.stdout.flush()
+        if Child.fresh:
+            begin = f"import runpy, torch; torch.use_deterministic_algorithms({self.deterministic}, warn_only=True); "
+            begin += "runpy.run_module('monai.bundle', run_name='__main__', alter_sys=True)"
+            command = [sys.executable, "-c", begin, *self.arguments[1:]]
+            told = {"cwd": self.folder, "stdout": self.log, "stderr": self.log, "env": _environment()}
+            self.pid = subprocess.Popen(command, **told).pid
+            return
         self.pid = os.fork()
         if self.pid == 0:
             torch.use_deterministic_algorithms(self.deterministic, warn_only=True)
@@ -95,6 +104,18 @@ class Child:
     def said(self) -> str:
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(interrupting.ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
+def cuda_was_touched() -> bool:
+    """Whether a fork of this process could not use CUDA."""
+    child = os.fork()
+    if child == 0:
+        os._exit(int(torch.cuda._is_in_bad_fork()))
+    return os.waitpid(child, 0)[1] != 0
 
 
 @dataclass
@@ -139,7 +160,7 @@ class Case:
         if way in ("whole", "twice"):
             chain = [child()]
         elif way == "stopped":
-            chain = [child((models / f"checkpoint_epoch={HALF}.pt").exists), child(resume=True)]
+            chain = [child((models / "checkpoint_epoch=1.pt").exists), child(resume=True)]
             expected = 128 + signal.SIGTERM
         else:
             chain = [child(max_epochs=HALF), child(resume=True)]
@@ -213,7 +234,7 @@ def compared(one: dict[str, Any], other: dict[str, Any]) -> tuple[float | None, 
 def judge(case: Case) -> dict[str, str]:
     """A word for each way, and the case's faults."""
     if case.faults:
-        return {way: "failed" for way in WAYS[1:]}
+        return dict.fromkeys(WAYS[1:], "failed")
     found = {way: case.content(way) for way in WAYS}
     verdicts, same_twice = {}, True
     for way in WAYS[1:]:
@@ -271,20 +292,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 where something is wrong with resuming."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="trainings at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trainings at a time")
     parser.add_argument("--limit", type=float, default=90.0, help="seconds that a training may take")
     parser.add_argument("--only", nargs="*", default=[], help="parts of the names of cases, such as amp=True workers=0")
     parser.add_argument("--quick", action="store_true", help="one case: amp=False workers=0 deterministic=False")
+    parser.add_argument("--fresh", action="store_true", help="each training is a new process instead of a fork: slower")
     given = parser.parse_args(arguments)
     only = ["amp=False", "workers=0", "deterministic=False"] if given.quick else given.only
     began = time.monotonic()
     import importlib
 
-    for module in interrupting.IMPORTS:
+    for module in (*interrupting.IMPORTS, "torch._dynamo", "torch._inductor.config"):
         importlib.import_module(module)
     from lazylabels_monai.data.simulating.synthetic import make_dataset
 
     torch.set_num_threads(1)
+    Child.fresh = given.fresh or cuda_was_touched()
+    if Child.fresh:
+        print("each training is a new process")
     print(f"imported after {time.monotonic() - began:.0f} s", flush=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
