@@ -87,7 +87,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             torch.use_deterministic_algorithms(self.deterministic, warn_only=True)
-            interrupting._become(self.arguments, self.folder, self.log.fileno(), "")
+            interrupting.become(self.arguments, self.folder, self.log.fileno(), "")
 
     def ended(self, limit: float) -> bool:
         if self.signal_when is not None and not self.sent and self.signal_when():

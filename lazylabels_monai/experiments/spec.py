@@ -219,7 +219,7 @@ def _group(entry: Mapping[str, Any], path: Path, sets: Mapping[str, DataSet], me
         if data not in dataset.variants:
             raise ExperimentError(f"{path}: set '{dataset.name}' has no variant '{data}': add it to sets.yaml.")
         if method.warm and dataset.starter is None:
-            raise ExperimentError(f"{path}: '{method.name}' starts warm and set '{dataset.name}' names no starter in sets.yaml.")
+            raise ExperimentError(f"{path}: '{method.name}' starts warm: name a starter for set '{dataset.name}' in sets.yaml.")
         rows.append((dataset, data, method))
     if not rows:
         raise ExperimentError(f"{path}: a group lists no methods.")
