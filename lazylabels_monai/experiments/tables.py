@@ -13,6 +13,7 @@ import numpy as np
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.experiments.figures import draw_curves, draw_scores
+from lazylabels_monai.experiments.reaching import reaching_table
 from lazylabels_monai.experiments.rows import Row, compare_rows, read_rows
 from lazylabels_monai.experiments.spec import Group, Table
 
@@ -51,6 +52,7 @@ def markdown(table: Table, groups: Sequence[tuple[Group, list[Row]]], figures: S
         parts.append(f"## {group.title}")
         parts.append(_scores_table(rows, len(group.seeds)))
         parts.append(_comparison(group, rows))
+        parts.append(reaching_table(rows))
     parts.append(_pairs(groups))
     parts += [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in figures]
     return "\n\n".join(part for part in parts if part) + "\n"
