@@ -178,7 +178,7 @@ SETTINGS: dict[str, Setting] = {
     "val_overlap": _or_list(_number(0.0, 1.0, below=True)),
     "early_stop_patience": _whole(0),
     "resume": _yes_or_no(),
-    "init_weights": _or_nothing(Setting(_TEXT.fits, "a model.pt or the word starter")),
+    "init_weights": _or_nothing(Setting(_TEXT.fits, "a model.pt, or the word starter or nothing")),
     "sampling_shares": _or_nothing(_by_task(_SHARE, "shares from 0 to 1")),
     "implied_segmentation": _yes_or_no(),
     "implied_background": _or_nothing(_number()),

@@ -25,12 +25,25 @@ from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.trained import CLASSES_FILE, require_finite_weights, trained_classes, trained_network
 
-__all__ = ["ANY_OBJECT", "NETWORK_TAKEN", "STARTER", "Taken", "begin_from", "network_of", "weights_named"]
+__all__ = [
+    "ANY_OBJECT",
+    "NETWORK_TAKEN",
+    "NOTHING",
+    "STARTER",
+    "Taken",
+    "begin_from",
+    "network_of",
+    "starter_if_it_fits",
+    "weights_named",
+]
 
 logger = logging.getLogger(__name__)
 
 #: The name that stands for the weights that come with the package.
 STARTER = "starter"
+
+#: The word for a beginning from nothing, where a config would begin from weights.
+NOTHING = "nothing"
 
 #: The class of weights that know objects of any kind: alone, it is where every class begins.
 ANY_OBJECT = "object"
@@ -83,7 +96,7 @@ def weights_named(init_weights: str | Path) -> Path:
         return find_starter()
     path = Path(init_weights)
     if not path.is_file():
-        raise LazyLabelsError(f"init_weights '{path}': there is no such file; name a model.pt, or '{STARTER}'.")
+        raise LazyLabelsError(f"init_weights '{path}': there is no such file; name a model.pt, '{STARTER}' or '{NOTHING}'.")
     return path
 
 
@@ -91,6 +104,19 @@ def network_of(init_weights: str | Path) -> dict[str, Any]:
     """Settings of the network from beside weights, those of :data:`NETWORK_TAKEN`; empty where none were written."""
     found = trained_network(weights_named(init_weights))
     return {name: found[name] for name in NETWORK_TAKEN if name in found}
+
+
+def starter_if_it_fits(**network: Any) -> str:
+    """What a training begins from that was told nothing: the starter where the network is the starter's, else nothing.
+
+    Args:
+        network: settings of the network, as many of them as must be the same; such as ``channels`` and ``norm``.
+
+    Returns:
+        :data:`STARTER` or :data:`NOTHING`.
+    """
+    known = trained_network(find_starter())
+    return STARTER if all(known.get(name) == value for name, value in network.items()) else NOTHING
 
 
 def begin_from(
@@ -104,7 +130,7 @@ def begin_from(
     Args:
         network: one of ours; where it lies, and in which precision, stays.
         init_weights: ``model.pt`` of a training of ours, a checkpoint, or a state dict with the same names; :data:`STARTER`;
-            None leaves the network as it is.
+            None or :data:`NOTHING` leaves the network as it is.
         classes: names of the object classes of the training to come.
         resume_from: a checkpoint from which the training goes on instead; nothing is taken then.
 
@@ -114,7 +140,7 @@ def begin_from(
     Raises:
         LazyLabelsError: when the file cannot be read, or less than half of the network would begin from it.
     """
-    if not init_weights or resume_from is not None:
+    if init_weights in (None, "", NOTHING) or resume_from is not None:
         return None
     path = weights_named(init_weights)
     given = read_state(path)

@@ -5,12 +5,13 @@ import math
 
 import pytest
 import torch
+import yaml
 
-from lazylabels_monai.bundle_folder import find_starter
+from lazylabels_monai.bundle_folder import find_overlay, find_starter
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
 from lazylabels_monai.tasks import task_slices
-from lazylabels_monai.warm_start import begin_from, network_of, weights_named
+from lazylabels_monai.warm_start import begin_from, network_of, starter_if_it_fits, weights_named
 
 SIZE = {"channels": [4, 8, 8], "num_multitask_blocks": 2, "norm": ["INSTANCE", {"affine": True}]}
 IMAGE = {"channels": [4, 8, 8], "norm": ["INSTANCE", {"affine": True}]}
@@ -168,6 +169,7 @@ def test_nothing_is_taken_where_nothing_is_asked_for_or_a_training_goes_on(tmp_p
     network = net()
     before = answer(network)
     assert begin_from(network, None, ["a", "b"]) is None
+    assert begin_from(network, "nothing", ["a", "b"]) is None
     assert begin_from(network, saved(tmp_path, net(seed=1), ["a", "b"]), ["a", "b"], "checkpoint_epoch=2.pt") is None
     assert torch.equal(answer(network), before)
 
@@ -180,7 +182,42 @@ def test_the_starter_by_its_name():
     assert (taken.share, taken.from_any) == (1.0, ["ice", "air"])
 
 
+STARTERS = {"spatial_dims": 2, "channels": [16, 32, 64, 128, 256], "num_multitask_blocks": 4}
+STARTERS |= {"norm": ["INSTANCE", {"affine": True}]}
+
+
+@pytest.mark.parametrize(
+    ("other", "begun"),
+    [
+        ({}, "starter"),
+        ({"spatial_dims": 3}, "nothing"),
+        ({"channels": [8, 16, 32, 64, 128]}, "nothing"),
+        ({"channels": "ten"}, "nothing"),
+        ({"num_multitask_blocks": 2}, "nothing"),
+        ({"norm": "BATCH"}, "nothing"),
+    ],
+)
+def test_untold_a_training_begins_from_the_starter_where_the_network_is_the_same(other, begun):
+    assert starter_if_it_fits(**{**STARTERS, **other}) == begun
+
+
 # ---------------------------------------------------------------------------------------------- in the bundle
+
+
+SMALLER = {"channels": [4, 8, 8], "num_multitask_blocks": 2}
+
+
+@pytest.mark.parametrize(("more", "warm"), [({}, True), ({"init_weights": "nothing"}, False), (SMALLER, False)])
+def test_the_small_network_begins_from_the_starter_unless_told_otherwise(bundle, tiny_data, tmp_path, more, warm):
+    """A learning rate of zero shows what a training began from."""
+    own = yaml.safe_load(find_overlay("cpu.yaml").read_text())
+    settings = {**own, "num_multitask_blocks": 4, "learning_rate": 0.0, "max_epochs": 1, "crops_per_epoch": 2, **more}
+    bundle.train(tiny_data, tmp_path, **settings)
+    made = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    from_it = torch.load(find_starter(), weights_only=True)
+    name = next(name for name, value in from_it.items() if value.ndim == 4)
+    same = made[name].shape == from_it[name].shape and torch.allclose(made[name], from_it[name].float())
+    assert same == warm
 
 
 def test_a_training_begins_from_another_and_goes_on_from_its_own(bundle, tiny_data, trained, tmp_path):

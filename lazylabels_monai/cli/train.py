@@ -97,11 +97,12 @@ def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str
         if argument.startswith("--"):
             name, equals, value = argument[2:].partition("=")
             chosen[name.replace("-", "_")] = value if equals else following
-    if not chosen.get("init_weights"):
-        return []
-    from lazylabels_monai.warm_start import network_of
+    from lazylabels_monai.warm_start import NOTHING, network_of
 
-    settings = {name: value for name, value in network_of(chosen["init_weights"]).items() if name not in chosen}
+    begun = chosen.get("init_weights")
+    if begun in (None, "", NOTHING) or str(begun).startswith("$"):  # an expression looks at the network itself
+        return []
+    settings = {name: value for name, value in network_of(begun).items() if name not in chosen}
     return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
 
 

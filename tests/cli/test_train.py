@@ -59,6 +59,8 @@ def test_train_stands_for_a_command_of_the_bundle(tiny_data, tmp_path, monkeypat
         (["--init_weights", "{weights}"], {"norm": "INSTANCE", "channels": [8]}, {"num_multitask_blocks": "1"}),
         ([], {"init_weights": "{weights}", "num_multitask_blocks": 2}, {"channels": "[4, 8]", "norm": "BATCH"}),
         (["--max_epochs", "3"], {"init_weights": None}, {}),
+        (["--init_weights", "nothing"], None, {}),
+        ([], yaml.safe_load(find_overlay("cpu.yaml").read_text()), {}),
     ],
 )
 @pytest.mark.parametrize("command", ["train", "evaluate"])
@@ -83,7 +85,7 @@ def test_the_network_is_that_of_the_weights_a_training_begins_from(tiny_data, tm
 
 def test_weights_to_begin_from_that_are_not_there_are_one_sentence(tiny_data, ran):
     result = CliRunner().invoke(app, ["train", str(tiny_data), "--init_weights", "nowhere.pt"])
-    assert "name a model.pt, or 'starter'" in str(result.exception)
+    assert "name a model.pt, 'starter' or 'nothing'" in str(result.exception)
     assert not ran
 
 

@@ -13,6 +13,7 @@ from lazylabels_monai.apps.monailabel.store import labelled_items, split_items, 
 from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors
+from lazylabels_monai.warm_start import NOTHING
 
 __all__ = ["LazyLabelsTrainTask"]
 
@@ -80,6 +81,8 @@ class LazyLabelsTrainTask(BundleTrainTask):
         epochs = self._request["max_epochs"]
         file = write_datalist(self._datalist_file, self.classes, training, validation)
         overrides.update({"datalist": literal_path(file), "max_epochs": epochs})
+        if not self._request.get("pretrained", True) or Path(self.bundle_path, "models", "model.pt").is_file():
+            overrides["init_weights"] = NOTHING  # as asked for, or the last round's weights are loaded
         if validation:
             overrides["val_interval"] = min(self.bundle_config["val_interval"], epochs)  # once at least
         else:
