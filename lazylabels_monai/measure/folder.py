@@ -45,6 +45,7 @@ __all__ = [
     "LabelledImage",
     "find_labels",
     "format_measurements",
+    "measure_files",
     "measure_folder",
     "pixel_sizes",
     "read_maps",
@@ -220,6 +221,7 @@ def measure_folder(
         rows = [{**vars(image), "pixel_size": sizes[image.name]} for image in found]
         return {"images": rows, "classes": list(names), "writes": [str(out / name) for name in OUTPUTS]}
 
+    _require_one_unit(found, sizes)
     options = {"gap": gap, "min_size": min_size, "class_names": names}
     statistics = {"border": border, "confidence": confidence, "resamples": resamples, "seed": seed}
     measured = [_measure(image, sizes[image.name], options) for image in found]
@@ -441,5 +443,34 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     }
 
 
+def measure_files(
+    files: LabelledImage, maps: Mapping[str, np.ndarray | None], pixel_size: float | None, **options: Any
+) -> ImageMeasurements:
+    """:func:`~lazylabels_monai.measure.image.measure_image` of what :func:`read_maps` read.
+
+    Raises:
+        MeasureError: as there, with the files that it is about.
+    """
+    try:
+        return measure_image(**maps, pixel_size=pixel_size, name=files.name, **options)
+    except MeasureError as error:
+        found = dict.fromkeys(path for name in error.maps if (path := getattr(files, name)) is not None)
+        if not found:
+            raise
+        named = "file '" + "', '".join(found) + "'"
+        raise MeasureError(f"{str(error).removesuffix('.')} ({named}).", error.maps) from error
+
+
+def _require_one_unit(found: Sequence[LabelledImage], sizes: Mapping[str, float | None]) -> None:
+    """Refuse images with a pixel size beside images without: said of the files, and before anything is measured."""
+    known, unknown = ([i for i in found if (sizes[i.name] is None) is missing] for missing in (False, True))
+    if known and unknown:
+        without, other = (image.image or image.instances or image.classes for image in (unknown[0], known[0]))
+        raise MeasureError(
+            f"file '{without}' states no pixel size while '{other}' does: add it (key pixel_size of the item, or --pixel-size "
+            "for all images)."
+        )
+
+
 def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any]) -> ImageMeasurements:
-    return measure_image(**read_maps(files), pixel_size=pixel_size, name=files.name, **options)
+    return measure_files(files, read_maps(files), pixel_size, **options)
