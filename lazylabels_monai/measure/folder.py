@@ -21,7 +21,8 @@ from lazylabels_monai.data.datalist import (
     has_key,
     load_datalist,
 )
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
+from lazylabels_monai.images.axes import like_image
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, read_image, read_label
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
@@ -399,6 +400,10 @@ def _stated_sizes(image: LabelledImage) -> dict[str, float | None]:
     return sizes
 
 
+def _is_picture(path: str) -> bool:
+    return file_suffix(path) in PICTURE_SUFFIXES
+
+
 def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     """What the files of an image hold, as :func:`~lazylabels_monai.measure.image.measure_image` takes it.
 
@@ -414,11 +419,17 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     def read(path: str | None, reader: Callable[[str], np.ndarray]) -> np.ndarray | None:
         return None if path is None else reader(path)
 
-    instances, classes = read(files.instances, read_label), read(files.classes, read_label)
+    given = [path for path in (files.instances, files.classes, files.image) if path is not None]
+    first = next(filter(_is_picture, given), given[0])  # where pictures and volumes are mixed, rows are those of the pictures
+    instances, classes = (
+        read(path, lambda path: like_image(read_label(path), path, first)) for path in (files.instances, files.classes)
+    )
     image, planes, uncertainty = (
         read(files.image, read_image),
         *(read(p, read_planes) for p in (files.probability, files.uncertainty)),
     )
+    if image is not None and image.ndim > 1 and _is_picture(files.image) != _is_picture(first):
+        image = np.swapaxes(image, 0, 1)  # as like_image does, and of its channels none
     labels = classes if instances is None else instances
     if uncertainty is not None and uncertainty.shape != (2, *labels.shape):
         raise MeasureError(
