@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 
 from PIL import Image
 
-from tools import licences, load, memory, strange_names
+from tools import bad_input, fuzz_annotations, licences, load, memory, strange_names
 
 
 def test_checkpoints_do_not_pile_up(tmp_path, capsys):
@@ -37,3 +38,33 @@ def test_licences_of_what_is_required():
     packages = {package.metadata["Name"]: licences.licence(package) for package in licences.closure(["pyyaml", "pillow"])}
     assert packages["PyYAML"].startswith("MIT")
     assert "not stated" not in packages.values()
+
+
+def test_damaged_files_meet_every_command_in_turn():
+    met = []
+
+    class Bench:
+        def __getattr__(self, name):
+            return lambda *arguments: met.append((name, *arguments[-1:]))
+
+    for job in bad_input.jobs(Bench(), ["readers", "pictures", "sets", "folders", "annotations", "datalists"], 9, seed=0):
+        next(job)
+    commands = [(name, command) for name, (command, *_) in met if name != "read"]
+    assert len(met) - len(commands) == 3
+    for name in ("tune", "training", "evaluating", "data set inferring"):
+        assert commands.count(("picture_in_a_data_set", name)) == 2 * bad_input.SLOW_FILES
+        assert commands.count(("datalist", name)) == bad_input.SLOW_FILES
+    everything = set(bad_input.PREDICTING) | set(bad_input.ON_DATALISTS) | set(bad_input.ON_ANNOTATIONS)
+    assert {command for _, command in commands} == everything | set(bad_input.LAYOUTS)
+
+
+def test_annotations_changed_inside_are_a_result_or_a_sentence(tmp_path):
+    chosen, rng, counted = fuzz_annotations.whole(), random.Random(0), []
+    assert {data[0] for data in chosen} == set(range(len(fuzz_annotations.KINDS)))
+    for data in chosen + [
+        data[:1] + fuzz_annotations.changed(data[1:], rng, lambda body: bad_input.damaged(body, rng)) for data in 4 * chosen
+    ]:
+        kind, what, where, said = fuzz_annotations.outcome(data, tmp_path)
+        assert what != "fault", (kind, where, said)
+        counted.append(what)
+    assert min(counted.count("result"), counted.count("sentence")) > 10

@@ -1,10 +1,10 @@
 """Damaged files by seed against every command and every run of the bundle: a result, or one sentence that names the file.
 
-    python tools/bad_input.py [--files 2000] [--seed 0] [--only predict,check] [--quick] [--keep FOLDER]
+    python tools/bad_input.py [--files 2000] [--seed 0] [--seconds 3000] [--only predict,check] [--quick]
 
-Each run is a process of its own with a limit of time and of memory. It prints how many files gave a result, one sentence, a
-traceback, a hang, or left something behind, by kind and command; the exit code is 1 where any of the last three is not 0.
-Of a batch, the good images beside a damaged one must be done.
+Each run is a process of its own with a limit of time and of memory; the commands take turns. It prints how many files gave a
+result, one sentence, a sentence that names no file, a traceback, a hang, or left something behind, by kind and command; the
+exit code is 1 where any of the last four is not 0. Of a batch, the good images beside a damaged one must be done.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (64, 80)
-SECONDS, GIGABYTES = 60, 4
+SECONDS, GIGABYTES = 120, 4
 OUTCOMES = ("result", "sentence", "unnamed", "traceback", "hang", "leftovers")
 
 
@@ -605,12 +605,16 @@ def run(action: Callable[[], int], folder: Path, seconds: float = SECONDS, gigab
                 with contextlib.suppress(BaseException):
                     sys.stdout.flush(), sys.stderr.flush()
                 os._exit(code)
-        end = time.monotonic() + seconds
+        last = time.monotonic()
+        end = last + seconds
         while True:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 break
-            if time.monotonic() > end:
+            now = time.monotonic()
+            end += now - last if now - last > 1 else 0  # somebody stopped all of this for a while
+            last = now
+            if now > end:
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 said.seek(0)
@@ -695,11 +699,8 @@ class Bench:
         return self.root / "models"
 
     def train(self) -> None:
-        """A tiny network, and a set of good pictures."""
-        from lazylabels_monai.data.simulating.synthetic import make_dataset
-
-        data = self.root / "synthetic"
-        make_dataset(data, num_train=3, num_validation=1, num_test=1, size=SHAPE, strong=1, detection=3, separation=3, seed=0)
+        """A tiny network, trained on the good images with the classes that the damaged files are put among."""
+        data = self.data_set(self.root / "good")
         values = {
             **TRAINING,
             "dataset_dir": str(data),
@@ -808,10 +809,10 @@ class Bench:
                 break
 
     # ---------------------------------------------------------------------------------------------------- pictures
-    def picture_in_a_batch(self, files: Sequence[tuple[str, bytes]]) -> None:
+    def picture_in_a_batch(self, files: Sequence[tuple[str, bytes]], commands: Sequence[str]) -> None:
         """Damaged images beside good ones, through what predicts."""
         gray, _ = _scene(1)
-        for name in ("predict", "inferring", "suggest"):
+        for name in commands:
             if not self.wants(name):
                 continue
             place = self.fresh()
@@ -851,9 +852,7 @@ class Bench:
                 self.table.add("picture", name, "batch", Run("leftovers", str(left[:5])))
 
     def picture_alone(self, name: str, file: str, data: bytes) -> None:
-        only, self.only = self.only, (name,)
-        self.picture_in_a_batch([(file, data)])
-        self.only = only
+        self.picture_in_a_batch([(file, data)], [name])
 
     def data_set(self, place: Path, section: str = "training", **files: tuple[str, bytes]) -> Path:
         """A data set of two good images and one item with other files: ``image``, ``segmentation``, ``instances``..."""
@@ -894,37 +893,26 @@ class Bench:
                 "grabcut": lambda d=data, o=out: command("grabcut", d, o),
                 "export": lambda d=data, o=out: command("export", d, o),
                 "budget": lambda d=data: command("budget", d),
-                "tune": lambda d=data: command("tune", d, "--weights", self._own_weights(), "--device", "cpu"),
+                "tune": lambda d=data, p=place: command("tune", d, "--weights", self._own_weights(p), "--device", "cpu"),
                 "training": lambda g=given: bundle(["train.yaml"], "train", "training", **TRAINING, **g),
                 "evaluating": lambda g=models: bundle(["train.yaml", "evaluate.yaml"], "train", "evaluating", **g),
                 "data set inferring": lambda g=models: bundle(["inference.yaml"], "infer", "inferring", **g),
             }[name]()
             self.one("image" if key == "image" else "label", name, place, action, file, (f"bad_{file}",))
 
-    def _own_weights(self) -> Path:
-        folder = self.root / "tuned"
-        if not folder.exists():
-            shutil.copytree(self.models, folder)
-        return folder / "model.pt"
+    def _own_weights(self, place: Path) -> Path:
+        """A copy of the weights in ``place``, for what writes beside them."""
+        shutil.copytree(self.models, place / "tuned")
+        return place / "tuned" / "model.pt"
 
-    def picture_in_a_folder(self, file: str, content: bytes) -> None:
+    def picture_in_a_folder(self, file: str, content: bytes, commands: Sequence[str]) -> None:
         """A damaged file in a folder of images and labels, and among predictions."""
         gray, ids = _scene(3)
         suffix = ".nii.gz" if file.endswith(".nii.gz") else Path(file).suffix
-        layouts = {
-            "datalist image": ("images", "datalist"),
-            "datalist inner": ("inner", "datalist"),
-            "datalist masks": ("masks", "datalist"),
-            "simulate": ("masks", "simulate"),
-            "simulate image": ("images", "simulate"),
-            "measure": ("_instances", "measure"),
-            "measure classes": ("_pred", "measure"),
-            "export-objects": ("_instances", "export"),
-            "report": ("_instances", "report"),
-        }
-        for name, (where, what) in layouts.items():
+        for name in commands:
             if not self.wants(name):
                 continue
+            where, what = LAYOUTS[name]
             place = self.fresh()
             source, out = place / "source", place / "out"
             folder = source / "train" if what == "simulate" else source
@@ -952,28 +940,42 @@ class Bench:
             self.one("picture", name, place, action, file, ("bad",))
 
     # ------------------------------------------------------------------------------------------------- annotations
-    def annotation(self, file: str, content: bytes) -> None:
-        """An annotation file beside its image, through ``datalist``."""
-        if not self.wants("datalist annotation"):
-            return
-        place = self.fresh()
-        gray, _ = _scene(4)
-        for folder in ("images", "annotations"):
-            (place / "source" / folder).mkdir(parents=True)
-        for name in ("a", "b"):
-            (place / "source" / "images" / f"{name}.png").write_bytes(_pillow(gray + (name == "b"), "PNG"))
-        name = Path(file).name
-        (place / "source" / "annotations" / name).write_bytes(content)
-        action = command(
-            "datalist", place / "source", place / "out", "--classes", "grain", "--areas", "rough", "--validation", "0"
-        )
-        self.one("annotation", "datalist annotation", place, action, file, (name, "'a'", "a.png"))
+    def annotation(self, file: str, content: bytes, commands: Sequence[str]) -> None:
+        """An annotation file beside its image, through ``datalist``, and what that makes of it through what comes next."""
+        for name in commands:
+            if not self.wants(name):
+                continue
+            place = self.fresh()
+            gray, ids = _scene(4)
+            for folder in ("images", "annotations", "masks"):
+                (place / "source" / folder).mkdir(parents=True)
+            for stem in "abcd":
+                (place / "source" / "images" / f"{stem}.png").write_bytes(_pillow(gray + ord(stem) % 7, "PNG"))
+                if stem != "a":
+                    (place / "source" / "masks" / f"{stem}.png").write_bytes(_pillow(ids, "PNG"))
+            alone = Path(file).name
+            (place / "source" / "annotations" / alone).write_bytes(content)
+            options = ("--classes", "grain", "--areas", "exact" if name == "datalist exact" else "rough", "--validation", "1")
+            made = command("datalist", place / "source", place / "out", *options)
+            named = (alone, "'a'", "a.png")
+            if name in ("datalist rough", "datalist exact"):
+                self.one("annotation", name, place, made, file, named)
+                continue
+            if run(made, place).code:
+                continue  # counted above
+            given = {"dataset_dir": str(place / "out"), "output_dir": str(place / "x"), "ckpt_dir": str(place / "new")}
+            action = {
+                "check": lambda p=place: command("check", p / "out"),
+                "grabcut": lambda p=place: command("grabcut", p / "out", p / "proposed"),
+                "export": lambda p=place: command("export", p / "out", p / "exported"),
+                "training": lambda g=given: bundle(["train.yaml"], "train", "training", **TRAINING, **g),
+            }[name.removeprefix("then ")]()
+            self.one("annotation", name, place, action, file, (*named, "a_", "datalist.json"))
 
     # --------------------------------------------------------------------------------------------------- datalists
-    def datalist(self, file: str, content: bytes, slow: bool) -> None:
+    def datalist(self, file: str, content: bytes, commands: Sequence[str]) -> None:
         """A broken ``datalist.json``, through everything that reads one."""
-        quick = ["check", "budget", "export", "measure", "grabcut", "report", "picture", "predict"]
-        for name in [*quick, *(("training", "evaluating", "data set inferring", "tune", "suggest", "train") if slow else ())]:
+        for name in commands:
             if not self.wants(name):
                 continue
             place = self.fresh()
@@ -1008,29 +1010,91 @@ class Bench:
                 "predict": lambda d=data, p=place: command(
                     "predict", d / "datalist.json", "--out", p / "predicted", "--weights", self.weights
                 ),
-                "tune": lambda d=data: command("tune", d, "--weights", self._own_weights(), "--device", "cpu"),
+                "tune": lambda d=data, p=place: command("tune", d, "--weights", self._own_weights(p), "--device", "cpu"),
                 "suggest": lambda d=data, p=place: command("suggest", d, "--weights", self.weights, "--out", p / "ranked"),
                 "training": lambda g=new: bundle(["train.yaml"], "train", "training", **TRAINING, **g),
-                "train": lambda d=data, p=place: command("evaluate", d, "--output", p / "x", "--config", p / "no.yaml"),
                 "evaluating": lambda g=models: bundle(["train.yaml", "evaluate.yaml"], "train", "evaluating", **g),
                 "data set inferring": lambda g=models: bundle(["inference.yaml"], "infer", "inferring", **g),
             }[name]()
-            self.one("datalist", name, place, action, file, ("datalist.json", "images", "labels", "data", "out", "no.yaml"))
+            self.one("datalist", name, place, action, file, ("datalist.json", "images", "labels", "data", "out"))
 
 
-ON_SETS = ("check", "measure", "grabcut", "export", "budget")
-SLOW_ON_SETS = ("tune", "training", "evaluating", "data set inferring")
+#: Of a folder with a damaged file: where that lies, and what is called.
+LAYOUTS = {
+    "datalist image": ("images", "datalist"),
+    "datalist inner": ("inner", "datalist"),
+    "datalist masks": ("masks", "datalist"),
+    "simulate": ("masks", "simulate"),
+    "simulate image": ("images", "simulate"),
+    "measure folder": ("_instances", "measure"),
+    "measure classes": ("_pred", "measure"),
+    "export-objects": ("_instances", "export"),
+    "report": ("_instances", "report"),
+}
+#: The commands that meet each kind of file.
+PREDICTING = ("predict", "inferring", "suggest")
+ON_SETS = ("check", "measure", "grabcut", "export", "budget", "tune", "training", "evaluating", "data set inferring")
+ON_ANNOTATIONS = ("datalist rough", "datalist exact", "then check", "then grabcut", "then export", "then training")
+ON_DATALISTS = (*ON_SETS, "report", "picture", "predict", "suggest")
+#: These take long, and are what people wait for: they take several files a turn.
+SLOW, SLOW_FILES = ("tune", "training", "evaluating", "data set inferring", "then training"), 3
+BATCH, READ_AT_ONCE = 25, 100
+
+
+def jobs(bench: Bench, kinds: Sequence[str], count: int, seed: int) -> list[Iterator[None]]:
+    """One for each kind of file and command: each step runs it on its next file, in an order of its own."""
+    images, labels = (list(pictures(count, seed + k, label=bool(k))) for k in (0, 1))
+    notes, lists = list(annotations(count, seed)), list(datalists(count, seed))
+
+    def stepping(key: str, files: Sequence, call: Callable[..., None], at_once: int = 0) -> Iterator[None]:
+        files = random.Random(f"{seed} {key}").sample(files, len(files))
+        if at_once:
+            files = [(files[at : at + at_once],) for at in range(0, len(files), at_once)]
+        for number, file in enumerate(files):
+            call(*file, number)
+            if key.partition(" ")[2] not in SLOW or number % SLOW_FILES == SLOW_FILES - 1:
+                yield
+
+    found: list[Iterator[None]] = []
+    if "readers" in kinds:
+        for kind, files in (("image", images), ("label", labels), ("annotation", notes)):
+            found.append(stepping(f"read {kind}", files, lambda batch, _, k=kind: bench.read(k, batch), READ_AT_ONCE))
+    if "pictures" in kinds:
+        for name in PREDICTING:
+            found.append(stepping(name, images, lambda batch, _, n=name: bench.picture_in_a_batch(batch, [n]), BATCH))
+    if "sets" in kinds:
+        keys = ("segmentation", "detection", "instances")
+        for name in ON_SETS:
+
+            def image(file: str, data: bytes, _: int, name: str = name) -> None:
+                bench.picture_in_a_data_set(file, data, "image", [name])
+
+            def label(file: str, data: bytes, number: int, name: str = name) -> None:
+                bench.picture_in_a_data_set(file, data, keys[number % 3], [name])
+
+            found += [stepping(f"image {name}", images, image), stepping(f"label {name}", labels, label)]
+    if "folders" in kinds:
+        for name, (where, _) in LAYOUTS.items():
+            files = images if where == "images" else labels
+            found.append(stepping(name, files, lambda f, d, _, n=name: bench.picture_in_a_folder(f, d, [n])))
+    if "annotations" in kinds:
+        for name in ON_ANNOTATIONS:
+            found.append(stepping(f"note {name}", notes, lambda f, d, _, n=name: bench.annotation(f, d, [n])))
+    if "datalists" in kinds:
+        for name in ON_DATALISTS:
+            found.append(stepping(f"list {name}", lists, lambda f, d, _, n=name: bench.datalist(f, d, [n])))
+    return found
 
 
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--files", type=int, default=2000, help="a quarter each: images, labels, annotations, datalists")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="commands, separated by commas")
     parser.add_argument("--kinds", default="readers,pictures,sets,folders,annotations,datalists")
-    parser.add_argument("--quick", action="store_true", help="a few of each, in half a minute")
-    parser.add_argument("--slow-share", type=float, default=0.05, help="of the files that meet training, tune and the like")
+    parser.add_argument("--rounds", type=int, default=10**9, help="turns of each command, at most")
+    parser.add_argument("--quick", action="store_true", help="two rounds")
     parser.add_argument("--seconds", type=float, default=10**9, help="begin nothing new after so long")
     parser.add_argument("--wrong", type=int, default=40, help="how many faults to print")
     given = parser.parse_args()
@@ -1042,60 +1106,22 @@ def main() -> int:
     import lazylabels_monai.suggest
     import lazylabels_monai.workflow  # noqa: F401
 
-    table, kinds = Table(most=given.wrong), given.kinds.split(",")
-    start = time.monotonic()
+    table, start = Table(most=given.wrong), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bad_input_") as folder:
         bench = Bench(Path(folder), table, [name for name in given.only.split(",") if name])
-        # as many of each kind: pictures as images, pictures as labels, annotations, datalists
-        count = max(1, given.files // 4)
-        images, labels = (list(pictures(count, given.seed + k, label=bool(k))) for k in (0, 1))
-        notes = list(annotations(count, given.seed))
-        lists = list(datalists(count, given.seed))
-        if given.quick:
-            chosen = random.Random(given.seed)
-            images, labels, notes, lists = (
-                chosen.sample(x, min(n, len(x))) for x, n in zip((images, labels, notes, lists), (40, 4, 12, 4), strict=True)
-            )
-        every = max(1, round(1 / given.slow_share)) if given.slow_share else 10**9
-        met: set[tuple[str, int]] = set()
-
-        def in_time(kind: str, files: Sequence) -> Iterator[tuple[int, object]]:
-            for number, file in enumerate(files):
-                if time.monotonic() - start > given.seconds:
-                    return
-                met.add((kind, number))
-                yield number, file
-
-        if "readers" in kinds:
-            for kind, files in (("image", images), ("label", labels), ("annotation", notes)):
-                for _, batch in in_time(f"read {kind}", [files[at : at + 50] for at in range(0, len(files), 50)]):
-                    bench.read(kind, batch)
-        if "pictures" in kinds:
-            batches = [images[at : at + 40] for at in range(0, len(images), 40)]
-            for _, batch in in_time("batch", batches):
-                bench.picture_in_a_batch(batch)
-        if "sets" in kinds:
-            for number, ((image, data), (label, drawn)) in in_time("set", list(zip(images, labels, strict=False))):
-                slow = SLOW_ON_SETS if number % every == 0 and not given.quick else ()
-                key = ("segmentation", "detection", "instances")[number % 3]
-                bench.picture_in_a_data_set(image, data, "image", [*ON_SETS, *slow])
-                bench.picture_in_a_data_set(label, drawn, key, [*ON_SETS, *slow])
-        if "folders" in kinds:
-            for _, (label, drawn) in in_time("folder", labels):
-                bench.picture_in_a_folder(label, drawn)
-        if "annotations" in kinds:
-            for _, (name, data) in in_time("annotation", notes):
-                bench.annotation(name, data)
-        if "datalists" in kinds:
-            for number, (name, data) in in_time("datalist", lists):
-                bench.datalist(name, data, slow=number % every == 0 and not given.quick)
+        count = max(1, (600 if given.quick else given.files) // 4)
+        waiting = jobs(bench, given.kinds.split(","), count, given.seed)
+        rounds = 0
+        # a file for each command in turn: whenever the time is over, all have met about as many
+        while waiting and rounds < (2 if given.quick else given.rounds) and time.monotonic() - start < given.seconds:
+            for job in list(waiting):
+                if time.monotonic() - start < given.seconds and next(job, job) is job:
+                    waiting.remove(job)
+            rounds += 1
     faults = table.show()
-    runs = sum(sum(counts.values()) for counts in table.counts.values())
-    kinds_met = Counter(kind for kind, _ in met)
-    number = sum(kinds_met[k] for k in ("annotation", "datalist"))
-    number += min(len(images), 40 * kinds_met["batch"]) if kinds_met["batch"] else kinds_met["set"]
-    number += max(kinds_met["set"], kinds_met["folder"])
-    print(f"{number} files, {runs} runs, {time.monotonic() - start:.0f} s, seed {given.seed}: {faults} faults")
+    runs = sum(counts.total() for counts in table.counts.values())
+    took = f"{rounds} rounds, {time.monotonic() - start:.0f} s"
+    print(f"{4 * count} files, {runs} runs in {took}, seed {given.seed}: {faults} faults")
     return 1 if faults else 0
 
 

@@ -32,6 +32,7 @@ from lazylabels_monai.data.datalist import (
     load_datalist,
 )
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import VOLUME_SUFFIXES, PathLike, file_suffix, read_image, read_label
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.labels.grabcut import GrabCutSettings, Proposal, propose
@@ -268,7 +269,8 @@ class _Run:
         return absolute_path(self.file, item[key]) if has_key(item, key) else None
 
     def _label(self, item: Mapping[str, Any], key: str, image: str) -> np.ndarray:
-        return read_label(self._path(item, key))
+        path = self._path(item, key)
+        return like_image(read_label(path), path, image)
 
 
 def _proposed(

@@ -12,6 +12,7 @@ from PIL import Image
 from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.datalist import SECTIONS, load_datalist, read_items
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import PathLike, read_image_and_dims, read_label
 from lazylabels_monai.labels.implied import segmentation_of_inner_regions
 from lazylabels_monai.result_files import image_stem
@@ -88,9 +89,19 @@ def export_single_labels(dataset_dir: PathLike, out: PathLike, background_margin
                 stem = image_stem(item["image"])
                 tifffile.imwrite(temporary / section / "images" / f"{stem}.tif", image)
                 if section == "training":
-                    labels = {task: read_label(item[task]) for task in TASKS if task in item}
+                    labels = {task: _label(item[task], item["image"], image.shape[:2]) for task in TASKS if task in item}
                     made = single_label(labels, interface, background_margin)
                     Image.fromarray(made).save(temporary / section / "labels" / f"{stem}.png")
         about = {"classes": classes, "background": 0, "interface": interface, "unknown": IGNORE, "images": counts}
         (temporary / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return counts
+
+
+def _label(path: str, image: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A label in its image's order of axes."""
+    label = like_image(read_label(path), path, image)
+    if label.shape != tuple(shape):
+        raise LazyLabelsError(
+            f"'{path}' has the shape {label.shape} and its image '{image}' {tuple(shape)}: give one of that size."
+        )
+    return label

@@ -14,6 +14,7 @@ from lazylabels_monai.data.datalist import load_datalist, read_items
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.evaluation.results import ResultsWriter
 from lazylabels_monai.evaluation.tune import Case, tune_settings
+from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.instances import ROUTES, InstanceSettings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
@@ -169,8 +170,14 @@ def _truth(item: dict[str, Any], shape: Sequence[int]) -> np.ndarray:
     """The stacked truth of one image, (4, H, W) int32; see :func:`lazylabels_monai.metrics.iteration.stack_truth`."""
     truth = []
     for key in (*TASKS, INSTANCES):
-        label = read_label(item[key]) if key in item else np.full(shape, -1 if key == INSTANCES else IGNORE)
+        if key in item:
+            label = like_image(read_label(item[key]), item[key], "a.png")  # the class maps are pictures
+        else:
+            label = np.full(shape, -1 if key == INSTANCES else IGNORE)
         if label.shape != tuple(shape):
-            raise LazyLabelsError(f"'{item['image']}': its class map has {tuple(shape)} pixels, its label {label.shape}.")
+            raise LazyLabelsError(
+                f"'{item[key]}' has the shape {label.shape} and the class map of '{item['image']}' {tuple(shape)}: give labels "
+                "and class maps of that image."
+            )
         truth.append(label.astype(np.int32))
     return np.stack(truth)

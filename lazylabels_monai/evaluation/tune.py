@@ -11,6 +11,7 @@ import numpy as np
 
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.instances import ROUTES, InstanceSettings, separate_objects
 from lazylabels_monai.metrics import match_objects
@@ -135,7 +136,8 @@ def tune(
     cases = []
     for number, item in enumerate(items, 1):
         maps = model.probabilities(item["image"])
-        cases.append(Case(maps["segmentation"].argmax(0).astype(np.uint8), maps, read_label(item["instances"])))
+        classes = maps["segmentation"].argmax(0).astype(np.uint8)
+        cases.append(Case(classes, maps, _true_ids(item["instances"], item["image"], classes.shape)))
         say(f"{number}/{len(items)} {os.path.basename(item['image'])}")
     if not {"detection", "separation"} <= set(model.tasks):
         routes = [route for route in routes if route != "three maps"]
@@ -145,3 +147,15 @@ def tune(
     about = {"dataset": str(dataset_dir), "section": section, "images": len(cases), "f1@0.5": scores}
     write_settings(weights, [settings for settings, _ in ranked.values()], **about)
     return ranked
+
+
+def _true_ids(path: str, image: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Ids of an image's true objects in its order of axes."""
+    ids = like_image(read_label(path), path, image)
+    if ids.shape != shape:
+        raise LazyLabelsError(f"'{path}' has the shape {ids.shape} and its image '{image}' {shape}: give ids of that image.")
+    if ids.dtype.kind not in "uib" or ids.min(initial=0) < 0:
+        raise LazyLabelsError(
+            f"'{path}' holds values that are no whole numbers from 0: give one id for each object, 0 outside."
+        )
+    return ids

@@ -18,8 +18,7 @@ from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
-from lazylabels_monai.measure.folder import LabelledImage, pixel_sizes, read_maps, with_images
-from lazylabels_monai.measure.image import measure_image
+from lazylabels_monai.measure.folder import LabelledImage, measure_files, pixel_sizes, read_maps, with_images
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.tasks import IGNORE
@@ -114,7 +113,7 @@ def export_objects(
             if unsure and maps["instances"] is not None:
                 _check_pieces(objects, image)
             if measure is not None:
-                objects = measure.added(objects, maps)
+                objects = measure.added(objects, image, maps)
             _write(folder, writer.image(objects), report)
             report.objects[image.name] = len(objects.classes)
         except DiskError:  # so it is for all that follow
@@ -216,7 +215,7 @@ class _Measurements:
                     raise
         self.sizes = pixel_sizes(found, pixel_size, warn)
 
-    def added(self, objects: ImageObjects, maps: dict[str, np.ndarray | None]) -> ImageObjects:
+    def added(self, objects: ImageObjects, files: LabelledImage, maps: dict[str, np.ndarray | None]) -> ImageObjects:
         """The objects with their measurements.
 
         Raises:
@@ -232,5 +231,5 @@ class _Measurements:
             self.warn(f"{sentence}, so they are measured anew.")
         maps = {**maps, "instances": objects.ids}
         size = self.sizes[objects.name]
-        rows = measure_image(**maps, pixel_size=size, name=objects.name, class_names=self.names).objects
+        rows = measure_files(files, maps, size, class_names=self.names).objects
         return replace(objects, measurements=values_by_id(rows))

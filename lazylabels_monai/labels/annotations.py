@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.rasterize import Patch, fill_polygons, place_raster, stroke_lines
 
-__all__ = ["Annotation", "AnnotationError", "Mark", "NoMarksError", "unusable"]
+__all__ = ["Annotation", "AnnotationError", "Mark", "NoMarksError", "reachable", "unusable"]
 
 
 class AnnotationError(LazyLabelsError):
@@ -26,6 +27,15 @@ class AnnotationError(LazyLabelsError):
 
 class NoMarksError(AnnotationError):
     """A file that is whole but holds no mark that can be used: it is empty, of another format, or all of it is odd."""
+
+
+#: No picture is as wide, in pixels; far beyond it sums and squares of coordinates overflow.
+_FARTHEST = 1e12
+
+
+def reachable(numbers: ArrayLike) -> bool:
+    """Whether all coordinates or widths, in pixels, are finite and below a million million: others cannot be drawn."""
+    return bool((np.abs(np.asarray(numbers, float)) < _FARTHEST).all())  # of NaN it is not
 
 
 def unusable(path: Path, phrases: Sequence[str]) -> str:

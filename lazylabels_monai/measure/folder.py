@@ -21,7 +21,8 @@ from lazylabels_monai.data.datalist import (
     has_key,
     load_datalist,
 )
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, read_image, read_label
+from lazylabels_monai.images.axes import like_image
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, read_image, read_label
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
@@ -45,6 +46,7 @@ __all__ = [
     "LabelledImage",
     "find_labels",
     "format_measurements",
+    "measure_files",
     "measure_folder",
     "pixel_sizes",
     "read_maps",
@@ -220,6 +222,7 @@ def measure_folder(
         rows = [{**vars(image), "pixel_size": sizes[image.name]} for image in found]
         return {"images": rows, "classes": list(names), "writes": [str(out / name) for name in OUTPUTS]}
 
+    _require_one_unit(found, sizes)
     options = {"gap": gap, "min_size": min_size, "class_names": names}
     statistics = {"border": border, "confidence": confidence, "resamples": resamples, "seed": seed}
     measured = [_measure(image, sizes[image.name], options) for image in found]
@@ -397,6 +400,10 @@ def _stated_sizes(image: LabelledImage) -> dict[str, float | None]:
     return sizes
 
 
+def _is_picture(path: str) -> bool:
+    return file_suffix(path) in PICTURE_SUFFIXES
+
+
 def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     """What the files of an image hold, as :func:`~lazylabels_monai.measure.image.measure_image` takes it.
 
@@ -412,11 +419,17 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     def read(path: str | None, reader: Callable[[str], np.ndarray]) -> np.ndarray | None:
         return None if path is None else reader(path)
 
-    instances, classes = read(files.instances, read_label), read(files.classes, read_label)
+    given = [path for path in (files.instances, files.classes, files.image) if path is not None]
+    first = next(filter(_is_picture, given), given[0])  # where pictures and volumes are mixed, rows are those of the pictures
+    instances, classes = (
+        read(path, lambda path: like_image(read_label(path), path, first)) for path in (files.instances, files.classes)
+    )
     image, planes, uncertainty = (
         read(files.image, read_image),
         *(read(p, read_planes) for p in (files.probability, files.uncertainty)),
     )
+    if image is not None and image.ndim > 1 and _is_picture(files.image) != _is_picture(first):
+        image = np.swapaxes(image, 0, 1)  # as like_image does, and of its channels none
     labels = classes if instances is None else instances
     if uncertainty is not None and uncertainty.shape != (2, *labels.shape):
         raise MeasureError(
@@ -441,5 +454,34 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     }
 
 
+def measure_files(
+    files: LabelledImage, maps: Mapping[str, np.ndarray | None], pixel_size: float | None, **options: Any
+) -> ImageMeasurements:
+    """:func:`~lazylabels_monai.measure.image.measure_image` of what :func:`read_maps` read.
+
+    Raises:
+        MeasureError: as there, with the files that it is about.
+    """
+    try:
+        return measure_image(**maps, pixel_size=pixel_size, name=files.name, **options)
+    except MeasureError as error:
+        found = dict.fromkeys(path for name in error.maps if (path := getattr(files, name)) is not None)
+        if not found:
+            raise
+        named = "file '" + "', '".join(found) + "'"
+        raise MeasureError(f"{str(error).removesuffix('.')} ({named}).", error.maps) from error
+
+
+def _require_one_unit(found: Sequence[LabelledImage], sizes: Mapping[str, float | None]) -> None:
+    """Refuse images with a pixel size beside images without: said of the files, and before anything is measured."""
+    known, unknown = ([i for i in found if (sizes[i.name] is None) is missing] for missing in (False, True))
+    if known and unknown:
+        without, other = (image.image or image.instances or image.classes for image in (unknown[0], known[0]))
+        raise MeasureError(
+            f"file '{without}' states no pixel size while '{other}' does: add it (key pixel_size of the item, or --pixel-size "
+            "for all images)."
+        )
+
+
 def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any]) -> ImageMeasurements:
-    return measure_image(**read_maps(files), pixel_size=pixel_size, name=files.name, **options)
+    return measure_files(files, read_maps(files), pixel_size, **options)

@@ -42,8 +42,26 @@ _PROPERTIES = {
 }
 
 
+#: Which map a mean is of.
+_MAPS = {
+    "mean_intensity": "image",
+    "mean_probability": "probability",
+    "mean_entropy": "uncertainty",
+    "mean_mutual_information": "uncertainty",
+}
+
+
 class MeasureError(LazyLabelsError):
-    """Labels that cannot be measured as they are; the message says which and what to do."""
+    """Labels that cannot be measured as they are; the message says which and what to do.
+
+    Args:
+        message: the sentence.
+        maps: arguments of :func:`measure_image` that it is about, for those who know their files; () where that is nobody's.
+    """
+
+    def __init__(self, message: str, maps: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.maps = tuple(maps)
 
 
 @dataclass(frozen=True)
@@ -153,7 +171,7 @@ def _measured(
         maps["mean_entropy"], maps["mean_mutual_information"] = uncertainty
     for name, values in maps.items():
         if values is not None:
-            columns[name] = _means(compact, np.asarray(values), ids.size, f"{where}the map for {name}")
+            columns[name] = _means(compact, np.asarray(values), ids.size, f"{where}the map for {name}", _MAPS[name])
     weights = _border_weights(table, instances.shape, None if classes is None else classes != IGNORE)
     columns["touches_border"] = weights == 0
     pairs = touching_pairs(compact, gap)
@@ -193,14 +211,15 @@ def measure_image(
     if instances is None:
         if classes is None:
             raise MeasureError(f"image '{name}' has neither instances nor classes: give one of them.")
-        instances = instances_from_classes(_checked(classes, None, where)[0])
+        instances = instances_from_classes(_checked(classes, None, where, "classes")[0])
     instances, classes = _checked(instances, classes, where)
     shown = (instances > 0).astype(np.uint8) if classes is None else classes
     top = int(shown[shown != IGNORE].max(initial=0))
     names = tuple(class_names) if class_names else tuple(f"class {k}" for k in range(1, max(top, 1) + 1))
     if top > len(names):
         raise MeasureError(
-            f"image '{name}' has class {top}, but the classes are {', '.join(names)}: name as many as the labels hold."
+            f"image '{name}' has class {top}, but the classes are {', '.join(names)}: name as many as the labels hold.",
+            ["classes"],
         )
     if min_size > 1:
         kept, inverse, sizes = np.unique(instances, return_inverse=True, return_counts=True)
@@ -228,21 +247,27 @@ def measure_image(
     )
 
 
-def _checked(instances: np.ndarray, classes: np.ndarray | None, where: str = "") -> tuple[np.ndarray, np.ndarray | None]:
+def _checked(
+    instances: np.ndarray, classes: np.ndarray | None, where: str = "", given: str = "instances"
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Both as arrays; ``given``: what the first was given as."""
     instances = np.asarray(instances)
     if instances.ndim != 2 or 0 in instances.shape:
-        raise MeasureError(f"{where}labels of shape {instances.shape} are no 2D image: measure slices of a volume one by one.")
+        raise MeasureError(
+            f"{where}labels of shape {instances.shape} are no 2D image: measure slices of a volume one by one.", [given]
+        )
     if instances.dtype.kind not in "uib" or instances.min() < 0:
-        raise MeasureError(f"{where}labels must be whole numbers from 0: give one id for each object and 0 outside.")
+        raise MeasureError(f"{where}labels must be whole numbers from 0: give one id for each object and 0 outside.", [given])
     if classes is None:
         return instances, None
     classes = np.asarray(classes)
     if classes.shape != instances.shape:
         raise MeasureError(
-            f"{where}the class map has the shape {classes.shape} and the instances {instances.shape}: use maps of one image."
+            f"{where}the class map has the shape {classes.shape} and the instances {instances.shape}: use maps of one image.",
+            ["classes", "instances"],
         )
     if classes.dtype.kind not in "uib" or classes.min() < 0 or classes.max() > IGNORE:
-        raise MeasureError(f"{where}classes must be whole numbers from 0 to 255: give one class for each pixel.")
+        raise MeasureError(f"{where}classes must be whole numbers from 0 to 255: give one class for each pixel.", ["classes"])
     return instances, classes.astype(np.uint8)
 
 
@@ -251,14 +276,18 @@ def _object_classes(compact: np.ndarray, classes: np.ndarray | None, ids: np.nda
     if (result == BACKGROUND).any():
         bad = ids[result == BACKGROUND]
         raise MeasureError(
-            f"{where}object {bad[0]} ({bad.size} in all) has no pixel of a class in the class map: use maps of one prediction."
+            f"{where}object {bad[0]} ({bad.size} in all) has no pixel of a class in the class map: use maps of one prediction.",
+            ["classes", "instances"],
         )
     return result
 
 
-def _means(compact: np.ndarray, values: np.ndarray, count: int, what: str) -> np.ndarray:
+def _means(compact: np.ndarray, values: np.ndarray, count: int, what: str, given: str) -> np.ndarray:
     if values.shape[:2] != compact.shape or values.ndim > 3:
-        raise MeasureError(f"{what} has the shape {values.shape} and the labels {compact.shape}: use maps of one image.")
+        raise MeasureError(
+            f"{what} has the shape {values.shape} and the labels {compact.shape}: use maps of one image.",
+            [given, "instances", "classes"],
+        )
     values = values.astype(np.float64)
     values = values.mean(axis=2) if values.ndim == 3 else values
     sums = np.bincount(compact.ravel(), weights=values.ravel(), minlength=count + 1)[1:]

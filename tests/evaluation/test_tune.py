@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
+import tifffile
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.evaluation.tune import Case, object_f1, tune, tune_settings
 from lazylabels_monai.instances import InstanceSettings
+
+
+def one_with_ids(tiny_data, place, name):
+    """A data set of one validation image, whose ids are to lie in a file of this name."""
+    item = json.loads((tiny_data / "datalist.json").read_text())["validation"][0]
+    shutil.copy(tiny_data / item["image"], place / "image.png")
+    items = [{"image": "image.png", "instances": name}]
+    classes = json.loads((tiny_data / "datalist.json").read_text())["classes"]
+    (place / "datalist.json").write_text(json.dumps({"classes": classes, "validation": items}))
+    return place
 
 
 def three_squares(interface_probability):
@@ -57,3 +71,19 @@ def test_test_images_choose_nothing(trained, tiny_data, tmp_path):
         tune(tiny_data, trained / "models" / "model.pt", section="testing")
     with pytest.raises(LazyLabelsError, match='no training image has "instances"'):
         tune(tiny_data, trained / "models" / "model.pt", section="training")
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (np.ones((9, 7), np.uint8), r"'.*ids\.tif' has the shape \(9, 7\) and its image"),
+        (np.full((64, 80), -2, np.int16), r"'.*ids\.tif' holds"),
+        (np.full((64, 80), 0.5, np.float32), r"ids\.tif"),
+    ],
+)
+def test_ids_that_do_not_fit_are_named_by_their_file(trained, tiny_data, tmp_path, ids, said):
+    data = one_with_ids(tiny_data, tmp_path, "ids.tif")
+    tifffile.imwrite(data / "ids.tif", ids)
+    with pytest.raises(LazyLabelsError, match=said) as error:
+        tune(data, trained / "models" / "model.pt", routes=["components"])
+    assert "\n" not in str(error.value)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from typer.testing import CliRunner
 
+from lazylabels_monai.cli import app
 from lazylabels_monai.images.axes import (
     from_channels_last,
     like_image,
@@ -15,6 +23,7 @@ from lazylabels_monai.images.axes import (
     to_picture,
     to_tiff_order,
 )
+from lazylabels_monai.images.files import read_label
 
 C, W, H, D = 3, 5, 4, 7
 both = pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["numpy", "torch"])
@@ -106,3 +115,39 @@ def test_a_label_lies_as_its_image_does(label, image, turned):
     values = numbered(H, W)
     expected = np.transpose(values, (1, 0)) if turned else values
     np.testing.assert_array_equal(like_image(values, label, image), expected)
+
+
+def test_labels_in_a_volumes_format_are_those_of_the_picture(tiny_data, tmp_path):
+    """Every command that reads a picture's labels takes them from NIfTI, whose axes are the other way round, as from PNG."""
+    content = json.loads((tiny_data / "datalist.json").read_text())
+    shutil.copytree(tiny_data, tmp_path / "png")
+    shutil.copytree(tiny_data, tmp_path / "nii")
+    for section in ("training", "validation", "testing"):
+        for item in content[section]:
+            for key in set(item) & {"segmentation", "detection", "separation", "instances"}:
+                label = read_label(tiny_data / item[key])
+                item[key] = str(Path(item[key]).with_suffix(".nii.gz"))
+                nibabel.save(nibabel.Nifti1Image(label.T.astype(np.int32), np.eye(4)), tmp_path / "nii" / item[key])
+    (tmp_path / "nii" / "datalist.json").write_text(json.dumps(content))
+    (tmp_path / "maps").mkdir()
+    for item in json.loads((tiny_data / "datalist.json").read_text())["testing"]:
+        classes = read_label(tiny_data / item["segmentation"])
+        classes[:30, 50:] = 0
+        Image.fromarray(classes).save(tmp_path / "maps" / Path(item["image"]).name)
+    for kind in ("png", "nii"):
+        data, out = tmp_path / kind, tmp_path / f"from_{kind}"
+        for command in (
+            ("export", data, out / "exported"),
+            ("grabcut", data, out / "proposed", "--method", "distance"),
+            ("measure", data, out / "measured"),
+            ("score", data, tmp_path / "maps", "--out", out / "scored"),
+        ):
+            done = CliRunner().invoke(app, [str(argument) for argument in command])
+            assert done.exit_code == 0, (command, done.output, done.exception)
+    for made in ("exported", "proposed"):
+        files = [path.relative_to(tmp_path / "from_png") for path in (tmp_path / "from_png" / made).rglob("*.png")]
+        assert len(files) > 3
+        for file in files:
+            assert (tmp_path / "from_png" / file).read_bytes() == (tmp_path / "from_nii" / file).read_bytes(), file
+    for file in ("measured/objects.csv", "scored/metrics.json"):
+        assert (tmp_path / "from_png" / file).read_text() == (tmp_path / "from_nii" / file).read_text()

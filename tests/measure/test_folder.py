@@ -211,3 +211,47 @@ def test_maps_of_unknown_origin_and_images_that_changed_are_told(tmp_path):
     measure_folder(altered, tmp_path / "last", resamples=100, warn=said.append)
     assert "of 2 images in" in said[2]
     assert "1 do not say what made them ('a' is one)" in said[2]
+
+
+CLASSES, IDS, IMAGE = "labels/classes.tif", "labels/ids.tif", "images/picture_of_a.tif"
+SQUARE = np.pad(np.ones((10, 12), np.uint8), 5)
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        ({CLASSES: SQUARE * 4}, [CLASSES]),  # a class without a name
+        ({CLASSES: SQUARE.astype(np.int32) * 999}, [CLASSES]),
+        ({CLASSES: SQUARE[:9]}, [CLASSES, IDS]),
+        ({CLASSES: SQUARE * 0}, [CLASSES, IDS]),
+        ({IDS: SQUARE[:, :7]}, [CLASSES, IDS]),
+        ({IDS: SQUARE.astype(np.int16) - 3}, [IDS]),
+        ({IMAGE: SQUARE[:1, :1]}, [IMAGE, CLASSES, IDS]),
+        ({IMAGE: SQUARE[:3], IDS: None}, [IMAGE, CLASSES]),
+        ({CLASSES: SQUARE.astype(np.int16) - 3, IDS: None}, [CLASSES]),
+    ],
+)
+def test_a_map_that_cannot_be_measured_is_named_by_its_file(tmp_path, broken, named):
+    maps = {IMAGE: SQUARE * 200, CLASSES: SQUARE, IDS: SQUARE.astype(np.uint16), **broken}
+    for name, array in maps.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        if array is not None:
+            tifffile.imwrite(tmp_path / name, array)
+    keys = {"image": IMAGE, "segmentation": CLASSES, "instances": IDS}
+    item = {key: name for key, name in keys.items() if maps[name] is not None}
+    (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["grain"], "training": [item]}))
+    with pytest.raises(MeasureError) as error:
+        measure_folder(tmp_path, tmp_path / "o", resamples=100)
+    said = str(error.value)
+    assert [name for name in (IMAGE, CLASSES, IDS) if str(tmp_path / name) in said] == named, said
+    assert "\n" not in said
+    assert said.endswith(".")
+
+
+def test_an_image_without_a_pixel_size_among_others_is_named_by_its_file(tmp_path):
+    for name, resolution in (("a", None), ("b", (1e4, 1e4))):
+        tifffile.imwrite(tmp_path / f"{name}.tif", SQUARE, resolution=resolution, resolutionunit=resolution and "CENTIMETER")
+    items = [{"image": f"{name}.tif", "segmentation": f"{name}.tif"} for name in "ab"]
+    (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["grain"], "training": items}))
+    with pytest.raises(MeasureError, match=r"a\.tif' states no pixel size while '.*b\.tif' does"):
+        measure_folder(tmp_path, tmp_path / "o", resamples=100)

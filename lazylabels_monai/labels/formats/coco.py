@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
+from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, reachable, unusable
 from lazylabels_monai.labels.rasterize import Patch
 
 __all__ = ["annotations", "is_coco"]
@@ -134,7 +134,7 @@ def _box(bbox: Any) -> tuple[float, float, float, float] | None:
         x, y, width, height = (float(n) for n in bbox)
     except (TypeError, ValueError):
         return None
-    return (y, x, height, width) if min(width, height) > 0 and np.isfinite([x, y, width, height]).all() else None
+    return (y, x, height, width) if min(width, height) > 0 and reachable([x, y, width, height]) else None
 
 
 def _raster(object: dict, size: tuple[int, int] | None) -> tuple[Patch, int]:
@@ -152,8 +152,8 @@ def _raster(object: dict, size: tuple[int, int] | None) -> tuple[Patch, int]:
         raise _Unusable("has an outline that is no list of numbers") from e
     if not all(part.size % 2 == 0 and (part.ndim == 1 or part.shape[1:] == (2,)) for part in parts):
         raise _Unusable("has an outline that is no list of x, y")
-    if not all(np.isfinite(part).all() for part in parts):
-        raise _Unusable("has a coordinate that is not finite")
+    if not all(map(reachable, parts)):
+        raise _Unusable("has a coordinate that is not finite, or 1e12 and more")
     # contour tracing leaves specks of one or two points beside good parts: they have no area
     whole = [part.reshape(-1, 2) for part in parts if part.size >= 6]
     if not whole:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.labels.annotations import AnnotationError, Mark
+from lazylabels_monai.labels.annotations import AnnotationError, Mark, reachable
 
 __all__ = ["is_geojson", "marks"]
 
@@ -121,6 +121,6 @@ def _points(positions: list, fewest: int) -> np.ndarray:
         return np.zeros((0, 2))
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < fewest:
         raise ValueError(f"{len(points)} positions where at least {fewest} of two numbers are expected")
-    if not np.isfinite(points).all():
-        raise ValueError("a coordinate is not finite")
+    if not reachable(points):
+        raise ValueError("a coordinate is not finite, or 1e12 and more")
     return points[:, ::-1]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
-from lazylabels_monai.labels.annotations import Mark
+from lazylabels_monai.labels.annotations import Mark, reachable
 from lazylabels_monai.labels.formats.roi_names import written_class
 from lazylabels_monai.labels.rasterize import Patch, ellipse
 
@@ -107,6 +107,8 @@ def _as_mark(roi: ImagejRoi, id: str) -> Mark:
     if roi.roitype == ROI_TYPE.OVAL:
         return _oval(roi, name, id)
     if roi.roitype in _LINES:
+        if not reachable(roi.float_stroke_width):
+            raise ValueError(f"its width is {roi.float_stroke_width:g}")
         width = roi.float_stroke_width if roi.float_stroke_width > 0 else float(roi.stroke_width)
         return Mark("line", name, points=_coordinates(roi, 2)[:, ::-1] + 0.5, id=id, width=width if width > 0 else None)
     if roi.roitype == ROI_TYPE.POINT:
@@ -120,8 +122,8 @@ def _coordinates(roi: ImagejRoi, fewest: int) -> np.ndarray:
     points = np.asarray(roi.coordinates(), float)
     if len(points) < fewest:
         raise _Unusable(f"has {len(points)} points where {fewest} are needed, so that it has no area or length")
-    if not np.isfinite(points).all():
-        raise ValueError("a coordinate is not finite")
+    if not reachable(points):
+        raise ValueError("a coordinate is not finite, or 1e12 and more")
     return points
 
 
@@ -164,8 +166,8 @@ def _oval(roi: ImagejRoi, name: str, id: str) -> Mark:
 def _path_rings(path: np.ndarray) -> list[np.ndarray]:
     """Rings (N, 2) of (x, y) of a Java path: 0 move, 1 line, 2 quadratic curve, 3 cubic curve, 4 close."""
     values, rings, at = path.tolist(), [], 0
-    if not np.isfinite(path).all():
-        raise ValueError("a coordinate is not finite")
+    if not reachable(path):
+        raise ValueError("a coordinate is not finite, or 1e12 and more")
     while at < len(values):
         step = int(values[at])
         if step not in range(5):

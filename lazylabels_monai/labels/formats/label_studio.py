@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
-from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, unusable
+from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, reachable, unusable
 from lazylabels_monai.labels.rasterize import Patch, ellipse
 
 __all__ = ["annotations", "is_label_studio"]
@@ -112,7 +112,7 @@ def _boxes(value: dict, region: dict) -> list[tuple[float, float, float, float]]
     except (KeyError, TypeError, ValueError, OverflowError):
         return []
     box = (y * down, x * right, height * down, width * right)
-    return [box] if min(box[2:]) > 0 and np.isfinite(box).all() and not value.get("rotation") else []
+    return [box] if min(box[2:]) > 0 and reachable(box) and not value.get("rotation") else []
 
 
 def _name(region: dict, value: dict) -> str:
@@ -154,8 +154,8 @@ def _mark(value: dict, size: tuple[int, int], name: str, id: str, region: dict) 
 
 
 def _finite(points: np.ndarray) -> np.ndarray:
-    if not np.isfinite(points).all():
-        raise _Unusable("has a coordinate that is not finite")
+    if not reachable(points):
+        raise _Unusable("has a coordinate that is not finite, or 1e12 and more")
     return points
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.labels.annotations import AnnotationError, Mark, NoMarksError
+from lazylabels_monai.labels.annotations import AnnotationError, Mark, NoMarksError, reachable
 from lazylabels_monai.labels.rasterize import ellipse
 
 __all__ = ["marks"]
@@ -68,8 +68,8 @@ def _class_name(row: dict) -> str:
 
 def _points(rows: list[dict]) -> np.ndarray:
     points = np.array([[float(row["axis-0"]), float(row["axis-1"])] for row in rows])
-    if not np.isfinite(points).all():
-        raise ValueError("a coordinate is not finite")
+    if not reachable(points):
+        raise ValueError("a coordinate is not finite, or 1e12 and more")
     return points + 0.5
 
 

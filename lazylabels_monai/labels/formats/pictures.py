@@ -132,7 +132,7 @@ def _json_pairs(text: str) -> list[tuple[Any, Any]]:
         return items  # a dictionary would drop a colour's first name
 
     content = json.loads(text, object_pairs_hook=pairs)
-    if not content or not all(isinstance(item, tuple) for item in content):
+    if not content or not isinstance(content, list) or not all(isinstance(item, tuple) for item in content):
         raise ValueError("it is no JSON object")
     return content
 

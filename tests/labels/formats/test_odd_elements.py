@@ -48,6 +48,11 @@ def _points(path, odd):
     return write_csv(path / "a.csv", ["index", "axis-0", "axis-1"], [[0, 5, 5], *odd, [9, 7, 7]])
 
 
+def _wide(width):
+    """A line of this width: ImageJ keeps it as a float of 32 bits."""
+    return roi([[0.5, 0], [9, 0], [3, 9]], roifile.ROI_TYPE.POLYLINE, float_stroke_width=width).tobytes()
+
+
 def _geometry(kind, coordinates):
     return {"type": kind, "coordinates": coordinates}
 
@@ -60,6 +65,9 @@ ODD = {
         feature(_geometry("Polygon", [[]])),
         feature(_geometry("Polygon", [[[1, 1], [2, 2]]])),
         feature(_geometry("Polygon", [[[1, 1], [2, 2], [NAN, 3]]])),
+        feature(_geometry("Polygon", [[[1, 1], [2, 2], [1e200, 3]]])),
+        feature(_geometry("LineString", [[1, 1], [2, -1e300]])),
+        feature(_geometry("Point", [1e12, 3])),
         feature(_geometry("Polygon", None)),
         feature(_geometry("MultiPolygon", [[[[1, 1], [2, 2], [1, 1]], [[1, "x"]]]])),
         feature(_geometry("LineString", [[1, 1]])),
@@ -84,6 +92,7 @@ ODD = {
         object_(5, [SQUARE, [NAN, *SQUARE[1:]]]),
         object_(5, [["a", *SQUARE[1:]]]),
         object_(5, [[1e9, *SQUARE[1:]]]),
+        object_(5, [[1e200, *SQUARE[1:]]]),
         object_(5, "text"),
         object_(5, 3),
         object_(5, [SQUARE], category=9),
@@ -108,6 +117,10 @@ ODD = {
         roi([[0, 0], [9, 0]]).tobytes(),
         roi([[0, 0], [9, 0], [0, 9]], subtype=roifile.ROI_SUBTYPE.TEXT, text="hello").tobytes(),
         roifile.ImagejRoi(roitype=roifile.ROI_TYPE.NOROI).tobytes(),
+        roi([[0, 0.5], [9, 1e30], [0, 9]]).tobytes(),
+        _wide(float("inf")),
+        _wide(float("nan")),
+        _wide(1e30),
         roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, left=5, right=5, top=3, bottom=9).tobytes(),
     ],
     _csv: [
@@ -118,8 +131,10 @@ ODD = {
         [[5, "polygon", 0, "", 2], [5, "polygon", 1, 4, 5], [5, "polygon", 2, 9, 5]],
         [[5, "ellipse", 0, 1, 2], [5, "ellipse", 1, 4, 5], [5, "ellipse", 2, 9, 5]],
         [[5, "path", 0, 1]],
+        [[5, "path", 0, 1, 2], [5, "path", 1, 4, "1e200"]],
+        [[5, "polygon", 0, 1, 2], [5, "polygon", 1, "-1e300", 5], [5, "polygon", 2, 9, 5]],
     ],
-    _points: [[5, "nan", 3], [5, "x", 3], [5, "", ""], [5, 3]],
+    _points: [[5, "nan", 3], [5, "1e13", 3], [5, "x", 3], [5, "", ""], [5, 3]],
 }
 CASES = [(write, odd) for write, odds in ODD.items() for odd in odds]
 

@@ -161,6 +161,7 @@ def test_legends(tmp_path, name, text):
         ("legend.json", "{", "cannot be used"),
         ("legend.json", "[1]", "no JSON object"),
         ("legend.json", "{}", "no JSON object"),
+        *(("legend.json", text, "no JSON object") for text in ("3", "true", "null", "1.5", '"red"', '[["#f00", "a"]]', "[{}]")),
         ("legend.json", '{"red": "air bubble"}', "'red' is no colour"),
         ("legend.json", '{"300,0,0": "air bubble"}', "no colour"),
         ("legend.json", '{"#ff0000": 1}', "no name"),
