@@ -162,14 +162,21 @@ def _save_with_digest(save: Callable[..., None], content: Any, path: Path, write
 
 
 def best_score(engine: Engine) -> float:
-    """The key metric of an evaluator, negative where lower is better: for ``EarlyStopHandler``."""
-    name = engine.state.key_metric_name
-    return -engine.state.metrics[name] if name == BY_LOSS else engine.state.metrics[name]
+    """The key metric of an evaluator, negative where lower is better: for ``EarlyStopHandler``.
+
+    ignite takes NaN for better than any other, and would begin to count anew: after a score that is known it is the worst.
+    Before there is one, nothing gets better or worse, and nothing is counted.
+    """
+    name, state = engine.state.key_metric_name, engine.state
+    score = -state.metrics[name] if name == BY_LOSS else state.metrics[name]
+    known = getattr(state, "best_metric_epoch", -1) > 0 and not math.isnan(state.best_metric)
+    return -math.inf if known and math.isnan(score) else score
 
 
 def better(judged_by: str) -> Callable[[float, float], bool]:
-    """Whether a score is better than the best so far, for MONAI's evaluators."""
-    return operator.lt if judged_by == BY_LOSS else default_metric_cmp_fn
+    """Whether a score is better than the best so far, for MONAI's evaluators; any number is better than NaN."""
+    compare = operator.lt if judged_by == BY_LOSS else default_metric_cmp_fn
+    return lambda score, best: compare(score, best) or (math.isnan(best) and not math.isnan(score))
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:

@@ -7,7 +7,10 @@ import os
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
+from ignite.metrics import Metric
+from monai.engines import SupervisedEvaluator
+from monai.handlers import EarlyStopHandler
 
 from lazylabels_monai.checkpoints import (
     CheckpointSaver,
@@ -122,6 +125,47 @@ def test_a_loss_is_better_the_lower_it_is():
     for name, score in (("val_loss", -0.5), ("val_mean_dice", 0.5)):
         engine.state.key_metric_name, engine.state.metrics = name, {name: 0.5}
         assert best_score(engine) == score
+
+
+@pytest.mark.parametrize("name", ["val_mean_dice", "val_loss"])
+@pytest.mark.parametrize(
+    ("scores", "ends_after"),
+    [
+        ([0.5, math.nan, 0.5, 0.9], 3),  # NaN and no better: two validations without a better score
+        ([0.5, math.nan, math.nan, 0.9], 3),
+        ([0.5, math.nan, 0.9, math.nan, math.nan], 5),
+        ([math.nan] * 6, 6),  # nothing to judge by: it goes on
+        ([math.nan, math.nan, math.nan, 0.5, math.nan, math.nan, 0.9], 6),
+    ],
+)
+def test_a_score_that_cannot_be_known_is_no_better_one(name, scores, ends_after):
+    scores = [1 - score for score in scores] if name == "val_loss" else scores
+    given = iter(scores)
+
+    class Given(Metric):
+        def reset(self):
+            pass
+
+        def update(self, output):
+            pass
+
+        def compute(self):
+            return next(given)
+
+    evaluator = SupervisedEvaluator(
+        device="cpu",
+        val_data_loader=[{"image": torch.zeros(1, 1, 4, 4), "label": torch.zeros(1, 1, 4, 4)}],
+        network=torch.nn.Identity(),
+        key_val_metric={name: Given(output_transform=lambda output: (0, 0))},
+        metric_cmp_fn=better(name),
+        decollate=False,
+    )
+    trainer = Engine(lambda engine, batch: None)
+    stop = EarlyStopHandler(patience=2, score_function=best_score, trainer=trainer)
+    stop.attach(evaluator)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: evaluator.run(engine.state.epoch))
+    trainer.run([0], max_epochs=len(scores))
+    assert trainer.state.epoch == ends_after
 
 
 def test_what_a_killed_save_left_is_removed_and_what_is_not_ours_stays(tmp_path):

@@ -67,6 +67,7 @@ def _run(
     file = datalist_file(data)
     if not file.is_file():
         raise ValueError(f"{data} holds no {FILE_NAME}: make a data set of your folder by lazylabels datalist FOLDER {data}.")
+    _refuse_machinery(arguments)
     check_overlays(config or ())  # nothing of this package runs before MONAI reads them
     folder = file.parent
     out = output if output is not None else Path("outputs") / folder.resolve().name
@@ -81,6 +82,36 @@ def _run(
     status = run_child([sys.executable, *command, *arguments], end_too=False)  # it has said that it was stopped
     if status:
         raise typer.Exit(status)
+
+
+#: Ids that check settings and begin the run: who replaces them replaces the checks.
+_MACHINERY = (
+    "args_file",
+    "imports",
+    "initialize",
+    "given_settings",
+    "made_settings",
+    "run",
+    "training",
+    "evaluating",
+    "finalize",
+)
+
+
+def _refuse_machinery(arguments: Sequence[str]) -> None:
+    """Refuse to replace what checks everything else.
+
+    Raises:
+        ValueError: naming the option and where it may be given.
+    """
+    for argument in arguments:
+        name = argument.lstrip("-").partition("=")[0]
+        top = name.lstrip("+").replace("::", "#").partition("#")[0].replace("-", "_")
+        if argument.startswith("-") and top in _MACHINERY:
+            raise ValueError(
+                f"--{name} would replace a part that checks the settings and runs the training: leave it out; more imports or "
+                f"steps are added by '+{top}:' in a config file that --config names."
+            )
 
 
 def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str]:

@@ -89,11 +89,15 @@ def run_table(
 
     Returns:
         for each run that failed, by name, one sentence. The others are done all the same.
+
+    Raises:
+        ExperimentError: before anything is run, when a config file is not there, as in another folder than the repository's.
     """
     runs = chosen(table, only)
     finished = is_done(runs, table.section, places.results)
     todo = [run for run, done in zip(runs, finished, strict=True) if not done]
     say(tally(table, finished))
+    _require_configs(todo)
     failed: dict[str, str] = {}
     spent: list[float] = []
     for number, run in enumerate(todo, 1):
@@ -117,6 +121,16 @@ def run_table(
             failed[run.name] = str(error)
             say(f"{number}/{len(todo)} {run.name} FAILED: {error}")
     return failed
+
+
+def _require_configs(runs: Sequence[Run]) -> None:
+    """Config files are named from the repository's root."""
+    files = [file for run in runs if run.method.command is None for file in (_TRAIN, _EVALUATE, *run.overlays)]
+    if missing := next((file for file in files if not Path(file).is_file()), None):
+        raise ExperimentError(
+            f"config file '{missing}' is not there: a comparison names its files from the root of the repository; go to that "
+            f"folder (now: '{Path.cwd()}'), or correct the path in the comparison's files."
+        )
 
 
 def do_run(run: Run, section: str, places: Places) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lazylabels_monai.images.claims import check_claims
 from lazylabels_monai.images.decoders import stored_picture
+from lazylabels_monai.images.headers import VOLUME_SUFFIXES
 from lazylabels_monai.images.meaning import as_colours, as_image, as_label
 from lazylabels_monai.images.span import unusable_values
 from lazylabels_monai.images.stored import ReadError, Stored
@@ -38,9 +39,6 @@ PathLike = str | os.PathLike
 
 #: Suffixes of pictures.
 PICTURE_SUFFIXES: tuple[str, ...] = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-
-#: Suffixes that MONAI's NibabelReader and ITKReader read.
-VOLUME_SUFFIXES: tuple[str, ...] = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 
 
 def file_suffix(path: PathLike) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -17,12 +18,15 @@ __all__ = ["predict_every"]
 logger = logging.getLogger(__name__)
 
 
-def predict_every(evaluator: Evaluator, records: RecordsHandler | None = None) -> None:
+def predict_every(
+    evaluator: Evaluator, records: RecordsHandler | None = None, room: Callable[[str], None] | None = None
+) -> None:
     """Run an evaluator; an image that fails is left out, and the run goes on with those behind it.
 
     Args:
         evaluator: its loader gives the items ``{"image": path}`` of a dataset in their order.
         records: ended when the run is.
+        room: refuses an image for which there is no memory (:class:`~lazylabels_monai.predicting.room.Room`).
 
     Raises:
         LazyLabelsError: at the end, with a line for each image that failed.
@@ -30,7 +34,7 @@ def predict_every(evaluator: Evaluator, records: RecordsHandler | None = None) -
     """
     evaluator.logger.addFilter(_said_here)
     try:
-        failed = _failures(evaluator)
+        failed = _failures(evaluator, room)
     finally:
         evaluator.logger.removeFilter(_said_here)
         if records is not None:
@@ -39,13 +43,15 @@ def predict_every(evaluator: Evaluator, records: RecordsHandler | None = None) -
         raise LazyLabelsError("\n".join(reason if path in reason else f"'{path}': {reason}" for path, reason in failed.items()))
 
 
-def _failures(evaluator: Evaluator) -> dict[str, str]:
+def _failures(evaluator: Evaluator, room: Callable[[str], None] | None) -> dict[str, str]:
     """What went wrong, by image."""
     loader = evaluator.data_loader
     items, size = list(loader.dataset.data), loader.batch_size or 1
     failed: dict[str, str] = {}
     done = _Count()
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, done)  # the last one: all others have done their part
+    if room is not None:
+        items = [item for item in items if not _refused(item, room, failed)]
     todo = [(items, size)] if items else []
     while todo:
         items, size = todo.pop()
@@ -67,6 +73,16 @@ def _failures(evaluator: Evaluator) -> dict[str, str]:
             failed[str(bad[0]["image"])] = reason = explain(error)
             logger.error(f"'{bad[0]['image']}' FAILED: {reason}")
     return failed
+
+
+def _refused(item: Mapping[str, Any], room: Callable[[str], None], failed: dict[str, str]) -> bool:
+    path = str(item["image"])
+    try:
+        room(path)
+    except LazyLabelsError as error:
+        failed[path] = str(error)
+        logger.error(f"'{path}' FAILED: {error}")
+    return path in failed
 
 
 def _said_here(record: logging.LogRecord) -> bool:

@@ -225,6 +225,8 @@ def _predict_one(model: Model, path: Path, partial: Path, state: _Folder, dropou
     try:
         require_readable(path)
         record = Record.of(state.stamp, path, state.out)
+        if dropout_samples is not None:
+            model.require_room(path, uncertainty=True)
         sample = model.load(path)
         if dropout_samples is None:
             model.write(sample, model.answer(sample))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,20 +15,16 @@ from monai.data.utils import list_data_collate
 from lazylabels_monai.bundle_folder import bundle_config, find_bundle
 from lazylabels_monai.config_files import check_overlays, read_overlay
 from lazylabels_monai.config_text import literal_path
-from lazylabels_monai.errors import FOLDER_IDS, LazyLabelsError
+from lazylabels_monai.errors import FOLDER_IDS
 from lazylabels_monai.images.axes import to_numpy_order
-from lazylabels_monai.images.extent import extent
-from lazylabels_monai.memory import memory_at_hand
+from lazylabels_monai.predicting.agreeing import require_agreement
+from lazylabels_monai.predicting.room import Room
 from lazylabels_monai.predicting.stamping import stamp_of
 from lazylabels_monai.stamps import Stamp
-from lazylabels_monai.tasks import task_slices, total_channels
+from lazylabels_monai.tasks import task_slices
 from lazylabels_monai.trained import require_weights, trained_classes, trained_images, trained_network
 
 __all__ = ["Model"]
-
-#: Bytes that a prediction takes at its highest: for a pixel, each channel of the image and each probability of a pixel
-#: (tools/memory.py measures them).
-_PIXEL, _CHANNEL, _MAP = 50, 12, 4
 
 
 class Model:
@@ -57,6 +52,7 @@ class Model:
         require_weights(weights)
         trained_classes(weights), trained_images(weights)  # the config reads them, whose error would be one of MONAI's
         trained = trained_network(weights, overlays)
+        require_agreement(weights, trained, config, overlays)
         if any("window_size" in read_overlay(overlay) for overlay in overlays):
             trained.pop("window_size", None)  # how images are looked at, unlike the rest, is no property of the weights
         given = {**trained, **(overrides or {}), "bundle_root": bundle, "weights": weights}
@@ -75,6 +71,7 @@ class Model:
         self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
         self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
         self.channels = int(parse("in_channels"))
+        self.room = Room(self.channels, self.num_classes, self.tasks)
         if "made_by" in self.workflow.parser.config:
             self.stamp: Stamp = parse("made_by")()
         else:  # a bundle of an earlier version
@@ -91,27 +88,13 @@ class Model:
         self.require_room(path)
         return list_data_collate([self.preprocessing({"image": str(path)})])
 
-    def require_room(self, path: str | os.PathLike, more: int = 0) -> None:
-        """Refuse an image for whose prediction there is no memory, before the system ends the process half way.
-
-        Args:
-            path: picture or volume.
-            more: bytes a pixel beyond those of a plain prediction.
+    def require_room(self, path: str | os.PathLike, uncertainty: bool = False) -> None:
+        """Refuse an image for whose prediction there is no memory (:class:`~lazylabels_monai.predicting.room.Room`).
 
         Raises:
             LazyLabelsError: naming the image, what it takes and what is free.
         """
-        sides = extent(path)
-        if sides is None or (at_hand := memory_at_hand()) is None:
-            return
-        maps = total_channels(self.num_classes, self.tasks)
-        size = math.prod(sides) * (_PIXEL + _CHANNEL * self.channels + _MAP * maps + more)
-        if size > at_hand:
-            raise LazyLabelsError(
-                f"'{path}' has {' x '.join(map(str, sides))} pixels, whose prediction takes about {_amount(size)}, and "
-                f"{_amount(at_hand)} are free: cut it into smaller images, close other programs, or take a machine with "
-                "more memory."
-            )
+        self.room(path, uncertainty)
 
     def answer(self, batch: Mapping[str, Any], flips: Sequence[int] = ()) -> torch.Tensor:
         """What the network says of an image that it sees flipped, put back.
@@ -148,7 +131,3 @@ class Model:
     @staticmethod
     def _sample(batch: Mapping[str, Any], answer: torch.Tensor) -> dict[str, Any]:
         return decollate_batch({**batch, "pred": answer})[0]
-
-
-def _amount(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

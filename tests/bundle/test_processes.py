@@ -10,6 +10,7 @@ import pytest
 
 from tests.bundle.tiny import adam_steps, network
 from tests.helpers import events, load
+from tests.test_random_states import same, same_training
 
 TWO_PROCESSES = """
 import socket
@@ -139,6 +140,26 @@ def test_two_processes_train_together_where_one_has_no_exact_mask(bundle, tiny_d
     checkpoint = load(tmp_path / "out/models/checkpoint_epoch=2.pt")
     assert adam_steps(checkpoint) == {2 * 8}
     network().load_state_dict(checkpoint["model"])  # no "module." before the names
+
+
+@pytest.mark.slow
+def test_two_processes_that_stopped_go_on_as_if_they_had_not(bundle, tiny_data, python, tmp_path):
+    """Bit by bit, each with random states of its own; dropout draws from torch's in each step."""
+    training = {**bundle.training, "max_epochs": 3, "dropout": 0.2, "ema_decay": 0.9, "lr_decay": True, "seed": 4}
+
+    def train(out: Path, **more: object) -> None:
+        launch(bundle, python, tmp_path, 2, **{**training, **bundle.overrides(tiny_data, out), **more})
+
+    train(tmp_path / "whole")
+    train(tmp_path / "stopped")
+    newest = tmp_path / "stopped" / "models" / "checkpoint_epoch=3.pt"
+    first, second = load(newest)["random"]["processes"]
+    for name in ("python", "numpy", "torch", "transforms"):
+        with pytest.raises(AssertionError):
+            same(first[name], second[name])
+    newest.unlink()  # as if killed within the third epoch
+    train(tmp_path / "stopped", resume=True)
+    same_training(tmp_path / "whole", tmp_path / "stopped")
 
 
 @pytest.mark.slow

@@ -136,6 +136,33 @@ def test_mistakes_are_one_sentence(tiny_data, ran, arguments, said):
     assert ran == []
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--imports", "[]"],
+        ["--imports=[]"],
+        ["--imports#0", "$import os"],
+        ["--imports::0=$import os"],
+        ["--initialize", "[]"],
+        ["--initialize#3", "$None"],
+        ["--+initialize", "[]"],
+        ["-initialize", "[]"],
+        ["--given_settings", "{}"],
+        ["--given-settings", "{}"],
+        ["--made_settings#amp", "3"],
+        ["--training", "[]"],
+        ["--args_file", "more.json"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_what_checks_the_settings_is_not_replaced(tiny_data, ran, command, option):
+    result = CliRunner().invoke(app, [command, str(tiny_data), "--preset", "cpu", "--max_epochs", "3", *option])
+    assert result.exit_code == 1
+    assert f"{option[0].partition('=')[0].lstrip('-')} would replace a part that checks the settings" in str(result.exception)
+    assert ran == []
+
+
 def test_the_exit_code_is_the_bundles(tiny_data, monkeypatch):
     monkeypatch.setattr(sys.modules["lazylabels_monai.cli.train"], "run_child", lambda command, end_too: 7)
     assert CliRunner().invoke(app, ["train", str(tiny_data), "--preset", "cpu"]).exit_code == 7

@@ -95,6 +95,18 @@ def test_a_run_of_another_process_is_left_to_it(specs, tmp_path, monkeypatch):
     assert any("another process" in line for line in lines)
 
 
+def test_a_comparison_in_another_folder_says_so_before_it_runs_anything(specs, tmp_path, monkeypatch):
+    table = read_table(specs / "small.yaml", "tiny")
+    made = places(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ExperimentError, match=r"config file 'bundle/configs/train.yaml' is not there: .* root of the repository"
+    ):
+        run_table(table, made, say=lambda line: None)
+    assert not made.data.exists()
+    assert not made.out.exists()
+
+
 def test_real_sets_need_their_folder(specs, tmp_path):
     (specs / "small.yaml").write_text("title: a\ngroups: [{set: emps, methods: [multitask]}]\n")
     table = read_table(specs / "small.yaml", "tiny")

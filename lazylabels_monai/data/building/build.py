@@ -16,6 +16,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import filled
+from lazylabels_monai.data.building.belonging import Source, some
 from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits, made_before
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
@@ -23,7 +24,7 @@ from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.predicted import names_beside
-from lazylabels_monai.data.building.sources import Source, find_sources, some
+from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, check_target

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, named_ids
-from lazylabels_monai.data.building.sources import Source
 from lazylabels_monai.data.building.summary import MadeImage
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.errors import LazyLabelsError

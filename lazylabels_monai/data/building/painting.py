@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary, named_ids
-from lazylabels_monai.data.building.sources import Source
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.annotations import Mark
 from lazylabels_monai.labels.inner import inner_regions

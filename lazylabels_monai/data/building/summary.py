@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lazylabels_monai.data.building.belonging import Source, some
 from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
 from lazylabels_monai.data.building.painting import DrawnPieces
-from lazylabels_monai.data.building.sources import Source, some
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
 from lazylabels_monai.tasks import TASKS
 

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.images.extent import extent
+from lazylabels_monai.images.headers import extent, volume_header
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
@@ -28,7 +28,18 @@ def test_a_pyramid_counts_by_its_largest_page(tmp_path):
 def test_volumes(tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), np.eye(4)), tmp_path / "a.nii.gz")
     assert extent(tmp_path / "a.nii.gz") == (3, 4, 5)
-    assert extent(tmp_path / "a.nrrd") is None
+    assert extent(tmp_path / "missing.nrrd") is None
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_a_header_says_what_itk_reads(tmp_path, suffix):
+    import itk
+
+    file = tmp_path / f"a{suffix}"
+    itk.imwrite(itk.image_from_array(np.zeros((5, 4, 3), np.int16)), str(file), compression=True)
+    assert extent(file) == (3, 4, 5)
+    sides, itemsize, _ = volume_header(file)
+    assert (sides, itemsize) == ([3, 4, 5], 1.0 if suffix == ".nrrd" else 2.0)
 
 
 def test_what_cannot_be_read_is_left_to_others(tmp_path):
