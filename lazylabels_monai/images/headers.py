@@ -62,7 +62,7 @@ def extent(path: str | os.PathLike) -> tuple[int, ...] | None:
         return None
 
 
-def volume_header(path: str | str | os.PathLike) -> tuple[list[int], float, bool]:
+def volume_header(path: str | os.PathLike) -> tuple[list[int], float, bool]:
     """What the header of a NIfTI, NRRD or MetaImage volume claims.
 
     Returns:
