@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
+import pytest
 from PIL import Image
 
-from tools import bad_input, fuzz_annotations, licences, load, memory, strange_names
+from lazylabels_monai.experiments.spec import ExperimentError
+from tools import bad_input, fuzz_annotations, licences, load, memory, side_by_side, strange_names
 
 
 def test_checkpoints_do_not_pile_up(tmp_path, capsys):
@@ -68,3 +71,27 @@ def test_annotations_changed_inside_are_a_result_or_a_sentence(tmp_path):
         assert what != "fault", (kind, where, said)
         counted.append(what)
     assert min(counted.count("result"), counted.count("sentence")) > 10
+
+
+def test_runs_side_by_side_are_done_once_and_end_with_their_time(tmp_path, monkeypatch, capsys):
+    def carry_out(run: str, section: str, places: None) -> int:
+        with (tmp_path / run).open("a") as file:
+            file.write(section)
+        time.sleep(60 if run == "long" else 0)
+        return 0
+
+    monkeypatch.setattr(side_by_side, "carry_out", carry_out)
+    runs = [("a", "testing"), ("b", "validation"), ("c", "testing")]
+    side_by_side.side_by_side(runs, None, jobs=2, seconds=60)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict(runs)
+    assert capsys.readouterr().out == ""
+    side_by_side.side_by_side([("long", "testing"), ("never", "testing")], None, jobs=1, seconds=0.5)
+    assert capsys.readouterr().out == "stopped: 1 runs were at it, 1 had not begun\n"
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_command_in_a_fork_that_fails_is_a_sentence(tmp_path):
+    side_by_side.forked_call(["-m", "platform"], tmp_path / "log")
+    assert (tmp_path / "log").read_text().strip()
+    with pytest.raises(ExperimentError, match=r"log ends with: .*no_such_module"):
+        side_by_side.forked_call(["-m", "no_such_module"], tmp_path / "log")
