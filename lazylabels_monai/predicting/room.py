@@ -13,10 +13,12 @@ from lazylabels_monai.tasks import total_channels
 
 __all__ = ["Room"]
 
-#: Bytes that a prediction takes at its highest: for a pixel, each channel of the image and each probability of a pixel;
-#: with the uncertainty, for a pixel and each probability more (tools/memory.py measures them).
+#: Bytes that a prediction takes at its highest: for a pixel, each channel of the image and each probability of a pixel
+#: (tools/memory.py measures them).
 _PIXEL, _CHANNEL, _MAP = 50, 12, 4
-_UNSURE_PIXEL, _UNSURE_MAP = 40, 16
+#: With the uncertainty so many more for a pixel (an entropy a task) and each probability: what is held at once, counted from
+#: the code (an answer, its 8 bytes, their mean, and two steps between); not measured.
+_UNSURE_PIXEL, _UNSURE_MAP = 24, 36
 
 
 class Room:
