@@ -20,6 +20,7 @@ from lazylabels_monai.errors import FOLDER_IDS, LazyLabelsError
 from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.images.extent import extent
 from lazylabels_monai.memory import memory_at_hand
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.predicting.stamping import stamp_of
 from lazylabels_monai.stamps import Stamp
 from lazylabels_monai.tasks import task_slices, total_channels
@@ -89,7 +90,7 @@ class Model:
                 :class:`~lazylabels_monai.errors.LazyLabelsError` is among its causes.
         """
         self.require_room(path)
-        return list_data_collate([self.preprocessing({"image": str(path)})])
+        return list_data_collate([self.preprocessing({"image": str(expanded(path))})])
 
     def require_room(self, path: str | os.PathLike, more: int = 0) -> None:
         """Refuse an image for whose prediction there is no memory, before the system ends the process half way.
