@@ -61,10 +61,14 @@ def _kind(value: Any) -> str:
 
 
 def expanded(path: str | os.PathLike) -> Path:
-    """``~`` and ``~name`` as a shell reads them; what is called ``~x`` where that is there, or nobody of that name is known."""
-    if os.path.lexists(path):
-        return Path(path)
+    """``~`` and ``~name`` as a shell reads them; what is called ``~x`` where that is there, or nobody of that name is known.
+
+    The latter is an absolute path then: MONAI's readers would look for the home folder of ``x``.
+    """
+    path = Path(path)
+    if not str(path).startswith("~"):
+        return path
     try:
-        return Path(path).expanduser()
+        return path.expanduser() if not os.path.lexists(path) else Path(os.path.abspath(path))
     except RuntimeError:
-        return Path(path)
+        return Path(os.path.abspath(path))

@@ -160,4 +160,8 @@ def test_training_and_evaluating_in_folders_of_odd_names(bundle, tiny_data, trai
 def test_a_folder_called_tilde_and_a_word(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert expanded("~/a") == tmp_path / "a"
-    assert expanded("~nobody_of_this_name/a") == Path("~nobody_of_this_name/a")
+    monkeypatch.chdir(tmp_path)
+    assert expanded("~nobody_of_this_name/a") == tmp_path / "~nobody_of_this_name" / "a", "MONAI would look for nobody's home"
+    (tmp_path / "~root").mkdir()
+    assert expanded("~root") == tmp_path / "~root"
+    assert expanded("b/~a") == Path("b/~a")

@@ -53,7 +53,7 @@ KINDS = (
     "legend.txt",
 )
 _CODE = ("lazylabels_monai.labels", "lazylabels_monai.memory", "roifile")
-_LARGEST, _SECONDS, _MEGABYTES = 20_000, 20, 3000
+_LARGEST, _SECONDS, _MEGABYTES = 20_000, 120, 3000
 _WRITE_EVERY = 5
 
 

@@ -1,7 +1,7 @@
 """Commands on folders, images and weights whose names mean something to MONAI, a shell, a browser or a spreadsheet.
 
     python tools/strange_names.py            # 31 names, 15 calls each: ten minutes
-    python tools/strange_names.py --quick    # 4 names
+    python tools/strange_names.py --quick    # 4 names; --names 4:10 those of these numbers
 
 All paths are relative, in a working folder of the same name. Names that are code would make a file called RUN: none may be
 there at the end, and each call ends well or with one sentence.
@@ -64,7 +64,9 @@ NAMES = (
 
 def outcome(*arguments: object) -> str:
     """ "ok", one sentence, or what kind of fault it was."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    # a shell's user writes ./-rf, too, but a Path forgets the dot
+    words = [f"./{a}" if isinstance(a, Path) and str(a).startswith("-") else str(a) for a in arguments]
+    done = CliRunner().invoke(app, words)
     error = done.exception
     if error is None or isinstance(error, SystemExit):
         return "ok" if done.exit_code == 0 else f"FAULT: exit {done.exit_code}"
@@ -114,14 +116,17 @@ def main() -> None:
     """Print what did not end well, and whether anything was run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    names = NAMES[:4] if parser.parse_args().quick else NAMES
+    parser.add_argument("--names", default="0:1000", help="from which to which number")
+    given = parser.parse_args()
+    first, last = map(int, given.names.split(":"))
+    names = NAMES[:4] if given.quick else NAMES[first:last]
     logging.disable(logging.WARNING)
     count = faults = 0
     run: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        sizes = {"num_train": 4, "num_validation": 2, "num_test": 2, "size": (64, 80)}
-        make_dataset(place / "set", **sizes, strong=1, detection=3, separation=4, seed=0)
+        sizes = {"num_train": 2, "num_validation": 1, "num_test": 1, "size": (48, 64)}
+        make_dataset(place / "set", **sizes, strong=1, detection=2, separation=2, seed=0)
         (place / "models").mkdir()
         model = weights(place / "models")
         for number, name in enumerate(names):
@@ -136,6 +141,7 @@ def main() -> None:
             run += [str(file) for file in (place / str(number)).rglob("RUN")]
             os.chdir(place)
             shutil.rmtree(place / str(number))
+            print(f"{number + 1} of {len(names)}: {name!r}", flush=True)
     print(f"{len(names)} names, {count} calls: {len(run)} ran, {faults} faults")
     raise SystemExit(bool(run or faults))
 

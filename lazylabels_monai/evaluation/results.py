@@ -18,14 +18,16 @@ from monai.utils import ensure_tuple, string_list_all_gather
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.images.axes import like_image
+from lazylabels_monai.images.files import read_image_and_dims, read_label
 from lazylabels_monai.images.pictures import lazy_label_panel, overlay_contours, side_by_side, to_uint8_rgb
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.stamps import file_digest
+from lazylabels_monai.tasks import IGNORE
 
-__all__ = ["ResultsWriter", "format_results", "results_picture"]
+__all__ = ["ResultsWriter", "format_results", "read_results", "results_picture"]
 
 logger = logging.getLogger(__name__)
 
@@ -138,39 +140,77 @@ class ResultsWriter:
         return rows
 
 
-def results_picture(dataset_dir: str | Path, predictions: str | Path, images: Sequence[int] = (0, 1)) -> np.ndarray:
-    """Rows "image | lazy labels | exact mask | prediction" of test images.
+def results_picture(dataset_dir: str | Path, predictions: str | Path, images: Sequence[int] | None = None) -> np.ndarray:
+    """Rows "image | lazy labels | exact mask | prediction" of test images; a label that there is not stays empty.
 
     Args:
-        dataset_dir: folder with ``datalist.json``, whose test items carry all labels.
-        predictions: ``output_dir`` of a prediction of them.
-        images: which test images.
+        dataset_dir: folder with ``datalist.json``.
+        predictions: ``output_dir`` of a prediction of its test images.
+        images: which test images; default the first two.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        LazyLabelsError: when an image has no prediction.
+        LazyLabelsError: when an image has no prediction, or a label is of another size.
     """
     items = read_items(dataset_dir, "testing")
+    chosen = range(min(2, len(items))) if images is None else images
+    if not items or not len(chosen):
+        raise LazyLabelsError(f"'{dataset_dir}' has no test image to draw: name a data set with some.")
     rows = []
-    for index in images:
-        item = items[index]
-        predicted = Path(predictions) / f"{image_stem(item['image'])}{CLASSES_ENDING}.png"
-        if not predicted.is_file():
-            raise LazyLabelsError(f"{predicted} is not there: predict {item['image']} into that folder first.")
-        image = read_image(item["image"])
-        rows.append(
-            side_by_side(
-                [
-                    to_uint8_rgb(image),
-                    lazy_label_panel(image, read_label(item["detection"]), read_label(item["separation"])),
-                    overlay_contours(image, read_label(item["segmentation"])),
-                    overlay_contours(image, read_label(predicted)),
-                ]
+    for index in chosen:
+        if not 0 <= index < len(items):
+            raise LazyLabelsError(f"test image {index} is none of '{dataset_dir}': it has 0 to {len(items) - 1}.")
+        rows.append(_row(items[index], Path(predictions)))
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows])
+
+
+def _row(item: dict[str, Any], predictions: Path) -> np.ndarray:
+    predicted = predictions / f"{image_stem(item['image'])}{CLASSES_ENDING}.png"
+    if not predicted.is_file():
+        raise LazyLabelsError(f"{predicted} is not there: predict {item['image']} into that folder first.")
+    image, dims = read_image_and_dims(item["image"])
+    if dims != 2 or min(image.shape[:2]) < 2:
+        raise LazyLabelsError(f"'{item['image']}' of shape {image.shape} is no picture to draw: name other test images.")
+
+    def label(path: str | Path | None, task: str) -> np.ndarray:
+        if path is None:
+            return np.full(image.shape[:2], IGNORE)
+        found = like_image(read_label(path), path, item["image"])
+        if found.shape != image.shape[:2]:
+            raise LazyLabelsError(
+                f"'{path}' has the shape {found.shape} and '{item['image']}' {image.shape[:2]}: give the {task} of that image."
             )
-        )
-    return np.concatenate(rows)
+        return found
+
+    return side_by_side(
+        [
+            to_uint8_rgb(image),
+            lazy_label_panel(image, *(label(item.get(task), task) for task in ("detection", "separation"))),
+            overlay_contours(image, label(item.get("segmentation"), "segmentation")),
+            overlay_contours(image, label(predicted, "prediction")),
+        ]
+    )
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """``metrics.json`` as :class:`ResultsWriter` wrote it.
+
+    Raises:
+        LazyLabelsError: when the file is none.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        format_results(content)
+    except OSError as error:
+        raise LazyLabelsError(
+            f"{path} cannot be read ({error.strerror}): run evaluating with that output_dir first."
+        ) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise LazyLabelsError(f"{path} is no metrics.json of an evaluation ({error}): run evaluating again.") from error
+    return content
 
 
 def format_results(results: dict[str, Any]) -> str:

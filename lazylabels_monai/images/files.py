@@ -119,6 +119,7 @@ def require_readable(path: PathLike) -> None:
 
 def _picture(path: PathLike) -> Path:
     if file_suffix(path) not in PICTURE_SUFFIXES:
+        require_readable(path)  # a folder has no format
         formats = ", ".join((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES))
         raise ReadError(f"file '{path}' is of an unknown format: convert it to one of {formats}.")
     return Path(path)

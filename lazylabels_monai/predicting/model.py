@@ -17,6 +17,7 @@ from lazylabels_monai.config_files import check_overlays, read_overlay
 from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.errors import FOLDER_IDS
 from lazylabels_monai.images.axes import to_numpy_order
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.predicting.agreeing import require_agreement
 from lazylabels_monai.predicting.room import Room
 from lazylabels_monai.predicting.stamping import stamp_of
@@ -86,7 +87,7 @@ class Model:
                 :class:`~lazylabels_monai.errors.LazyLabelsError` is among its causes.
         """
         self.require_room(path)
-        return list_data_collate([self.preprocessing({"image": str(path)})])
+        return list_data_collate([self.preprocessing({"image": str(expanded(path))})])
 
     def require_room(self, path: str | os.PathLike, uncertainty: bool = False) -> None:
         """Refuse an image for whose prediction there is no memory (:class:`~lazylabels_monai.predicting.room.Room`).

@@ -11,7 +11,7 @@ from lazylabels_monai.cli import app
 from lazylabels_monai.errors import LazyLabelsError, check_overrides
 
 CODE = "$__import__('pathlib').Path('RUN').touch()"
-NAMES = (CODE, "@seed", "%seed", "a#b@::c")
+NAMES = (CODE, "@seed", "%seed", "a#b@::c", "~nobody")
 
 
 def call(*arguments: object) -> None:
