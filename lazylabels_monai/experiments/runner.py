@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -30,6 +31,7 @@ from lazylabels_monai.stopping import run_child
 __all__ = ["Places", "is_done", "run_table", "wanted"]
 
 _TRAIN, _EVALUATE = "bundle/configs/train.yaml", "bundle/configs/evaluate.yaml"
+_LOCK = ".lock"
 _FIELD = re.compile(r"{(\w+)}")
 
 
@@ -98,6 +100,9 @@ def run_table(
     todo = [run for run, done in zip(runs, finished, strict=True) if not done]
     say(tally(table, finished))
     _require_configs(todo)
+    for run, done in zip(runs, finished, strict=True):
+        if done:
+            _forget_lock(places.out / run.name / _LOCK)
     failed: dict[str, str] = {}
     spent: list[float] = []
     for number, run in enumerate(todo, 1):
@@ -106,7 +111,7 @@ def run_table(
         folder = places.out / run.name
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(folder / ".lock", timeout=0):
+            with _locked(folder / _LOCK, timeout=0):
                 if not wanted(run, table.section, places.results):
                     continue
                 left = f", ETA {clock(sum(spent) / len(spent) * (len(todo) - number + 1))}" if spent else ""
@@ -121,6 +126,23 @@ def run_table(
             failed[run.name] = str(error)
             say(f"{number}/{len(todo)} {run.name} FAILED: {error}")
     return failed
+
+
+@contextlib.contextmanager
+def _locked(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock whose file goes with it; who waited for it looks again whether the work is still to be done."""
+    with FileLock(path, timeout=timeout):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _forget_lock(path: Path) -> None:
+    """Remove the lock of a process that was killed after its work was done; one that is held stays."""
+    if path.is_file():
+        with contextlib.suppress(Timeout), _locked(path, timeout=0):
+            pass
 
 
 def _require_configs(runs: Sequence[Run]) -> None:
@@ -239,7 +261,9 @@ def make_data(run: Run, variant: str, places: Places, others: tuple[str, ...] = 
         ExperimentError: when it cannot be made, and when a variant is made of itself.
     """
     folder = places.data / run.scale.name / f"{run.dataset.name}-{variant}_s{run.seed}"
+    lock = folder.with_name(f".{folder.name}{_LOCK}")
     if (folder / FILE_NAME).is_file():
+        _forget_lock(lock)
         return folder
     command = run.dataset.variants[variant]
     fields = set(_FIELD.findall(command))
@@ -255,7 +279,7 @@ def make_data(run: Run, variant: str, places: Places, others: tuple[str, ...] = 
             raise ExperimentError(f"set '{run.dataset.name}': variant '{variant}' is made of itself.")
         values[other] = make_data(run, other, places, (*others, variant))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    with _locked(lock):
         if not (folder / FILE_NAME).is_file():
             call(["-m", "lazylabels_monai", *arguments(command, **values)], folder.with_name(f"{folder.name}.log"))
     return folder

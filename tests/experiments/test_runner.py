@@ -14,7 +14,7 @@ from lazylabels_monai.experiments.records import read_record
 from lazylabels_monai.experiments.runner import run_table
 from lazylabels_monai.experiments.spec import ExperimentError, read_table
 from lazylabels_monai.experiments.tables import write_table
-from tests.experiments.places import FOLDER, datalist, external, places, scores, write_spec
+from tests.experiments.places import FOLDER, datalist, external, places, record, scores, write_spec
 
 
 def test_a_comparison_from_its_file_to_its_table_and_nothing_twice(specs, tmp_path, monkeypatch, quick_calls):
@@ -93,6 +93,32 @@ def test_a_run_of_another_process_is_left_to_it(specs, tmp_path, monkeypatch):
         assert run_table(table, made, say=lines.append) == {}
     assert done == [second.name]
     assert any("another process" in line for line in lines)
+
+
+def test_no_lock_stays_after_a_run_nor_after_one_that_was_killed_at_its_end(specs, tmp_path, monkeypatch):
+    table = read_table(specs / "small.yaml", "tiny")
+    made = places(tmp_path)
+    first, second = table.runs()
+
+    def do_run(run, section, places):
+        runner.write_record(places.results, run, record(testing=scores([0.5], [(1, 0, 0)])))
+        return {section: scores([0.5], [(1, 0, 0)])}
+
+    def make(parts, log):
+        (log.parent / log.stem).mkdir()
+        (log.parent / log.stem / "datalist.json").touch()
+
+    monkeypatch.setattr(runner, "do_run", do_run)
+    monkeypatch.setattr(runner, "call", make)
+    run_table(table, made, say=lambda line: None)
+    data = runner.make_data(first, "lazy", made)
+    assert list(tmp_path.rglob("*.lock")) == []
+    killed = [made.out / second.name / ".lock", data.with_name(f".{data.name}.lock")]
+    for lock in killed:
+        lock.touch()
+    run_table(table, made, say=lambda line: None)
+    runner.make_data(first, "lazy", made)
+    assert list(tmp_path.rglob("*.lock")) == []
 
 
 def test_a_comparison_in_another_folder_says_so_before_it_runs_anything(specs, tmp_path, monkeypatch):

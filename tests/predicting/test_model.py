@@ -17,7 +17,7 @@ from lazylabels_monai.trained import write_network
 
 def test_windows_are_those_of_the_training_unless_a_config_file_says_otherwise(bundle, trained, tmp_path):
     overlay = tmp_path / "windows.yaml"
-    overlay.write_text("window_size: [48, 40]\nchannels: [4, 8]\n")
+    overlay.write_text("window_size: [48, 40]\n")
     assert list(Model(trained, bundle.configs.parent).inferer.roi_size) == [64, 64]
     model = Model(trained, bundle.configs.parent, [str(overlay)])
     assert list(model.inferer.roi_size) == [48, 40]
@@ -42,7 +42,7 @@ def test_no_memory_for_one_picture(trained, tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     for name, shape in (("large", (400, 500)), ("small", (40, 50))):
         Image.fromarray(np.random.default_rng(0).integers(0, 255, shape, np.uint8)).save(tmp_path / "images" / f"{name}.png")
-    monkeypatch.setattr("lazylabels_monai.predicting.model.memory_at_hand", lambda: 10_000_000)
+    monkeypatch.setattr("lazylabels_monai.predicting.room.memory_at_hand", lambda: 10_000_000)
     weights = trained
     report = predict(tmp_path / "images", tmp_path / "out", weights=weights, overrides={"device": "cpu"})
     assert [Path(path).name for path in report.done] == ["small.png"]
