@@ -16,9 +16,9 @@ __all__ = ["Room"]
 #: Bytes that a prediction takes at its highest: for a pixel, each channel of the image and each probability of a pixel
 #: (tools/memory.py measures them).
 _PIXEL, _CHANNEL, _MAP = 50, 12, 4
-#: With the uncertainty so many more for a pixel (an entropy a task) and each probability: what is held at once, counted from
-#: the code (an answer, its 8 bytes, their mean, and two steps between); not measured.
-_UNSURE_PIXEL, _UNSURE_MAP = 24, 36
+#: With the uncertainty so many more for a pixel (an entropy a task) and each probability (several answers are held at once);
+#: `tools/memory.py --uncertainty` sees 363 bytes a pixel in all, where these add up to 374.
+_UNSURE_PIXEL, _UNSURE_MAP = 24, 44
 
 
 class Room:
