@@ -375,13 +375,18 @@ def experiment(scratch: Path, python: str) -> Task:
     def orphan(out: Path) -> bool:
         from lazylabels_monai.locks import FolderLock, InUseError
 
-        time.sleep(0.5)
-        for lock in out.rglob(".training.lock"):
+        def held(lock: Path) -> bool:
             try:
                 FolderLock(lock.parent, "training", "", ".training.lock").release()
             except InUseError:
                 return True
-        return False
+            return False
+
+        for _ in range(10):  # on a busy machine even an end takes its time
+            time.sleep(0.5)
+            if not any(held(lock) for lock in out.rglob(".training.lock")):
+                return False
+        return True
 
     def torn(out: Path) -> list[str]:
         return [name for models in out.rglob("models") for name in torn_weights(models.parent)]
