@@ -94,7 +94,8 @@ def _protocol(table: Table, groups: Sequence[tuple[Group, list[Row]]]) -> str:
     }:
         lines.append(f"- {title}: {settings}")
     minutes = sum(sum(record.get("minutes", {}).values()) for record in records)
-    lines.append(f"- {len(records)} runs, {minutes / 60:.1f} hours one after the other, {dates[0]} to {dates[-1]}")
+    took = f", {minutes / 60:.1f} hours one after the other" if minutes else ""
+    lines.append(f"- {len(records)} runs{took}, {dates[0]} to {dates[-1]}")
     for name in sorted({record["machine"] for record in records}):
         lines.append(f"- machine: {name}")
     versions = sorted({", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records})
@@ -124,7 +125,7 @@ def _scores_table(rows: Sequence[Row], seeds: int) -> str:
     for row in rows:
         cells = [spread(row.values(get)) for get in columns.values()]
         routes = "/".join(sorted({record[row.section]["way"] for record in row.records.values()})) or "-"
-        minutes = [sum(record.get("minutes", {}).values()) for record in row.records.values()]
+        minutes = [sum(record["minutes"].values()) for record in row.records.values() if record.get("minutes")]
         cells += [routes, f"{np.mean(minutes):.0f}" if minutes else "-"]
         lines.append(f"| {row.title} | {len(row.records)} of {seeds} | {' | '.join(cells)} |")
     return "\n".join(lines)
