@@ -90,6 +90,7 @@ def test_bad_volume(tmp_path):
         read_image(tmp_path / "v.nii.gz")
     with pytest.raises(ReadError, match=r"w\.nrrd' does not exist"):
         read_label(tmp_path / "w.nrrd")
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
     with pytest.raises(ReadError, match=r"a\.gif' is of an unknown format: convert it to one of \.png"):
         read_image(tmp_path / "a.gif")
     nib.save(nib.Nifti1Image(np.full((3, 4, 5), np.nan, np.float32), np.eye(4)), tmp_path / "n.nii")
