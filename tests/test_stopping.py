@@ -17,12 +17,18 @@ from lazylabels_monai.stopping import Stopped, run_child, stops, uninterrupted
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_is_a_sentence_and_an_exit_code(capsys, number, code):
-    before = signal.getsignal(number)
-    with pytest.raises(Stopped) as end, stops(lambda: "all is kept."):
-        signal.raise_signal(number)
+    def handler(number, frame) -> None:
+        """Another one than the default; tests in the background of a shell are begun with Ctrl-C ignored."""
+
+    earlier = signal.signal(number, handler)
+    try:
+        with pytest.raises(Stopped) as end, stops(lambda: "all is kept."):
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, earlier)
     assert end.value.code == code
     assert capsys.readouterr().err == f"stopped by {number.name}: all is kept.\n"
-    assert signal.getsignal(number) is before
     assert stopping._State.timer is None
 
 
