@@ -28,6 +28,7 @@ __all__ = [
     "given_overrides",
     "is_bundle_program",
     "is_out_of_memory",
+    "one_line",
     "one_sentence_errors",
     "print_error",
     "refused_by_disk",
@@ -208,11 +209,25 @@ def write_log(error: BaseException) -> Path:
     return Path(file.name)
 
 
+#: Several errors are told on lines of their own.
+_LINES = "\n"
+
+
+def one_line(text: str, keep: str = "") -> str:
+    r"""Text in which a file may have put line ends or what steers a terminal, as one line; ``keep`` stays as it is.
+
+    Example:
+        >>> one_line("a\n\x1b[2Jb")
+        'a\\n\\x1b[2Jb'
+    """
+    return "".join(c if c in keep or c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text)
+
+
 def print_error(error: BaseException) -> None:
     """Print what a user can mend as one sentence; of a fault of ours the traceback, and where a report of it lies."""
     found = user_error(error)
     if found is not None:
-        print(f"error: {found}", file=sys.stderr)
+        print(f"error: {one_line(str(found), keep=_LINES)}", file=sys.stderr)
         return
     traceback.print_exception(error)
     print(
