@@ -1,9 +1,9 @@
 """MONAI without what nobody asked it for: large packages that it imports in case they are needed are imported when they are.
 
-``import monai`` loads all of MONAI, and that whatever is installed of matplotlib, pandas, tensorboard, itk, OpenCV, scikit-image
-and scipy, which takes longer than MONAI and torch themselves; ignite loads torch's sharded optimizers to know one when it sees
-one. Programs of this package call :func:`import_late` first. Nothing is left out: a name that stands for such a package imports
-it when it is used for the first time.
+``import monai`` loads all of MONAI, and that whatever is installed of matplotlib, pandas, tensorboard, itk, OpenCV,
+scikit-image and scipy, which takes longer than MONAI and torch themselves; ignite loads torch's sharded optimizers to know one
+when it sees one. Programs of this package call :func:`import_late` first. Nothing is left out: a name that stands for such a
+package imports it when it is used for the first time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial, wraps
+from functools import cache, partial, wraps
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
@@ -35,6 +36,7 @@ HEAVY = {
     "tensorboard": "tensorboard",
     "torch.utils.tensorboard": "tensorboard",
 }
+
 
 def import_late() -> None:
     """From now on MONAI's import takes what it needs and no more; without effect where MONAI is imported already."""
@@ -68,16 +70,25 @@ class _Finder:
 def _monai(module: ModuleType) -> Iterator[None]:
     """Around ``monai.utils.module``: its ``optional_import`` gives a :class:`_Late` for a heavy package."""
     yield
+    # configs name it so, where MONAI's import left it
+    vars(sys.modules["torch.utils"]).setdefault(
+        "tensorboard", _Late("torch.utils.tensorboard", partial(import_module, "torch.utils.tensorboard"))
+    )
     at_once = module.optional_import
 
     @wraps(at_once)
     def optional_import(module: str, *args: Any, **kwargs: Any) -> tuple[Any, bool]:
         package = next((package for name, package in HEAVY.items() if f"{module}.".startswith(f"{name}.")), None)
-        if package is None or module in sys.modules or find_spec(package) is None:
+        if package is None or module in sys.modules or not _is_installed(package):
             return at_once(module, *args, **kwargs)
         return _Late(module, lambda: at_once(module, *args, **kwargs)[0]), True
 
     module.optional_import = optional_import
+
+
+@cache
+def _is_installed(package: str) -> bool:
+    return find_spec(package) is not None
 
 
 @contextmanager
@@ -87,7 +98,7 @@ def _stand_ins(*names: str) -> Iterator[None]:
     Where the modules, or others in their place, are there already, or cannot be found, nothing is done.
     """
     modules = [name.partition(":")[0] for name in names]
-    if any(module in sys.modules for module in modules) or find_spec(modules[0]) is None:
+    if any(module in sys.modules for module in modules) or not _is_installed(modules[0].partition(".")[0]):
         yield
         return
     made = {}
@@ -106,7 +117,8 @@ def _stand_ins(*names: str) -> Iterator[None]:
 
 def _attribute(module: str, name: str) -> Any:
     """Of a module, or a module in a package."""
-    return getattr(__import__(module, fromlist=[name]), name)
+    found = import_module(module)
+    return getattr(found, name) if hasattr(found, name) else import_module(f"{module}.{name}")
 
 
 #: What imports at once by itself, and what is done around it.
@@ -166,12 +178,12 @@ class _Late:
     def __deepcopy__(self, memo: dict[int, Any]) -> _Late:
         return self
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """As what it stands for, which another process can find by its name."""
         real = self._late()
         if isinstance(real, ModuleType):
-            return (__import__, (real.__name__, None, None, ["*"]))
-        return (_itself, (real,))
+            return import_module, (real.__name__,)
+        return _itself, (real,)
 
     def __repr__(self) -> str:
         return f"<late {vars(self)['_late_module']}>"

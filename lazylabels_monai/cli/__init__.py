@@ -36,7 +36,6 @@ from lazylabels_monai.cli.tune import tune
 __all__ = ["app", "main"]
 
 
-
 class _Commands(TyperGroup):
     """The commands in the order in which one needs them, each with its whole first sentence."""
 
@@ -89,7 +88,9 @@ def main() -> None:
     from lazylabels_monai.errors import print_error
     from lazylabels_monai.late import import_late
     from lazylabels_monai.stopping import stops
+    from lazylabels_monai.threads import wait_asleep
 
+    wait_asleep()
     import_late()
 
     name = "lazylabels" if Path(sys.argv[0]).stem == "lazylabels" else "python -m lazylabels_monai"
