@@ -52,7 +52,7 @@ SCRIPT = """
     import numpy as np
     from monai.data.ultrasound_confidence_map import UltrasoundConfidenceMap
     found = UltrasoundConfidenceMap()(np.random.default_rng(0).random((12, 9)))
-    said["works"] = found.shape == (12, 9) and 0 <= found.min() < found.max() <= 1
+    said["works"] = found.shape == (12, 9) and bool(0 <= found.min() < found.max() <= 1)
     print(json.dumps(said))
 """
 
