@@ -14,7 +14,6 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -197,6 +196,8 @@ def explain(error: BaseException) -> str:
 
 def write_log(error: BaseException) -> Path:
     """Write command, versions and traceback of a fault into a file of its own in the folder for temporary files."""
+    from importlib import metadata  # takes long, and is seldom needed
+
     lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}", f"{platform.platform()}, Python {sys.version}"]
     for name in ("lazylabels-monai", "monai", "torch", "numpy", "scikit-image"):
         try:

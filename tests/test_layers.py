@@ -16,6 +16,9 @@ NAME = PACKAGE.name
 FLOORS = (
     (
         "errors",
+        "late",
+        "threads",
+        "bundle_program",
         "config_files",
         "config_text",
         "provenance",

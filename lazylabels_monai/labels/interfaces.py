@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.choices import DEFAULT_GAP, DEFAULT_THICKNESS, MISSED
 from lazylabels_monai.labels.objects import (
     bands,
     border_pixels,
@@ -34,15 +35,6 @@ __all__ = [
     "scribbles",
     "touching_pairs",
 ]
-
-#: Two objects with at most this many pixels between them count as touching.
-DEFAULT_GAP = 2
-
-#: Thickness of a scribble in pixels.
-DEFAULT_THICKNESS = 3
-
-#: What is said of interfaces without a scribble: "ignore" leaves them unlabelled (255), "other" takes them for no interface.
-MISSED: tuple[str, ...] = ("ignore", "other")
 
 #: Pixels around the scribble that was not drawn which stay unlabelled with it.
 MISSED_MARGIN = 2
