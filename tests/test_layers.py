@@ -28,6 +28,7 @@ FLOORS = (
         "spreadsheets",
         "stamps",
         "devices",
+        "precision",
         "digests",
         "locks",
         "memory",
