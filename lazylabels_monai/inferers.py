@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import platform
-import warnings
+import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from typing import Any
@@ -14,7 +13,8 @@ from monai.inferers import SimpleInferer, SlidingWindowInferer
 from monai.utils import fall_back_tuple
 
 from lazylabels_monai.errors import LazyLabelsError, is_out_of_memory
-from lazylabels_monai.tasks import TASKS, task_slices, total_channels
+from lazylabels_monai.precision import use_bfloat16
+from lazylabels_monai.tasks import TASKS, task_slices, total_channels, validate_tasks
 from lazylabels_monai.transforms.channels import file_name
 
 __all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "plane_flips", "task_softmax"]
@@ -61,10 +61,7 @@ class AutocastInferer(SimpleInferer):
 
     def __init__(self, enabled: bool = False) -> None:
         super().__init__()
-        self.enabled = enabled and _has_bfloat16()
-        if enabled and not self.enabled:
-            message = "This processor has no bfloat16 instructions (AVX512_BF16 or AMX): float32 is used, drop cpu_bfloat16."
-            warnings.warn(message, stacklevel=2)
+        self.enabled = use_bfloat16(bool(enabled), "cpu")
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the network's output in float32."""
@@ -72,12 +69,6 @@ class AutocastInferer(SimpleInferer):
             return super().__call__(inputs, network, *args, **kwargs)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return super().__call__(inputs, network, *args, **kwargs).float()
-
-
-def _has_bfloat16() -> bool:
-    # torch.cpu asks the processor under names that are not public yet; without them nothing is known, and the user is trusted
-    asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    return any(ask is None or ask() for ask in asked) or "aarch64" in platform.machine()
 
 
 class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
@@ -88,6 +79,9 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
     larger than the image: MONAI would pad the image with zeros, and instance normalization would take them for a part of it.
     An image of one value shows nothing: it is answered as background, whatever the network makes of it.
 
+    Windows lie evenly: as many as ``overlap`` asks for, each two of an axis overlapping alike. MONAI moves the last one back to
+    the image's end, so that it overlaps much and the others no more than they must.
+
     Where the memory is not enough, fewer windows at a time are tried, down to one, and on a GPU the whole image is put together
     in the computer's own memory; what was enough is kept for the images to come. Windows stay as large as they are, as another
     size would give another answer.
@@ -95,24 +89,49 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
     Args:
         num_classes: number of classes with background.
         tasks: the tasks in the network's output.
+        answered: those of them in the answer, whose channels are those of a network that learned no others; default all. What
+            only other tasks need is not computed where the network can leave it out (its method ``part``).
+        bfloat16: whether the network computes in bfloat16 on a CPU; probabilities are float32.
         mirroring: each window is predicted in its mirror images too (:func:`plane_flips`), and the mean of the probabilities is
             taken (as nnU-Net does: Isensee et al. 2021): a little more accurate, and four times slower.
         args, kwargs: those of ``SlidingWindowInferer``; ``mode`` is "gaussian" unless told otherwise.
     """
 
     def __init__(
-        self, *args: Any, num_classes: int, tasks: Sequence[str] = TASKS, mirroring: bool = False, **kwargs: Any
+        self,
+        *args: Any,
+        num_classes: int,
+        tasks: Sequence[str] = TASKS,
+        answered: Sequence[str] | None = None,
+        mirroring: bool = False,
+        bfloat16: bool = False,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "gaussian")
         super().__init__(*args, **kwargs)
         self.num_classes = num_classes
         self.tasks = tuple(tasks)
         self.mirroring = mirroring
+        # not public: how much of an answer is computed, and how, is no part of what the answer is (stamps.described)
+        self._answered, self._bfloat16 = validate_tasks(answered or tasks), bfloat16
         self._tried = 0  # ways to save memory that were not enough
-        task_slices(num_classes, self.tasks)  # a wrong task name is told here, not at the first image
+        slices = task_slices(num_classes, self.tasks)  # a wrong task name is told here, not at the first image
+        if unlearned := [task for task in self._answered if task not in slices]:
+            raise ValueError(f"answered {list(self._answered)}: the network gives no {unlearned[0]}, only {list(self.tasks)}.")
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The tasks in the answer, in channel order."""
+        return self._answered
+
+    def answering(self, tasks: Sequence[str]) -> MultiTaskSlidingWindowInferer:
+        """This inferer for others of the network's tasks."""
+        other = copy(self)
+        other._answered = validate_tasks(tasks)
+        return other
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Return blended probabilities (B, sum of classes, spatial...) for ``inputs`` (B, C, spatial...).
+        """Return blended probabilities (B, sum of classes of ``answered``, spatial...) for ``inputs`` (B, C, spatial...).
 
         Raises:
             LazyLabelsError: for an image of other axes than the window has, when the memory is not enough for a single window,
@@ -120,17 +139,24 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         """
         _check_axes(inputs, self.roi_size)
 
+        part, channels = self._part(network)
+
         def predictor(window: torch.Tensor, *a: Any, **k: Any) -> torch.Tensor:
             mirrored = plane_flips(self.mirroring)
             total: torch.Tensor | float = 0.0
             for dims in mirrored:
-                logits = network(torch.flip(window, dims) if dims else window, *a, **k)
-                probabilities = task_softmax(logits, self.num_classes, self.tasks)
+                with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16 and window.device.type == "cpu"):
+                    logits = part(torch.flip(window, dims) if dims else window, *a, **k)
+                if channels is not None:
+                    self._require_channels(logits)
+                    logits = logits[:, channels]
+                probabilities = task_softmax(logits, self.num_classes, self._answered)
                 total = total + (torch.flip(probabilities, dims) if dims else probabilities)
             return total / len(mirrored)
 
         clipped = copy(self)  # not a change of this one, which other threads may be using
         clipped.roi_size = tuple(map(min, fall_back_tuple(self.roi_size, inputs.shape[2:]), inputs.shape[2:]))
+        clipped.overlap = _even_overlap(inputs.shape[2:], clipped.roi_size, self.overlap)
         if self.roi_weight_map is not None and tuple(self.roi_weight_map.shape) != clipped.roi_size:
             clipped.roi_weight_map = None  # the one that ``cache_roi_weight_map`` keeps is as large as a whole window
         answer = self._within_memory(clipped, inputs, predictor, *args, **kwargs)
@@ -141,6 +167,19 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
                 "fault: take the weights of another training, or set amp to false where that is on."
             )
         return answer
+
+    def _part(self, network: Callable[..., torch.Tensor]) -> tuple[Callable[..., torch.Tensor], list[int] | None]:
+        """What answers, and the channels to take of its answer; None: all."""
+        if self._answered == validate_tasks(self.tasks):
+            return network, None
+        if hasattr(network, "part"):
+            return network.part(self._answered), None
+        slices = task_slices(self.num_classes, self.tasks)
+        return network, [channel for task in self._answered for channel in range(slices[task].start, slices[task].stop)]
+
+    def _require_channels(self, logits: torch.Tensor) -> None:
+        if logits.shape[1] != (expected := total_channels(self.num_classes, self.tasks)):
+            raise ValueError(f"the network gives {logits.shape[1]} channels but tasks {list(self.tasks)} have {expected}.")
 
     def _within_memory(self, clipped: SlidingWindowInferer, inputs: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         ways = list(self._ways(inputs.device))
@@ -183,10 +222,29 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         pixels = inputs.flatten(2)
         constant = (pixels.amin(2) == pixels.amax(2)).all(1).to(answer.device)
         if constant.any():
-            for channels in task_slices(self.num_classes, self.tasks).values():
+            for channels in task_slices(self.num_classes, self._answered).values():
                 answer[constant, channels] = 0
                 answer[constant, channels.start] = 1
         return answer
+
+
+def _even_overlap(size: Sequence[int], window: Sequence[int], overlap: float | Sequence[float]) -> tuple[float, ...]:
+    """The overlap with which MONAI lays as many windows as with the given one, and lays them evenly.
+
+    Args:
+        size, window: pixels of each axis; a window is at most the image.
+        overlap: from 0 and below 1, of all axes or of each.
+    """
+    asked = overlap if isinstance(overlap, Sequence) else [overlap] * len(size)
+    even = []
+    for length, side, share in zip(size, window, asked, strict=True):
+        if length <= side:
+            even.append(share)
+            continue
+        most = max(1, int(side * (1 - share)))  # as MONAI has it
+        step = math.ceil((length - side) / math.ceil((length - side) / most))
+        even.append(max(0.0, 1 - (step + 0.5) / side))  # half a pixel more: MONAI rounds down
+    return tuple(even)
 
 
 def _check_axes(inputs: torch.Tensor, window: Sequence[int] | int) -> None:

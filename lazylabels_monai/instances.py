@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS
 
 __all__ = [
     "ROUTES",
@@ -20,6 +20,8 @@ __all__ = [
     "component_instances",
     "distance_instances",
     "instance_classes",
+    "needed_tasks",
+    "require_needed",
     "separate_objects",
     "three_map_instances",
 ]
@@ -74,6 +76,41 @@ class InstanceSettings:
         for name, lowest in (("min_marker", 0), ("min_size", 0), ("max_hole", 0), ("min_distance", 1)):
             if getattr(self, name) < lowest:
                 raise LazyLabelsError(f"{name} {getattr(self, name)} must be {lowest} pixels or more.")
+
+
+def needed_tasks(tasks: Sequence[str], settings: InstanceSettings, probabilities: bool = False) -> list[str]:
+    """Tasks of a network whose maps a prediction uses: what only the others need is not worth computing.
+
+    Args:
+        tasks: that the network learned, segmentation among them.
+        settings: how objects are separated. Three maps take all three, and components are taken where one is missing.
+        probabilities: whether the maps themselves are wanted.
+    """
+    three_maps = settings.route == ROUTES[0] and set(TASKS) <= set(tasks)
+    return [task for task in tasks if probabilities or three_maps or task == TASKS[0]]
+
+
+def require_needed(answered: Sequence[str], tasks: Sequence[str], settings: InstanceSettings, objects: bool) -> None:
+    """Refuse to predict tasks that the network did not learn, and to leave out one that the results are made of.
+
+    Args:
+        answered: the tasks to predict.
+        tasks, settings: as for :func:`needed_tasks`.
+        objects: whether objects are wanted.
+
+    Raises:
+        LazyLabelsError: naming the task and what needs it.
+    """
+    if unlearned := [task for task in answered if task not in tasks]:
+        raise LazyLabelsError(f"answered_tasks: the network did not learn {unlearned[0]}; use some of {', '.join(tasks)}.")
+    if TASKS[0] not in answered:
+        raise LazyLabelsError(f"answered_tasks must hold {TASKS[0]}, of which the label map is made: add it.")
+    missing = [task for task in needed_tasks(tasks, settings) if task not in answered]
+    if objects and missing:
+        raise LazyLabelsError(
+            f"answered_tasks leaves out {missing[0]}, which the route '{settings.route}' makes objects of: add it, set "
+            "save_instances to false, or instance_settings to another route."
+        )
 
 
 def separate_objects(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from monai.data import MetaTensor
 from monai.data.utils import compute_importance_map, dense_patch_slices
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.inferers import AutocastInferer, MultiTaskSlidingWindowInferer, task_softmax
-from lazylabels_monai.tasks import task_slices
+from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.stamps import described
+from lazylabels_monai.tasks import TASKS, task_slices
 
 
 class _Positional(torch.nn.Module):
@@ -36,7 +42,7 @@ def test_blend_equals_plain_restatement():
     inferer = MultiTaskSlidingWindowInferer(roi_size=(16, 24), overlap=0.5, sw_batch_size=1, num_classes=3)
     weight = compute_importance_map((16, 24), mode="gaussian", sigma_scale=0.125)
     total, weights = torch.zeros(8, 40, 56), torch.zeros(40, 56)
-    for window in dense_patch_slices((40, 56), (16, 24), (8, 12)):
+    for window in dense_patch_slices((40, 56), (16, 24), (8, 11)):  # evenly: 0, 11, 22, 32, not 0, 12, 24, 32
         total[(slice(None), *window)] += task_softmax(network(image[(..., *window)]), 3)[0] * weight
         weights[window] += weight
     torch.testing.assert_close(inferer(image, network)[0], total / weights, atol=1e-5, rtol=1e-4)
@@ -87,6 +93,89 @@ def test_images_smaller_than_the_window():
     out = inferer(torch.randn(1, 1, 9, 13), _Positional())
     assert out.shape == (1, 8, 9, 13)
     np.testing.assert_allclose(out[:, 6:8].sum(1), 1, rtol=1e-5)
+
+
+class _Recording(_Positional):
+    """Remembers the windows' corners; its images hold the numbers of their pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.corners = []
+
+    def forward(self, x):
+        self.corners += [int(window[0, 0, 0]) for window in x]
+        return super().forward(x * 0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    window=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    overlap=st.floats(0, 0.9),
+)
+def test_windows_lie_evenly_and_are_no_more_than_monais(size, window, overlap):
+    """They cover the image, as many as MONAI lays, no two of an axis more than that share or a few pixels apart."""
+    window = tuple(map(min, window, size))
+    image = torch.arange(size[0] * size[1], dtype=torch.float32).reshape(1, 1, *size)
+    network = _Recording()
+    MultiTaskSlidingWindowInferer(roi_size=window, overlap=overlap, sw_batch_size=4, num_classes=3)(image, network)
+    starts = [sorted({divmod(corner, size[1])[axis] for corner in network.corners}) for axis in (0, 1)]
+    for length, side, found in zip(size, window, starts, strict=True):
+        most = max(1, int(side * (1 - overlap))) if length > side else side
+        wanted = 1 + math.ceil((length - side) / most)
+        assert len(found) <= wanted
+        assert (found[0], found[-1]) == (0, length - side)
+        steps = np.diff(found)
+        assert (steps <= most).all()
+        if len(steps) > 1:
+            assert steps[:-1].max() == steps[:-1].min()
+            assert steps[0] - steps[-1] < len(steps), "the last one is moved by less than a pixel for each window"
+
+
+@pytest.mark.parametrize("answered", [["segmentation"], ["separation", "segmentation"], None])
+@pytest.mark.parametrize("mirroring", [False, True])
+def test_answers_for_some_tasks_are_those_of_all(answered, mirroring):
+    """Of a network that can leave tasks out, and of one, such as an exported one, that cannot."""
+    torch.manual_seed(0)
+    network = MultiTaskUNet(channels=(4, 8), num_multitask_blocks=1).eval()
+    image = torch.randn(2, 1, 40, 56)
+    how = {"roi_size": (16, 24), "overlap": 0.5, "num_classes": 3, "mirroring": mirroring}
+    whole, some = MultiTaskSlidingWindowInferer(**how), MultiTaskSlidingWindowInferer(**how, answered=answered)
+    assert some.answered == tuple(task for task in TASKS if task in (answered or TASKS))
+    with torch.no_grad():
+        expected = whole(image, network)
+        for callable_ in (network, lambda window: network(window), torch.jit.script(network)):
+            found = some(image, callable_)
+            for task, channels in task_slices(3, some.answered).items():
+                torch.testing.assert_close(found[:, channels], expected[:, task_slices(3)[task]], atol=1e-5, rtol=1e-4)
+        if answered is not None:
+            assert found.shape[1] < 8
+            torch.testing.assert_close(whole.answering(answered)(image, network), found, atol=1e-5, rtol=1e-4)
+    assert described(some) == described(whole), "how much is computed is no part of what a result is"
+
+
+def test_a_task_that_the_network_does_not_give_cannot_be_answered():
+    with pytest.raises(ValueError, match=r"answered \['detection'\]: the network gives no detection"):
+        MultiTaskSlidingWindowInferer((8, 8), num_classes=2, tasks=["segmentation"], answered=["detection"])
+    with pytest.raises(ValueError, match="gives 5 channels but tasks"):
+        inferer = MultiTaskSlidingWindowInferer((8, 8), num_classes=3, answered=["segmentation"])
+        inferer(torch.rand(1, 1, 8, 8), lambda window: torch.zeros(1, 5, 8, 8))
+
+
+def test_an_image_of_one_value_is_background_in_the_tasks_that_are_answered():
+    inferer = MultiTaskSlidingWindowInferer((8, 8), num_classes=3, answered=["segmentation", "separation"])
+    answer = inferer(torch.ones(1, 1, 8, 8), lambda window: torch.randn(1, 8, 8, 8))
+    assert answer[0].amax((1, 2)).tolist() == [1, 0, 0, 1, 0]
+
+
+def test_windows_in_bfloat16_give_probabilities_in_float32():
+    convolution, seen = torch.nn.Conv2d(1, 8, 3, padding=1), []
+    convolution.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    image = torch.rand(1, 1, 16, 16)
+    answers = [MultiTaskSlidingWindowInferer((16, 16), num_classes=3, bfloat16=on)(image, convolution) for on in (True, False)]
+    assert seen == [torch.bfloat16, torch.float32]
+    assert answers[0].dtype == torch.float32
+    torch.testing.assert_close(*answers, atol=0.01, rtol=0.05)
 
 
 def _processor_knows(monkeypatch, bfloat16: bool) -> None:

@@ -11,10 +11,13 @@ from scipy import ndimage
 from lazylabels_monai.data.simulating.synthetic import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import (
+    ROUTES,
     InstanceSettings,
     component_instances,
     distance_instances,
     instance_classes,
+    needed_tasks,
+    require_needed,
     separate_objects,
     three_map_instances,
 )
@@ -23,6 +26,7 @@ from lazylabels_monai.labels.interfaces import interfaces
 from lazylabels_monai.metrics import (
     ObjectMetric,
 )
+from lazylabels_monai.tasks import TASKS
 from tests.helpers import ROOT
 from tests.metrics.maps import _discs_in_a_row, _probabilities, _truth
 
@@ -300,3 +304,37 @@ def test_objects_without_a_marker_are_kept():
     objects = three_map_instances(segmentation, detection, separation)
     assert sorted(np.unique(objects)) == [0, 1, 2]
     assert ((objects > 0) == (segmentation > 0)).all()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("probabilities", [False, True])
+@pytest.mark.parametrize("tasks", [TASKS, ("segmentation",), ("segmentation", "detection"), ("segmentation", "separation")])
+def test_a_task_that_is_not_needed_changes_nothing_and_one_that_is_does(route, probabilities, tasks):
+    """Objects from the needed maps are those from all maps that the network gives."""
+    rng = np.random.default_rng(0)
+    segmentation = ndimage.gaussian_filter(rng.normal(size=(60, 70)), 2) > 0
+    maps = {task: rng.dirichlet([1, 1], (60, 70)).transpose(2, 0, 1) for task in ("detection", "separation")}
+    chosen = InstanceSettings(route=route, min_size=0)
+
+    def objects(of):
+        return separate_objects(segmentation.astype(int), *(maps.get(t) if t in of else None for t in maps), chosen)
+
+    needed = needed_tasks(tasks, chosen, probabilities)
+    assert "segmentation" in needed
+    assert set(needed) <= set(tasks)
+    assert not probabilities or set(needed) == set(tasks)
+    np.testing.assert_array_equal(objects(needed), objects(tasks))
+    if not probabilities and len(needed) > 1:
+        assert not np.array_equal(objects([]), objects(tasks))
+    require_needed(needed, tasks, chosen, objects=True)
+
+
+def test_tasks_that_are_left_out_though_objects_need_them():
+    with pytest.raises(LazyLabelsError, match="leaves out detection, which the route 'three maps' makes objects of: add it"):
+        require_needed(["segmentation"], TASKS, InstanceSettings(), objects=True)
+    require_needed(["segmentation"], TASKS, InstanceSettings(), objects=False)
+    require_needed(["segmentation"], TASKS, InstanceSettings(route="distance"), objects=True)
+    with pytest.raises(LazyLabelsError, match="the network did not learn detection; use some of segmentation"):
+        require_needed(TASKS, ["segmentation"], InstanceSettings(), objects=True)
+    with pytest.raises(LazyLabelsError, match="must hold segmentation"):
+        require_needed(["detection"], TASKS, InstanceSettings(), objects=False)

@@ -31,6 +31,7 @@ FLOORS = (
         "spreadsheets",
         "stamps",
         "devices",
+        "precision",
         "digests",
         "locks",
         "memory",

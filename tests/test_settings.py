@@ -55,6 +55,7 @@ WRONG = {
     **dict.fromkeys(("crop_size", "window_size", "val_window_size"), SIZE),
     "channels": [4, [4], [4, 0], [4, -8], [4, 8.0], "[4, 8]", ["a", "b"], None, [], [4, 10**9], {}],
     "tasks": TASKS,
+    "answered_tasks": TASKS,
     "checked_sections": TASKS,
     "classes": [3, "pore", [], [3], ["pore", "pore"], [""], None, {}],
     "norm": [3, True, [], {}, ["INSTANCE"], ["INSTANCE", 3, 4]],

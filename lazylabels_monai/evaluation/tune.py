@@ -13,7 +13,7 @@ from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import read_label
-from lazylabels_monai.instances import ROUTES, InstanceSettings, separate_objects
+from lazylabels_monai.instances import ROUTES, InstanceSettings, needed_tasks, separate_objects
 from lazylabels_monai.metrics import match_objects
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.progress import Progress, silent
@@ -132,6 +132,10 @@ def tune(
     if not items:
         raise LazyLabelsError(f"'{dataset_dir}': no {section} image has \"instances\", the ids of its true objects: add them.")
     model = Model(weights, bundle, overlays, overrides)
+    if not {"detection", "separation"} <= set(model.tasks):
+        routes = [route for route in routes if route != "three maps"]
+    needed = {task for route in routes for task in needed_tasks(model.tasks, InstanceSettings(route=route))}
+    model = model.answering([task for task in model.tasks if task in needed])
     say = progress or silent
     cases = []
     for number, item in enumerate(items, 1):
@@ -139,8 +143,6 @@ def tune(
         classes = maps["segmentation"].argmax(0).astype(np.uint8)
         cases.append(Case(classes, maps, _true_ids(item["instances"], item["image"], classes.shape)))
         say(f"{number}/{len(items)} {os.path.basename(item['image'])}")
-    if not {"detection", "separation"} <= set(model.tasks):
-        routes = [route for route in routes if route != "three maps"]
     found = {route: tune_settings(cases, route, progress=say) for route in routes}
     ranked = dict(sorted(found.items(), key=lambda pair: -np.nan_to_num(pair[1][1])))
     scores = {route: f1 for route, (_, f1) in ranked.items()}

@@ -339,7 +339,12 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
     norm = config["norm"]
     record |= {"channels": config["channels"], "norm": norm[0] if isinstance(norm, list) else norm}
     # a processor without bfloat16 instructions stays in float32; the log of the training says so
-    record["precision"] = "bfloat16" if config.get("cpu_bfloat16") else "float32"
+    wanted = config.get("cpu_bfloat16")
+    if wanted == "auto":
+        from lazylabels_monai.precision import use_bfloat16
+
+        wanted = use_bfloat16("auto", "cpu")
+    record["precision"] = "bfloat16" if wanted else "float32"
     return record | {"curves": _curves(folder)}
 
 

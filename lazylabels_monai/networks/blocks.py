@@ -5,19 +5,25 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from monai.networks.blocks import ADN, Convolution, UpSample
 from torch import Tensor, nn
 
+from lazylabels_monai.networks.quick import convolve_upsampled, is_quick
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["ACT", "NORM", "MultiTaskBlock", "UpMerge"]
+__all__ = ["ACT", "NORM", "MultiTaskBlock", "UpMerge", "shallow"]
 
 #: The paper's activation, in the form MONAI's factories read.
 ACT = ("LEAKYRELU", {"negative_slope": 0.01, "inplace": True})
 
 #: The paper's normalization.
 NORM = "BATCH"
+
+#: Pixels each way from which on :func:`~lazylabels_monai.networks.quick.convolve_upsampled` is quicker.
+_WORTHWHILE = 32
 
 
 class UpMerge(nn.Module):
@@ -84,8 +90,24 @@ class UpMerge(nn.Module):
         merged: list[Tensor] = []
         for i, tail in enumerate(self.tails):
             if i < len(maps):
-                merged.append(tail(self.conv_up(self.up(maps[i])) + from_skip))
+                merged.append(tail(self.raised(maps[i]).add_(from_skip)))
         return merged
+
+    def raised(self, low: Tensor) -> Tensor:
+        """The part of the first convolution that sees the upsampled map (B, C, spatial...)."""
+        if not torch.jit.is_scripting():
+            # what it saves in a training step it costs again on the way back
+            if low.dim() == 4 and min(low.shape[2:]) >= _WORTHWHILE and not torch.is_grad_enabled() and is_quick(low):
+                return convolve_upsampled(low, self.conv_up.conv.weight)
+        return self.conv_up(self.up(low))
+
+
+def shallow(module: nn.Module) -> Any:
+    """A copy that holds the parts of ``module`` themselves, and may hold others in their place."""
+    made = copy.copy(module)
+    for name in ("_parameters", "_buffers", "_modules"):  # dictionaries that a copy would share
+        made.__dict__[name] = dict(getattr(module, name))
+    return made
 
 
 def _twin(module: nn.Module) -> nn.Module:
@@ -173,6 +195,22 @@ class MultiTaskBlock(nn.Module):
             else None
         )
 
+    def part(self, tasks: Sequence[str], path: int) -> MultiTaskBlock:
+        """This block without what only other tasks need, with its own weights.
+
+        Args:
+            tasks: those whose maps it shall carry, segmentation among them.
+            path: of F that segmentation's map goes where detection has none: 0 where the paths part, where one map is that of
+                both, 1 after R has told the two apart.
+        """
+        part = shallow(self)
+        if "detection" not in tasks:
+            part.shared = shallow(self.shared)
+            part.shared.tails = nn.ModuleList([self.shared.tails[min(path, len(self.shared.tails) - 1)]])
+        if "separation" not in tasks:
+            part.separation = None
+        return part
+
     def forward(self, x: Tensor, z: Tensor, y: Tensor, skip: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Carry the three maps one level up.
 
@@ -190,7 +228,7 @@ class MultiTaskBlock(nn.Module):
         merged = self.shared([x] if x is z else [x, z], skip)
         x, z = merged[0], merged[-1]
         if self.residual is not None:
-            z = z + self.residual(z)
+            z = self.residual(z).add_(z)
         if self.separation is not None:
             y = self.separation([y], z)[0]
         return x, z, y

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lazylabels_monai.networks.base import CHANNELS, AnySizeNet
 from lazylabels_monai.networks.blocks import ACT, NORM
+from lazylabels_monai.networks.quick import quicken_norms
 
 __all__ = ["DMUNet"]
 
@@ -85,6 +86,7 @@ class DMUNet(AnySizeNet):
             crossing = channels[max(level - 1, 0) : min(level + 2, coarsest)]
             self.up.append(block([*decoded, *crossing], channels[level]))
         self.head = Convolution(spatial_dims, channels[0], num_classes, kernel_size=1, conv_only=True)
+        quicken_norms(self)
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits of an image whose size needs no padding."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from monai.networks.blocks import Convolution
@@ -10,7 +11,8 @@ from monai.networks.nets.basic_unet import TwoConv
 from torch import Tensor, nn
 
 from lazylabels_monai.networks.base import CHANNELS, AnySizeNet
-from lazylabels_monai.networks.blocks import ACT, NORM, MultiTaskBlock, UpMerge
+from lazylabels_monai.networks.blocks import ACT, NORM, MultiTaskBlock, UpMerge, shallow
+from lazylabels_monai.networks.quick import quicken_norms
 from lazylabels_monai.tasks import TASKS, num_task_classes, validate_tasks
 
 __all__ = ["MultiTaskUNet", "SeparateDecodersUNet", "SingleTaskUNet"]
@@ -97,6 +99,28 @@ class _TasksUNet(_UNet):
             }
         )
 
+    def part(self, tasks: Sequence[str]) -> Self:
+        """A network that answers for some of the tasks and computes nothing for the others alone, to predict with.
+
+        Its output has the channels of these tasks, as that of a network which learned no others. Weights and modules are
+        this network's own: what loads, moves or switches one of the two does it to both.
+
+        Args:
+            tasks: some of ``tasks``, segmentation among them.
+
+        Raises:
+            ValueError: for a task that this network did not learn, and without segmentation.
+        """
+        wanted = validate_tasks(tasks)
+        if unlearned := [task for task in wanted if task not in self.tasks]:
+            raise ValueError(f"tasks {list(tasks)}: this network did not learn {unlearned[0]}, only {list(self.tasks)}.")
+        if "segmentation" not in wanted:
+            raise ValueError(f"tasks {list(tasks)} must hold 'segmentation', on whose path this network is built.")
+        part = shallow(self)
+        part.tasks = wanted
+        part.heads = nn.ModuleDict({task: self.heads[task] for task in wanted})
+        return part
+
 
 class MultiTaskUNet(_TasksUNet):
     """U-Net that learns segmentation, detection and separation at once: Ke et al. 2020, Figure 2 and Eq. 4.
@@ -156,6 +180,17 @@ class MultiTaskUNet(_TasksUNet):
         )
         self.heads = self.make_heads(channels[0], num_classes)
         self.detects = "detection" in self.tasks
+        quicken_norms(self)
+
+    def part(self, tasks: Sequence[str]) -> MultiTaskUNet:
+        """This network without what only other tasks need: see :py:meth:`_TasksUNet.part`."""
+        part = super().part(tasks)
+        part.detects = "detection" in part.tasks
+        parted = [i > 0 and block.residual is not None for i, block in enumerate(self.multitask)]  # R tells x and z apart
+        part.multitask = nn.ModuleList(
+            block.part(part.tasks, path=int(apart)) for block, apart in zip(self.multitask, parted, strict=True)
+        )
+        return part
 
     def decode(self, feature: Tensor, skips: list[Tensor]) -> Tensor:
         """Logits of all tasks, in the channel order of :py:mod:`lazylabels_monai.tasks`."""
@@ -224,6 +259,13 @@ class SeparateDecodersUNet(_TasksUNet):
             }
         )
         self.heads = self.make_heads(channels[0], num_classes)
+        quicken_norms(self)
+
+    def part(self, tasks: Sequence[str]) -> SeparateDecodersUNet:
+        """This network without the decoders of other tasks: see :py:meth:`_TasksUNet.part`."""
+        part = super().part(tasks)
+        part.decoders = nn.ModuleDict({task: self.decoders[task] for task in part.tasks})
+        return part
 
     def decode(self, feature: Tensor, skips: list[Tensor]) -> Tensor:
         """Logits of all tasks, in the channel order of :py:mod:`lazylabels_monai.tasks`."""
@@ -271,6 +313,7 @@ class SingleTaskUNet(_UNet):
     ) -> None:
         super().__init__(spatial_dims, in_channels, num_classes, channels, act, norm, dropout, len(channels) - 1)
         self.head = Convolution(spatial_dims, channels[0], num_classes, kernel_size=1, conv_only=True)
+        quicken_norms(self)
 
     def decode(self, feature: Tensor, skips: list[Tensor]) -> Tensor:
         """Logits of the one task."""

@@ -119,7 +119,7 @@ def _predict(
     _clean(out)
     partial = out / f"{_PARTIAL}{platform.node()}_{os.getpid()}"
     given = {key: value for key, value in given.items() if value is not None} | {"output_dir": str(partial)}
-    model = Model(weights, bundle, overlays, given)
+    model = Model(weights, bundle, overlays, given, needed_only=not uncertainty)
     samples = dropout_samples if uncertainty else None
     state = _Folder(out, model.stamp.having(uncertainty=None if samples is None else {"dropout_samples": samples}))
     say = progress or silent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Model:
         bundle: folder of the bundle; None: the one that came with the package.
         overlays: config files merged after ``inference.yaml``.
         overrides: ids of the config and their values.
+        needed_only: whether it answers for no more tasks than what ``write`` writes is made of (``answered_tasks`` of the
+            config); otherwise for all that the network learned.
 
     Raises:
         LazyLabelsError: when the bundle or the weights are not there or do not fit each other.
@@ -47,6 +50,7 @@ class Model:
         bundle: str | os.PathLike | None = None,
         overlays: Sequence[str] = (),
         overrides: Mapping[str, Any] | None = None,
+        needed_only: bool = False,
     ) -> None:
         bundle, config = find_bundle(bundle), bundle_config(bundle, "inference.yaml")
         check_overlays(overlays)
@@ -60,6 +64,8 @@ class Model:
         # MONAI runs no name of a folder
         paths = {name: literal_path(value) for name, value in given.items() if name in FOLDER_IDS}
         given.update(paths)
+        if not needed_only:
+            given.setdefault("answered_tasks", "@tasks")
         # before any image is named: the built-in data must not be made for this
         given.setdefault("dataset_dir", paths["bundle_root"])
         self.workflow = ConfigWorkflow(
@@ -71,6 +77,7 @@ class Model:
         self.network = parse("network").eval()
         self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
         self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
+        self.answered = tuple(getattr(self.inferer, "answered", self.tasks))  # the inferer may be of an earlier bundle
         self.channels = int(parse("in_channels"))
         self.room = Room(self.channels, self.num_classes, self.tasks)
         if "made_by" in self.workflow.parser.config:
@@ -78,6 +85,18 @@ class Model:
         else:  # a bundle of an earlier version
             names = ("weights", "network", "preprocessing", "inferer", "classes", "tasks", "instance_settings")
             self.stamp = stamp_of(**{name: parse(name) for name in names})
+
+    def answering(self, tasks: Sequence[str]) -> Model:
+        """This model for some of the tasks that its network learned; what only others need is not computed. Not for ``write``.
+
+        Args:
+            tasks: segmentation among them.
+        """
+        other = copy(self)
+        if hasattr(self.inferer, "answering"):
+            other.inferer = self.inferer.answering(tasks)
+            other.answered = tuple(other.inferer.answered)
+        return other
 
     def load(self, path: str | os.PathLike) -> dict[str, Any]:
         """A batch of one image, ready for :meth:`answer`: ``image`` (1, C, W, H) or (1, C, X, Y, Z), normalised.
@@ -105,7 +124,7 @@ class Model:
             flips: axes of (B, C, spatial...) that are flipped: one of :func:`~lazylabels_monai.inferers.plane_flips`.
 
         Returns:
-            probabilities (1, sum of classes, spatial...), blended over sliding windows, on the network's device.
+            probabilities (1, sum of classes of ``answered``, spatial...), blended over sliding windows, on the network's device.
         """
         image = batch["image"].to(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.amp and self.device.type == "cuda"):
@@ -124,9 +143,9 @@ class Model:
         self.postprocessing(self._sample(batch, answer))
 
     def probabilities(self, path: str | os.PathLike) -> dict[str, np.ndarray]:
-        """Probabilities of each task, (classes, H, W) float32; of a volume (classes, X, Y, Z)."""
+        """Probabilities of each task that is answered, (classes, H, W) float32; of a volume (classes, X, Y, Z)."""
         output = to_numpy_order(torch.as_tensor(self.run(path)["pred"]).cpu().float().numpy())
-        slices = task_slices(self.num_classes, self.tasks)
+        slices = task_slices(self.num_classes, self.answered)
         return {task: np.ascontiguousarray(output[channels]) for task, channels in slices.items()}
 
     @staticmethod

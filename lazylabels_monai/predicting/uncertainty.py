@@ -171,7 +171,7 @@ def answer_and_uncertainty(
     if isinstance(dropout_samples, bool) or int(dropout_samples) != dropout_samples or dropout_samples < 0:
         raise LazyLabelsError(f"dropout_samples {dropout_samples} must be a whole number, 0 or more.")
     views = plane_flips(flips)
-    running = _Running(task_slices(model.num_classes, model.tasks))
+    running = _Running(task_slices(model.num_classes, model.answered))
     first: Tensor | None = None
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.inference_mode(), torch.random.fork_rng(devices):

@@ -16,6 +16,7 @@ from PIL import Image
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.digests import settle
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.labels.interfaces import interfaces
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.networks import MultiTaskUNet
@@ -25,7 +26,7 @@ from lazylabels_monai.starter.sets import CLASS, GENERATED, SETS, UNSEEN, valida
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE, trained_settings, write_classes, write_network
 
-__all__ = ["SCORES_FILE", "WINDOW", "place_weights", "score_results", "score_weights"]
+__all__ = ["SCORES_FILE", "WINDOW", "place_weights", "score_model", "score_results", "score_weights"]
 
 #: Side in pixels of the windows in which images are seen.
 WINDOW = 384
@@ -68,9 +69,21 @@ def score_weights(
         ``images``; ``dice``, the mean of an image's; ``f1``, of objects at an IoU of 0.5; ``precision`` and ``recall`` of
         interfaces. Numbers that nothing is known about are None.
     """
-    model = Model(weights, overrides={"device": device})
+    return score_model(Model(weights, overrides={"device": device}), trained_settings(weights), domain, folder, most)
+
+
+def score_model(
+    model: Model, settings: InstanceSettings, domain: str, folder: Path | None = None, most: int | None = None
+) -> dict[str, Any]:
+    """Scores of a model with one class of objects on the validation pictures of a set.
+
+    Args:
+        model: it answers for all three tasks.
+        settings: how objects are separated.
+        domain, folder, most: as for :func:`score_weights`, which says what is returned.
+    """
     dice, lines = SegmentationDiceMetric(2), InterfaceMetric(2)
-    objects = ObjectMetric(2, TASKS, trained_settings(weights))
+    objects = ObjectMetric(2, TASKS, settings)
     count = 0
     with tempfile.TemporaryDirectory() as scratch:
         for _, image, instances in validation_pictures(domain, folder, most):

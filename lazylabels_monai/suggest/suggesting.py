@@ -24,7 +24,7 @@ from lazylabels_monai.data.budget import count_objects, count_scribbles
 from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.files import PathLike
-from lazylabels_monai.instances import InstanceSettings, separate_objects
+from lazylabels_monai.instances import InstanceSettings, needed_tasks, separate_objects
 from lazylabels_monai.progress import Progress, silent
 from lazylabels_monai.suggest.pool import PoolImage, find_pool
 from lazylabels_monai.suggest.ranking import MEASURES, Candidate, Suggestions, check_ranges, rank
@@ -85,6 +85,7 @@ def suggest(
     wanted = validate_tasks(tasks or model.tasks)
     if unlearned := [task for task in wanted if task not in model.tasks]:
         raise LazyLabelsError(f"task {unlearned[0]}: the network did not learn it; use {', '.join(model.tasks)}.")
+    model = model.answering(_needed(model.tasks, wanted, settings or InstanceSettings()))
     pool, average = find_pool(images, data, wanted, model.num_classes - 1)
     notes = []
     if dropout_samples and not dropout_layers(model.network):
@@ -118,6 +119,12 @@ def suggest(
         notes.append("the network has no contracting path to compare images by: alike images are not moved down.")
     notes.append(_count_note(average))
     return Suggestions(rank(candidates, hours, diversity), hours, failed, notes)
+
+
+def _needed(learned: Sequence[str], wanted: Sequence[str], settings: InstanceSettings) -> list[str]:
+    """Tasks whose maps are looked at: those that are wanted, and where objects are counted those that tell them apart."""
+    counted = needed_tasks(learned, settings) if {"segmentation", "detection"} & set(wanted) else ["segmentation"]
+    return [task for task in learned if task in (*wanted, *counted)]
 
 
 def expected_work(maps: dict[str, TaskUncertainty], settings: InstanceSettings | None = None) -> dict[str, tuple[int, int]]:

@@ -113,6 +113,8 @@ def uncertainty_pictures(
     panels: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     if not flips and not dropout_samples:
         measure = "entropy"
+    wanted = {"segmentation", *(s.task for s in shown)}
+    model = model.answering([task for task in model.tasks if task in wanted])
     for path in dict.fromkeys(s.image for s in shown):
         maps, pixels = uncertainty_maps(model, path, flips, dropout_samples), read_image(path)
         for s in shown:

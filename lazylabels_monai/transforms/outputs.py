@@ -47,6 +47,9 @@ class SplitTasksd(MapTransform):
         sample = dict(data)
         for key in self.key_iterator(sample):
             output = sample[key]
+            expected = max(channels.stop for channels in self.slices.values())
+            if len(output) != expected:
+                raise ValueError(f"{key} has {len(output)} channels but tasks {list(self.slices)} have {expected}.")
             for task, channels in self.slices.items():
                 sample[f"{task}_probability"] = output[channels].float()
             sample[key] = output[self.slices["segmentation"]].argmax(0, keepdim=True).to(torch.uint8)

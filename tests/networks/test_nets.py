@@ -11,7 +11,7 @@ from torch import nn
 
 from lazylabels_monai.networks import DMUNet, MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
 from lazylabels_monai.tasks import TASKS, task_slices
-from tests.networks.cases import CHANNELS, SEVERAL_TASKS, build, every_network, images, slices_of
+from tests.networks.cases import CHANNELS, NETWORKS, SEVERAL_TASKS, build, every_network, images, slices_of
 
 every_network_of_several_tasks = pytest.mark.parametrize("name", SEVERAL_TASKS)
 
@@ -350,6 +350,41 @@ def test_a_task_left_out_changes_nothing_for_the_others():
         with torch.no_grad():
             for task, channels in tasks.items():
                 torch.testing.assert_close(part(image)[:, channels], whole(image)[:, task_slices(3)[task]])
+
+
+@every_network_of_several_tasks
+def test_a_part_answers_for_some_tasks_and_shares_the_weights(name):
+    """Its channels are those of the whole network; nothing of the others is computed; and it is the whole one that learns."""
+    whole, slices = build(name), slices_of(name)
+    (image,) = images(whole, (16, 24)) if whole.spatial_dims == 2 else [images(whole, (16, 8))[0][..., :8]]
+    classes = NETWORKS[name][1].get("num_classes", 3)
+    for tasks in (["segmentation"], ["separation", "segmentation"], ["detection", "segmentation"], list(whole.tasks)):
+        if not set(tasks) <= set(whole.tasks):
+            with pytest.raises(ValueError, match="did not learn"):
+                whole.part(tasks)
+            continue
+        part = whole.part(tasks)
+        assert set(part.parameters()) <= set(whole.parameters())
+        calls = {"whole": 0, "part": 0}
+        with torch.no_grad():
+            for kind, network in (("whole", whole), ("part", part)):
+                hooks = [
+                    module.register_forward_hook(lambda *_, kind=kind: calls.update({kind: calls[kind] + 1}))
+                    for module in whole.modules()
+                    if isinstance(module, nn.Conv2d | nn.Conv3d)
+                ]
+                answer = network(image)
+                for hook in hooks:
+                    hook.remove()
+                if kind == "whole":
+                    expected = answer
+        for task, channels in task_slices(classes, tasks).items():
+            torch.testing.assert_close(answer[:, channels], expected[:, slices[task]])
+        assert answer.shape[1] == sum(channels.stop - channels.start for channels in task_slices(classes, tasks).values())
+        assert (calls["part"] < calls["whole"]) == (set(tasks) != set(whole.tasks))
+    assert list(whole.heads) == list(slices), "the whole one stays whole"
+    with pytest.raises(ValueError, match="must hold 'segmentation'"):
+        whole.part([task for task in whole.tasks if task != "segmentation"][:1])
 
 
 def test_defaults_are_the_papers():

@@ -10,8 +10,10 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import write_network
 
 
@@ -36,6 +38,38 @@ def test_the_normalization_of_the_training_is_found(norm, bundle, tmp_path):
     image = torch.rand(1, 1, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(loaded(image), network.eval()(image))
+
+
+@pytest.mark.parametrize("route", ["three maps", "components"])
+def test_what_no_result_is_made_of_is_not_computed(route, bundle, trained, tmp_path):
+    """And the results are those of a model that computes all; a model for other purposes answers for all tasks."""
+    overlay = tmp_path / "route.yaml"
+    overlay.write_text(f"instance_settings: '$lazylabels_monai.instances.InstanceSettings(route=\"{route}\")'\n")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 70), np.uint8)).save(tmp_path / "a.png")
+    made = {}
+    for name, needed_only in (("all", False), ("needed", True)):
+        given = {"device": "cpu", "output_dir": str(tmp_path / name)}
+        model = Model(trained, bundle.configs.parent, [str(overlay)], given, needed_only=needed_only)
+        batch = model.load(tmp_path / "a.png")
+        model.write(batch, model.answer(batch))
+        made[name] = model
+    assert made["all"].answered == TASKS == made["needed"].tasks
+    assert made["needed"].answered == (TASKS if route == "three maps" else TASKS[:1])
+    assert made["all"].stamp.id == made["needed"].stamp.id, "results of the two may lie in one folder"
+    names = sorted(path.name for path in (tmp_path / "all").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "needed").iterdir())
+    for name in names:
+        assert (tmp_path / "all" / name).read_bytes() == (tmp_path / "needed" / name).read_bytes()
+    some = made["all"].answering(["segmentation"]).probabilities(tmp_path / "a.png")
+    assert list(some) == ["segmentation"]
+    whole = made["all"].probabilities(tmp_path / "a.png")
+    np.testing.assert_allclose(some["segmentation"], whole["segmentation"], atol=1e-5)
+    assert list(whole) == list(TASKS)
+
+
+def test_a_task_that_objects_are_made_of_cannot_be_left_out(bundle, trained):
+    with pytest.raises(LazyLabelsError, match="answered_tasks leaves out detection"):
+        Model(trained, bundle.configs.parent, overrides={"answered_tasks": ["segmentation"]})
 
 
 def test_no_memory_for_one_picture(trained, tmp_path, monkeypatch):

@@ -49,4 +49,6 @@ class FakeUncertainty:
 
 
 def fake_model(tasks=TASKS):
-    return SimpleNamespace(tasks=tasks, num_classes=2, network=torch.nn.Identity())
+    model = SimpleNamespace(tasks=tasks, num_classes=2, network=torch.nn.Identity())
+    model.answering = lambda answered: SimpleNamespace(**{**vars(model), "tasks": tuple(answered)})
+    return model

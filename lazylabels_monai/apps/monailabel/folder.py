@@ -45,6 +45,7 @@ _INFERENCE = {
     "save_overlay": False,
     "save_instances": False,
     "save_probabilities": False,
+    "answered_tasks": "@tasks",  # each model takes its own part
 }
 
 

@@ -1,0 +1,82 @@
+"""Whether bfloat16 pays on this computer's CPU: asked of the processor, and then measured, once for a process."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+import warnings
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+__all__ = ["has_bfloat16", "measured_gain", "use_bfloat16"]
+
+logger = logging.getLogger(__name__)
+
+#: So many times as fast as float32 it must be: what is lost in precision shall be worth something, and a machine's choice
+#: shall not change with its load.
+_WORTH = 1.25
+
+
+def use_bfloat16(setting: bool | str, device: str | torch.device) -> bool:
+    """What ``cpu_bfloat16`` of the configs means here.
+
+    Args:
+        setting: True: bfloat16, on a processor without its instructions with a warning and in float32; False: float32; "auto":
+            what is faster here.
+        device: on which the network computes; elsewhere than on a CPU this is False.
+    """
+    if torch.device(device).type != "cpu" or setting in (False, "false"):
+        return False
+    if setting == "auto":
+        return _is_faster()
+    if has_bfloat16():
+        return True
+    message = "This processor has no bfloat16 instructions (AVX512_BF16 or AMX): float32 is used, drop cpu_bfloat16."
+    warnings.warn(message, stacklevel=2)
+    return False
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor has instructions for it; where nobody can say, the user is trusted."""
+    # torch.cpu asks the processor under names that are not public yet
+    asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return any(ask is None or ask() for ask in asked) or "aarch64" in platform.machine()
+
+
+@cache
+def _is_faster() -> bool:
+    if not has_bfloat16():  # emulated, a step takes many times as long
+        return False
+    gain = measured_gain()
+    logger.info(f"bfloat16 is {gain:.2f} times as fast as float32 here: {'bfloat16' if gain >= _WORTH else 'float32'} is used.")
+    return gain >= _WORTH
+
+
+def measured_gain(seconds: float = 0.4) -> float:
+    """How many times as fast as in float32 a convolution with normalization and activation is in bfloat16 autocast.
+
+    No random number is drawn. Both ways in turns, the fastest of each counts.
+
+    Args:
+        seconds: about how long to measure at most.
+    """
+    values = torch.linspace(-1, 1, 32 * 96 * 96).reshape(1, 32, 96, 96).contiguous(memory_format=torch.channels_last)
+    weight = torch.linspace(-0.1, 0.1, 32 * 32 * 9).reshape(32, 32, 3, 3).contiguous(memory_format=torch.channels_last)
+    fastest = {False: float("inf"), True: float("inf")}
+    end = time.perf_counter() + seconds
+    with torch.inference_mode():
+        for turn in range(9):
+            for reduced in fastest:
+                start = time.perf_counter()
+                with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+                    made = values
+                    for _ in range(2):
+                        made = F.leaky_relu(F.group_norm(F.conv2d(made, weight, padding=1), 8), 0.01)
+                if turn > 0:  # the first one prepares
+                    fastest[reduced] = min(fastest[reduced], time.perf_counter() - start)
+            if turn > 0 and time.perf_counter() > end:
+                break
+    return fastest[False] / fastest[True]
