@@ -60,7 +60,15 @@ class SeededSampler(WeightedRandomSampler):
 
 
 class SeededCacheDataset(CacheDataset):
-    """MONAI's ``CacheDataset`` for the indices of :class:`SeededSampler`."""
+    """MONAI's ``CacheDataset`` for the indices of :class:`SeededSampler`.
+
+    What it keeps is copied before each use, unless the chain of transforms says by ``changes_nothing = True`` that it leaves
+    its input alone (:class:`~lazylabels_monai.transforms.PlainCompose`): the copy of a large image takes longer than a crop.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.copy_cache = self.copy_cache and not getattr(self.transform, "changes_nothing", False)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, _SeededIndex):
