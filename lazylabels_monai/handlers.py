@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,9 +22,24 @@ if TYPE_CHECKING:
     from lazylabels_monai.losses import MaskedMultiTaskLoss
     from lazylabels_monai.pace import Pace
 
-__all__ = ["LabelPanelHandler", "ProgressHandler", "TaskLossHandler"]
+__all__ = ["Attached", "LabelPanelHandler", "ProgressHandler", "TaskLossHandler"]
 
 logger = logging.getLogger(__name__)
+
+
+class Attached:
+    """A handler that stands elsewhere in a config, so that others can refer to it by its name.
+
+    Args:
+        handler: has ``attach``.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        self.handler = handler
+
+    def attach(self, engine: Engine) -> None:
+        """Attach the handler."""
+        self.handler.attach(engine)
 
 
 class TaskLossHandler:

@@ -66,9 +66,10 @@ class SeededCacheDataset(CacheDataset):
     its input alone (:class:`~lazylabels_monai.transforms.PlainCompose`): the copy of a large image takes longer than a crop.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def set_data(self, data: Sequence[Any]) -> None:
+        """Keep other data; MONAI's calls this from the beginning."""
         self.copy_cache = self.copy_cache and not getattr(self.transform, "changes_nothing", False)
+        super().set_data(data)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, _SeededIndex):
