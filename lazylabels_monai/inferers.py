@@ -130,14 +130,22 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         other._answered = validate_tasks(tasks)
         return other
 
-    def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, windows: int = 1, **kwargs: Any
+    ) -> torch.Tensor:
         """Return blended probabilities (B, sum of classes of ``answered``, spatial...) for ``inputs`` (B, C, spatial...).
+
+        With ``windows`` above 1 the input is that many pictures side by side along its first spatial axis, and each is answered
+        on its own.
 
         Raises:
             LazyLabelsError: for an image of other axes than the window has, when the memory is not enough for a single window,
                 and when the network's answer is not finite, which would read as background.
         """
         _check_axes(inputs, self.roi_size)
+        if windows > 1:
+            answers = self(torch.cat(inputs.chunk(windows, dim=2)), network, *args, **kwargs)
+            return torch.cat(answers.chunk(windows), dim=2)
 
         part, channels = self._part(network)
 

@@ -84,16 +84,20 @@ SETTINGS = {
         (),
         (6,),
     ),
+    "windows, and a choice at the end": ({"val_share": 0.5, "val_window_size": [32, 32], "lr_decay": True}, (), (4, 6)),
 }
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_stopped_and_resumed_is_not_stopped(bundle, tiny_data, tmp_path, name):
+def test_stopped_and_resumed_is_not_stopped(bundle, tiny_data, tmp_path, monkeypatch, name):
     more, overlays, stops = SETTINGS[name]
+    if "val_share" in more:
+        monkeypatch.setattr("lazylabels_monai.data.validation.FREE", 0)
     train(bundle, tiny_data, tmp_path / "whole", overlays, None, **more)
     for number, stop in enumerate([*stops, None]):
         train(bundle, tiny_data, tmp_path / "stopped", overlays, stop, **more, resume=number > 0)
     same_training(tmp_path / "whole", tmp_path / "stopped")
+    assert ("val_mean_dice_windows" in curves(tmp_path / "whole")) == ("val_share" in more)
 
 
 def draws(transform: Compose) -> list[object]:
