@@ -297,9 +297,14 @@ class Stitching:
             rim[:, 0] |= not starts[1]
             rim[:, -1] |= not ends[1]
             seeds[rim & mask & (seeds == 0)] = _OUTSIDE
-        turned = [np.ascontiguousarray(values.T) for values in (self.maps.height[window], seeds, mask)]
+        # a pixel of a marker with no free neighbour floods nothing: without the insides of markers it takes a third of the time
+        free = mask & (seeds == 0)
+        if not free.any():
+            return seeds
+        near = ndimage.binary_dilation(free) & mask
+        turned = [np.ascontiguousarray(values.T) for values in (self.maps.height[window], seeds, near)]
         # as three_map_instances calls it
-        return watershed(turned[0], markers=turned[1], mask=turned[2]).T
+        return np.where(free, watershed(turned[0], markers=turned[1], mask=turned[2]).T, seeds)
 
     def _placed(
         self, tile: int, joined: Mapping[str, np.ndarray], whole: Mapping[int, Mapping[str, np.ndarray]]
