@@ -75,7 +75,8 @@ def tiny_weights(folder: Path, steps: int = 80) -> Path:
         pictures = torch.stack([torch.from_numpy(read_image(data / "images" / name)).float()[None] for name in names])
         pictures = (pictures - pictures.mean((2, 3), keepdim=True)) / pictures.std((2, 3), keepdim=True)
         labels = {
-            task: torch.stack([torch.from_numpy(read_label(data / task / name)).long()[None] for name in names]) for task in TASKS
+            task: torch.stack([torch.from_numpy(read_label(data / task / name)).long()[None] for name in names])
+            for task in TASKS
         }
         for step in range(steps):
             chosen, (top, left) = [step % len(names), (step * 3 + 1) % len(names)], (step * 37 % 128, step * 53 % 128)
@@ -241,4 +242,6 @@ if __name__ == "__main__":
         found = _one(place, given.side)
     print(table({given.side: found}))
     if given.picture is not None:
-        draw_memory(found, given.picture, f"predict --large, {given.side} x {given.side} pixels, a tiny network, 2 cores, no GPU")
+        draw_memory(
+            found, given.picture, f"predict --large, {given.side} x {given.side} pixels, a tiny network, 2 cores, no GPU"
+        )

@@ -122,7 +122,9 @@ def region_page(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
         what = "a palette" if int(page.photometric) == 3 else "an orientation to be turned by"
         raise ReadError(f"file '{path}' has {what}, which cannot be followed part by part: save it upright as gray or RGB.")
     if page.axes not in ("YX", "YXS", "SYX"):
-        raise ReadError(f"file '{path}' has the axes {page.axes} where one image is expected: save it as one plane (YX or RGB).")
+        raise ReadError(
+            f"file '{path}' has the axes {page.axes} where one image is expected: save it as one plane (YX or RGB)."
+        )
     return page
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import from_channels_last, swap_plane
 from lazylabels_monai.images.span import unusable_values
 from lazylabels_monai.transforms.channels import MatchChannelsd
 
@@ -27,7 +28,7 @@ def as_network_sees(values: np.ndarray, channels: int, path: object) -> np.ndarr
     Raises:
         LazyLabelsError: for values that cannot be normalised, and other numbers of channels.
     """
-    image = np.ascontiguousarray(values if values.ndim == 3 else values[..., None]).transpose(2, 0, 1).astype(np.float32)
+    image = np.ascontiguousarray(swap_plane(from_channels_last(values)).astype(np.float32))
     if (fault := unusable_values(image)) is not None:
         raise LazyLabelsError(f"image '{path}' has {fault}.")
     have = len(image)

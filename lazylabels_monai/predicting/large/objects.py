@@ -9,9 +9,10 @@ What is exact, and why:
   an object of the inside reaches all the same is that object's in the whole picture as well: that is a proof, pixel by pixel.
   Where "from outside" reaches into the tile, the halo is doubled, up to :data:`LARGEST_WINDOW`; what is not proven then is
   counted (``unproven``). Only where pixels of equal height are as far from two objects may the tie go another way.
-- *Routes that look at a whole piece* ("distance", and three maps with ``neck`` or ``cut``) run on each piece of the segmentation
-  with :data:`MARGIN` pixels around it, by the function that runs on whole pictures: a piece's distances, widths and watershed
-  depend on nothing further away. Exact up to :data:`LARGEST_WINDOW`; a larger piece is refused.
+- *Routes that look at a whole piece* ("distance", and three maps with ``neck`` or ``cut``) run on each piece of the
+  segmentation with :data:`MARGIN` pixels around it, by the function that runs on whole pictures: a piece's distances, widths
+  and watershed depend on nothing further away. Exact up to :data:`LARGEST_WINDOW`; a larger piece is refused. Their objects
+  are numbered piece by piece, those of the other routes as in the whole picture.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from skimage.measure import label
 from skimage.segmentation import watershed
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import swap_plane
 from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.predicting.large.components import Joined, TilePieces, join, pieces_of_tile
 from lazylabels_monai.predicting.large.tiling import Place, Tiling, inside
@@ -35,7 +37,8 @@ __all__ = ["HALO", "LARGEST_WINDOW", "Maps", "Stitching", "flags_of", "kind_of"]
 
 #: Pixels around a tile that are flooded with it, or that a piece may reach beyond it.
 HALO = 192
-#: Pixels around a piece that its widths may depend on: 4 of the smoothing, and 6 from there to the background (see the tests).
+#: Pixels around a piece that its widths may depend on: 4 that the smoothing reaches, where another piece lies at most 6 from
+#: the background between the two.
 MARGIN = 12
 #: Side of a window up to which a halo is doubled, and of the box of a piece that is looked at in whole.
 LARGEST_WINDOW = 4096
@@ -113,7 +116,7 @@ class Stitching:
         """Pieces and markers of a tile: numbers into the maps; what joining takes is returned."""
         place = self.tiling.tile(tile)
         solid = self._solid(tile)
-        numbers, found = pieces_of_tile(solid, place, self.tiling.shape[0])
+        numbers, found = pieces_of_tile(solid, place, self.tiling.shape[0], self._corners)
         self.maps.pieces[place] = numbers
         out = found.arrays("pieces")
         if self.kind == "flood":
@@ -144,6 +147,11 @@ class Stitching:
         """Whether touching pixels of two classes are two pieces."""
         return self.settings.route != "three maps" or self.kind == "pieces"
 
+    @property
+    def _corners(self) -> bool:
+        """Whether pieces that touch at a corner are one: widths are taken of markers that join there, too."""
+        return self.kind == "whole" and self.settings.route == "three maps" and self.settings.neck > 0
+
     def _ends(self, window: Place) -> list[bool]:
         return [part.stop == side for part, side in zip(window, self.tiling.shape, strict=True)]
 
@@ -151,7 +159,7 @@ class Stitching:
 
     def join(self, tiles: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """What all tiles need of each other: from what :meth:`label` gave, by tile."""
-        pieces = join(self.tiling, [TilePieces.read(tile, "pieces") for tile in tiles])
+        pieces = join(self.tiling, [TilePieces.read(tile, "pieces") for tile in tiles], self._corners)
         out = _stored(pieces, "pieces")
         if self.kind == "whole":
             self._require_small(pieces)
@@ -183,7 +191,7 @@ class Stitching:
             raise LazyLabelsError(
                 f"one piece of the segmentation reaches over {rows} x {columns} pixels, which route '{self.settings.route}' "
                 f"with neck {self.settings.neck:g} and cut {str(self.settings.cut).lower()} must see whole: write "
-                "instance_settings with the route \"three maps\", neck 0 and cut false into instances.json beside the weights "
+                'instance_settings with the route "three maps", neck 0 and cut false into instances.json beside the weights '
                 "and predict again; what the network said is kept."
             )
 
@@ -215,12 +223,16 @@ class Stitching:
         """The objects of a window, by the function that runs on whole pictures, in whose order of axes it is called."""
         maps = (self.maps.nothing, self.maps.interface)
         detection, separation = (None, None) if maps[0] is None else (m[window] for m in maps)
-        turned = [np.ascontiguousarray(values.T) for values in (self.maps.classes[window], detection, separation) if values is not None]
+        turned = [
+            np.ascontiguousarray(swap_plane(values))
+            for values in (self.maps.classes[window], detection, separation)
+            if values is not None
+        ]
         given: list[np.ndarray | None] = [turned[0], None, None]
         if detection is not None:
             # of the classes of detection the background alone is asked for, of separation the interface
             given[1:] = turned[1][None], np.stack([1 - turned[2], turned[2]])
-        return separate_objects(*given, self.settings).T
+        return swap_plane(separate_objects(*given, self.settings))
 
     def _pieces(self, window: Place, joined: Mapping[str, np.ndarray]) -> np.ndarray:
         """(h, w) number of the piece of the whole picture + 1, 0 = none."""
@@ -302,9 +314,9 @@ class Stitching:
         if not free.any():
             return seeds
         near = ndimage.binary_dilation(free) & mask
-        turned = [np.ascontiguousarray(values.T) for values in (self.maps.height[window], seeds, near)]
+        turned = [np.ascontiguousarray(swap_plane(values)) for values in (self.maps.height[window], seeds, near)]
         # as three_map_instances calls it
-        return np.where(free, watershed(turned[0], markers=turned[1], mask=turned[2]).T, seeds)
+        return np.where(free, swap_plane(watershed(turned[0], markers=turned[1], mask=turned[2])), seeds)
 
     def _placed(
         self, tile: int, joined: Mapping[str, np.ndarray], whole: Mapping[int, Mapping[str, np.ndarray]]
@@ -337,7 +349,7 @@ class Stitching:
         for piece in np.unique(seen[large[seen]]).tolist():
             (r0, _), (c0, _) = whole[piece - 1]["box"]
             made = whole[piece - 1]["objects"]
-            own = np.argwhere(seen == piece) + (place[0].start - r0, place[1].start - c0)
+            own = np.argwhere(seen == piece) + np.array([place[0].start - r0, place[1].start - c0])
             out[seen == piece] = made[own[:, 0], own[:, 1]]
             most[piece - 1] = int(made.max(initial=0))
         return out, {"piece": np.array(list(most), np.int64), "most": np.array(list(most.values()), np.int64)}

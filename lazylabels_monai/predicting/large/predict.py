@@ -179,7 +179,7 @@ class _Context:
                 pixels[place] = source[place]
             source.close()
             self.store.finish("image/copy", "all", {})
-        self.maps, self.array("objects/ids", np.uint32)  # noqa: B018 - made by being asked for
+        self.maps, self.array("objects/ids", np.uint32)
 
     # ------------------------------------------------------------------------------------------------------ intensities
 
@@ -240,7 +240,7 @@ class _Context:
             ends = self.store.given("intensities/upper", index)
             low, high = np.minimum(low, ends["low"]), np.maximum(high, ends["high"])
         if self.bounds is not None:
-            low, high = (np.clip(values, *self.bounds.T) for values in (low, high))
+            low, high = (np.clip(values, self.bounds[:, 0], self.bounds[:, 1]) for values in (low, high))
         found = Normalization.of(total, self.bounds, self._origin, bool((low == high).all()))
         return {"mean": found.mean, "deviation": found.deviation, "constant": found.constant}
 
@@ -260,7 +260,9 @@ class _Context:
 
     def _answer(self, place: Place) -> np.ndarray:
         if self.normalization.constant:  # nothing can be seen: as the inferer says of small pictures
-            found = np.zeros((sum(s.stop - s.start for s in self.slices.values()), *(p.stop - p.start for p in place)), np.float32)
+            found = np.zeros(
+                (sum(s.stop - s.start for s in self.slices.values()), *(p.stop - p.start for p in place)), np.float32
+            )
             for channels in self.slices.values():
                 found[channels.start] = 1
             return found

@@ -89,8 +89,8 @@ def runner(scheduler: str | None, say: Progress) -> Iterator[Runner]:
     """A :class:`Runner` in this process, or with the workers of a scheduler.
 
     Args:
-        scheduler: address of a ``dask.distributed`` scheduler, such as ``tcp://10.0.0.1:8786``; its workers see the picture, the
-            weights and the folder of the results under the same names.
+        scheduler: address of a ``dask.distributed`` scheduler, such as ``tcp://10.0.0.1:8786``; its workers see the picture,
+            the weights and the folder of the results under the same names.
         say: is told how far it has come.
 
     Raises:
@@ -102,9 +102,7 @@ def runner(scheduler: str | None, say: Progress) -> Iterator[Runner]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise LazyLabelsError(
-            'a scheduler needs the package distributed: pip install "lazylabels-monai[large]".'
-        ) from error
+        raise LazyLabelsError('a scheduler needs the package distributed: pip install "lazylabels-monai[large]".') from error
     try:
         client = Client(scheduler, timeout="15s", set_as_default=False)
     except Exception as error:  # OSError, TimeoutError, ValueError

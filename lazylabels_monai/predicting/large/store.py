@@ -219,4 +219,3 @@ def require_packages() -> None:
     """
     if missing := missing_packages():
         raise LazyLabelsError(f"predicting in tiles needs {' and '.join(missing)}: {REMEDY}.")
-

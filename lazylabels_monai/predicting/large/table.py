@@ -23,8 +23,8 @@ def tile_sums(ids: np.ndarray, classes: np.ndarray, place: Place, num_classes: i
         num_classes: with background.
 
     Returns:
-        ``ids`` (n,); ``votes`` (n, num_classes) pixels of each class; ``sums`` (n, 2) of rows and columns; ``boxes`` (n, 4) first
-        row, first column, last row, last column, the last ones excluded.
+        ``ids`` (n,); ``votes`` (n, num_classes) pixels of each class; ``sums`` (n, 2) of rows and columns; ``boxes`` (n, 4)
+        first row, first column, last row, last column, the last ones excluded.
     """
     rows, columns = np.nonzero(ids)
     found, index = np.unique(ids[rows, columns], return_inverse=True)

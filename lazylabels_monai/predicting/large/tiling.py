@@ -55,6 +55,17 @@ class Tiling:
         right = [(row * across + column, row * across + column + 1, 1) for row in range(down) for column in range(across - 1)]
         return below + right
 
+    def corners(self) -> list[tuple[int, int, tuple[str, str], tuple[int, int]]]:
+        """Pairs of tiles that touch at a corner alone, the upper one first: on which of their edges that is, and at which end."""
+        down, across = self.grid
+        found = []
+        for row in range(down - 1):
+            for column in range(across - 1):
+                index = row * across + column
+                found.append((index, index + across + 1, ("bottom", "top"), (-1, 0)))
+                found.append((index + 1, index + across, ("bottom", "top"), (0, -1)))
+        return found
+
 
 def inside(tile: Place, window: Place) -> Place:
     """Where a tile lies within its window."""

@@ -17,6 +17,7 @@ from monai.inferers import SlidingWindowInferer
 from monai.utils import ensure_tuple_rep
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.axes import swap_plane
 from lazylabels_monai.inferers import plane_flips, task_softmax
 from lazylabels_monai.predicting.large.tiling import Place
 from lazylabels_monai.tasks import total_channels
@@ -64,7 +65,7 @@ def answer_tile(
         for size, side, overlap, part in zip(sizes, roi, overlaps, wanted, strict=True)
     ]
     spans = [slice(min(found), max(found) + side) for found, side in zip(starts, roi, strict=True)]
-    image = torch.from_numpy(np.ascontiguousarray(region((spans[1], spans[0])).swapaxes(-1, -2)))
+    image = torch.from_numpy(np.ascontiguousarray(swap_plane(region((spans[1], spans[0])))))
     channels = total_channels(inferer.num_classes, inferer.tasks)
     extents = [part.stop - part.start for part in wanted]
     total, weight = torch.zeros(channels, *extents), torch.zeros(extents)
@@ -86,7 +87,7 @@ def answer_tile(
             "the network's answer is not finite, so that its training or its precision is at fault: take the weights of "
             "another training, or set amp to false where that is on."
         )
-    return np.ascontiguousarray(total.numpy().swapaxes(-1, -2))
+    return np.ascontiguousarray(swap_plane(total.numpy()))
 
 
 def _probabilities(

@@ -1,11 +1,13 @@
-"""Maps of random layouts, and the stages of stitching run on them in memory."""
+"""Maps of random layouts, and the stages of stitching run on them in memory: for the tests, and for `tools/stitching.py`."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 from scipy import ndimage
 
-from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.predicting.large.objects import Maps, Stitching, flags_of
 from lazylabels_monai.predicting.large.tiling import Tiling
 
@@ -59,3 +61,45 @@ def same_objects(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two maps differ in nothing but numbers."""
     pairs = np.unique(np.stack([one.ravel(), other.ravel()]).astype(np.int64), axis=1)
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+def separated(maps: tuple[np.ndarray, np.ndarray, np.ndarray], settings: InstanceSettings, three: bool = True) -> np.ndarray:
+    """The ids of the whole picture, as the bundle's post-processing finds them: on (W, H)."""
+    classes, detection, separation = (np.ascontiguousarray(values.swapaxes(-1, -2)) for values in maps)
+    return separate_objects(classes, *((detection, separation) if three else (None, None)), settings).T
+
+
+#: By kind the settings that lead to it.
+KINDS: dict[str, dict] = {
+    "flood": {},
+    "pieces": {"route": "components"},
+    "distance": {"route": "distance"},
+    "neck": {"neck": 0.6},
+    "cut": {"cut": True},
+    "neck and cut": {"neck": 0.5, "cut": True},
+}
+
+
+def differing(kind: str, seeds: Iterable[int]) -> list[int]:
+    """Seeds whose objects differ between tiles and the whole picture: in any id, of whole pieces in more than the numbers."""
+    found = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        maps = layout(rng, tuple(rng.integers(16, 60, 2)), float(rng.uniform(0.7, 6)))
+        three = kind != "pieces" or bool(rng.integers(2))
+        settings = InstanceSettings(
+            min_marker=int(rng.integers(0, 20)),
+            min_size=int(rng.integers(0, 20)),
+            max_hole=int(rng.choice([0, 0, 3, 12])),
+            detection_threshold=float(rng.uniform(0.3, 0.7)),
+            separation_threshold=float(rng.uniform(0.3, 0.7)),
+            drop_undetected=bool(rng.integers(2)),
+            **(KINDS[kind] if three else {}),
+        )
+        side, halo = int(rng.integers(9, 40)), int(rng.integers(1, 20) if kind == "flood" else rng.integers(26, 60))
+        ids, unproven = stitched(maps, settings, side, halo, three=three)
+        expected = separated(maps, settings, three)
+        alike = np.array_equal(ids, expected) if kind in ("flood", "pieces") else same_objects(ids, expected)
+        if unproven or not alike:
+            found.append(seed)
+    return found
