@@ -52,8 +52,8 @@ def _sentence(error: BaseException) -> str:
     if found is not None:
         return str(found)
     return (
-        f"the training ended by a fault of the program ({type(error).__name__}: {error}), what was saved before stays: please report "
-        f"it with {write_log(error)}."
+        f"the training ended by a fault of the program ({type(error).__name__}: {error}), what was saved before stays: please "
+        f"report it with {write_log(error)}."
     )
 
 

@@ -173,7 +173,7 @@ class TakeUp:
         self._told = dict(self.dataset.refused)
         if not self.dataset.data:
             raise LazyLabelsError(
-                f"no image of '{self.dataset.datalist}' has marks to train on: draw inner regions on an image for training first."
+                f"no image of '{self.dataset.datalist}' has marks to train on: draw inner regions on one for training first."
             )
         if changed or len(self.sampler.weights) != len(self.dataset.data):
             weights = sampling_weights(self.dataset.data, self.shares)
@@ -329,7 +329,7 @@ class Validating(ValidationHandler):
                 self.events.write(
                     Event(
                         "sentence",
-                        sentence="no image of the validation split has marks, so that nothing is scored; the last weights are kept.",
+                        sentence="no image for validation has marks, so that nothing is scored; the last weights are kept.",
                     )
                 )
             return
