@@ -53,6 +53,7 @@ FLOORS = (
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),
     ("report", "packing", "exporting", "starter"),
+    ("interactive",),
     ("experiments", "apps", "bench"),
     ("cli",),
     ("__main__",),
