@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-__all__ = ["Stopped", "run_child", "stop_by_signals", "stops", "uninterrupted"]
+__all__ = ["Stopped", "ends_with_parent", "run_child", "stop_by_signals", "stops", "uninterrupted"]
 
 #: Signals that ask for an end.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
@@ -139,7 +139,7 @@ def run_child(command: Sequence[str], end_too: bool = True, **options: Any) -> i
         end_too: after it has ended by a signal that was handed on, end by that signal, too.
         options: of ``subprocess.Popen``.
     """
-    child = subprocess.Popen(list(command), preexec_fn=_end_with_parent(), **options)
+    child = subprocess.Popen(list(command), preexec_fn=ends_with_parent(), **options)
     before: dict[int, Any] = {}
     asked: list[int] = []
 
@@ -170,8 +170,9 @@ def _put_back(handlers: dict[int, Any]) -> None:
         signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """What a child does before it becomes the program; loaded here, as a fork of several threads must not load anything."""
+def ends_with_parent() -> Callable[[], None] | None:
+    """What a child does before it becomes the program (``preexec_fn``), so that Linux ends it with the thread that started it;
+    None elsewhere. Loaded here, as a fork of several threads must not load anything."""
     if sys.platform != "linux":
         return None
     try:
