@@ -20,7 +20,7 @@ __all__ = ["CorrectPanel"]
 _TOOLS = (
     ("Split", "S", "Draw along the border of two objects that were taken for one: it becomes an interface."),
     ("Join", "J", "Draw from one object into the other: there is no interface between them."),
-    ("Erase", "X", "Click what is no object: it becomes background."),
+    ("Erase", "D", "Click what is no object: it becomes background."),
     ("Relabel", "R", "Click an object of the wrong class; the class chosen below is the right one."),
 )
 

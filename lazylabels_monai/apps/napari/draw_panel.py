@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from napari.layers import Labels, Shapes
 from napari.utils.colormaps import DirectLabelColormap
@@ -72,7 +74,7 @@ class DrawPanel(QWidget):
         self.brush_words = words()
         self.complete = QCheckBox("Everything is marked here")
         self.complete.setToolTip("what is not marked is background; without the tick only some objects are marked")
-        self.complete.clicked.connect(lambda checked: session.set_complete(self.task, checked))
+        self.complete.clicked.connect(self._say_complete)
         self.complete_words = words()
         parts = column(
             *self.kinds.values(),
@@ -96,12 +98,9 @@ class DrawPanel(QWidget):
         self.setLayout(parts.layout())
         self.task = "detection"
         session.shown.connect(self._image_shown)
-        session.listed.connect(self._show_complete)
         session.viewer.layers.selection.events.active.connect(lambda event: self._layer_chosen())
         tool.drawn.connect(self._tool_used)
         session.viewer.bind_key("G", lambda viewer: self.ask_for_object(), overwrite=True)
-        session.viewer.bind_key("Enter", lambda viewer: self.accept(), overwrite=True)
-        session.viewer.bind_key("Escape", lambda viewer: self.refuse(), overwrite=True)
 
     # --------------------------------------------------------------------------------------------- kinds and classes
 
@@ -174,6 +173,10 @@ class DrawPanel(QWidget):
             size = int(self._layer().brush_size)
             self.brush.setValue(size)
             self.brush_words.setText(f"Brush: {size} pixels")
+
+    def _say_complete(self, complete: bool) -> None:
+        self.session.set_complete(self.task, complete)
+        self._show_complete()
 
     def _show_complete(self) -> None:
         project, entry = self.session.project, self.session.entry
@@ -256,7 +259,7 @@ class DrawPanel(QWidget):
             inner = pieces == pieces[pixel]
         elif objects is not None and objects[pixel]:
             inner = objects == objects[pixel]
-            value = int(self.session.prediction.classes[objects[pixel]])
+            value = int(self.session.seen.classes[objects[pixel]])
         if inner is None:
             self.session.said.emit("There is no inner region and no predicted object: dab a region inside it first.", True)
             return
@@ -274,7 +277,14 @@ class DrawPanel(QWidget):
         self.session.viewer.add_layer(layer)
         layers.selection.active = active
         self._proposal = layer, value
+        self._bind_answers(self.accept, self.refuse)
         self.session.said.emit("Enter takes the outline as an exact mask of that object, Escape drops it.", False)
+
+    def _bind_answers(self, accept: Callable[[], None] | None, refuse: Callable[[], None] | None) -> None:
+        """Enter and Escape, while there is a proposal; else they are napari's, which ends polygons with them."""
+        for provider in (self.session.viewer, *self.session.marks.layers.values()):
+            for key, act in (("Enter", accept), ("Escape", refuse)):
+                provider.bind_key(key, None if act is None else lambda _, act=act: act(), overwrite=True)
 
     def accept(self) -> None:
         """Take the proposed outline into the exact masks."""
@@ -286,6 +296,7 @@ class DrawPanel(QWidget):
 
     def refuse(self) -> None:
         """Drop it."""
+        self._bind_answers(None, None)
         if self._proposal is not None and self._proposal[0] in self.session.viewer.layers:
             self.session.viewer.layers.remove(self._proposal[0])
         self._proposal = None

@@ -136,10 +136,11 @@ class MarkLayers(QObject):
             return
         for task, layer in self.layers.items():
             now = to_shown(self.project.marks(self.entry, task))
-            self._on_disk[task] = now.copy()
+            self._on_disk.pop(task)  # what napari tells while it changes the layer is not saved
             changed = np.nonzero(now != layer.data)
             if len(changed[0]):
                 layer.data_setitem(changed, now[changed])
+            self._on_disk[task] = now.copy()
 
     def flush(self) -> None:
         """Save what differs from what was saved last."""

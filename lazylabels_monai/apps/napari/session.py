@@ -13,14 +13,18 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from lazylabels_monai.apps.napari.clock import DrawingClock
+from lazylabels_monai.apps.napari.coding import NOTHING_SHOWN
 from lazylabels_monai.apps.napari.mark_layers import MarkLayers
 from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
+from lazylabels_monai.apps.napari.seen import Seen
+from lazylabels_monai.apps.napari.where import uncertain_boxes
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.interactive import correcting
 from lazylabels_monai.interactive.events import Event
 from lazylabels_monai.interactive.predictor import Prediction, WarmPredictor
 from lazylabels_monai.interactive.project import ImageEntry, Project
 from lazylabels_monai.interactive.trainer import Trainer
-from lazylabels_monai.warm_start import STARTER
+from lazylabels_monai.warm_start import STARTER, weights_named
 
 __all__ = ["PICTURE", "Session"]
 
@@ -59,10 +63,10 @@ class Session(QObject):
         self.project: Project | None = None
         self.entry: ImageEntry | None = None
         self.picture: np.ndarray | None = None
-        self.prediction: Prediction | None = None
+        self.seen: Seen | None = None
         self.trainer: Trainer | None = None
         self.predictor: WarmPredictor | None = None
-        self.weights: Path | str | None = None
+        self.weights: Path | None = None
         self.threshold = 0.5
         self.clock = DrawingClock()
         self.marks = MarkLayers(viewer, self)
@@ -95,7 +99,7 @@ class Session(QObject):
         self.attempt(self.trainer.prepare)
         self.opened.emit()
         self._poll.start()
-        self.load_weights(self.trainer.current_weights or STARTER)
+        self.load_weights(self.trainer.current_weights or weights_named(STARTER))
         order = project.suggest() or project.images
         self.show(order[0])
         return True
@@ -127,7 +131,7 @@ class Session(QObject):
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
             return
-        self.entry, self.picture, self.prediction = entry, picture, None
+        self.entry, self.picture, self.seen = entry, picture, None
         self.clock.stop()
         self.shown.emit()
         self.listed.emit()
@@ -142,7 +146,7 @@ class Session(QObject):
         if self._picture_layer is not None and self._picture_layer in self.viewer.layers:
             self.viewer.layers.remove(self._picture_layer)
         self._picture_layer = None
-        self.entry = self.picture = self.prediction = None
+        self.entry = self.picture = self.seen = None
 
     def next(self) -> None:
         """Show the image to draw on next."""
@@ -230,7 +234,7 @@ class Session(QObject):
         if self.trainer is not None:
             (self.trainer.pause if pause else self.trainer.resume)()
 
-    def load_weights(self, weights: Path | str) -> None:
+    def load_weights(self, weights: Path) -> None:
         """Predict by these weights from now on."""
         self.weights = weights
         if self.predictor is not None:
@@ -259,26 +263,48 @@ class Session(QObject):
         self.threshold = threshold
         self.maps.set_threshold(threshold)
 
-    def _take(self, prediction: Prediction) -> None:
-        if self.entry is None or prediction.entry_name != self.entry.name:
+    def _take(self, found: Prediction) -> None:
+        if found.sentence:
+            self.said.emit(found.sentence, True)
+        if self.entry is None or found.entry_name != self.entry.name or found.sentence:
             return
-        self.prediction = prediction
+        if self.seen is None:
+            self.seen = Seen(self.picture.shape[:2])
+        self.seen.take(found)
         self.show_prediction()
-        self.attempt(lambda: self.project.note_predicted(self.entry))
+        if found.last:
+            if not self.entry.predicted:
+                self.attempt(lambda: self.project.note_predicted(self.entry))
+                self.listed.emit()
+            self._draw_here()
         self.predicted.emit()
-        self.listed.emit()
 
     def show_prediction(self) -> None:
-        """Fill the layers with what the predictor gave last."""
-        found = self.prediction
-        self.maps.show(
-            found.segmentation.argmax(0),
-            None if found.separation is None else found.separation[-1],
-            found.objects,
-            found.uncertainty,
-            self.project.classes,
-            self.threshold,
-        )
+        """Fill the layers with what is known of the picture in view."""
+        seen = self.seen
+        self.maps.show(seen.segmentation, seen.interface, seen.objects, seen.uncertainty, self.project.classes, self.threshold)
+
+    def _draw_here(self) -> None:
+        """Outline where a mark says most, on pictures that one still draws on."""
+        if self.entry.finished:
+            self.maps.draw_here([])
+            return
+        marked = np.zeros(self.seen.objects.shape, bool)
+        for task in ("detection", "segmentation"):
+            marked |= self.marks.layers[task].data != NOTHING_SHOWN
+        self.maps.draw_here(uncertain_boxes(self.seen.uncertainty, marked))
+
+    # --------------------------------------------------------------------------------------------- correcting
+
+    def correct(self, correction: correcting.Correction) -> None:
+        """Put a correction into the marks and show the objects as it says; each changed layer can undo it."""
+        if self.attempt(lambda: correcting.apply(self.project, self.entry, correction)):
+            self.clock.act()
+            self.marks.reload()
+            self.seen.change(correction.objects, correction.classes)
+            self.show_prediction()
+            self.predicted.emit()
+            self.listed.emit()
 
     # --------------------------------------------------------------------------------------------- both
 
@@ -293,7 +319,7 @@ class Session(QObject):
 
     def _heard(self, event: Event) -> None:
         if event.weights is not None and event.kind == "weights":
-            self.load_weights(event.weights)
+            self.load_weights(Path(event.weights))
             self.predict()
         if event.sentence:
             self.said.emit(event.sentence, event.error)

@@ -116,7 +116,9 @@ class TrainPanel(QWidget):
             left = f", {clock(event.eta)} left" if event.eta is not None else ""
             self.epoch.setText(f"Epoch {event.epoch} of {event.epochs}{left}")
         if event.losses:
-            self.losses.setText("Loss: " + ", ".join(f"{layer_name(t).lower()} {v:.3f}" for t, v in event.losses.items()))
+            self.losses.setText(
+                "Loss: " + ", ".join(f"{layer_name(t).lower()} {v:.3f}" for t, v in event.losses.items() if v is not None)
+            )
         if event.kind == "validated" and event.dice is not None:
             self._scores.append(event.dice)
             self.dice.setText("Dice on validation images: " + " → ".join(f"{score:.3f}" for score in self._scores[-4:]))

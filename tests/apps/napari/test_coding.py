@@ -48,7 +48,9 @@ def test_colours_are_those_of_the_report():
     np.testing.assert_allclose(np.array(colours[2][:3]) * 255, class_colour(2))
 
 
-@pytest.mark.parametrize(("diameter", "task", "expected"), [(30, "detection", 10), (30, "segmentation", 5), (30, "separation", 3)])
+@pytest.mark.parametrize(
+    ("diameter", "task", "expected"), [(30, "detection", 10), (30, "segmentation", 5), (30, "separation", 3)]
+)
 def test_brush_fits_the_objects(diameter, task, expected):
     y, x = np.mgrid[:200, :200]
     objects = np.zeros((200, 200), int)
