@@ -94,7 +94,7 @@ test-monailabel: $(LABEL)/.ready ## both apps behind MONAI Label's server, on lo
 
 # In the same environment as the training, which the window starts: napari changes no version of requirements.txt.
 napari: $(VENV)/.napari ## the window in napari, with the built-in images in outputs/napari (PROJECT=folder for another project)
-	$(RUN) -m lazylabels_monai.apps.napari $(or $(PROJECT),outputs/napari --built-in)
+	$(RUN) -m lazylabels_monai napari $(or $(PROJECT),outputs/napari --built-in)
 
 $(VENV)/.napari: $(VENV)/.runtime requirements-napari.txt
 	$(RUN) -m pip install --quiet -r requirements-napari.txt

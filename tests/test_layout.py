@@ -40,7 +40,7 @@ ELSEWHERE = {
     **{
         f"apps/napari/{name}.py": f"acceptance/napari/test_{test}.py"
         for test, names in {
-            "drawing": ("__main__", "dock", "draw_panel", "images_panel", "mark_layers", "opening", "tools"),
+            "drawing": ("dock", "draw_panel", "images_panel", "mark_layers", "opening", "tools"),
             "rounds": ("correct_panel", "prediction_layers", "session", "sizes_panel", "train_panel", "folder_panel"),
             "looks": ("widgets",),
         }.items()

@@ -11,7 +11,6 @@ from lazylabels_monai.apps.napari.coding import layer_name
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.widgets import button, column, row, words
-from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive import correcting
 
 __all__ = ["CorrectPanel"]
@@ -54,7 +53,7 @@ class CorrectPanel(QWidget):
             self.classes,
             self.hint,
             self.last,
-            words("Corrections are undone with Undo on the layer of marks that they changed."),
+            button("Undo the correction", session.undo_correction, "the last one of this picture: objects and marks"),
             None,
         )
         self.setLayout(parts.layout())
@@ -96,23 +95,17 @@ class CorrectPanel(QWidget):
     def correct(self, name: str, points: np.ndarray) -> None:
         """Apply a tool to a stroke (N, 2) of (row, column)."""
         objects = self.session.maps.objects
-        rows, columns = np.clip(np.floor(points + 0.5).astype(int), 0, np.array(objects.shape) - 1).T
-        clicked = int(objects[rows[-1], columns[-1]])
+        row, column = np.clip(np.floor(points[-1] + 0.5).astype(int), 0, np.array(objects.shape) - 1)
+        clicked = int(objects[row, column])
         if name in ("Erase", "Relabel") and not clicked:
             self.session.said.emit("There is no object here: click inside one.", True)
             return
-        acts: dict[str, Callable[[], correcting.Correction]] = {
-            "Split": lambda: correcting.split(objects, points),
-            "Join": lambda: correcting.join(objects, points),
-            "Erase": lambda: correcting.erase(objects, clicked),
-            "Relabel": lambda: correcting.relabel(objects, clicked, self.classes.currentIndex() + 1),
+        value = self.classes.currentIndex() + 1
+        acts: dict[str, Callable[[np.ndarray, np.ndarray], correcting.Correction]] = {
+            "Split": lambda ids, classes: correcting.split(ids, correcting.line_of(points, ids.shape), classes),
+            "Join": lambda ids, classes: correcting.join(ids, correcting.line_of(points, ids.shape), classes),
+            "Erase": lambda ids, classes: correcting.erase(ids, clicked),
+            "Relabel": lambda ids, classes: correcting.relabel(ids, clicked, value),
         }
-        self.session.marks.flush()
-        try:
-            correction = acts[name]()
-        except LazyLabelsError as error:
-            self.session.said.emit(str(error), True)
-            return
-        self.session.correct(correction)
-        changed = ", ".join(layer_name(task).lower() for task in correction.labels)
+        changed = ", ".join(layer_name(task).lower() for task in self.session.correct(acts[name]))
         self.last.setText(f"{name}: {changed} changed." if changed else f"{name}: no mark changed.")

@@ -24,6 +24,7 @@ from lazylabels_monai.apps.napari.coding import (
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.interactive import correcting
 from lazylabels_monai.interactive.proposals import outline_of
 from lazylabels_monai.labels.rasterize import ellipse, fill_polygons, stroke_lines
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
@@ -54,7 +55,7 @@ class DrawPanel(QWidget):
     def __init__(self, session: Session, tool: PictureTool) -> None:
         super().__init__()
         self.session, self.tool = session, tool
-        self._proposal: tuple[Labels, int] | None = None
+        self._proposal: tuple[Labels, int, int] | None = None
         self.kinds: dict[str, QRadioButton] = {}
         group = QButtonGroup(self)
         for task in _ORDER:
@@ -253,21 +254,21 @@ class DrawPanel(QWidget):
         inside = all(0 <= place < size for place, size in zip(pixel, marks.shape, strict=True))
         if not inside:
             return
-        value, inner = int(marks[pixel]), None
+        value, inner, number = int(marks[pixel]), None, 0 if objects is None else int(objects[pixel])
         if value not in (BACKGROUND, IGNORE):
             pieces = components(np.where(marks == value, 1, 0), connectivity=1)
             inner = pieces == pieces[pixel]
-        elif objects is not None and objects[pixel]:
-            inner = objects == objects[pixel]
-            value = int(self.session.seen.classes[objects[pixel]])
+        elif number:
+            inner = objects == number
+            value = int(self.session.seen.classes[number])
         if inner is None:
             self.session.said.emit("There is no inner region and no predicted object: dab a region inside it first.", True)
             return
         others = (marks != IGNORE) & (marks != BACKGROUND) & ~inner
         picture = self.session.picture
-        self.session.behind(lambda: outline_of(picture, inner, others), lambda mask: self._show_proposal(mask, value))
+        self.session.behind(lambda: outline_of(picture, inner, others), lambda mask: self._show_proposal(mask, value, number))
 
-    def _show_proposal(self, mask: np.ndarray, value: int) -> None:
+    def _show_proposal(self, mask: np.ndarray, value: int, number: int) -> None:
         self.refuse()
         colours = {0: (0, 0, 0, 0), 1: (0, 1, 1, 1), None: (0, 0, 0, 0)}
         layer = Labels(mask.astype(np.uint8), name=PROPOSAL, opacity=1.0, colormap=DirectLabelColormap(color_dict=colours))
@@ -276,7 +277,7 @@ class DrawPanel(QWidget):
         active = layers.selection.active
         self.session.viewer.add_layer(layer)
         layers.selection.active = active
-        self._proposal = layer, value
+        self._proposal = layer, value, number
         self._bind_answers(self.accept, self.refuse)
         self.session.said.emit("Enter takes the outline as an exact mask of that object, Escape drops it.", False)
 
@@ -289,10 +290,10 @@ class DrawPanel(QWidget):
     def accept(self) -> None:
         """Take the proposed outline into the exact masks."""
         if self._proposal is not None:
-            layer, value = self._proposal
+            layer, value, number = self._proposal
             mask = layer.data > 0
             self.refuse()
-            self.session.marks.put("segmentation", (slice(0, mask.shape[0]), slice(0, mask.shape[1])), mask, value)
+            self.session.correct(lambda ids, classes: correcting.outline(ids, number or int(ids.max()) + 1, mask, value))
 
     def refuse(self) -> None:
         """Drop it."""

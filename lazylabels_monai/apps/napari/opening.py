@@ -9,7 +9,7 @@ import napari
 from lazylabels_monai.apps.napari.dock import LazyLabels
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 
-__all__ = ["DOCK", "make_built_in", "open_window"]
+__all__ = ["DOCK", "make_built_in", "open_window", "run"]
 
 #: Name of the dock widget.
 DOCK = "Lazy labels"
@@ -28,3 +28,16 @@ def open_window(folder: Path | None = None, show: bool = True) -> tuple[napari.V
     if folder is not None:
         dock.open(folder)
     return viewer, dock
+
+
+def run(folder: Path | None = None, built_in: bool = False) -> None:
+    """Open the window and stay until it is closed.
+
+    Args:
+        folder: of a project or of pictures; None: one is opened in the window.
+        built_in: whether ``folder`` is made of built-in pictures where it is not there.
+    """
+    if built_in and folder is not None and not folder.exists():
+        make_built_in(folder)
+    open_window(folder)
+    napari.run()

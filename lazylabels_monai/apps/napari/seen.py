@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,19 @@ class Seen:
             self.classes = classes
         self.whole = found.last
 
-    def change(self, objects: np.ndarray, classes: np.ndarray) -> None:
-        """A person corrected the objects."""
-        self.objects, self.classes = objects.astype(np.int32), classes
+    def change(self, objects: np.ndarray, classes: Mapping[int, int] | None = None) -> None:
+        """A person corrected the objects.
+
+        Args:
+            objects: ids (H, W).
+            classes: of ids that are new or have another one.
+        """
+        self.objects = np.array(objects, np.int32)
+        known = np.zeros(max(int(self.objects.max(initial=0)) + 1, len(self.classes)), np.int64)
+        known[: len(self.classes)] = self.classes
+        for number, value in (classes or {}).items():
+            known[number] = value
+        self.classes = known
 
     def _everything(self) -> tuple[slice, slice]:
         height, width = self.objects.shape

@@ -74,6 +74,7 @@ class Session(QObject):
         self._picture_layer: Image | None = None
         self._token = 0
         self._workers: list[Any] = []
+        self._corrections: list[tuple[np.ndarray | None, np.ndarray | None, dict[str, np.ndarray]]] = []
         self.marks.saved.connect(self._saved)
         self.marks.failed.connect(lambda sentence: self.said.emit(sentence, True))
         viewer.mouse_drag_callbacks.append(self._touched)
@@ -132,6 +133,7 @@ class Session(QObject):
             self.said.emit(str(error), True)
             return
         self.entry, self.picture, self.seen = entry, picture, None
+        self._corrections = []
         self.clock.stop()
         self.shown.emit()
         self.listed.emit()
@@ -191,6 +193,7 @@ class Session(QObject):
     # --------------------------------------------------------------------------------------------- drawing
 
     def _saved(self, task: str) -> None:
+        self._corrections = []  # to undo one would take back what was drawn since
         self.clock.act()
         self.spend(task)
         self.listed.emit()
@@ -271,6 +274,7 @@ class Session(QObject):
         if self.seen is None:
             self.seen = Seen(self.picture.shape[:2])
         self.seen.take(found)
+        self._corrections = [(None, None, before) for *_, before in self._corrections]  # ids begin anew
         self.show_prediction()
         if found.last:
             if not self.entry.predicted:
@@ -296,15 +300,52 @@ class Session(QObject):
 
     # --------------------------------------------------------------------------------------------- correcting
 
-    def correct(self, correction: correcting.Correction) -> None:
-        """Put a correction into the marks and show the objects as it says; each changed layer can undo it."""
-        if self.attempt(lambda: correcting.apply(self.project, self.entry, correction)):
-            self.clock.act()
-            self.marks.reload()
+    def correct(self, make: Callable[[np.ndarray, np.ndarray], correcting.Correction]) -> list[str]:
+        """Correct the objects in view and the marks.
+
+        Args:
+            make: gives a correction of the objects (ids) and their classes (by id); what it refuses is said.
+
+        Returns:
+            the tasks whose marks were changed.
+        """
+        if self.entry is None:
+            return []
+        if self.seen is None:
+            self.seen = Seen(self.picture.shape[:2])
+        self.marks.flush()
+        before: dict[str, np.ndarray] = {}
+        objects, classes = self.seen.objects, self.seen.classes
+
+        def act() -> None:
+            correction = make(objects, classes)
+            before.update(correcting.apply(self.project, self.entry, correction))
             self.seen.change(correction.objects, correction.classes)
-            self.show_prediction()
-            self.predicted.emit()
-            self.listed.emit()
+
+        if not self.attempt(act):
+            return []
+        self.clock.act()
+        self._corrections.append((objects, classes, before))
+        self._corrected()
+        return list(before)
+
+    def undo_correction(self) -> None:
+        """Take back the last correction of the picture in view, objects and marks."""
+        if not self._corrections:
+            self.said.emit("there is no correction of this picture to undo.", False)
+            return
+        objects, classes, before = self._corrections.pop()
+        self.marks.flush()
+        if self.attempt(lambda: correcting.undo(self.project, self.entry, before)):
+            if objects is not None:
+                self.seen.objects, self.seen.classes = objects, classes
+            self._corrected()
+
+    def _corrected(self) -> None:
+        self.marks.reload()
+        self.show_prediction()
+        self.predicted.emit()
+        self.listed.emit()
 
     # --------------------------------------------------------------------------------------------- both
 

@@ -26,8 +26,13 @@ def truth(tmp_path):
     """The built-in pictures with all their labels; the same pictures as those of ``built_in``."""
     folder = tmp_path / "truth"
     make_dataset(folder, num_train=3, num_validation=1, num_test=1, size=SIZE, strong=3, detection=3, separation=3, seed=3)
-    return {item["image"]: {k: read_label(folder / item[k]) for k in item if k in ("detection", "separation", "segmentation", "instances")}
-            for section in ("training", "validation") for item in load_datalist(folder)[section]}
+    return {
+        item["image"]: {
+            k: read_label(folder / item[k]) for k in item if k in ("detection", "separation", "segmentation", "instances")
+        }
+        for section in ("training", "validation")
+        for item in load_datalist(folder)[section]
+    }
 
 
 def draw(dock, hand, labels) -> None:
@@ -144,9 +149,12 @@ def test_draw_train_correct_measure(dock, hand, built_in, truth, until, tmp_path
     # they stay apart, as the next training has learnt it
     def apart() -> bool:
         seen = session.seen
-        return seen is not None and seen.whole and seen.objects[first] != seen.objects[second] and min(
-            seen.objects[first], seen.objects[second]
-        ) > 0
+        return (
+            seen is not None
+            and seen.whole
+            and seen.objects[first] != seen.objects[second]
+            and min(seen.objects[first], seen.objects[second]) > 0
+        )
 
     epochs = len(events) + 12
     train(dock, until, lambda: len(events) >= epochs and apart(), weights_from=0)

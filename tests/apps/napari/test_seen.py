@@ -65,6 +65,7 @@ def test_a_correction_is_kept_apart_from_what_was_answered():
     seen = Seen(SHAPE)
     given = answer(1, LEFT, 1, 2)
     seen.take(given)
-    seen.change(np.zeros(SHAPE, int), np.zeros(1, int))
-    assert not seen.objects.any()
-    assert given.objects.any()
+    seen.change(np.full(SHAPE, 3), {3: 1})
+    assert (seen.objects == 3).all()
+    assert seen.classes.tolist() == [0, 2, 0, 1]
+    assert set(np.unique(given.objects)) == {1}
