@@ -36,7 +36,7 @@ class LazyLabels(QWidget):
         self.draw = DrawPanel(self.session, self.tool)
         self.train = TrainPanel(self.session)
         self.correct = CorrectPanel(self.session, self.tool)
-        self.sizes = SizesPanel(self.session)
+        self.sizes = SizesPanel(self.session, self.tool)
         self.folder = FolderPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.setUsesScrollButtons(True)

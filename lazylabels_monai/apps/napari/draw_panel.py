@@ -10,7 +10,6 @@ from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QRadioButton, QSlider, QWidget
-from skimage.measure import label as components
 
 from lazylabels_monai.apps.napari.coding import (
     BACKGROUND_SHOWN,
@@ -24,10 +23,11 @@ from lazylabels_monai.apps.napari.coding import (
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive import correcting
-from lazylabels_monai.interactive.proposals import outline_of
+from lazylabels_monai.interactive.proposals import outline_of, region_at
 from lazylabels_monai.labels.rasterize import ellipse, fill_polygons, stroke_lines
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
 __all__ = ["PROPOSAL", "SHAPES", "DrawPanel"]
 
@@ -254,19 +254,20 @@ class DrawPanel(QWidget):
         inside = all(0 <= place < size for place, size in zip(pixel, marks.shape, strict=True))
         if not inside:
             return
-        value, inner, number = int(marks[pixel]), None, 0 if objects is None else int(objects[pixel])
-        if value not in (BACKGROUND, IGNORE):
-            pieces = components(np.where(marks == value, 1, 0), connectivity=1)
-            inner = pieces == pieces[pixel]
-        elif number:
-            inner = objects == number
-            value = int(self.session.seen.classes[number])
-        if inner is None:
-            self.session.said.emit("There is no inner region and no predicted object: dab a region inside it first.", True)
-            return
+        number = 0 if objects is None else int(objects[pixel])
+        try:
+            inner, value = region_at(marks, *pixel), int(marks[pixel])
+        except LazyLabelsError as error:
+            if not number:
+                self.session.said.emit(str(error), True)
+                return
+            inner, value = objects == number, int(self.session.seen.classes[number])
         others = (marks != IGNORE) & (marks != BACKGROUND) & ~inner
+        interfaces = to_stored(self.session.marks.layers["separation"].data) == INTERFACE
         picture = self.session.picture
-        self.session.behind(lambda: outline_of(picture, inner, others), lambda mask: self._show_proposal(mask, value, number))
+        self.session.behind(
+            lambda: outline_of(picture, inner, others, interfaces), lambda mask: self._show_proposal(mask, value, number)
+        )
 
     def _show_proposal(self, mask: np.ndarray, value: int, number: int) -> None:
         self.refuse()

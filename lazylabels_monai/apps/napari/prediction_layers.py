@@ -12,7 +12,7 @@ from napari.utils.colormaps import Colormap, DirectLabelColormap
 from lazylabels_monai.apps.napari.coding import layer_colours
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR
 
-__all__ = ["DRAW_HERE", "INTERFACES", "OBJECTS", "SEGMENTATION", "UNCERTAINTY", "PredictionLayers"]
+__all__ = ["CHOSEN", "DRAW_HERE", "INTERFACES", "OBJECTS", "SEGMENTATION", "UNCERTAINTY", "PredictionLayers"]
 
 #: Names of the layers.
 SEGMENTATION = "Predicted: classes"
@@ -20,9 +20,10 @@ INTERFACES = "Predicted: interfaces"
 OBJECTS = "Predicted: objects"
 UNCERTAINTY = "Uncertainty"
 DRAW_HERE = "Draw here"
+CHOSEN = "Chosen object"
 
 #: From below; all lie under the layers that a person draws in.
-_ORDER = (SEGMENTATION, UNCERTAINTY, INTERFACES, OBJECTS, DRAW_HERE)
+_ORDER = (SEGMENTATION, UNCERTAINTY, INTERFACES, OBJECTS, DRAW_HERE, CHOSEN)
 
 
 class PredictionLayers:
@@ -99,18 +100,25 @@ class PredictionLayers:
         if name in self.layers:
             self.layers[name].visible = visible
 
+    def point_at(self, mask: np.ndarray) -> None:
+        """Put a box around one object (bool, (H, W))."""
+        rows, columns = np.nonzero(mask)
+        boxes = [] if not len(rows) else [(rows.min() - 1, rows.max() + 1, columns.min() - 1, columns.max() + 1)]
+        self._boxes(CHOSEN, boxes, "white")
+
     def draw_here(self, boxes: Sequence[tuple[int, int, int, int]]) -> None:
         """Outline parts of the picture (rows from, to, columns from, to)."""
+        self._boxes(DRAW_HERE, boxes, "yellow")
+
+    def _boxes(self, name: str, boxes: Sequence[tuple[int, int, int, int]], colour: str) -> None:
         corners = [np.array([[a, c], [a, d], [b, d], [b, c]], float) for a, b, c, d in boxes]
-        layer = self.layers.pop(DRAW_HERE, None)
+        layer = self.layers.pop(name, None)
         if layer is not None and layer in self.viewer.layers:
-            self._hidden[DRAW_HERE] = not layer.visible
+            self._hidden[name] = not layer.visible
             self.viewer.layers.remove(layer)
         if corners:
-            layer = Shapes(
-                corners, shape_type="rectangle", edge_color="yellow", face_color="transparent", edge_width=2, name=DRAW_HERE
-            )
-            self._add(DRAW_HERE, layer)
+            settings = {"edge_color": colour, "face_color": "transparent", "edge_width": 2}
+            self._add(name, Shapes(corners, shape_type="rectangle", name=name, **settings))
 
     def _put(self, name: str, data: np.ndarray, kind: type[Layer], **settings: object) -> None:
         layer = self.layers.get(name)

@@ -19,17 +19,19 @@ from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
 from lazylabels_monai.apps.napari.seen import Seen
 from lazylabels_monai.apps.napari.where import uncertain_boxes
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.interactive import correcting
+from lazylabels_monai.interactive import correcting, finish
 from lazylabels_monai.interactive.events import Event
 from lazylabels_monai.interactive.predictor import Prediction, WarmPredictor
 from lazylabels_monai.interactive.project import ImageEntry, Project
 from lazylabels_monai.interactive.trainer import Trainer
 from lazylabels_monai.warm_start import STARTER, weights_named
 
-__all__ = ["PICTURE", "Session"]
+__all__ = ["PICTURE", "RESULTS", "Session"]
 
 #: Name of the picture's layer.
 PICTURE = "Picture"
+#: Folder of a project in which masks of finished images lie.
+RESULTS = "finished"
 #: Milliseconds between two looks at the trainer and the predictor.
 _POLL = 150
 
@@ -42,6 +44,7 @@ class Session(QObject):
         parent: owns it.
 
     Attributes:
+        ahead: whether trainer and predictor get ready, and pictures are predicted, before anybody asks.
         opened: signal: another project is there.
         listed: signal: ticks, splits or seconds of images changed.
         shown: signal: another image is in view.
@@ -68,6 +71,7 @@ class Session(QObject):
         self.predictor: WarmPredictor | None = None
         self.weights: Path | None = None
         self.threshold = 0.5
+        self.ahead = True
         self.clock = DrawingClock()
         self.marks = MarkLayers(viewer, self)
         self.maps = PredictionLayers(viewer)
@@ -97,7 +101,8 @@ class Session(QObject):
             self.said.emit(note, False)
         self.predictor = WarmPredictor()
         self.trainer = Trainer(project)
-        self.attempt(self.trainer.prepare)
+        if self.ahead:
+            self.attempt(self.trainer.prepare)
         self.opened.emit()
         self._poll.start()
         self.load_weights(self.trainer.current_weights or weights_named(STARTER))
@@ -137,7 +142,8 @@ class Session(QObject):
         self.clock.stop()
         self.shown.emit()
         self.listed.emit()
-        self.predict()
+        if self.ahead:
+            self.predict()
 
     def leave_image(self) -> None:
         """Save what is in view and show nothing."""
@@ -160,11 +166,20 @@ class Session(QObject):
                 self.said.emit("every other training image is finished: look at the sizes, or add images to the folder.", False)
 
     def finish(self, finished: bool = True) -> None:
-        """Say that the image in view is done, or not."""
+        """Say that the image in view is done, or not; the masks of one that is done are written."""
         if self.project is not None and self.entry is not None:
             self.marks.flush()
             self.attempt(lambda: self.project.finish(self.entry, finished))
+            if finished and self.seen is not None and self.seen.whole:
+                name, seen, classes = self.entry.name, self.seen, self.project.classes
+                self.attempt(lambda: finish.write_masks(self.results, name, seen.objects, seen.classes, classes))
+                self.said.emit(f"its objects and classes are written to {self.results}.", False)
             self.listed.emit()
+
+    @property
+    def results(self) -> Path:
+        """Folder of the masks of finished images."""
+        return self.project.folder / RESULTS
 
     def set_complete(self, task: str, complete: bool) -> None:
         """ "Everything is marked here", or only some objects are."""
@@ -240,7 +255,7 @@ class Session(QObject):
     def load_weights(self, weights: Path) -> None:
         """Predict by these weights from now on."""
         self.weights = weights
-        if self.predictor is not None:
+        if self.predictor is not None and (self.ahead or self.seen is not None):
             self.attempt(lambda: self.predictor.load(weights))
 
     # --------------------------------------------------------------------------------------------- predicting
@@ -248,6 +263,8 @@ class Session(QObject):
     def predict(self) -> None:
         """Ask for a prediction of the image in view; the part in view comes first."""
         if self.predictor is not None and self.entry is not None:
+            if not self.ahead:
+                self.predictor.load(self.weights)
             self._token += 1
             self.predictor.request(self.entry.name, self.picture, self._part_in_view(), self._token)
 

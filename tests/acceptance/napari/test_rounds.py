@@ -102,8 +102,9 @@ def wait_for_prediction(dock, until) -> None:
 
 
 def test_draw_train_correct_measure(dock, hand, built_in, truth, until, tmp_path, monkeypatch):
-    assert dock.open(built_in)
     session = dock.session
+    session.ahead = True
+    assert dock.open(built_in)
     pictures = [entry for entry in session.project.images if entry.section == "training"]
     validation = next(entry for entry in session.project.images if entry.section == "validation")
     for entry in pictures:
