@@ -446,6 +446,9 @@ class Project:
     def _marks(self, entry: ImageEntry, task: str, shape: tuple[int, ...]) -> np.ndarray:
         _check(task)
         file = self._named_file(entry, task)
+        if file is None:  # one of ours that says too little for a datalist, such as background alone
+            file = self._label_file(entry, task)
+            file = file if file.is_file() and is_ours(file) else None
         return np.full(shape, IGNORE, np.uint8) if file is None else read_marks(file, entry.path, shape)
 
     def _checked(self, entry: ImageEntry, task: str, label: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from lazylabels_monai.stopping import ends_with_parent
 from lazylabels_monai.trained import WEIGHTS_FILE
 from lazylabels_monai.warm_start import STARTER, network_of, weights_named
 
-__all__ = ["LAST", "Trainer", "last_weights", "training_arguments"]
+__all__ = ["LAST", "Trainer", "last_weights", "threads", "training_arguments"]
 
 #: Go on from the weights that this project's last training left, or from the starter where there are none.
 LAST = "last"
@@ -99,7 +99,7 @@ class Trainer:
         with written_to(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             log = self.log.open("ab")
-        environment = {"OMP_NUM_THREADS": str(_threads()), **os.environ}
+        environment = {"OMP_NUM_THREADS": str(threads()), **os.environ}
         folder = Path(__file__).resolve().parents[2]  # where this package lies, installed or not
         paths = [str(folder), *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
@@ -260,7 +260,7 @@ def training_arguments(
     return ["run", "training", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
 
 
-def _threads() -> int:
+def threads() -> int:
     """Half of the cores: a person draws beside, and a prediction runs; threads that wait for a busy core spin."""
     try:
         cores: int = len(os.sched_getaffinity(0))
