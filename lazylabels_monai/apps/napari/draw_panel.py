@@ -9,7 +9,7 @@ from napari.layers import Labels, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QButtonGroup, QCheckBox, QRadioButton, QSlider, QWidget
+from qtpy.QtWidgets import QButtonGroup, QCheckBox, QPushButton, QRadioButton, QSlider, QWidget
 
 from lazylabels_monai.apps.napari.coding import (
     BACKGROUND_SHOWN,
@@ -55,6 +55,8 @@ class DrawPanel(QWidget):
     def __init__(self, session: Session, tool: PictureTool) -> None:
         super().__init__()
         self.session, self.tool = session, tool
+        self._buttons: dict[int, QPushButton] = {}
+        self._palette: tuple[str, ...] | None = None
         self._proposal: tuple[Labels, int, int] | None = None
         self.kinds: dict[str, QRadioButton] = {}
         group = QButtonGroup(self)
@@ -136,11 +138,17 @@ class DrawPanel(QWidget):
             self._show_complete()
 
     def _fill_palette(self) -> None:
+        project = self.session.project
+        drawn_now = None if project is None else (self.task, *project.classes)
+        if drawn_now == self._palette:
+            self._show_palette()
+            return
+        self._palette, self._buttons = drawn_now, {}
         layout = self.palette_box.layout()
         while layout.count():
-            layout.takeAt(0).widget().deleteLater()
-        self._buttons = {}
-        project = self.session.project
+            gone = layout.takeAt(0).widget()
+            gone.setParent(None)
+            gone.deleteLater()
         if project is None:
             return
         colours = layer_colours(self.task, project.classes)
@@ -160,7 +168,7 @@ class DrawPanel(QWidget):
 
     def _show_palette(self) -> None:
         layer = self._layer()
-        for value, made in getattr(self, "_buttons", {}).items():
+        for value, made in self._buttons.items():
             erases = layer is not None and str(layer.mode) == "erase"
             chosen = erases if value == NOTHING_SHOWN else layer is not None and not erases and layer.selected_label == value
             made.setChecked(chosen)

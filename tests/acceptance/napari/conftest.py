@@ -58,3 +58,13 @@ def until(qtbot) -> Callable:
         qtbot.waitUntil(lambda: bool(true()), timeout=int(seconds * 1000))
 
     return wait
+
+
+@pytest.fixture
+def run() -> Callable:
+    """Run a command of ``lazylabels``."""
+    from typer.testing import CliRunner
+
+    from lazylabels_monai.cli import app
+
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])

@@ -12,7 +12,6 @@ from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage.measure import label as components
 from skimage.measure import regionprops
 
-from lazylabels_monai.cli import app
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.images.files import read_label
@@ -101,7 +100,7 @@ def wait_for_prediction(dock, until) -> None:
     until(lambda: dock.session.seen is not None and dock.session.seen.whole, 120)
 
 
-def test_draw_train_correct_measure(dock, hand, built_in, truth, until, tmp_path, monkeypatch):
+def test_draw_train_correct_measure(dock, hand, built_in, truth, until, tmp_path, monkeypatch, run):
     session = dock.session
     session.ahead = True
     assert dock.open(built_in)
@@ -162,11 +161,73 @@ def test_draw_train_correct_measure(dock, hand, built_in, truth, until, tmp_path
     wait_for_prediction(dock, until)
     assert apart()
 
-    # the table is that of `measure`
+    # the table is linked with the picture
     dock.tabs.setCurrentIndex(3)
     until(lambda: dock.sizes.model.rowCount() > 3)
     dock.sizes.table.selectRow(2)
-    row = dock.sizes.model.rows[2]
+    shown = dock.sizes.model.rows[2]
     centre = session.viewer.scene.camera.center[-2:]
-    np.testing.assert_allclose(centre, (row["centroid_row_px"], row["centroid_col_px"]), atol=1)
+    np.testing.assert_allclose(centre, (shown["centroid_row_px"], shown["centroid_col_px"]), atol=1)
+    assert "Chosen object" in session.viewer.layers
+    press(dock.sizes.find)
+    number = int(session.seen.objects[first])
+    hand.click(first)
+    assert dock.sizes.model.rows[dock.sizes.table.currentIndex().row()]["id"] == number
+    press(dock.sizes.find)
+
+    # and it is that of `measure` on the masks of the finished picture
     dock.sizes.save_csv(tmp_path / "window.csv")
+    press(dock.images.finished)
+    assert entry.finished
+    done = run("measure", built_in / "finished", tmp_path / "measured", "--images", built_in / "images")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert (tmp_path / "window.csv").read_text() == (tmp_path / "measured" / "objects.csv").read_text()
+
+    # the report opens in the browser
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    dock.sizes.report()
+    until(lambda: opened, 120)
+    assert (built_in / "finished" / "report.html").is_file()
+
+    # opened again, it goes on from what was learnt
+    session.close()
+    assert dock.open(built_in)
+    assert session.weights == built_in / "training" / "models" / "model.pt"
+
+
+def test_what_went_wrong_with_a_training_is_a_sentence_and_drawing_goes_on(dock, hand, built_in, until):
+    dock.open(built_in)
+    session = dock.session
+    press(dock.train.train)
+    sentence, wrong = dock.heard[-1]
+    assert wrong
+    assert "no image for training has marks" in sentence
+    hand.click((30, 30))
+    press(dock.train.train)
+    assert session.is_training
+    until(lambda: session.trainer._process is not None)
+    session.trainer._process.kill()
+    until(lambda: not session.is_training, 60)
+    assert any(wrong and "ended by the system" in sentence for sentence, wrong in dock.heard)
+    hand.click((60, 60))
+    assert session.project.marks(session.entry, "detection")[60, 60] == 1
+
+
+def test_a_folder_is_predicted_with_progress(dock, built_in, until, tmp_path):
+    dock.open(built_in)
+    dock.folder.source.setText(str(built_in / "images"))
+    dock.folder.out.setText(str(tmp_path / "out"))
+    press(dock.folder.start)
+    until(lambda: dock.folder.start.isEnabled(), 240)
+    assert dock.folder.told.text().startswith("written:"), dock.folder.told.text()
+    assert len(list((tmp_path / "out").glob("*_instances.tif"))) == 5
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(dock, built_in, until, tmp_path):
+    dock.open(built_in)
+    dock.folder.source.setText(str(tmp_path / "nowhere"))
+    dock.folder.out.setText(str(tmp_path / "out"))
+    press(dock.folder.start)
+    until(lambda: dock.folder.start.isEnabled(), 240)
+    assert "nowhere" in dock.folder.told.text()
