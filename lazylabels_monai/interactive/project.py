@@ -185,6 +185,10 @@ class Project:
             raise LazyLabelsError(f"'{self.folder}' has no image '{name}': look at it again, or correct the name.")
         return found
 
+    def item(self, entry: ImageEntry) -> dict[str, Any]:
+        """What the datalist says of an image, a copy; empty where it does not name it."""
+        return dict(self._by_name.get(entry.name, ("", {}))[1])
+
     def picture(self, entry: ImageEntry) -> np.ndarray:
         """The image as one looks at it: (H, W) or (H, W, C) in the type stored.
 
