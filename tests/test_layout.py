@@ -42,7 +42,7 @@ ELSEWHERE = {
         for test, names in {
             "drawing": ("dock", "draw_panel", "images_panel", "mark_layers", "opening", "tools"),
             "rounds": ("correct_panel", "prediction_layers", "session", "sizes_panel", "train_panel", "folder_panel"),
-            "looks": ("widgets",),
+            "looks": ("visibility", "widgets"),
         }.items()
         for name in names
     },

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from lazylabels_monai.apps.napari.coding import to_shown
 from lazylabels_monai.apps.napari.dock import LazyLabels
 from lazylabels_monai.apps.napari.opening import open_window
+from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.images.files import read_label
@@ -59,8 +60,8 @@ def draw(dock: LazyLabels, full: Path, tasks: tuple[str, ...]) -> None:
     dock.session.marks.flush()
 
 
-def take(out: Path, seconds: float) -> None:
-    """All pictures, into the folder ``out``; the training lasts so many seconds."""
+def take(out: Path, epochs: int) -> None:
+    """All pictures, into the folder ``out``; the training lasts so many epochs."""
     with tempfile.TemporaryDirectory() as folder:
         project, full = Path(folder, "ice cream"), Path(folder, "full")
         make_dataset(project, **IMAGES, strong=0, detection=0, separation=0)
@@ -81,21 +82,26 @@ def take(out: Path, seconds: float) -> None:
         shoot(window, out / "napari-draw.png")
         session.predict()
         dock.tabs.setCurrentIndex(1)
+        done = []
+        session.training.connect(lambda event: done.append(event.epoch))
         dock.train.train.click()
-        spin(seconds)
+        spin(1800, lambda: max(done, default=0) >= epochs)
+        spin(3)
         shoot(window, out / "napari-train.png")
         dock.train.stop.click()
-        spin(60, lambda: not session.is_training)
+        spin(120, lambda: not session.is_training)
+        session.seen = None
         session.predict()
-        spin(10)
+        spin(120, lambda: session.seen is not None and session.seen.whole)
         dock.tabs.setCurrentIndex(2)
+        dock.correct.findChild(Visibility).marks.click()
         dock.correct.toggle("Split")
         shoot(window, out / "napari-correct.png")
         dock.correct.toggle("Split")
         dock.tabs.setCurrentIndex(3)
         dock.sizes.pixel_size.setText("0.5um")
         dock.sizes.measure()
-        spin(1)
+        spin(60, lambda: dock.sizes.model.rowCount() > 3)
         dock.sizes.table.selectRow(3)
         shoot(window, out / "napari-sizes.png")
         viewer.close()
@@ -104,7 +110,7 @@ def take(out: Path, seconds: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seconds", type=float, default=120, help="of training")
+    parser.add_argument("--epochs", type=int, default=25, help="of the training")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    take(given.out, given.seconds)
+    take(given.out, given.epochs)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QButtonGroup, QComboBox, QWidget
 from lazylabels_monai.apps.napari.coding import layer_name
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.tools import PictureTool
+from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import button, column, row, words
 from lazylabels_monai.interactive import correcting
 
@@ -48,6 +49,7 @@ class CorrectPanel(QWidget):
         self.classes.setToolTip("the class that a clicked object gets")
         self.last = words()
         parts = column(
+            Visibility(session),
             row(self.buttons["Split"], self.buttons["Join"]),
             row(self.buttons["Erase"], self.buttons["Relabel"]),
             self.classes,

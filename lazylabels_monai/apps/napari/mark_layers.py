@@ -111,6 +111,8 @@ class MarkLayers(QObject):
         """Take the brush for a task and a value as shown."""
         if task in self.layers:
             layer = self.layers[task]
+            if layer not in self.viewer.layers:  # somebody threw it away; what was drawn is still there
+                self.viewer.add_layer(layer)
             self.viewer.layers.selection.active = layer
             layer.visible = True
             layer.selected_label = value

@@ -131,12 +131,11 @@ class Session(QObject):
         try:
             picture = self.project.picture(entry)
             self.spend()
-            self.marks.flush()
-            self._show_picture(picture)
             self.marks.show(self.project, entry)
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
             return
+        self._show_picture(picture)
         self.entry, self.picture, self.seen = entry, picture, None
         self._corrections = []
         self.clock.stop()
@@ -195,14 +194,16 @@ class Session(QObject):
         self.listed.emit()
 
     def _show_picture(self, picture: np.ndarray) -> None:
+        layers = self.viewer.layers
+        active = layers.selection.active
         self.maps.clear()
-        self.marks.remove()
-        if self._picture_layer is not None and self._picture_layer in self.viewer.layers:
-            self.viewer.layers.remove(self._picture_layer)
+        if self._picture_layer is not None and self._picture_layer in layers:
+            layers.remove(self._picture_layer)
         colour = picture.ndim == 3 and picture.shape[-1] in (3, 4)
         shown = picture if colour or picture.ndim == 2 else picture[..., 0]
         self._picture_layer = Image(shown, name=PICTURE, rgb=colour)
-        self.viewer.layers.insert(0, self._picture_layer)
+        layers.insert(0, self._picture_layer)
+        layers.selection.active = active
         self.viewer.reset_view()
 
     # --------------------------------------------------------------------------------------------- drawing

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QProgressBar, QSlider, QWidget
 from lazylabels_monai.apps.napari.coding import layer_name
 from lazylabels_monai.apps.napari.prediction_layers import UNCERTAINTY
 from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import button, column, row, words
 from lazylabels_monai.interactive.events import Event
 from lazylabels_monai.interactive.trainer import LAST
@@ -57,9 +58,10 @@ class TrainPanel(QWidget):
             self.losses,
             self.dice,
             button("Predict again", session.predict, "predict the image in view by the newest weights"),
+            Visibility(session),
+            self.uncertainty,
             self.threshold_words,
             self.threshold,
-            self.uncertainty,
             None,
         )
         self.setLayout(parts.layout())

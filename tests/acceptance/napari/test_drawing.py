@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 from hand import press
@@ -164,3 +165,27 @@ def test_what_cannot_be_opened_is_one_sentence(dock, tmp_path):
 
 def test_all_tasks_have_a_kind(dock):
     assert set(dock.draw.kinds) == set(TASKS)
+
+
+def test_a_label_that_cannot_be_read_leaves_what_is_shown_as_it_is(dock, hand, built_in):
+    dock.open(built_in)
+    shown = dock.session.entry
+    hand.click((30, 30))
+    other = next(entry for entry in dock.session.project.images if entry.section == "validation")
+    Path(built_in, "segmentation", Path(other.name).name).write_bytes(b"no picture")
+    dock.session.show(other)
+    assert dock.heard[-1][1]
+    assert dock.session.entry is shown
+    hand.click((60, 60))
+    label = stored(built_in, "detection", shown)
+    assert label[30, 30] == label[60, 60] == 1
+
+
+def test_a_layer_that_was_thrown_away_comes_back_with_its_marks(dock, hand, built_in, window):
+    dock.open(built_in)
+    hand.click((30, 30))
+    window[0].layers.remove(dock.session.marks.layers["detection"])
+    press(dock.draw.kinds["detection"])
+    assert window[0].layers["Inner regions"].data[30, 30] == 1
+    hand.click((60, 60))
+    assert stored(built_in, "detection", dock.session.entry)[60, 60] == 1

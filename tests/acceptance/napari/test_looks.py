@@ -8,6 +8,7 @@ from hand import Hand
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit
 
+from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import Histogram, RowsModel
 
 KINDS = (QAbstractButton, QLabel, QComboBox, QLineEdit)
@@ -64,6 +65,20 @@ def test_cut_off_words_are_seen(window, dock):
         dock.draw.complete.setMaximumWidth(16777215)
         dock.draw.brush_words.setWordWrap(True)
         dock.draw.brush_words.setText("")
+
+
+def test_marks_are_hidden_and_shown_together(window, dock, built_in):
+    dock.open(built_in)
+    dock.tabs.setCurrentIndex(2)
+    ticks = dock.correct.findChild(Visibility)
+    ticks.marks.click()
+    assert not any(layer.visible for layer in dock.session.marks.layers.values())
+    dock.tabs.setCurrentIndex(1)
+    Hand.settle()
+    assert not dock.train.findChild(Visibility).marks.isChecked()
+    dock.train.findChild(Visibility).marks.click()
+    assert all(layer.visible for layer in dock.session.marks.layers.values())
+    dock.tabs.setCurrentIndex(0)
 
 
 def test_a_table_of_rows(qapp):
