@@ -38,6 +38,16 @@ ELSEWHERE = {
         f"apps/monailabel/{name}.py": "acceptance/monailabel/test_servers.py"
         for name in ("app", "infer", "strategies", "trainer")
     },
+    # the window, moved by mouse and keys
+    **{
+        f"apps/napari/{name}.py": f"acceptance/napari/test_{test}.py"
+        for test, names in {
+            "drawing": ("dock", "draw_panel", "images_panel", "mark_layers", "opening", "tools"),
+            "rounds": ("correct_panel", "prediction_layers", "session", "sizes_panel", "train_panel", "folder_panel"),
+            "looks": ("visibility", "widgets"),
+        }.items()
+        for name in names
+    },
 }
 
 

@@ -22,6 +22,7 @@ from lazylabels_monai.cli.export_objects import export_objects
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
 from lazylabels_monai.cli.monai_label import monai_label
+from lazylabels_monai.cli.napari import napari
 from lazylabels_monai.cli.pack import pack, pack_bioimage
 from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.report import report
@@ -74,6 +75,7 @@ for _command in (
     experiment,
     bench,
     monai_label,
+    napari,
 ):
     app.command()(_command)
 for _command in (train, evaluate):  # what they do not know is for the bundle
