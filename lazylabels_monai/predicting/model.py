@@ -124,7 +124,7 @@ class Model:
             flips: axes of (B, C, spatial...) that are flipped: one of :func:`~lazylabels_monai.inferers.plane_flips`.
 
         Returns:
-            probabilities (1, sum of classes of ``answered``, spatial...), blended over sliding windows, on the network's device.
+            probabilities (1, sum of classes of ``answered``, spatial...), blended over windows, on the network's device.
         """
         image = batch["image"].to(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.amp and self.device.type == "cuda"):
