@@ -86,7 +86,7 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     alone = predicted["segmentation alone"]
     lines += [
         "",
-        f"The convolutions of Eq. 4 in prediction are {flops / 1e9:.1f} GFLOP as the plain layers count; {reached:.0f} GFLOP/s of",
+        f"The convolutions in prediction are {flops / 1e9:.1f} GFLOP as the plain layers count; {reached:.0f} GFLOP/s of",
         f"them are reached, {100 * reached / peak:.0f} % of the {peak:.0f} GFLOP/s that a product of two 1024 x 1024 matrices "
         "reaches in the same run.",
         "",
