@@ -9,7 +9,7 @@ DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test coverage lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy monailabel test-monailabel
+.PHONY: setup dev demo test coverage lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy monailabel test-monailabel napari test-napari napari-pictures
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -91,3 +91,22 @@ $(LABEL)/.ready: requirements-monailabel.txt pyproject.toml
 test-monailabel: $(LABEL)/.ready ## both apps behind MONAI Label's server, on loopback
 	$(LABEL)/bin/python -m pip install --quiet pytest
 	$(LABEL)/bin/python -m pytest tests/acceptance/monailabel
+
+# In the same environment as the training, which the window starts: napari changes no version of requirements.txt.
+napari: $(VENV)/.napari ## the window in napari, with the built-in images in outputs/napari (PROJECT=folder for another project)
+	$(RUN) -m lazylabels_monai napari $(or $(PROJECT),outputs/napari --built-in)
+
+$(VENV)/.napari: $(VENV)/.runtime requirements-napari.txt
+	$(RUN) -m pip install --quiet -r requirements-napari.txt
+	touch $@
+
+# Qt draws into a screen that is only in memory; its offscreen platform has no OpenGL.
+# LP_NUM_THREADS: OpenGL in software by the one thread that asks: several wait for each other where cores are busy.
+XVFB := LP_NUM_THREADS=0 xvfb-run --auto-servernum --server-args "-screen 0 1920x1200x24"
+
+test-napari: $(VENV)/.napari $(VENV)/.dev ## the window, moved by mouse and keys on a screen in memory (xvfb)
+	$(RUN) -m pip install --quiet "pytest-qt>=4.5"
+	$(XVFB) $(RUN) -m pytest tests/acceptance/napari
+
+napari-pictures: $(VENV)/.napari ## the screenshots of docs/napari.md
+	$(XVFB) $(RUN) tools/napari_pictures.py docs/images

@@ -13,5 +13,6 @@ setup(
         "lazylabels_monai.starter": ["model.pt", "model.pt.sha256", "*.json", "README.md"],
         "lazylabels_monai.report": ["templates/*"],
         "lazylabels_monai.apps.monailabel": ["*.yaml"],
+        "lazylabels_monai.apps.napari": ["napari.yaml"],
     },
 )

@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import monai.handlers
+import torch
 from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 from torch import Tensor
 
 from lazylabels_monai.atomic import clean, remove_tree, whole_file, written_to
-from lazylabels_monai.data.choosing import BY_LOSS
+from lazylabels_monai.data.choosing import is_loss
 from lazylabels_monai.digests import saving, settle
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.guards import not_finite, require_finite
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.tensor_files import read_tensors
-from lazylabels_monai.trained import BESIDE
+from lazylabels_monai.trained import BESIDE, WEIGHTS_FILE
 
 __all__ = [
     "TRAINING_FILE",
@@ -33,12 +34,14 @@ __all__ = [
     "CheckpointSaver",
     "best_score",
     "better",
+    "candidates",
     "checkpoints",
     "clean_checkpoints",
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
     "read_checkpoint",
+    "save_weights",
 ]
 
 #: What a resumed training compares itself with; it lies beside the checkpoints and belongs to them, not to the weights.
@@ -161,6 +164,21 @@ def _save_with_digest(save: Callable[..., None], content: Any, path: Path, write
     settle(path)
 
 
+def save_weights(state: Mapping[str, Any], path: Path) -> None:
+    """Save a state dict as weights in the place of those before, whole or not at all; ``model.pt`` with its digest."""
+    if path.name == WEIGHTS_FILE:
+        _save_with_digest(_save, state, path, torch.save)
+    else:
+        _save(state, path, torch.save)
+
+
+def candidates(folder: str | Path) -> dict[int, Path]:
+    """Files ``candidate_epoch=N.pt`` by N: weights that are kept until the end of a training, which chooses among them."""
+    files = Path(folder).glob("candidate_epoch=*.pt")
+    found = [(re.fullmatch(r"candidate_epoch=(\d+)\.pt", path.name), path) for path in files]
+    return dict(sorted((int(match.group(1)), path) for match, path in found if match))
+
+
 def best_score(engine: Engine) -> float:
     """The key metric of an evaluator, negative where lower is better: for ``EarlyStopHandler``.
 
@@ -168,14 +186,14 @@ def best_score(engine: Engine) -> float:
     Before there is one, nothing gets better or worse, and nothing is counted.
     """
     name, state = engine.state.key_metric_name, engine.state
-    score = -state.metrics[name] if name == BY_LOSS else state.metrics[name]
+    score = -state.metrics[name] if is_loss(name) else state.metrics[name]
     known = getattr(state, "best_metric_epoch", -1) > 0 and not math.isnan(state.best_metric)
     return -math.inf if known and math.isnan(score) else score
 
 
 def better(judged_by: str) -> Callable[[float, float], bool]:
     """Whether a score is better than the best so far, for MONAI's evaluators; any number is better than NaN."""
-    compare = operator.lt if judged_by == BY_LOSS else default_metric_cmp_fn
+    compare = operator.lt if is_loss(judged_by) else default_metric_cmp_fn
     return lambda score, best: compare(score, best) or (math.isnan(best) and not math.isnan(score))
 
 
@@ -257,7 +275,7 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
 def copy_previous_model(folder: str | Path) -> None:
     """Keep a copy of ``model.pt`` and what belongs to it in ``folder/previous_<date>/``, before a better one is chosen anew."""
     folder = Path(folder)
-    files = [file for file in _trained_files(folder) if not file.name.startswith("checkpoint_")]
+    files = [file for file in _trained_files(folder) if not file.name.startswith(("checkpoint_", "candidate_"))]
     if not files:
         return
     target = _previous(folder, files)

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from monai.data import MetaTensor
-from monai.engines import PrepareBatch
+from monai.engines import PrepareBatch, SupervisedEvaluator
 
+from lazylabels_monai.data.validation import WINDOWS_KEY, ValidationDataset
 from lazylabels_monai.metrics import stack_truth
 from lazylabels_monai.tasks import TASKS, present_key, validate_tasks
 
-__all__ = ["PrepareEvaluationBatch", "PrepareTrainingBatch"]
+__all__ = ["PrepareEvaluationBatch", "PrepareTrainingBatch", "Validator"]
 
 
 def _image(batch: dict[str, Any], device: Any, non_blocking: bool, channels_last: bool, **kwargs: Any) -> torch.Tensor:
@@ -59,10 +60,40 @@ class PrepareEvaluationBatch(PrepareBatch):
 
     def __call__(
         self, batchdata: dict[str, Any], device: Any = None, non_blocking: bool = False, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the image (B, C, spatial...) and the truth (B, 4, spatial...); the truth stays on the CPU."""
+    ) -> tuple[Any, ...]:
+        """Return the image (B, C, spatial...) and the truth (B, 4, spatial...); the truth stays on the CPU.
+
+        Of windows side by side (:class:`~lazylabels_monai.data.validation.ValidationDataset`), one sample at a time, also what
+        the inferer must know of them.
+        """
         truth = stack_truth(batchdata, dim=1)
-        return (
-            _image(batchdata, device, non_blocking, self.channels_last, **kwargs),
-            truth.as_tensor() if isinstance(truth, MetaTensor) else truth,
-        )
+        truth = truth.as_tensor() if isinstance(truth, MetaTensor) else truth
+        image = _image(batchdata, device, non_blocking, self.channels_last, **kwargs)
+        if WINDOWS_KEY not in batchdata:
+            return image, truth
+        return image, truth, (), {WINDOWS_KEY: int(batchdata[WINDOWS_KEY])}
+
+
+class Validator(SupervisedEvaluator):
+    """MONAI's ``SupervisedEvaluator`` that leaves out validations which would cost a training too large a share of its time.
+
+    Args:
+        images: say after which epochs one is due.
+        last_epoch: is always validated.
+        args, kwargs: those of ``SupervisedEvaluator``.
+    """
+
+    def __init__(
+        self, *args: Any, images: ValidationDataset | None = None, last_epoch: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.images, self.last_epoch = images, last_epoch
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether :meth:`run` validates after this epoch."""
+        return self.images is None or epoch == self.last_epoch or self.images.due(epoch)
+
+    def run(self, global_epoch: int = 1) -> None:
+        """Validate, where it is due after this epoch."""
+        if self.is_due(global_epoch):
+            super().run(global_epoch)

@@ -14,7 +14,6 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +27,7 @@ __all__ = [
     "given_overrides",
     "is_bundle_program",
     "is_out_of_memory",
+    "one_line",
     "one_sentence_errors",
     "print_error",
     "refused_by_disk",
@@ -196,6 +196,8 @@ def explain(error: BaseException) -> str:
 
 def write_log(error: BaseException) -> Path:
     """Write command, versions and traceback of a fault into a file of its own in the folder for temporary files."""
+    from importlib import metadata  # takes long, and is seldom needed
+
     lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}", f"{platform.platform()}, Python {sys.version}"]
     for name in ("lazylabels-monai", "monai", "torch", "numpy", "scikit-image"):
         try:
@@ -208,11 +210,25 @@ def write_log(error: BaseException) -> Path:
     return Path(file.name)
 
 
+#: Several errors are told on lines of their own.
+_LINES = "\n"
+
+
+def one_line(text: str, keep: str = "") -> str:
+    r"""Text in which a file may have put line ends or what steers a terminal, as one line; ``keep`` stays as it is.
+
+    Example:
+        >>> one_line("a\n\x1b[2Jb")
+        'a\\n\\x1b[2Jb'
+    """
+    return "".join(c if c in keep or c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text)
+
+
 def print_error(error: BaseException) -> None:
     """Print what a user can mend as one sentence; of a fault of ours the traceback, and where a report of it lies."""
     found = user_error(error)
     if found is not None:
-        print(f"error: {found}", file=sys.stderr)
+        print(f"error: {one_line(str(found), keep=_LINES)}", file=sys.stderr)
         return
     traceback.print_exception(error)
     print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,10 +20,26 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
     from lazylabels_monai.losses import MaskedMultiTaskLoss
+    from lazylabels_monai.pace import Pace
 
-__all__ = ["LabelPanelHandler", "ProgressHandler", "TaskLossHandler"]
+__all__ = ["Attached", "LabelPanelHandler", "ProgressHandler", "TaskLossHandler"]
 
 logger = logging.getLogger(__name__)
+
+
+class Attached:
+    """A handler that stands elsewhere in a config, so that others can refer to it by its name.
+
+    Args:
+        handler: has ``attach``.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        self.handler = handler
+
+    def attach(self, engine: Engine) -> None:
+        """Attach the handler."""
+        self.handler.attach(engine)
 
 
 class TaskLossHandler:
@@ -33,13 +49,19 @@ class TaskLossHandler:
         loss_function: the loss whose ``last_parts`` are reported.
         writer: TensorBoard writer, or None.
         every_seconds: in a long epoch, a line of progress at most this often.
+        pace: knows how long validations take, which the ETA then includes; None: steps alone are counted.
     """
 
     def __init__(
-        self, loss_function: MaskedMultiTaskLoss, writer: SummaryWriter | None = None, every_seconds: float = 30.0
+        self,
+        loss_function: MaskedMultiTaskLoss,
+        writer: SummaryWriter | None = None,
+        every_seconds: float = 30.0,
+        pace: Pace | None = None,
     ) -> None:
         self.loss_function = loss_function
         self.writer = writer
+        self.pace = pace
         self.every_seconds = every_seconds
 
     def attach(self, engine: Engine) -> None:
@@ -71,7 +93,7 @@ class TaskLossHandler:
         parts = {task: float(value) / max(self._count, 1) for task, value in self._sums.items()}
         done = engine.state.iteration - self._first_iteration
         left = engine.state.max_epochs * engine.state.epoch_length - engine.state.iteration
-        eta = (now - self._start) / max(done, 1) * left
+        eta = (now - self._start) / max(done, 1) * left if self.pace is None else self.pace.left(engine)
         listed = ", ".join(f"{task} {value:.4f}" for task, value in parts.items())
         logger.info(
             f"epoch {engine.state.epoch}/{engine.state.max_epochs} {position}loss {sum(parts.values()):.4f} ({listed}), "

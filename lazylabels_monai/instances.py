@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from skimage.feature import peak_local_max
 from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
@@ -179,6 +178,8 @@ def distance_instances(segmentation: np.ndarray, min_distance: int = 5, min_size
     Returns:
         ids 1..n, int32, 0 outside objects.
     """
+    from skimage.feature import peak_local_max  # takes longer to import than all else here, and this route alone needs it
+
     components = _fill_holes(label(segmentation, background=BACKGROUND, connectivity=1), max_hole)
     classes = _looked_up(instance_classes(components, segmentation), components)
     out = np.zeros(components.shape, np.int32)

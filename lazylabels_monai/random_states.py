@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,15 +72,24 @@ class RandomStates:
         random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
         np.random.set_state(_unpacked(own["numpy"]))
         torch.set_rng_state(own["torch"].cpu())
-        if torch.cuda.is_available():
-            for device, state in zip(range(torch.cuda.device_count()), own["cuda"], strict=False):
-                torch.cuda.set_rng_state(state.cpu(), device)
+        self._restore_cuda(own["cuda"])
         transforms = list(self._transforms())
         if len(transforms) != len(own["transforms"]):
             logger.warning("the random transforms are others than before the stop: other crops are drawn than without it.")
             return
         for found, state in zip(transforms, own["transforms"], strict=True):
             found.set_state(_unpacked(state))
+
+    def _restore_cuda(self, states: Sequence[torch.Tensor]) -> None:
+        """Each GPU's own state; a process that saw more or fewer GPUs, or none, drew on others than those that are here."""
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if states and count < len(states):
+            logger.warning(
+                f"the training drew on {len(states)} GPUs and goes on with {count}: dropout draws other numbers there than "
+                "without a stop."
+            )
+        for device, state in zip(range(count), states, strict=False):
+            torch.cuda.set_rng_state(state.cpu(), device)
 
     def _transforms(self) -> list[np.random.RandomState]:
         return list(_generators(getattr(self.dataset, "transform", None), set()))

@@ -16,6 +16,7 @@ __all__ = [
     "ENDINGS",
     "FORMER_ENDINGS",
     "INSTANCES_ENDING",
+    "OBJECTS_ENDING",
     "OVERLAY_ENDING",
     "OWN_FILES",
     "RECORDS_FILE",
@@ -37,6 +38,8 @@ OWN_FILES = frozenset([CLASSES_FILE, RECORDS_FILE, "objects.csv", "summary.csv",
 CLASSES_ENDING = "_pred"
 #: The ids of the objects.
 INSTANCES_ENDING = "_instances"
+#: The table of the objects, of pictures that were predicted in tiles.
+OBJECTS_ENDING = "_objects"
 #: The picture with the outlines drawn.
 OVERLAY_ENDING = "_overlay"
 

@@ -22,7 +22,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.checkpoints import TRAINING_FILE, latest_checkpoint, read_checkpoint
+from lazylabels_monai.checkpoints import TRAINING_FILE, candidates, latest_checkpoint, read_checkpoint
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import CLASSES_FILE
@@ -115,8 +115,9 @@ def require_same_training(
             "train, ckpt_dir of the bundle)."
         )
     done, wanted = _epochs(checkpoint), int(settings.get("max_epochs", 0))
-    # without weights a kill came just before the end, which only saves them
-    if wanted and (done > wanted or (done == wanted and (Path(ckpt_dir) / WEIGHTS_FILE).is_file())):
+    # without weights a kill came just before the end, which only saves them; with candidates, before one of them was chosen
+    chosen = (Path(ckpt_dir) / WEIGHTS_FILE).is_file() and not candidates(ckpt_dir)
+    if wanted and (done > wanted or (done == wanted and chosen)):
         raise LazyLabelsError(
             f"{newest}: this training has done {done} epochs and max_epochs is {wanted}, so that nothing is left to do: pass "
             f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
@@ -127,7 +128,9 @@ def require_same_training(
 
 def is_finished(ckpt_dir: str | Path, max_epochs: int | None) -> bool:
     """Whether a training has done all its epochs and left its weights; False where nobody knows how many there are."""
-    if max_epochs is None or not (Path(ckpt_dir) / WEIGHTS_FILE).is_file() or (newest := latest_checkpoint(ckpt_dir)) is None:
+    if max_epochs is None or not (Path(ckpt_dir) / WEIGHTS_FILE).is_file() or candidates(ckpt_dir):
+        return False
+    if (newest := latest_checkpoint(ckpt_dir)) is None:
         return False
     return _epochs(read_checkpoint(newest)) >= max_epochs
 
@@ -261,10 +264,11 @@ class Judged:
     Args:
         evaluator: MONAI's evaluator of the validation images.
         early_stop: MONAI's ``EarlyStopHandler``; attached or not.
+        final_choice: what it keeps for the end; None: nothing.
     """
 
-    def __init__(self, evaluator: Any, early_stop: Any = None) -> None:
-        self.evaluator, self.early_stop = evaluator, early_stop
+    def __init__(self, evaluator: Any, early_stop: Any = None, final_choice: Any = None) -> None:
+        self.evaluator, self.early_stop, self.final_choice = evaluator, early_stop, final_choice
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, for a checkpoint."""
@@ -273,6 +277,7 @@ class Judged:
             "best_metric": state.best_metric,
             "best_metric_epoch": state.best_metric_epoch,
             "early_stop": None if counted is None else dict(counted.state_dict()),
+            "final_choice": None if self.final_choice is None else self.final_choice.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -282,6 +287,8 @@ class Judged:
         counted = getattr(self.early_stop, "_handler", None)
         if counted is not None and state["early_stop"] is not None:
             counted.load_state_dict(state["early_stop"])
+        if self.final_choice is not None and state.get("final_choice") is not None:  # not in checkpoints of earlier versions
+            self.final_choice.load_state_dict(state["final_choice"])
 
     def reset(self) -> None:
         """Forget it, as for other validation images."""
@@ -289,6 +296,8 @@ class Judged:
         counted = getattr(self.early_stop, "_handler", None)
         if counted is not None:
             counted.reset()
+        if self.final_choice is not None:
+            self.final_choice.reset()
 
 
 class ResumedRates:

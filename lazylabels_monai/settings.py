@@ -176,6 +176,7 @@ SETTINGS: dict[str, Setting] = {
     "ema_decay": _number(0.0, 1.0, below=True, example="0.99"),
     "val_interval": _whole(1, example=5),
     "val_window_size": _SIZE,
+    "val_share": _or_nothing(Setting(lambda value: _is_number(value) and 0 < value < 1, "a number above 0 and below 1")),
     "val_overlap": _or_list(_number(0.0, 1.0, below=True)),
     "early_stop_patience": _whole(0),
     "resume": _yes_or_no(),

@@ -7,14 +7,16 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-__all__ = ["Stopped", "run_child", "stop_by_signals", "stops", "uninterrupted"]
+__all__ = ["Stopped", "ends_with_parent", "run_child", "stop_by_signals", "stops", "uninterrupted"]
 
 #: Signals that ask for an end.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
@@ -22,6 +24,8 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP
 
 #: Seconds that an end may take before it is forced.
 _PATIENCE = 8.0
+#: Seconds after which one is forced whose signal was not even heeded, as by a process that waits for another one's gradients.
+_DEAFNESS = 9.0
 
 
 class Stopped(SystemExit):
@@ -38,6 +42,51 @@ class _State:
     pending: int | None = None
     asked: int | None = None
     timer: threading.Timer | None = None
+    watch: _Watch | None = None
+
+
+class _Watch:
+    """Ends a program that got a signal and whose main thread waits in a library, where no handler of Python's can run.
+
+    The system's own handler writes each signal's number to a socket at once; a thread reads it.
+    """
+
+    def __init__(self) -> None:
+        self._reads, self._writes = socket.socketpair()
+        self._writes.setblocking(False)
+        signal.set_wakeup_fd(self._writes.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        with contextlib.suppress(OSError):
+            while numbers := self._reads.recv(1):
+                if numbers[0] in _SIGNALS and self._unheeded():
+                    os._exit(128 + numbers[0])
+
+    def _unheeded(self) -> bool:
+        """Whether nobody took care of the signal, nor of the end of the block that it waits for, in that time."""
+        end = time.monotonic() + _DEAFNESS
+        while time.monotonic() < end:
+            time.sleep(0.05)
+            if _State.asked is not None or _State.watch is not self:
+                return False
+        return not _State.depth
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        for end in (self._writes, self._reads):
+            end.close()
+
+
+def _forget_the_watch() -> None:
+    """A fork shares the socket: what it is told to do must not end its parent."""
+    if _State.watch is not None:
+        _State.watch = None
+        signal.set_wakeup_fd(-1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_watch)
 
 
 def stop_by_signals(sentence: Callable[[], str | None]) -> dict[int, Any]:
@@ -74,6 +123,12 @@ def stop_by_signals(sentence: Callable[[], str | None]) -> dict[int, Any]:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # such as SIGHUP below nohup
             before[number] = signal.signal(number, stop)
+    if _State.watch is None:
+        others = signal.set_wakeup_fd(-1)
+        if others == -1:
+            _State.watch = _Watch()
+        else:  # such as asyncio's
+            signal.set_wakeup_fd(others)
     sys.excepthook = _ended_by_signal(sys.excepthook)
     return before
 
@@ -98,7 +153,7 @@ def _ended_by_signal(hook: Callable[..., Any]) -> Callable[..., Any]:
 def stops(sentence: Callable[[], str | None]) -> Iterator[None]:
     """:func:`stop_by_signals` for a block; the handlers from before are put back."""
     level = logging.root.manager.disable
-    hook = sys.excepthook
+    hook, watch = sys.excepthook, _State.watch
     before = stop_by_signals(sentence)
     try:
         yield
@@ -108,6 +163,9 @@ def stops(sentence: Callable[[], str | None]) -> Iterator[None]:
         raise Stopped(_State.asked) from error  # a library made an error of its own of the end
     finally:
         sys.excepthook, _State.asked = hook, None
+        if _State.watch is not None and _State.watch is not watch:
+            ended, _State.watch = _State.watch, watch
+            ended.close()
         if _State.timer is not None:
             _State.timer.cancel()
             _State.timer = None
@@ -139,7 +197,7 @@ def run_child(command: Sequence[str], end_too: bool = True, **options: Any) -> i
         end_too: after it has ended by a signal that was handed on, end by that signal, too.
         options: of ``subprocess.Popen``.
     """
-    child = subprocess.Popen(list(command), preexec_fn=_end_with_parent(), **options)
+    child = subprocess.Popen(list(command), preexec_fn=ends_with_parent(), **options)
     before: dict[int, Any] = {}
     asked: list[int] = []
 
@@ -170,8 +228,9 @@ def _put_back(handlers: dict[int, Any]) -> None:
         signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """What a child does before it becomes the program; loaded here, as a fork of several threads must not load anything."""
+def ends_with_parent() -> Callable[[], None] | None:
+    """What a child does before it becomes the program (``preexec_fn``), so that Linux ends it with the thread that started it;
+    None elsewhere. Loaded here, as a fork of several threads must not load anything."""
     if sys.platform != "linux":
         return None
     try:

@@ -12,14 +12,14 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from lazylabels_monai.digests import require_whole
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.regular import why_no_file
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 __all__ = ["check_fits", "read_state", "read_tensors", "require_file", "state_in"]
 
@@ -68,6 +68,8 @@ def read_tensors(path: str | os.PathLike) -> Any:
         LazyLabelsError: when the file is not there, may not be read, is damaged, or is something else; and for what only code
             could unpack, which is never run.
     """
+    import torch  # takes seconds, and who asks only for names of files needs none of it
+
     path = require_file(path)
     try:
         head = _head(path)
@@ -102,17 +104,20 @@ def read_state(path: str | os.PathLike, held: bool = False) -> dict[str, Tensor]
     Raises:
         LazyLabelsError: as :func:`read_tensors`; and when there is none.
     """
+    import torch
+
     found = read_tensors(path)
     inner = state_in(found)
     if inner is None:
-        what = "tensors, but not by their names" if isinstance(found, (Tensor, list, tuple)) else "no state dict of a network"
+        nameless = isinstance(found, (torch.Tensor, list, tuple))
+        what = "tensors, but not by their names" if nameless else "no state dict of a network"
         raise LazyLabelsError(f"{path}: this file holds {what}; {_REMEDY}.")
     if inner is not found and not held:
         raise LazyLabelsError(
             f"{path}: this is a checkpoint of a training, which holds more than the weights: name its model.pt, or train from "
             "it by --init_weights."
         )
-    state = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+    state = {str(name): value for name, value in inner.items() if isinstance(value, torch.Tensor)}
     for name, value in state.items():
         if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.device.type == "meta":
             kind = "sparse" if value.layout != torch.strided else "quantized" if value.is_quantized else _name(value)
@@ -122,10 +127,12 @@ def read_state(path: str | os.PathLike, held: bool = False) -> dict[str, Tensor]
 
 def state_in(found: Any) -> Mapping[str, Any] | None:
     """The state dict in what a file held, itself or under the name that checkpoints give it; None where there is none."""
+    import torch
+
     for _ in range(3):
         if not isinstance(found, Mapping):
             return None
-        if found and any(isinstance(value, Tensor) for value in found.values()):
+        if found and any(isinstance(value, torch.Tensor) for value in found.values()):
             return found
         found = next((found[holder] for holder in _HOLDERS if isinstance(found.get(holder), Mapping)), None)
     return None

@@ -18,9 +18,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.config_files import read_overlay
@@ -28,12 +26,14 @@ from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.digests import DIGEST_SUFFIX, require_whole, settle
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.guards import not_finite
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, check_plain, public_path
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.tensor_files import check_fits, read_state, require_file
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "BESIDE",
@@ -152,6 +152,8 @@ def require_finite_weights(state: Any, weights: str | Path) -> None:
     Raises:
         LazyLabelsError: when there are any.
     """
+    from lazylabels_monai.guards import not_finite  # who asks only for names and settings needs neither torch nor MONAI
+
     if bad := not_finite(state):
         raise LazyLabelsError(
             f"{weights}: {len(bad)} of the weights' {len(state)} tensors hold NaN or infinite values ({bad[0]} the first), as "

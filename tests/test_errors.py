@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lazylabels_monai.errors import LazyLabelsError, check_overrides, one_sentence_errors, user_error
+from lazylabels_monai.errors import LazyLabelsError, check_overrides, one_line, one_sentence_errors, print_error, user_error
 from lazylabels_monai.tasks import validate_tasks
 
 
@@ -97,3 +97,13 @@ def test_a_value_of_the_wrong_kind_is_named(bundle, given, said):
 def test_numbers_and_expressions_are_taken(bundle):
     given = ["--learning_rate", "1e-4", "--max_epochs", "$2 + 1", "--dropout", "0", "--ema_decay", "@dropout"]
     check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
+
+
+def test_a_sentence_steers_no_terminal_and_keeps_its_lines(capsys):
+    print_error(LazyLabelsError("'a\x1b[2J\r.png': é 漢\n'b\u202e.png': it is there\t."))
+    assert capsys.readouterr().err == "error: 'a\\x1b[2J\\r.png': é 漢\n'b\\u202e.png': it is there\\t.\n"
+
+
+def test_one_line_is_one_line():
+    assert one_line("a\n\x1b[2J\x85\u2028 b") == "a\\n\\x1b[2J\\x85\\u2028 b"
+    assert one_line("Kristall ü (µm), 漢 字") == "Kristall ü (µm), 漢 字"

@@ -14,9 +14,11 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 #: Modules whose tests lie elsewhere, and where. Of packages' faces, ``__init__.py``, only those that do something count.
 ELSEWHERE = {
     "__main__.py": "cli/test_commands.py",
+    "bundle_program.py": "cli/test_train.py",  # the program that the command runs
     "cli/__init__.py": "cli/test_commands.py",
     "cli/experiment.py": "experiments/test_runner.py",  # the command is how a comparison is run
     "cli/pack.py": "packing/test_archive.py",
+    "labels/choices.py": "cli/test_simulate.py",  # names and numbers for the command line
     "labels/formats/__init__.py": "labels/formats/test_formats.py",
     "labels/implied.py": "transforms/test_implied.py",  # the rules, by the transforms that apply them
     "labels/marking.py": "data/simulating/test_simulate.py",
@@ -35,6 +37,16 @@ ELSEWHERE = {
     **{
         f"apps/monailabel/{name}.py": "acceptance/monailabel/test_servers.py"
         for name in ("app", "infer", "strategies", "trainer")
+    },
+    # the window, moved by mouse and keys
+    **{
+        f"apps/napari/{name}.py": f"acceptance/napari/test_{test}.py"
+        for test, names in {
+            "drawing": ("dock", "draw_panel", "images_panel", "mark_layers", "opening", "tools"),
+            "rounds": ("correct_panel", "prediction_layers", "session", "sizes_panel", "train_panel", "folder_panel"),
+            "looks": ("visibility", "widgets"),
+        }.items()
+        for name in names
     },
 }
 

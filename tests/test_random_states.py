@@ -84,16 +84,20 @@ SETTINGS = {
         (),
         (6,),
     ),
+    "windows, and a choice at the end": ({"val_share": 0.5, "val_window_size": [32, 32], "lr_decay": True}, (), (4, 6)),
 }
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_stopped_and_resumed_is_not_stopped(bundle, tiny_data, tmp_path, name):
+def test_stopped_and_resumed_is_not_stopped(bundle, tiny_data, tmp_path, monkeypatch, name):
     more, overlays, stops = SETTINGS[name]
+    if "val_share" in more:
+        monkeypatch.setattr("lazylabels_monai.data.validation.FREE", 0)
     train(bundle, tiny_data, tmp_path / "whole", overlays, None, **more)
     for number, stop in enumerate([*stops, None]):
         train(bundle, tiny_data, tmp_path / "stopped", overlays, stop, **more, resume=number > 0)
     same_training(tmp_path / "whole", tmp_path / "stopped")
+    assert ("val_mean_dice_windows" in curves(tmp_path / "whole")) == ("val_share" in more)
 
 
 def draws(transform: Compose) -> list[object]:
@@ -141,3 +145,46 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(bundle, tiny_data, trained, 
         "checkpoint_epoch=2.pt",
         "checkpoint_epoch=3.pt",
     ]
+
+
+class FakeGPUs:
+    """Generators in the place of those of GPUs, as no test machine has one."""
+
+    def __init__(self, monkeypatch, count: int) -> None:
+        self.generators = [torch.Generator().manual_seed(number) for number in range(count)]
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [found.get_state() for found in self.generators])
+        monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: self.generators[device].set_state(state))
+
+    def draw(self) -> list[list[float]]:
+        return [torch.rand(4, generator=found).tolist() for found in self.generators]
+
+
+def test_each_gpu_draws_on_where_it_was(monkeypatch):
+    gpus = FakeGPUs(monkeypatch, 2)
+    gpus.draw()
+    state = RandomStates().state_dict()
+    without_a_stop = gpus.draw()
+    after = FakeGPUs(monkeypatch, 2)  # a new process
+    assert after.draw() != without_a_stop
+    after.draw()
+    RandomStates().load_state_dict(state)
+    assert after.draw() == without_a_stop
+    assert without_a_stop[0] != without_a_stop[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "warns"), [(2, 1, True), (1, 0, True), (1, 2, False), (0, 1, False), (1, 1, False)]
+)
+def test_other_gpus_than_before_are_said(monkeypatch, caplog, before, after, warns):
+    gpus = FakeGPUs(monkeypatch, before)
+    state = RandomStates().state_dict()
+    expected = gpus.draw()
+    there = FakeGPUs(monkeypatch, after)
+    there.draw()
+    RandomStates().load_state_dict(state)
+    assert ("GPUs and goes on with" in caplog.text) is warns
+    common = min(before, after)
+    assert there.draw()[:common] == expected[:common]

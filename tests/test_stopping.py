@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -147,3 +148,68 @@ def test_a_child_ends_with_its_parent(tmp_path, number):
     while running(child) and time.monotonic() < end:
         time.sleep(0.01)
     assert not running(child)
+
+
+DEAF = """
+    import ctypes, os, signal, threading
+    from lazylabels_monai import stopping
+    stopping._DEAFNESS = 0.3
+    stopping.stop_by_signals(lambda: "kept.")
+    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    lock = ctypes.create_string_buffer(256)
+    for _ in range(2):  # the second waits for ever, and no signal wakes it
+        ctypes.CDLL(None).pthread_mutex_lock(lock)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a lock of Linux's library")
+def test_what_waits_in_a_library_is_ended():
+    """As a process of a distributed training whose neighbour has ended first: no handler of Python's runs there."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(DEAF)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 143, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_what_a_fork_is_told_does_not_end_its_parent():
+    """As the workers of a DataLoader, which it ends by SIGTERM."""
+    script = """
+        import os, signal, time
+        from lazylabels_monai import stopping
+        stopping._DEAFNESS = 0.2
+        stopping.stop_by_signals(lambda: None)
+        child = os.fork()
+        if child == 0:
+            try:
+                time.sleep(60)
+            except SystemExit as end:
+                os._exit(end.code)
+        time.sleep(0.3)
+        os.kill(child, signal.SIGTERM)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        time.sleep(1)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "143\n"), done.stderr
+
+
+def test_a_block_leaves_nothing_that_listens():
+    before = stopping._State.watch, threading.active_count()
+    with stops(lambda: "."):
+        assert signal.set_wakeup_fd(-1) != -1
+    time.sleep(0.2)
+    assert signal.set_wakeup_fd(-1) == -1
+    assert (stopping._State.watch, threading.active_count()) == before
+
+
+def test_another_ones_wakeup_is_left_alone():
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    try:
+        with stops(lambda: "."):
+            assert stopping._State.watch is None
+        assert signal.set_wakeup_fd(-1) == write
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(read)
+        os.close(write)

@@ -1,6 +1,6 @@
 """The first steps on other people's machines: each case predicts a picture and writes its report, and prints how it went.
 
-    python tools/strangers_start.py [--only TMPDIR,CRLF]
+    python tools/strangers_start.py [--only TMPDIR,CRLF] [--resolve]
 
 The package, the bundle and the overlays are copied first, so that a case may take the right to write away. What this machine
 cannot try is said. Linux; some cases need root (`unshare`, `setpriv`).
@@ -83,7 +83,7 @@ def with_crlf(weights: Path, folder: Path) -> Path:
 
 
 def syntax(version: str) -> str:
-    """Whether a Python of this version reads all modules; the packages are not installed for it."""
+    """Whether a Python of this version reads all modules; run this tool by it to try the first steps with it."""
     places = [shutil.which(f"python{version}"), *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
     found = next((str(place) for place in places if place is not None and can([str(place), "-c", "1"])), None)
     code = (
@@ -94,6 +94,16 @@ def syntax(version: str) -> str:
         return "not here"
     done = subprocess.run([found, "-c", code, str(ROOT / "lazylabels_monai")], capture_output=True, text=True, check=False)
     return f"{done.stdout.strip()} reads every module" if not done.returncode else done.stderr.strip().splitlines()[-1]
+
+
+def resolves(version: str) -> str:
+    """Whether the package index has all that requirements.txt asks for, for this version of Python; takes minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--target", folder]
+        command += ["--python-version", version, "--only-binary", ":all:", "-r", str(ROOT / "requirements.txt")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    return "requirements.txt can be installed" if not done.returncode else (errors or ["pip failed"])[-1]
 
 
 def cases(place: Path) -> Mapping[str, object]:
@@ -162,7 +172,9 @@ def main() -> None:
     """Print a line for each case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="parts of the cases' names, separated by commas")
-    chosen = parser.parse_args().only.split(",")
+    parser.add_argument("--resolve", action="store_true", help="ask the package index about each version of Python, too")
+    given = parser.parse_args()
+    chosen = given.only.split(",")
     print(f"{datetime.date.today()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}")
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -177,6 +189,10 @@ def main() -> None:
                 path.chmod(0o755)
     for version in _PYTHONS:
         print(f"Python {version}: {syntax(version)}", flush=True)
+        if given.resolve:
+            outcome = resolves(version)
+            bad += version != "3.14" and not outcome.startswith("requirements.txt can")
+            print(f"Python {version}: {outcome}", flush=True)
     print(json.dumps({"failed": bad}))
     raise SystemExit(bool(bad))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from lazylabels_monai.cli.bench import bench
 from lazylabels_monai.cli.budget import budget
@@ -20,6 +22,7 @@ from lazylabels_monai.cli.export_objects import export_objects
 from lazylabels_monai.cli.grabcut import grabcut
 from lazylabels_monai.cli.measure import measure
 from lazylabels_monai.cli.monai_label import monai_label
+from lazylabels_monai.cli.napari import napari
 from lazylabels_monai.cli.pack import pack, pack_bioimage
 from lazylabels_monai.cli.predict import predict
 from lazylabels_monai.cli.report import report
@@ -33,10 +36,22 @@ from lazylabels_monai.cli.tune import tune
 
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    """The commands in the order in which one needs them, each with its whole first sentence."""
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+        rows = [(name, self.commands[name].get_short_help_str(limit=1000)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Segment microscopy images from lazy labels: make a data set, train, predict, measure. See the README.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # boxes around the same words take as long as all the rest of --help
 )
 for _command in (
     datalist,
@@ -60,6 +75,7 @@ for _command in (
     experiment,
     bench,
     monai_label,
+    napari,
 ):
     app.command()(_command)
 for _command in (train, evaluate):  # what they do not know is for the bundle
@@ -72,7 +88,12 @@ def main() -> None:
     SIGTERM and Ctrl-C end it with a sentence, too, and exit codes 143 and 130.
     """
     from lazylabels_monai.errors import print_error
+    from lazylabels_monai.late import import_late
     from lazylabels_monai.stopping import stops
+    from lazylabels_monai.threads import wait_asleep
+
+    wait_asleep()
+    import_late()
 
     name = "lazylabels" if Path(sys.argv[0]).stem == "lazylabels" else "python -m lazylabels_monai"
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot show

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from lazylabels_monai.cli.options import end_status_line, status_line
-from lazylabels_monai.data.datalist import FILE_NAME
 
 __all__ = ["grabcut"]
 
@@ -33,7 +32,7 @@ def grabcut(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier OUT of this command")] = False,
 ) -> None:
     """Propose exact masks from inner regions by GrabCut, for a person to correct or as pseudo labels."""
-
+    from lazylabels_monai.data.datalist import FILE_NAME
     from lazylabels_monai.data.proposals import propose_dataset
     from lazylabels_monai.labels.grabcut import GrabCutSettings
 

@@ -14,7 +14,7 @@ __all__ = ["predict"]
 
 def predict(
     images: Annotated[
-        str, typer.Argument(help="a folder, a file or a pattern in quotes: PNG, TIFF, OME-TIFF, JPEG, BMP; volumes")
+        str, typer.Argument(help="a folder, a file or a pattern in quotes: PNG, TIFF, OME-TIFF, OME-Zarr, JPEG, BMP; volumes")
     ],
     out: Annotated[Path, typer.Option(help="folder of the results")],
     bundle: Annotated[Path | None, typer.Option(help="folder of the bundle; default: the one that came along")] = None,
@@ -38,6 +38,12 @@ def predict(
     dropout_samples: Annotated[
         int, typer.Option(min=0, help="with --uncertainty: further predictions with dropout, if the network has any")
     ] = 0,
+    large: Annotated[
+        bool, typer.Option("--large", help="in tiles, as pictures are for which the memory is not enough (docs/large.md)")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="address of a dask scheduler, whose workers predict the tiles of large pictures")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="predict images again that are done")] = False,
 ) -> None:
     """Predict images: label map, objects and overlay of each. A broken file is named and skipped; exit code 1 then."""
@@ -58,6 +64,8 @@ def predict(
         progress=typer.echo,
         uncertainty=uncertainty,
         dropout_samples=dropout_samples,
+        large=large,
+        scheduler=scheduler,
     )
     typer.echo(f"written: {out} ({len(report.done)} images, {len(report.skipped)} were done before)")
     for path, reason in report.failed.items():

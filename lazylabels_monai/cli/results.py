@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from PIL import Image
 
 __all__ = ["picture", "results"]
 
@@ -36,6 +35,8 @@ def picture(
     overwrite: Annotated[bool, typer.Option(help="replace an earlier OUT")] = False,
 ) -> None:
     """Draw image, lazy labels, exact mask and prediction of test images side by side."""
+    from PIL import Image
+
     from lazylabels_monai.atomic import write_bytes
     from lazylabels_monai.errors import LazyLabelsError
     from lazylabels_monai.evaluation.results import results_picture

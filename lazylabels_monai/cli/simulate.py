@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from lazylabels_monai.cli.options import COUNT, LABELLED, names
-from lazylabels_monai.data.simulating.simulate import simulate as simulate_labels
-from lazylabels_monai.data.simulating.writing import format_summary
-from lazylabels_monai.labels.inner import DEFAULT_JITTER, STYLES
-from lazylabels_monai.labels.interfaces import DEFAULT_GAP, DEFAULT_THICKNESS, MISSED
+from lazylabels_monai.labels.choices import DEFAULT_GAP, DEFAULT_JITTER, DEFAULT_THICKNESS, MISSED, STYLES
 
 __all__ = ["simulate"]
 
@@ -59,6 +56,9 @@ def simulate(
     dry_run: Annotated[bool, typer.Option(help="print what would be written, write nothing")] = False,
 ) -> None:
     """Make a lazy data set out of an exactly labelled one, as if a person had been short of time."""
+    from lazylabels_monai.data.simulating.simulate import simulate as simulate_labels
+    from lazylabels_monai.data.simulating.writing import format_summary
+
     summary = simulate_labels(
         src,
         out,

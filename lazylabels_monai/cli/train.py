@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,9 +79,10 @@ def _run(
     given = {"config_file": f"[{','.join(map(repr, listed))}]", "dataset_dir": _as_text(folder), "output_dir": _as_text(out)}
     given["ckpt_dir"] = _as_text(out / "models")
     arguments = [*_network_of_weights(arguments, config or ()), *arguments]
-    command = ["-m", "monai.bundle", "run", run_id, *(part for key, value in given.items() for part in (f"--{key}", value))]
-    typer.echo(" ".join(map(_quoted, ["python", *command, *arguments])))
-    status = run_child([sys.executable, *command, *arguments], end_too=False)  # it has said that it was stopped
+    command = ["run", run_id, *(part for key, value in given.items() for part in (f"--{key}", value)), *arguments]
+    typer.echo(" ".join(map(_quoted, ["python", "-m", "monai.bundle", *command])))
+    # the same program, begun sooner; it has said that it was stopped
+    status = run_child([sys.executable, "-m", "lazylabels_monai.bundle_program", *command], end_too=False)
     if status:
         raise typer.Exit(status)
 
@@ -128,10 +131,12 @@ def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str
         if argument.startswith("--"):
             name, equals, value = argument[2:].partition("=")
             chosen[name.replace("-", "_")] = value if equals else following
+    begun = chosen.get("init_weights")
+    if begun in (None, "") or str(begun).startswith("$"):  # an expression looks at the network itself
+        return []
     from lazylabels_monai.warm_start import NOTHING, network_of
 
-    begun = chosen.get("init_weights")
-    if begun in (None, "", NOTHING) or str(begun).startswith("$"):  # an expression looks at the network itself
+    if begun == NOTHING:
         return []
     settings = {name: value for name, value in network_of(begun).items() if name not in chosen}
     return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
@@ -155,6 +160,11 @@ def _as_text(path: Path) -> str:
 
 
 def _has_gpu() -> bool:
+    found = find_spec("torch")  # whose import takes seconds, and which says beside itself that it was built for CPUs alone
+    if found is not None and found.origin is not None:
+        built = runpy.run_path(str(Path(found.origin).with_name("version.py")))
+        if not any(built.get(kind) for kind in ("cuda", "hip")):
+            return False
     import torch
 
     return torch.cuda.is_available()

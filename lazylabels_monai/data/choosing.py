@@ -9,7 +9,7 @@ from lazylabels_monai.data.datalist import has_key, load_datalist
 from lazylabels_monai.images.files import PathLike
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["BY_DICE", "BY_LOSS", "BY_NOTHING", "judged_by", "judged_set_by"]
+__all__ = ["BY_DICE", "BY_LOSS", "BY_NOTHING", "OF_WINDOWS", "is_loss", "judged_by", "judged_set_by"]
 
 #: The mean Dice of the validation images with an exact mask chooses; higher is better. Its name as a metric.
 BY_DICE = "val_mean_dice"
@@ -17,6 +17,13 @@ BY_DICE = "val_mean_dice"
 BY_LOSS = "val_loss"
 #: Nothing does: the last weights are kept.
 BY_NOTHING = "nothing"
+#: Ends the name of a score of chosen windows, not of whole images.
+OF_WINDOWS = "_windows"
+
+
+def is_loss(name: str) -> bool:
+    """Whether a lower value of this metric is better."""
+    return name.removesuffix(OF_WINDOWS) == BY_LOSS
 
 
 def judged_by(validation: Sequence[Mapping[str, Any]], tasks: Sequence[str] = TASKS) -> str:

@@ -60,7 +60,16 @@ class SeededSampler(WeightedRandomSampler):
 
 
 class SeededCacheDataset(CacheDataset):
-    """MONAI's ``CacheDataset`` for the indices of :class:`SeededSampler`."""
+    """MONAI's ``CacheDataset`` for the indices of :class:`SeededSampler`.
+
+    What it keeps is copied before each use, unless the chain of transforms says by ``changes_nothing = True`` that it leaves
+    its input alone (:class:`~lazylabels_monai.transforms.PlainCompose`): the copy of a large image takes longer than a crop.
+    """
+
+    def set_data(self, data: Sequence[Any]) -> None:
+        """Keep other data; MONAI's calls this from the beginning."""
+        self.copy_cache = self.copy_cache and not getattr(self.transform, "changes_nothing", False)
+        super().set_data(data)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, _SeededIndex):

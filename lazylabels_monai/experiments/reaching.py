@@ -9,7 +9,8 @@ from lazylabels_monai.experiments.rows import Row
 
 __all__ = ["reached", "reaching_table"]
 
-_CURVE = "val_mean_dice"
+#: On whole images, or on chosen windows of them.
+_CURVES = ("val_mean_dice_windows", "val_mean_dice")
 
 
 def reached(warm: Sequence[Sequence[float]], cold: Sequence[Sequence[float]]) -> float | None:
@@ -55,7 +56,8 @@ def reaching_table(rows: Sequence[Row]) -> str:
 
 
 def _curve(record: Mapping[str, Any]) -> list[list[float]]:
-    return record.get("curves", {}).get(_CURVE, [])
+    curves = record.get("curves", {})
+    return next((curves[name] for name in _CURVES if name in curves), [])
 
 
 def _from_nothing(row: Row, rows: Sequence[Row]) -> Row | None:

@@ -375,7 +375,7 @@ def _curves(folder: Path) -> dict[str, list[list[float]]]:
     from lazylabels_monai.report.reading import read_curves
 
     curves, _ = read_curves([folder], lambda note: None)
-    kept = {tag: points for tag, points in curves.items() if tag.startswith("loss/") or tag in ("val_mean_dice", "val_loss")}
+    kept = {tag: points for tag, points in curves.items() if tag.startswith(("loss/", "val_mean_dice", "val_loss"))}
     return {tag: [[step, round(value, 4)] for step, value in points] for tag, points in kept.items()}
 
 

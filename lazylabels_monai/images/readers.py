@@ -14,7 +14,16 @@ from monai.config import PathLike
 from monai.data import PILReader
 from monai.utils import ensure_tuple
 
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, ReadError, decode_picture, file_suffix, load_volume
+from lazylabels_monai.images.files import (
+    PICTURE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    ReadError,
+    decode_picture,
+    file_suffix,
+    load_volume,
+    require_readable,
+)
+from lazylabels_monai.regular import why_no_file
 
 __all__ = ["MicroscopyReader"]
 
@@ -65,6 +74,8 @@ class MicroscopyReader(PILReader):
             ReadError: when a file is neither picture nor volume by its suffix.
         """
         paths = [Path(name) for name in ensure_tuple(data)]
+        if any(why_no_file(path) is not None for path in paths):
+            return paths  # `get_data` refuses it; after an error here MONAI would try its other readers, and ITK reads folders
         if not self.verify_suffix(paths) and not self._is_volume(paths):
             raise ReadError(f"{_names(paths)} is none of {', '.join((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES))}.")
         return paths
@@ -78,6 +89,8 @@ class MicroscopyReader(PILReader):
         Raises:
             ReadError: when a file is missing, damaged, has several pages, NaN or infinite values, or is no label.
         """
+        for path in ensure_tuple(img):
+            require_readable(path)
         if self._is_volume(ensure_tuple(img)):
             return load_volume(ensure_tuple(img)[0], self.label)
         return super().get_data([decode_picture(path, self.label) for path in ensure_tuple(img)])

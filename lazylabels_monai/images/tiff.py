@@ -10,7 +10,7 @@ import tifffile
 from lazylabels_monai.images.lossy import LOSSLESS_TIFF, lossy_tiff_segment
 from lazylabels_monai.images.stored import ReadError, Stored, check_decoded_size, check_pages, native
 
-__all__ = ["picture_page", "read_planes", "stored_tiff"]
+__all__ = ["picture_page", "read_planes", "region_page", "region_stored", "stored_tiff"]
 
 _ORIENTATION, _OLD_SUBFILE, _NEW_SUBFILE, _EXTRA_SAMPLES, _LERC, _INK_SET = 274, 255, 254, 338, 50674, 332
 # Bits of NewSubfileType: a smaller copy of another page, a transparency mask for one
@@ -106,6 +106,40 @@ def picture_page(tif: tifffile.TiffFile, path: Path | None = None) -> tifffile.T
     check_pages(len(full), path)
     _check_planes(tif, full[0], path)
     return full[0]
+
+
+def region_page(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
+    """:func:`picture_page` for a picture that is not to be read whole; smaller pages of its proportions are its pyramid.
+
+    Raises:
+        ReadError: when there are several pictures, or one of a kind whose numbers mean nothing without all the others.
+    """
+    pages = [page for page in tif.pages if not _kind(page) & (_REDUCED | _MASK)] or list(tif.pages)
+    page = max(pages, key=_area)
+    check_pages(sum(other is page or not _smaller(other, page) for other in pages), path)
+    _check_planes(tif, page, path)
+    if _number(page, _ORIENTATION, 1) != 1 or int(page.photometric) == 3:
+        what = "a palette" if int(page.photometric) == 3 else "an orientation to be turned by"
+        raise ReadError(f"file '{path}' has {what}, which cannot be followed part by part: save it upright as gray or RGB.")
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise ReadError(
+            f"file '{path}' has the axes {page.axes} where one image is expected: save it as one plane (YX or RGB)."
+        )
+    return page
+
+
+def region_stored(page: tifffile.TiffPage, values: np.ndarray, path: Path) -> Stored:
+    """What a part of a page holds: (h, w[, C]) with the channels last, as the whole page's :func:`stored_tiff`.
+
+    Raises:
+        ReadError: for transparent pixels, which would take the median of the whole picture, and colours without a meaning.
+    """
+    stored = _with_tags(page, values, "YX" if values.ndim == 2 else "YXS", path)
+    if stored.alpha is not None and not stored.alpha.all():
+        raise ReadError(f"file '{path}' has transparent pixels: fill them, and save it without transparency.")
+    stored.alpha = None
+    stored.values = native(stored.values)
+    return stored
 
 
 def _check_size(page: tifffile.TiffPage, path: Path) -> None:

@@ -15,14 +15,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, one_line
 from lazylabels_monai.labels.rasterize import Patch, fill_polygons, place_raster, stroke_lines
 
 __all__ = ["Annotation", "AnnotationError", "Mark", "NoMarksError", "reachable", "unusable"]
 
 
 class AnnotationError(LazyLabelsError):
-    """An annotation file that cannot be used as it is; the message names the file, the mark and the remedy."""
+    """An annotation file that cannot be used as it is; the message names the file, the mark and the remedy.
+
+    It is one line, whatever names the file gives its marks.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class NoMarksError(AnnotationError):

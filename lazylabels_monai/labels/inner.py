@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.choices import DEFAULT_JITTER, STYLES
 from lazylabels_monai.labels.objects import (
     checked_instances,
     class_table,
@@ -32,12 +33,6 @@ __all__ = [
     "inner_regions",
     "shares_kept",
 ]
-
-#: How inner regions may be drawn.
-STYLES: tuple[str, ...] = ("erode", "blob", "stroke")
-
-#: Relative spread of the regions from one object to the next.
-DEFAULT_JITTER = 0.35
 
 #: Outlines drawn by hand often stop this many pixels before the image's border, which the object reaches all the same.
 _SLACK = 2

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.labels.choices import DEFAULT_GAP, DEFAULT_THICKNESS, MISSED
 from lazylabels_monai.labels.objects import (
     bands,
     border_pixels,
@@ -31,18 +32,10 @@ __all__ = [
     "check_scribbles",
     "interface_labels",
     "interfaces",
+    "interfaces_where_known",
     "scribbles",
     "touching_pairs",
 ]
-
-#: Two objects with at most this many pixels between them count as touching.
-DEFAULT_GAP = 2
-
-#: Thickness of a scribble in pixels.
-DEFAULT_THICKNESS = 3
-
-#: What is said of interfaces without a scribble: "ignore" leaves them unlabelled (255), "other" takes them for no interface.
-MISSED: tuple[str, ...] = ("ignore", "other")
 
 #: Pixels around the scribble that was not drawn which stay unlabelled with it.
 MISSED_MARGIN = 2
@@ -341,6 +334,26 @@ def interfaces(instances: np.ndarray, gap: int = DEFAULT_GAP, thickness: int = D
         LazyLabelsError: as :func:`interface_labels`.
     """
     return scribbles(instances, gap, thickness).label
+
+
+def interfaces_where_known(instances: np.ndarray, known: np.ndarray, gap: int = DEFAULT_GAP) -> np.ndarray:
+    """The separation label of an image of which some objects are known exactly, and the rest is not.
+
+    Args:
+        instances: (H, W) or (D, H, W) ids of the known objects, 0 elsewhere.
+        known: bool of the same shape: pixels of which it is known what they are.
+        gap: objects with at most this many pixels between them count as touching.
+
+    Returns:
+        uint8 map of the same shape: 1 on a scribble, 0 elsewhere where it is known that there is none, 255 where it is not:
+        beside an unmarked pixel another object may begin, and its interface.
+    """
+    lines, _ = interface_labels(instances, gap)
+    if not known.all():
+        known = ndimage.distance_transform_edt(known) > DEFAULT_THICKNESS // 2
+    label = np.where(known, BACKGROUND, IGNORE).astype(np.uint8)
+    label[lines > 0] = INTERFACE
+    return label
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ __all__ = [
     "format_measurements",
     "measure_files",
     "measure_folder",
+    "objects_csv",
     "pixel_sizes",
     "read_maps",
     "with_images",
@@ -254,12 +255,17 @@ def measure_folder(
     objects = pd.concat([m.objects for m in measured], ignore_index=True)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (
-        ("objects.csv", cells(objects).to_csv(index=False, float_format="%.8g", lineterminator="\n")),
-        ("summary.csv", cells(summary).to_csv(index=False, float_format="%.8g", lineterminator="\n")),
+        ("objects.csv", objects_csv(objects)),
+        ("summary.csv", objects_csv(summary)),
         ("summary.json", json.dumps(result, indent=2, allow_nan=False) + "\n"),
     ):
         write_text(out / name, text)
     return result
+
+
+def objects_csv(rows: pd.DataFrame) -> str:
+    """Rows of objects, or of statistics, as the text of a CSV file."""
+    return cells(rows).to_csv(index=False, float_format="%.8g", lineterminator="\n")
 
 
 def format_measurements(result: Mapping[str, Any]) -> str:

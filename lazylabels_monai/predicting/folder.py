@@ -28,12 +28,25 @@ from lazylabels_monai.atomic import clean, has_ended, refusal, remove_tree, writ
 from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, read_label, require_readable
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, file_suffix, read_label, require_readable
+from lazylabels_monai.images.headers import extent
+from lazylabels_monai.images.regions import is_zarr, open_regions
+from lazylabels_monai.overrides import expanded
+from lazylabels_monai.predicting.large.store import REMEDY, missing_packages
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.stamping import require_same_stamp
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.progress import Progress, clock, silent
-from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, image_stem, predicted_files, predicted_stems
+from lazylabels_monai.result_files import (
+    CLASSES_ENDING,
+    CLASSES_FILE,
+    ENDINGS,
+    INSTANCES_ENDING,
+    OBJECTS_ENDING,
+    image_stem,
+    predicted_files,
+    predicted_stems,
+)
 from lazylabels_monai.stamps import Record, Records, Stamp, StampError, locked, unlock
 from lazylabels_monai.trained import WEIGHTS_FILE, bundle_weights, trained_classes, write_classes
 
@@ -62,11 +75,14 @@ def predict(
     progress: Progress | None = None,
     uncertainty: bool = False,
     dropout_samples: int = 0,
+    large: bool = False,
+    scheduler: str | None = None,
 ) -> PredictionReport:
-    """Predict images by the bundle's ``inference.yaml``.
+    """Predict images by the bundle's ``inference.yaml``; a picture for which there is no memory in tiles (docs/large.md).
 
     Args:
-        images: a file, a folder or a glob pattern; results of an earlier prediction among them are no images.
+        images: a file, a folder or a glob pattern, or the folder of an OME-Zarr picture; results of an earlier prediction among
+            them are no images.
         out: folder of the results, those that ``inference.yaml`` writes; ``classes.json``, the names of the classes; and
             ``predicted.jsonl``, what made them. An image's files appear together when it is done.
         bundle: folder of the bundle; None: the one that came with the package.
@@ -79,6 +95,8 @@ def predict(
         uncertainty: write that of each task as well (:func:`~lazylabels_monai.predicting.uncertainty.save_uncertainty`):
             three more predictions.
         dropout_samples: for it, that many more with the network's dropout.
+        large: predict every picture in tiles.
+        scheduler: address of a ``dask.distributed`` scheduler, whose workers predict the tiles; None: this process.
 
     Returns:
         what was done, what was left as it was, and what failed.
@@ -90,7 +108,9 @@ def predict(
     """
     if overwrite and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise LazyLabelsError(f"several processes cannot overwrite '{out}': name another folder, or remove what is there.")
-    paths = [Path(path) for path in find_images(images)]
+    if large and uncertainty:
+        raise LazyLabelsError("the uncertainty of a picture is not computed in tiles: leave out --uncertainty or --large.")
+    paths = _images(images)
     weights = Path(weights) if weights is not None else _weights_at_hand(bundle, progress or silent)
     out = Path(out)
     stems: dict[str, Path] = {}
@@ -101,7 +121,9 @@ def predict(
             )
     given = {"device": _device_of_rank(), **(overrides or {})}
     with written_to(out):
-        return _predict(paths, out, bundle, weights, overlays, overwrite, given, progress, uncertainty, dropout_samples)
+        made_of = {"weights": weights, "bundle": bundle, "overlays": tuple(overlays), "overrides": dict(overrides or {})}
+        tiles = _Tiles(large, scheduler, made_of, progress or silent)
+        return _predict(paths, out, bundle, weights, overlays, overwrite, given, progress, uncertainty, dropout_samples, tiles)
 
 
 def _predict(
@@ -115,6 +137,7 @@ def _predict(
     progress: Progress | None,
     uncertainty: bool,
     dropout_samples: int,
+    tiles: _Tiles,
 ) -> PredictionReport:
     _clean(out)
     partial = out / f"{_PARTIAL}{platform.node()}_{os.getpid()}"
@@ -148,7 +171,7 @@ def _predict(
                     if not overwrite and state.is_done(path):
                         report.skipped.append(str(path))
                         continue
-                    failure = _predict_one(model, path, partial, state, samples)
+                    failure = _predict_one(model, path, partial, state, samples, tiles)
                 if failure is None:
                     report.done.append(str(path))
                 else:  # one bad image must not cost the others
@@ -190,6 +213,9 @@ def _clean(out: Path) -> None:
             remove_tree(folder)
 
 
+#: Begin of the name of the folder in which a picture is predicted in tiles; its name follows.
+WORK = ".large_"
+
 #: Folder of the locks in the folder of the results.
 _CLAIMS = ".claims"
 
@@ -219,12 +245,92 @@ def _claimed(out: Path, path: Path) -> Iterator[bool]:
         claim.release()
 
 
-def _predict_one(model: Model, path: Path, partial: Path, state: _Folder, dropout_samples: int | None) -> str | None:
+def _images(images: str | os.PathLike) -> list[Path]:
+    """The pictures' files and the folders of Zarr pictures, sorted by name."""
+    place = expanded(images)
+    if is_zarr(place):
+        return [place]
+    folders = [path for path in place.iterdir() if is_zarr(path)] if place.is_dir() else []
+    endings = (CLASSES_ENDING, INSTANCES_ENDING)
+    folders = [path for path in folders if not path.stem.endswith(endings)]
+    try:
+        found = [Path(path) for path in find_images(images)]
+    except LazyLabelsError:
+        if not folders:
+            raise
+        found = []
+    return sorted(found + folders, key=str)
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """Which pictures are predicted in tiles, and how.
+
+    Args:
+        always: every picture.
+        scheduler: see :func:`predict`.
+        given: what workers make the model of.
+        say: is told.
+    """
+
+    always: bool
+    scheduler: str | None
+    given: dict[str, Any]
+    say: Progress
+
+    def wanted(self, model: Model, path: Path) -> bool:
+        """Whether a picture is predicted in tiles.
+
+        Raises:
+            LazyLabelsError: where it should be, and cannot.
+        """
+        if is_zarr(path) or (self.always and file_suffix(path) not in VOLUME_SUFFIXES):
+            return True
+        try:
+            model.require_room(path)
+        except LazyLabelsError as error:
+            if file_suffix(path) in VOLUME_SUFFIXES:
+                raise
+            if missing_packages():
+                raise LazyLabelsError(f"{str(error).removesuffix('.')}; or predict it in tiles: {REMEDY}.") from error
+            return True
+        return False
+
+    def predict(self, model: Model, path: Path, out: Path, partial: Path) -> None:
+        """Predict a picture in tiles.
+
+        Raises:
+            LazyLabelsError: see :func:`~lazylabels_monai.predicting.large.predict.predict_large`.
+        """
+        from lazylabels_monai.predicting.large import predict as tiles
+
+        if model.workflow.parser.get_parsed_content("save_probabilities"):
+            raise LazyLabelsError(
+                f"'{path}' is predicted in tiles, of which no probability maps are written: leave out --probabilities."
+            )
+        sides = extent(path) or open_regions(path).shape
+        why = "as asked for" if self.always or is_zarr(path) else "as the memory does not hold it whole"
+        self.say(f"{path.name}: {' x '.join(map(str, sides))} pixels, predicted in tiles of {tiles.SIDE} x {tiles.SIDE}, {why}")
+        names = tuple(trained_classes(self.given["weights"]))
+        options = {"classes": names, "given": self.given, "scheduler": self.scheduler, "side": tiles.SIDE, "say": self.say}
+        tiles.predict_large(model, path, out, partial, **options)
+
+
+def _predict_one(
+    model: Model, path: Path, partial: Path, state: _Folder, dropout_samples: int | None, tiles: _Tiles
+) -> str | None:
     """Predict an image, with its uncertainty unless ``dropout_samples`` is None; what went wrong in a sentence, or None."""
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        require_readable(path)
+        if not is_zarr(path):
+            require_readable(path)
         record = Record.of(state.stamp, path, state.out)
+        if dropout_samples is None and tiles.wanted(model, path):
+            unfinished = state.out / f"{WORK}{image_stem(path)}"
+            tiles.predict(model, path, unfinished, partial)
+            state.move_in(partial, path, record)
+            remove_tree(unfinished)
+            return None
         if dropout_samples is not None:
             model.require_room(path, uncertainty=True)
         sample = model.load(path)
@@ -346,8 +452,9 @@ class _Folder:
         self.records.void(stem, self.stamp)
         for ending in ENDINGS:
             for old in _files(self.out, path, ending):
-                old.unlink(missing_ok=True)
-        *others, last = sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING), f.name))
+                remove_tree(old) if old.is_dir() else old.unlink(missing_ok=True)
+        (self.out / f"{stem}{OBJECTS_ENDING}.csv").unlink(missing_ok=True)
+        *others, last = sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING) and f.is_file(), f.name))
         for file in others:
             os.replace(file, self.out / file.name)
         with self.records.adding(stem, record.giving(last)):
@@ -430,4 +537,4 @@ def _listed(names: Any) -> str:
 
 def _files(out: Path, path: Path, ending: str) -> list[Path]:
     """Where a prediction of this ending may lie."""
-    return [out / f"{image_stem(path)}{ending}{suffix}" for suffix in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)]
+    return [out / f"{image_stem(path)}{ending}{suffix}" for suffix in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".zarr")]

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import tifffile
 import torch
 from monai.data import MetaTensor
@@ -40,6 +39,8 @@ from lazylabels_monai.result_files import uncertainty_ending
 from lazylabels_monai.tasks import task_slices
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lazylabels_monai.predicting.model import Model
 
 __all__ = [
@@ -230,6 +231,8 @@ def object_uncertainty(instances: np.ndarray, uncertainty: np.ndarray) -> pd.Dat
         >>> object_uncertainty(ids, np.arange(9.0).reshape(3, 3))[["uncertainty", "border_uncertainty"]].values.tolist()
         [[5.5, 4.0]]
     """
+    import pandas as pd  # no prediction needs it
+
     ids, uncertainty = checked_instances(instances), np.asarray(uncertainty, float)
     if ids.shape != uncertainty.shape:
         raise LazyLabelsError(

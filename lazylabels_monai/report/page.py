@@ -517,11 +517,19 @@ def _curve_plots(curves: Mapping[str, Sequence[tuple[int, float]]]) -> list[Mark
         ordered = dict(sorted(losses.items(), key=lambda item: (item[0] != "total", item[0])))
         plots.append(curves_plot(ordered, "Training loss", "cross entropy, weighted"))
     if dice:
-        shown = {tag.replace("val_mean_dice", "mean Dice"): points for tag, points in dice.items()}
+        shown = {_curve_name(tag): points for tag, points in dice.items()}
         plots.append(curves_plot(shown, "Validation Dice", "Dice"))
-    if "val_loss" in curves:  # of the marks, where no validation image has an exact mask
-        plots.append(curves_plot({"marks": curves["val_loss"]}, "Validation loss", "cross entropy, weighted"))
+    if losses := {tag: points for tag, points in curves.items() if tag.startswith("val_loss")}:
+        # of the marks, where no validation image has an exact mask
+        shown = {_curve_name(tag): points for tag, points in losses.items()}
+        plots.append(curves_plot(shown, "Validation loss", "cross entropy, weighted"))
     return plots
+
+
+def _curve_name(tag: str) -> str:
+    """Of a validation: what is measured, and on what where that is not whole images."""
+    name, _, of = tag.replace("val_mean_dice", "mean Dice").replace("val_loss", "marks").partition("_")
+    return f"{name}, {of.replace('_', ' ')}" if of else name
 
 
 def _settings(

@@ -14,6 +14,7 @@ from lazylabels_monai.transforms.outputs import (
     SeparateObjectsd,
     SplitTasksd,
 )
+from lazylabels_monai.transforms.plain import PlainCompose
 
 __all__ = [
     "CLIPPED",
@@ -26,6 +27,7 @@ __all__ = [
     "JudgeImaged",
     "JudgeObjectsd",
     "MatchChannelsd",
+    "PlainCompose",
     "SaveInstancesd",
     "SaveOverlayd",
     "SaveProbabilitiesd",

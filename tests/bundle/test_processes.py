@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +179,32 @@ def test_two_processes_stop_together_where_the_loss_goes_wrong(bundle, tiny_data
     assert len(set(said)) == 1
     assert "of the images 'microstructure_train_0" in said[0]
     assert not list((tmp_path / "out").rglob("*.pt"))
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_told_to_end_do_and_go_on_as_if_they_had_not(bundle, tiny_data, python, tmp_path):
+    """What a cluster's time limit does to torchrun, which hands it on to all processes."""
+    training = {**bundle.training, "max_epochs": 3, "dropout": 0.2, "seed": 4}
+    launch(bundle, python, tmp_path, 2, **{**training, **bundle.overrides(tiny_data, tmp_path / "whole")})
+    given = {**training, **bundle.overrides(tiny_data, tmp_path / "stopped")}
+    arguments = bundle.arguments("training", bundle.files("train.yaml", "multi_gpu_train.yaml"), **given)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    models = tmp_path / "stopped" / "models"
+    with (tmp_path / "log").open("w") as log:
+        # a program of its own: `python` is a client of a warm one, which kills what it runs when the client ends
+        real = [sys.executable, *launcher, *arguments]
+        running = subprocess.Popen(real, cwd=tmp_path, env=bundle.environment, stderr=log, stdout=log)
+        try:
+            while not (models / "checkpoint_epoch=1.pt").is_file():
+                assert running.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.02)
+            running.terminate()
+            assert running.wait(timeout=120) != 0
+        finally:
+            running.kill()
+    said = (tmp_path / "log").read_text()
+    assert said.count("stopped by SIGTERM: ") == 1, said  # by the first
+    assert "Unable to shutdown" not in said, said  # as torchrun says of those that it kills after 30 s
+    assert not (models / "checkpoint_epoch=3.pt").exists(), said
+    launch(bundle, python, tmp_path, 2, **{**given, "resume": True})
+    same_training(tmp_path / "whole", tmp_path / "stopped")

@@ -42,8 +42,8 @@ def test_train_stands_for_a_command_of_the_bundle(tiny_data, tmp_path, monkeypat
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     (command,) = ran
-    assert command[1:5] == ["-m", "monai.bundle", "run", "training"]
-    assert shlex.split(result.output.splitlines()[0]) == ["python", *command[1:]]
+    assert command[1:5] == ["-m", "lazylabels_monai.bundle_program", "run", "training"]
+    assert shlex.split(result.output.splitlines()[0]) == ["python", "-m", "monai.bundle", *command[3:]]
     assert command[-3:] == ["--max_epochs", "3", "--resume=True"]
     values = given(command[:-1])
     files = [Path(file) for file in ast.literal_eval(values["config_file"])]

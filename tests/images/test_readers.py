@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import itk
 import nibabel as nib
 import numpy as np
@@ -10,6 +12,7 @@ from monai.data import PILReader
 from monai.transforms import LoadImage, LoadImaged, SaveImage
 from PIL import Image
 
+from lazylabels_monai.errors import user_error
 from lazylabels_monai.images import files
 from lazylabels_monai.images.files import ReadError, read_image, read_label
 from lazylabels_monai.images.readers import MicroscopyReader
@@ -96,3 +99,19 @@ def test_bad_volume(tmp_path):
     nib.save(nib.Nifti1Image(np.full((3, 4, 5), np.nan, np.float32), np.eye(4)), tmp_path / "n.nii")
     with pytest.raises(ReadError, match=r"n\.nii' has 60 NaN"):
         read_image(tmp_path / "n.nii")
+
+
+@pytest.mark.parametrize("label", [False, True])
+@pytest.mark.parametrize("name", ["images", "a.png", "a.nii.gz", "a.dcm"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "nothing"])
+def test_what_is_no_file_is_named_and_no_other_reader_is_tried(tmp_path, kind, name, label):
+    """ITK would take a folder for a series of DICOM, and wait for a pipe."""
+    path = tmp_path / name
+    make = {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("gone"), "nothing": list}
+    make[kind]()
+    load = LoadImaged(keys="image", reader=MicroscopyReader(label=label), ensure_channel_first=True)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps it in an error of its own
+        load({"image": path})
+    found = user_error(caught.value)
+    assert isinstance(found, ReadError)
+    assert str(found).startswith(f"file '{path}' ")

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from lazylabels_monai.apps.deploy.cuda import preload_cuda_runtime
+from lazylabels_monai.threads import wait_asleep
 
 preload_cuda_runtime()
+wait_asleep()
 
 from monai.deploy.conditions import CountCondition  # noqa: E402
 from monai.deploy.core import AppContext, Application  # noqa: E402

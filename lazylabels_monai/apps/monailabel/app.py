@@ -29,6 +29,7 @@ from lazylabels_monai.config_text import refuse_expressions
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
 from lazylabels_monai.tasks import TASKS
+from lazylabels_monai.threads import wait_asleep
 
 __all__ = ["LazyLabelsApp", "TaskBatchInfer"]
 
@@ -57,6 +58,7 @@ class LazyLabelsApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        wait_asleep()  # an inference runs no `initialize` of the configs
         self.bundle = os.path.join(app_dir, "model", (conf or {}).get("models", BUNDLE))
         super().__init__(
             app_dir=app_dir,

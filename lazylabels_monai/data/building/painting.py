@@ -17,7 +17,7 @@ from lazylabels_monai.data.building.options import BuildError, BuildOptions, Voc
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.annotations import Mark
 from lazylabels_monai.labels.inner import inner_regions
-from lazylabels_monai.labels.interfaces import DEFAULT_THICKNESS, interface_labels
+from lazylabels_monai.labels.interfaces import interfaces_where_known
 from lazylabels_monai.labels.objects import class_table, compact_instances, connected_pieces, instances_from_classes
 from lazylabels_monai.labels.plausible import MIN_PIECE, MIN_PIECE_PIXELS
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
@@ -447,13 +447,7 @@ class _Painting:
                 inner = (self.detection.values != BACKGROUND) & (self.detection.values != IGNORE)
                 layer.values[unmarked & inner] = BACKGROUND
         elif self.options.derive and self.objects.any():
-            lines, _ = interface_labels(self.objects, self.options.gap)
-            known = mask != IGNORE
-            if not known.all():
-                # Beside an unmarked pixel another object may begin, and its interface.
-                known = ndimage.distance_transform_edt(known) > DEFAULT_THICKNESS // 2
-            layer.values[known] = BACKGROUND
-            layer.values[lines > 0] = INTERFACE
+            layer.values[:] = interfaces_where_known(self.objects, mask != IGNORE, self.options.gap)
             layer.used = True
         layer.open(self.ignored)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zipfile
 
@@ -73,3 +74,44 @@ def test_a_zip_without_marks_is_named(tmp_path):
         archive.writestr("notes.txt", "x")
     with pytest.raises(AnnotationError, match=r"a\.zip.*neither"):
         read_annotations(tmp_path / "a.zip")
+
+
+ODD = "a\nb\x1b[2J\r"
+
+
+def _zip(*names: str, whole: bool) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"Iout" + bytes(20))
+    data = file.getvalue()
+    return data if whole else data.replace(b"Iout", b"Xout")  # its checksum is another
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.zip", _zip(f"{ODD}.json", whole=False)),
+        ("a.zip", _zip(f"{ODD}.roi", whole=False)),
+        ("a.zip", _zip(f"{ODD}.roi", whole=True)),
+        (
+            "a.geojson",
+            json.dumps(collection({"type": "Feature", "id": ODD, "geometry": {"type": ODD, "coordinates": []}})).encode(),
+        ),
+        (
+            "a.json",
+            json.dumps(
+                {"images": [{"id": 1, "file_name": ODD}], "annotations": [{"image_id": ODD}], "categories": []}
+            ).encode(),
+        ),
+    ],
+)
+def test_names_in_a_file_neither_break_a_line_nor_steer_the_terminal(tmp_path, name, data):
+    path = tmp_path / name
+    path.write_bytes(data)
+    try:
+        said = [phrase for annotation in read_annotations(path) for phrase in annotation.left_out]
+    except AnnotationError as error:
+        said = [str(error)]
+    assert said
+    assert not [phrase for phrase in said if any(character in phrase for character in "\n\r\x1b")]

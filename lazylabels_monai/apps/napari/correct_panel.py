@@ -1,0 +1,113 @@
+"""Corrections of predicted objects by a stroke or a click; each becomes labels of the right kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from qtpy.QtWidgets import QButtonGroup, QComboBox, QWidget
+
+from lazylabels_monai.apps.napari.coding import layer_name
+from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.tools import PictureTool
+from lazylabels_monai.apps.napari.visibility import Visibility
+from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.interactive import correcting
+
+__all__ = ["CorrectPanel"]
+
+#: Tool, key, what to do with it.
+_TOOLS = (
+    ("Split", "S", "Draw along the border of two objects that were taken for one: it becomes an interface."),
+    ("Join", "J", "Draw from one object into the other: there is no interface between them."),
+    ("Erase", "D", "Click what is no object: it becomes background."),
+    ("Relabel", "R", "Click an object of the wrong class; the class chosen below is the right one."),
+)
+
+
+class CorrectPanel(QWidget):
+    """Chooses a tool, applies it to the predicted objects and to the marks.
+
+    Args:
+        session: what it shows and tells.
+        tool: catches the strokes.
+    """
+
+    def __init__(self, session: Session, tool: PictureTool) -> None:
+        super().__init__()
+        self.session, self.tool = session, tool
+        self.buttons = {}
+        group = QButtonGroup(self)
+        group.setExclusive(False)
+        for name, key, hint in _TOOLS:
+            made = button(f"{name} ({key})", lambda name=name: self.choose(name), hint, checkable=True)
+            group.addButton(made)
+            self.buttons[name] = made
+            session.viewer.bind_key(key, lambda viewer, name=name: self.toggle(name), overwrite=True)
+        self.hint = words("Choose a tool; the marks that a correction makes are those you would draw.")
+        self.classes = QComboBox()
+        self.classes.setToolTip("the class that a clicked object gets")
+        self.last = words()
+        parts = column(
+            Visibility(session),
+            row(self.buttons["Split"], self.buttons["Join"]),
+            row(self.buttons["Erase"], self.buttons["Relabel"]),
+            self.classes,
+            self.hint,
+            self.last,
+            button("Undo the correction", session.undo_correction, "the last one of this picture: objects and marks"),
+            None,
+        )
+        self.setLayout(parts.layout())
+        session.opened.connect(self._opened)
+        session.shown.connect(lambda: self.choose(None))
+        tool.drawn.connect(self._drawn)
+
+    def _opened(self) -> None:
+        self.classes.clear()
+        self.classes.addItems(self.session.project.classes)
+
+    def toggle(self, name: str) -> None:
+        """Take a tool by its key, or put it away."""
+        self.buttons[name].setChecked(not self.buttons[name].isChecked())
+        self.choose(name)
+
+    def choose(self, name: str | None) -> None:
+        """Take a tool; None, or one that is not pressed any more, puts all away."""
+        chosen = name if name is not None and self.buttons[name].isChecked() else None
+        for other, made in self.buttons.items():
+            made.setChecked(other == chosen)
+        layer = self.session.maps.objects_layer
+        if chosen is not None and layer is None:
+            self.session.said.emit("There is no prediction to correct yet: wait for it, or train first.", True)
+            self.buttons[chosen].setChecked(False)
+            chosen = None
+        if chosen is not None:
+            layer.visible = True
+            self.session.viewer.layers.selection.active = layer
+        if chosen is not None or self.tool.name in self.buttons:
+            self.tool.choose(chosen)
+        hints = {tool: hint for tool, _, hint in _TOOLS}
+        self.hint.setText(hints.get(chosen, "Choose a tool; the marks that a correction makes are those you would draw."))
+
+    def _drawn(self, name: str, points: np.ndarray) -> None:
+        if name in self.buttons and self.session.maps.objects is not None:
+            self.correct(name, points)
+
+    def correct(self, name: str, points: np.ndarray) -> None:
+        """Apply a tool to a stroke (N, 2) of (row, column)."""
+        objects = self.session.maps.objects
+        row, column = np.clip(np.floor(points[-1] + 0.5).astype(int), 0, np.array(objects.shape) - 1)
+        clicked = int(objects[row, column])
+        if name in ("Erase", "Relabel") and not clicked:
+            self.session.said.emit("There is no object here: click inside one.", True)
+            return
+        value = self.classes.currentIndex() + 1
+        acts: dict[str, Callable[[np.ndarray, np.ndarray], correcting.Correction]] = {
+            "Split": lambda ids, classes: correcting.split(ids, correcting.line_of(points, ids.shape), classes),
+            "Join": lambda ids, classes: correcting.join(ids, correcting.line_of(points, ids.shape), classes),
+            "Erase": lambda ids, classes: correcting.erase(ids, clicked),
+            "Relabel": lambda ids, classes: correcting.relabel(ids, clicked, value),
+        }
+        changed = ", ".join(layer_name(task).lower() for task in self.session.correct(acts[name]))
+        self.last.setText(f"{name}: {changed} changed." if changed else f"{name}: no mark changed.")

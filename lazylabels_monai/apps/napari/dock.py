@@ -1,0 +1,85 @@
+"""The dock widget: the project's images above, what one does with them below, and one line that says what happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari import Viewer
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
+
+from lazylabels_monai.apps.napari.correct_panel import CorrectPanel
+from lazylabels_monai.apps.napari.draw_panel import DrawPanel
+from lazylabels_monai.apps.napari.folder_panel import FolderPanel
+from lazylabels_monai.apps.napari.images_panel import ImagesPanel
+from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.sizes_panel import SizesPanel
+from lazylabels_monai.apps.napari.tools import PictureTool
+from lazylabels_monai.apps.napari.train_panel import TrainPanel
+from lazylabels_monai.apps.napari.widgets import scrolled, words
+
+__all__ = ["LazyLabels"]
+
+
+class LazyLabels(QWidget):
+    """What napari shows as "Lazy labels".
+
+    Args:
+        viewer: napari hands it over.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.session = Session(viewer, self)
+        self.tool = PictureTool(viewer, self)
+        self.images = ImagesPanel(self.session)
+        self.draw = DrawPanel(self.session, self.tool)
+        self.train = TrainPanel(self.session)
+        self.correct = CorrectPanel(self.session, self.tool)
+        self.sizes = SizesPanel(self.session, self.tool)
+        self.folder = FolderPanel(self.session)
+        self.tabs = QTabWidget()
+        self.tabs.setUsesScrollButtons(True)
+        for name in ("draw", "train", "correct", "sizes", "folder"):
+            self.tabs.addTab(scrolled(getattr(self, name)), name.capitalize())
+        self.said = words("", "said")
+        self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        parts = QSplitter(Qt.Orientation.Vertical)
+        parts.addWidget(self.images)
+        parts.addWidget(self.tabs)
+        parts.setStretchFactor(0, 2)
+        parts.setStretchFactor(1, 3)
+        parts.setChildrenCollapsible(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(parts, 1)
+        layout.addWidget(self.said)
+        self.session.said.connect(self.say)
+        window = getattr(viewer.window, "_qt_window", None)
+        if window is not None:
+            window.installEventFilter(self)
+
+    def open(self, folder: str | Path) -> bool:
+        """Open a project; a folder of pictures without a datalist becomes one of the class "object"."""
+        return self.session.open(Path(folder), create=True)
+
+    def say(self, sentence: str, wrong: bool) -> None:
+        """Show a sentence until the next one; what went wrong begins with a sign that needs no colour."""
+        self.said.setText(("⚠ " if wrong else "") + sentence)
+        self.said.setStyleSheet("font-weight: bold;" if wrong else "")
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Save before napari's window goes."""
+        if event.type() == QEvent.Type.Close:
+            self.end()
+        return super().eventFilter(watched, event)
+
+    def closeEvent(self, event: object) -> None:
+        """Qt asks."""
+        self.end()
+        super().closeEvent(event)
+
+    def end(self) -> None:
+        """Save everything, end the processes."""
+        self.folder.close_process()
+        self.session.close()

@@ -1,0 +1,108 @@
+"""Predict a folder of pictures, in a process of its own, with progress; export of finished images."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from qtpy.QtCore import QProcess
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QWidget
+
+from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.widgets import button, column, row, words
+
+__all__ = ["FolderPanel"]
+
+#: A line of :class:`~lazylabels_monai.progress.Steps`.
+_STEP = re.compile(r"(\d+)/(\d+) (.*)")
+
+
+class FolderPanel(QWidget):
+    """Runs ``lazylabels predict`` on a folder.
+
+    Args:
+        session: whose weights are taken.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.source, self.out = QLineEdit(), QLineEdit()
+        self.source.setPlaceholderText("folder of pictures")
+        self.out.setPlaceholderText("folder of the results, new")
+        self.start = button("Predict the folder", self.predict, "by the newest weights of this project")
+        self.stop = button("Stop", self._stop, "what is done is kept; the same again goes on")
+        self.stop.setEnabled(False)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1)
+        self.progress.setTextVisible(False)
+        self.told = words("Class maps, objects and overlays are written, as `lazylabels predict` does.")
+        parts = column(
+            row(self.source, button("…", lambda: self._ask(self.source))),
+            row(self.out, button("…", lambda: self._ask(self.out))),
+            row(self.start, self.stop),
+            self.progress,
+            self.told,
+            None,
+        )
+        self.setLayout(parts.layout())
+        self._process: QProcess | None = None
+        self._errors = ""
+
+    def _ask(self, field: QLineEdit) -> None:
+        folder = QFileDialog.getExistingDirectory(self, field.placeholderText())
+        if folder:
+            field.setText(folder)
+
+    def predict(self) -> None:
+        """Start the command."""
+        source, out = self.source.text().strip(), self.out.text().strip()
+        if not source or not out or self._process is not None:
+            self.told.setText("Name the folder of the pictures and a folder for the results.")
+            return
+        arguments = ["-m", "lazylabels_monai", "predict", source, "--out", out]
+        if self.session.weights is not None:
+            arguments += ["--weights", str(self.session.weights)]
+        self._process = QProcess(self)
+        self._process.readyReadStandardOutput.connect(self._read)
+        self._process.readyReadStandardError.connect(self._read_errors)
+        self._process.finished.connect(self._finished)
+        self._process.start(sys.executable, arguments)
+        self._errors = ""
+        self.progress.setRange(0, 0)
+        self.told.setText("The network is loaded.")
+        self.start.setEnabled(False)
+        self.stop.setEnabled(True)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+    def _read(self) -> None:
+        for line in bytes(self._process.readAllStandardOutput()).decode(errors="replace").splitlines():
+            if found := _STEP.fullmatch(line.strip()):
+                self.progress.setRange(0, int(found[2]))
+                self.progress.setValue(int(found[1]))
+            if line.strip():
+                self.told.setText(line.strip())
+
+    def _read_errors(self) -> None:
+        self._errors += bytes(self._process.readAllStandardError()).decode(errors="replace")
+
+    def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._read()
+        self._process.deleteLater()
+        self._process = None
+        self.progress.setRange(0, 1)
+        self.progress.setValue(int(code == 0))
+        self.start.setEnabled(True)
+        self.stop.setEnabled(False)
+        if code:
+            lines = [line for line in self._errors.strip().splitlines() if line.strip()]
+            self.told.setText(lines[-1] if lines else f"The prediction ended with exit code {code}.")
+
+    def close_process(self) -> None:
+        """End it with the window."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.waitForFinished(3000)

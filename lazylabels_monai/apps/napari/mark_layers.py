@@ -1,0 +1,184 @@
+"""The three layers that a person draws in: made, named and coloured, and saved at every stroke."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari import Viewer
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from lazylabels_monai.apps.napari.coding import (
+    NOTHING_SHOWN,
+    brush_size,
+    layer_colours,
+    layer_name,
+    to_shown,
+    to_stored,
+    values_to_draw,
+)
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.interactive.project import ImageEntry, Project
+
+__all__ = ["DRAWN_LAST_ON_TOP", "MarkLayers"]
+
+#: The order of the layers from below: thin strokes must not lie under areas.
+DRAWN_LAST_ON_TOP = ("segmentation", "detection", "separation")
+
+_OPACITY = {"segmentation": 0.4, "detection": 0.6, "separation": 0.9}
+#: Milliseconds without a change after which what no stroke announced (undo, a layer's data set anew) is saved.
+_QUIET = 300
+
+
+class MarkLayers(QObject):
+    """The layers of one image at a time.
+
+    A stroke is saved when the button goes up, before anything else happens: a kill of napari loses none. Undo, redo and all
+    other changes are saved when they have been quiet for a moment, and before another image is shown.
+
+    Args:
+        viewer: napari's.
+        parent: owns it.
+
+    Attributes:
+        saved: signal with the task whose marks were written.
+        failed: signal with a sentence, where the disk refused them; the layer keeps them.
+    """
+
+    saved = Signal(str)
+    failed = Signal(str)
+
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.layers: dict[str, Labels] = {}
+        self.project: Project | None = None
+        self.entry: ImageEntry | None = None
+        self._on_disk: dict[str, np.ndarray] = {}
+        self._quiet = QTimer(self)
+        self._quiet.setSingleShot(True)
+        self._quiet.timeout.connect(self.flush)
+
+    # --------------------------------------------------------------------------------------------- what is shown
+
+    def show(self, project: Project, entry: ImageEntry, objects: np.ndarray | None = None) -> None:
+        """Show the marks of an image; those of the one before are saved first. Undo begins anew.
+
+        Raises:
+            LazyLabelsError: when a label cannot be read; nothing is shown then.
+        """
+        self.flush()
+        marks = {task: to_shown(project.marks(entry, task)) for task in DRAWN_LAST_ON_TOP}
+        before, active = self.layers, self.task_of(self.viewer.layers.selection.active)
+        self.remove()
+        self.project, self.entry = project, entry
+        for task, shown in marks.items():
+            layer = Labels(
+                shown,
+                name=layer_name(task),
+                opacity=_OPACITY[task],
+                colormap=DirectLabelColormap(color_dict=layer_colours(task, project.classes)),
+            )
+            old = before.get(task)
+            layer.brush_size = old.brush_size if old is not None else brush_size(task, shown.shape, objects)
+            if old is not None:
+                layer.opacity, layer.visible, layer.selected_label = old.opacity, old.visible, old.selected_label
+            else:
+                layer.selected_label = 1
+            self._on_disk[task] = shown.copy()
+            self.layers[task] = layer
+            self.viewer.add_layer(layer)
+            layer.events.paint.connect(lambda event, task=task: self._painted(task))
+            layer.events.labels_update.connect(lambda event: self._quiet.start(_QUIET))
+            layer.events.set_data.connect(lambda event: self._quiet.start(_QUIET))
+            self._bind_keys(task, layer, len(values_to_draw(task, project.classes)) - 1)
+        layer = self.layers[active or "detection"]
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"
+
+    def remove(self) -> None:
+        """Take the layers out of the viewer."""
+        for layer in self.layers.values():
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        self.layers, self._on_disk, self.entry = {}, {}, None
+
+    def task_of(self, layer: object) -> str | None:
+        """The task of one of these layers; None for any other."""
+        return next((task for task, own in self.layers.items() if own is layer), None)
+
+    def draw(self, task: str, value: int) -> None:
+        """Take the brush for a task and a value as shown."""
+        if task in self.layers:
+            layer = self.layers[task]
+            if layer not in self.viewer.layers:  # somebody threw it away; what was drawn is still there
+                self.viewer.add_layer(layer)
+            self.viewer.layers.selection.active = layer
+            layer.visible = True
+            layer.selected_label = value
+            layer.mode = "erase" if value == NOTHING_SHOWN else "paint"
+
+    def size_brushes(self, objects: np.ndarray) -> None:
+        """Brushes that fit the objects (ids, spatial)."""
+        for task, layer in self.layers.items():
+            layer.brush_size = brush_size(task, layer.data.shape, objects)
+
+    # --------------------------------------------------------------------------------------------- what is changed
+
+    def put(self, task: str, where: tuple[slice, slice], mask: np.ndarray, value: int) -> None:
+        """Draw a mask (bool, of the part ``where``) with a value as shown; one step of undo, saved like a stroke."""
+        rows, columns = np.nonzero(mask)
+        if len(rows):
+            self.layers[task].data_setitem((rows + where[0].start, columns + where[1].start), value)
+            self.flush()
+
+    def reload(self) -> None:
+        """Show what the project holds now, as one step of undo for each layer that it changes."""
+        if self.project is None or self.entry is None:
+            return
+        for task, layer in self.layers.items():
+            now = to_shown(self.project.marks(self.entry, task))
+            self._on_disk.pop(task)  # what napari tells while it changes the layer is not saved
+            changed = np.nonzero(now != layer.data)
+            if len(changed[0]):
+                layer.data_setitem(changed, now[changed])
+            self._on_disk[task] = now.copy()
+
+    def flush(self) -> None:
+        """Save what differs from what was saved last."""
+        self._quiet.stop()
+        for task in list(self.layers):
+            self._save(task)
+
+    def _painted(self, task: str) -> None:
+        self._save(task)
+        self._quiet.start(0)  # of some acts napari tells before it does them
+
+    def _save(self, task: str) -> None:
+        layer, saved = self.layers.get(task), self._on_disk.get(task)
+        if layer is None or saved is None or self.project is None or self.entry is None:
+            return
+        if layer.data.shape == saved.shape and np.array_equal(layer.data, saved):
+            return
+        try:
+            self.project.save_marks(self.entry, task, to_stored(layer.data))
+        except (LazyLabelsError, OSError) as error:
+            self.failed.emit(str(error))
+            return
+        self._on_disk[task] = np.array(layer.data, copy=True)
+        self.saved.emit(task)
+
+    def _bind_keys(self, task: str, layer: Labels, objects: int) -> None:
+        """1 to 9: the classes, 0: background. napari's own digits choose tools, for which it has letters, too."""
+
+        def choose(value: int):
+            def chosen(layer: Labels) -> None:
+                self.draw(task, value)
+
+            return chosen
+
+        values = [value for value, _ in values_to_draw(task, self.project.classes)]
+        for digit in range(1, 10):
+            value = values[digit - 1] if digit <= objects else None
+            layer.bind_key(str(digit), choose(value) if value is not None else lambda layer: None, overwrite=True)
+        layer.bind_key("0", choose(values[-1]), overwrite=True)

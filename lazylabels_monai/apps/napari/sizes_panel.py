@@ -1,0 +1,170 @@
+"""Sizes: a table of the objects in view, linked with the picture, their distribution, CSV and report."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import numpy as np
+from qtpy.QtCore import QItemSelection
+from qtpy.QtWidgets import QAbstractItemView, QFileDialog, QHeaderView, QLineEdit, QTableView, QWidget
+
+from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.tools import PictureTool
+from lazylabels_monai.apps.napari.widgets import Histogram, RowsModel, button, column, row, words
+from lazylabels_monai.images.pixel_size import parse_pixel_size
+from lazylabels_monai.interactive import finish, sizes
+
+__all__ = ["SizesPanel"]
+
+#: Columns that stand first in the table; the file has them in the order of ``measure``.
+_FIRST = ("id", "class_name", "area_px2", "area_um2", "equivalent_diameter_px", "equivalent_diameter_um")
+
+
+class SizesPanel(QWidget):
+    """Measures what is in view when it changes; only while this panel is looked at.
+
+    Args:
+        session: what it shows and tells.
+        tool: catches the click on an object.
+    """
+
+    def __init__(self, session: Session, tool: PictureTool) -> None:
+        super().__init__()
+        self.session, self.tool = session, tool
+        self.model = RowsModel()
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.setMinimumHeight(140)
+        self.table.setMinimumWidth(200)
+        self.table.selectionModel().selectionChanged.connect(self._row_chosen)
+        self.histogram = Histogram()
+        self.pixel_size = QLineEdit()
+        self.pixel_size.setPlaceholderText("pixel size, such as 0.5um")
+        self.pixel_size.setToolTip("where the file does not state it; empty: from the file, or sizes in pixels")
+        self.pixel_size.editingFinished.connect(self.measure)
+        self.summary = words("", "summary")
+        self.find = button("Find in the table", self._ask_for_object, "click an object in the picture: its row is shown", True)
+        parts = column(
+            self.pixel_size,
+            self.summary,
+            self.find,
+            self.table,
+            self.histogram,
+            row(
+                button("Save CSV…", self.ask_for_csv, "the table, as `lazylabels measure` writes it"),
+                button("Report", self.report, "one page of all finished pictures, in the browser"),
+            ),
+        )
+        self.setLayout(parts.layout())
+        self._rows, self._size, self._asked, self._out_of_date = None, None, 0, True
+        session.predicted.connect(self._changed)
+        session.shown.connect(self._changed)
+        tool.drawn.connect(self._clicked)
+
+    def showEvent(self, event: object) -> None:
+        """Qt asks: now it is looked at."""
+        super().showEvent(event)
+        if self._out_of_date:
+            self.measure()
+
+    def _changed(self) -> None:
+        self._out_of_date = True
+        if self.isVisible():
+            self.measure()
+
+    def measure(self) -> None:
+        """Measure the objects in view, in a thread of its own."""
+        session, seen, entry = self.session, self.session.seen, self.session.entry
+        self._out_of_date = False
+        self._asked += 1
+        asked, given = self._asked, self.pixel_size.text().strip()
+        if seen is None or entry is None:
+            self._show(asked, None, None)
+            return
+        project, picture, objects, classes = session.project, session.picture, seen.objects, seen.classes
+
+        def act() -> tuple:
+            size = parse_pixel_size(given) if given else sizes.pixel_size_of(project, entry)
+            names = project.classes
+            return sizes.table(objects, classes, size, name=entry.name, class_names=names, picture=picture), size
+
+        session.behind(act, lambda found: self._show(asked, *found))
+
+    def _show(self, asked: int, rows: object, size: float | None) -> None:
+        if asked != self._asked:
+            return  # another one is under way
+        self._rows, self._size = rows, size
+        if rows is None or not len(rows):
+            self.model.fill([])
+            self.histogram.show_values([], "")
+            self.summary.setText("No objects are predicted yet." if rows is None else "There are no objects in this picture.")
+            return
+        first = [name for name in _FIRST if name in rows]
+        self.model.fill(rows[[*first, *(name for name in rows if name not in first)]].to_dict("records"))
+        found = sizes.distribution(rows, size)
+        self.histogram.show_values(rows[found.column], found.column.replace("_", " "))
+        unit = "pixels" if size is None else "µm"
+        pixel = "" if size is None else f" (pixel {size:g} µm)"
+        self.summary.setText(f"{len(rows)} objects, median diameter {found.median:.3g} {unit}{pixel}")
+
+    # --------------------------------------------------------------------------------------------- table and picture
+
+    def _row_chosen(self, chosen: QItemSelection, before: QItemSelection) -> None:
+        indexes = chosen.indexes()
+        layer = self.session.maps.objects_layer
+        if indexes and layer is not None:
+            shown = self.model.rows[indexes[0].row()]
+            layer.selected_label = int(shown["id"])
+            place = (shown["centroid_row_px"], shown["centroid_col_px"])
+            self.session.viewer.scene.camera.center = place
+            self.session.maps.point_at(self.session.seen.objects == int(shown["id"]))
+
+    def _ask_for_object(self) -> None:
+        self.tool.choose("find" if self.find.isChecked() else None)
+
+    def _clicked(self, name: str, points: np.ndarray) -> None:
+        if name != "find" or self.session.seen is None:
+            return
+        objects = self.session.seen.objects
+        place = np.clip(np.floor(points[-1] + 0.5).astype(int), 0, np.array(objects.shape) - 1)
+        self.find_object(int(objects[tuple(place)]))
+
+    def find_object(self, number: int) -> None:
+        """Choose the row of an object."""
+        line = next((line for line, shown in enumerate(self.model.rows) if shown["id"] == number), None)
+        if line is not None:
+            self.table.selectRow(line)
+            self.table.scrollTo(self.model.index(line, 0))
+
+    # --------------------------------------------------------------------------------------------- files
+
+    def ask_for_csv(self) -> None:
+        """Ask for a file and write the table."""
+        file, _ = QFileDialog.getSaveFileName(self, "Save the table", "objects.csv", "Tables (*.csv)")
+        if file:
+            self.save_csv(Path(file))
+
+    def save_csv(self, file: Path) -> None:
+        """Write the table of the picture in view as ``lazylabels measure`` writes it."""
+        if self._rows is None:
+            self.session.said.emit("there is nothing to save yet: wait for the prediction.", True)
+        elif self.session.attempt(lambda: sizes.write_csv([self._rows], file)):
+            self.session.said.emit(f"written: {file}", False)
+
+    def report(self) -> None:
+        """Measure all finished pictures, write the page and open it in the browser."""
+        project, folder = self.session.project, self.session.results
+        if project is None:
+            return
+        size = self.pixel_size.text().strip() or None
+        self.session.said.emit("the report is being written.", False)
+        self.session.behind(lambda: finish.report(folder, project, size), self._open_report)
+
+    def _open_report(self, page: Path) -> None:
+        self.session.said.emit(f"written: {page}", False)
+        webbrowser.open(page.as_uri())

@@ -1,0 +1,136 @@
+"""Train, stop, pause; how far it is, what it loses, how good it is; what is shown of the prediction."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QComboBox, QProgressBar, QSlider, QWidget
+
+from lazylabels_monai.apps.napari.coding import layer_name
+from lazylabels_monai.apps.napari.prediction_layers import UNCERTAINTY
+from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.visibility import Visibility
+from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.interactive.events import Event
+from lazylabels_monai.interactive.trainer import LAST
+from lazylabels_monai.progress import clock
+from lazylabels_monai.warm_start import STARTER
+
+__all__ = ["TrainPanel"]
+
+_STARTS = {"From this project's last weights": LAST, "From the starter": STARTER}
+
+
+class TrainPanel(QWidget):
+    """Shows the training, which runs in a process of its own.
+
+    Args:
+        session: what it shows and tells.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.start_from = QComboBox()
+        self.start_from.addItems(_STARTS)
+        self.train = button("Train", self._train, "learn from all that was drawn, in a process of its own")
+        self.stop = button("Stop", self._stop, "end it; what was learnt is kept")
+        self.pause = button("Pause", self._pause, "hold it, and go on", checkable=True)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1)
+        self.progress.setValue(0)
+        self.progress.setTextVisible(False)
+        self.epoch = words("Nothing is being trained.", "epoch")
+        self.losses = words("", "losses")
+        self.dice = words("", "dice")
+        self.threshold = QSlider(Qt.Orientation.Horizontal)
+        self.threshold.setRange(1, 99)
+        self.threshold.setValue(50)
+        self.threshold.setToolTip("interfaces of a lower probability are not shown")
+        self.threshold.valueChanged.connect(self._threshold)
+        self.threshold_words = words()
+        self.uncertainty = QCheckBox("Show the uncertainty")
+        self.uncertainty.clicked.connect(self._show_uncertainty)
+        parts = column(
+            self.start_from,
+            row(self.train, self.pause, self.stop),
+            self.progress,
+            self.epoch,
+            self.losses,
+            self.dice,
+            button("Predict again", session.predict, "predict the image in view by the newest weights"),
+            Visibility(session),
+            self.uncertainty,
+            self.threshold_words,
+            self.threshold,
+            None,
+        )
+        self.setLayout(parts.layout())
+        self._scores: list[float] = []
+        session.opened.connect(self._opened)
+        session.training.connect(self._heard)
+        self._threshold(50)
+        self._enable()
+
+    def _opened(self) -> None:
+        self._scores = []
+        self.start_from.setCurrentIndex(0 if self.session.trainer.current_weights is not None else 1)
+        self.epoch.setText("Nothing is being trained.")
+        self.losses.setText("")
+        self.dice.setText("")
+        self._enable()
+
+    def _enable(self) -> None:
+        running = self.session.is_training
+        self.train.setEnabled(not running and self.session.project is not None)
+        self.start_from.setEnabled(not running)
+        self.stop.setEnabled(running)
+        self.pause.setEnabled(running)
+        if not running:
+            self.pause.setChecked(False)
+        self.pause.setText("Go on" if self.pause.isChecked() else "Pause")
+
+    def _train(self) -> None:
+        self.session.train(_STARTS[self.start_from.currentText()])
+        if self.session.is_training:
+            self.progress.setRange(0, 0)  # busy, until the first epoch is over
+            self.epoch.setText("The training starts; you can go on drawing.")
+            self._scores = []
+            self.dice.setText("")
+        self._enable()
+
+    def _stop(self) -> None:
+        self.epoch.setText("The training ends and saves.")
+        self.session.stop_training()
+
+    def _pause(self) -> None:
+        self.session.pause_training(self.pause.isChecked())
+        self._enable()
+
+    def _heard(self, event: Event) -> None:
+        if event.kind == "ended":
+            self.progress.setRange(0, 1)
+            self.progress.setValue(0)
+            self.epoch.setText(event.sentence or f"The training ended after epoch {event.epoch}.")
+            self.start_from.setCurrentIndex(0)
+        elif event.kind != "sentence" and event.epochs:
+            self.progress.setRange(0, event.epochs)
+            self.progress.setValue(event.epoch)
+            left = f", {clock(event.eta)} left" if event.eta is not None else ""
+            self.epoch.setText(f"Epoch {event.epoch} of {event.epochs}{left}")
+        if event.losses:
+            self.losses.setText(
+                "Loss: " + ", ".join(f"{layer_name(t).lower()} {v:.3f}" for t, v in event.losses.items() if v is not None)
+            )
+        if event.kind == "validated" and event.dice is not None:
+            self._scores.append(event.dice)
+            self.dice.setText("Dice on validation images: " + " → ".join(f"{score:.3f}" for score in self._scores[-4:]))
+        elif event.kind == "validated" and event.loss is not None and not self._scores:
+            self.dice.setText(f"Loss on the marks of validation images: {event.loss:.3f} (exact masks there give a Dice)")
+        self._enable()
+
+    def _threshold(self, percent: int) -> None:
+        self.threshold_words.setText(f"Interfaces shown from a probability of {percent / 100:.2f}")
+        self.session.set_threshold(percent / 100)
+
+    def _show_uncertainty(self, shown: bool) -> None:
+        self.session.maps.set_visible(UNCERTAINTY, shown)

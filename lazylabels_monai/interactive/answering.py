@@ -1,0 +1,353 @@
+"""A network that stays loaded and answers for pictures as they are on the screen: the process of
+:class:`~lazylabels_monai.interactive.predictor.WarmPredictor`, ``python -m lazylabels_monai.interactive.answering``.
+
+A whole picture is answered as ``lazylabels predict`` answers it: the same pre-processing, windows and objects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from lazylabels_monai.errors import LazyLabelsError, explain
+
+if TYPE_CHECKING:  # a window imports this for the results, and its process need not know torch
+    import torch
+
+    from lazylabels_monai.predicting.model import Model
+
+__all__ = ["Answerer", "Load", "Prediction", "Request", "regions"]
+
+#: Pixels up to which a picture is answered as a whole; a larger one in tiles.
+WHOLE = 1 << 20
+#: Side of a tile in pixels.
+TILE = 512
+#: Pictures that are kept, ready for the network.
+PICTURES = 4
+#: Pixels around a region that its answer looks at, too.
+MARGIN = 64
+
+Region = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Take these weights from now on."""
+
+    weights: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """Answer for a picture.
+
+    Args:
+        name: of the picture.
+        picture: (H, W[, C]) as :func:`~lazylabels_monai.images.files.read_image` gives it; None: that of this name.
+        view: what is on the screen; None: all of it.
+        token: comes back with the answers.
+        rest: whether what is not in view is answered, too, after it.
+    """
+
+    name: str
+    picture: np.ndarray | None
+    view: Region | None
+    token: Any
+    rest: bool = True
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer for a region of a picture.
+
+    Args:
+        token: of the request.
+        entry_name: of the picture.
+        region: rows and columns of the picture that the arrays are of.
+        segmentation: (classes, H, W) float32 probabilities, the background first; None where the network has not learned it.
+        detection: likewise.
+        separation: (H, W) float32 probability of an interface.
+        objects: (H, W) int32 ids, 0 outside; unique within the answers of a token. An object that reaches out of its region is
+            cut off there.
+        classes: class by id, (highest id + 1,) int; 0 for ids of other regions.
+        uncertainty: (H, W) float32, predictive entropy of the segmentation, 0 to 1.
+        seconds: that it took.
+        weights: path of the weights.
+        last: whether no further region of this request comes.
+        sentence: what went wrong, and then there are no arrays; else empty.
+    """
+
+    token: Any
+    entry_name: str
+    region: Region = (slice(0, 0), slice(0, 0))
+    segmentation: np.ndarray | None = None
+    detection: np.ndarray | None = None
+    separation: np.ndarray | None = None
+    objects: np.ndarray | None = None
+    classes: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
+    seconds: float = 0.0
+    weights: str = ""
+    last: bool = False
+    sentence: str = ""
+
+
+def regions(shape: tuple[int, int], view: Region | None, rest: bool = True) -> list[Region]:
+    """What is answered of a picture, one after the other: what is in view, then everything, or tile by tile around it.
+
+    Args:
+        shape: (H, W).
+        view: rows and columns on the screen; cut to the picture. None: nothing in particular.
+        rest: whether more than the view is wanted.
+    """
+    everything = (slice(0, shape[0]), slice(0, shape[1]))
+    seen = None
+    if view is not None:
+        seen = tuple(
+            slice(max(0, side.start or 0), min(n, n if side.stop is None else side.stop))
+            for side, n in zip(view, shape, strict=True)
+        )
+        seen = None if any(side.stop <= side.start for side in seen) else seen
+    if seen == everything or (seen is None and shape[0] * shape[1] <= WHOLE):
+        return [everything]
+    found = [] if seen is None else [seen]
+    if not rest and found:
+        return found
+    if shape[0] * shape[1] <= WHOLE:
+        return [*found, everything]
+    centre = [(side.start + side.stop) / 2 for side in (seen or everything)]
+    tiles = [
+        (slice(top, min(top + TILE, shape[0])), slice(left, min(left + TILE, shape[1])))
+        for top in range(0, shape[0], TILE)
+        for left in range(0, shape[1], TILE)
+    ]
+    tiles = [tile for tile in tiles if seen is None or not _inside(tile, seen)]
+    return [
+        *found,
+        *sorted(tiles, key=lambda t: sum(((s.start + s.stop) / 2 - c) ** 2 for s, c in zip(t, centre, strict=True))),
+    ]
+
+
+def _inside(tile: Region, view: Region) -> bool:
+    return all(v.start <= t.start and t.stop <= v.stop for t, v in zip(tile, view, strict=True))
+
+
+class Answerer:
+    """A network and the pictures that it was asked for last.
+
+    Args:
+        overrides: ids of ``inference.yaml`` and their values, such as ``device``.
+    """
+
+    def __init__(self, **overrides: Any) -> None:
+        self.overrides = overrides
+        self.weights: Path | None = None
+        self.model: Model | None = None
+        self._about: dict[str, Any] = {}
+        self._pictures: dict[str, tuple[np.ndarray, Any]] = {}
+
+    def load(self, weights: str | os.PathLike) -> None:
+        """Take weights; of the same network as before, only its numbers are read.
+
+        Raises:
+            LazyLabelsError: when they cannot be used; those from before stay.
+        """
+        from lazylabels_monai.predicting.model import Model
+        from lazylabels_monai.trained import load_weights, trained_settings, trained_values
+
+        weights = Path(weights)
+        about = json.loads(json.dumps({k: v for k, v in trained_values(weights).items() if k != "seen"}, default=str))
+        settings = trained_settings(weights)
+        if self.model is not None and about == self._about:
+            load_weights(self.model.network, weights)
+            self.model.network.eval()
+        else:
+            self.model = Model(weights, overrides=self.overrides)
+            self._pictures = {name: (picture, None) for name, (picture, _) in self._pictures.items()}
+        self.weights, self._about, self.settings = weights, about, settings
+
+    def keep(self, name: str, picture: np.ndarray) -> None:
+        """Remember a picture; the same array as before is ready already."""
+        if name in self._pictures and self._pictures[name][0] is picture:
+            return
+        _remember(self._pictures, name, (picture, None))
+
+    def answers(self, request: Request, superseded: Callable[[], bool] = lambda: False) -> Iterator[Prediction]:
+        """The answers to a request, what is in view first.
+
+        Args:
+            request: what is asked.
+            superseded: whether something else is asked by now; asked between two regions.
+
+        Raises:
+            LazyLabelsError: when there are no weights, or the picture is not known or cannot be used.
+        """
+        if self.model is None:
+            raise LazyLabelsError("there are no weights to predict with: train first, or load some.")
+        if request.picture is not None:
+            self.keep(request.name, request.picture)
+        if request.name not in self._pictures:
+            raise LazyLabelsError(f"picture '{request.name}' is not known any more: show it again.")
+        shape = self._pictures[request.name][0].shape[:2]
+        wanted, ids = regions(shape, request.view, request.rest), 0
+        for number, region in enumerate(wanted, 1):
+            whole = region == (slice(0, shape[0]), slice(0, shape[1]))
+            found = self._answer(request, region, 0 if whole else ids, number == len(wanted))
+            ids = len(found.classes) - 1 if found.classes is not None else 0
+            yield found
+            if superseded():
+                return
+
+    def _answer(self, request: Request, region: Region, ids: int, last: bool) -> Prediction:
+        import torch
+
+        from lazylabels_monai.images.axes import swap_plane, to_numpy_order
+        from lazylabels_monai.instances import instance_classes, separate_objects
+        from lazylabels_monai.predicting.uncertainty import entropy
+        from lazylabels_monai.tasks import INTERFACE, task_slices
+
+        started = time.monotonic()
+        image = self._prepared(request.name)
+        rows, columns = region
+        outer = [
+            slice(max(0, s.start - MARGIN), min(n, s.stop + MARGIN))
+            for s, n in zip(region, swap_plane(image).shape[-2:], strict=True)
+        ]
+        answer = self.model.answer({"image": image[..., outer[1], outer[0]]})
+        inner = [slice(s.start - o.start, s.stop - o.start) for s, o in zip(region, outer, strict=True)]
+        answer = torch.as_tensor(answer)[0, :, inner[1], inner[0]].cpu().float()
+        maps = {task: answer[channels] for task, channels in task_slices(self.model.num_classes, self.model.tasks).items()}
+        arrays = {task: np.ascontiguousarray(to_numpy_order(values.numpy())) for task, values in maps.items()}
+        objects = classes = uncertainty = None
+        if "segmentation" in maps:
+            # in MONAI's order of axes, as `predict` does: ties go by the order of the pixels
+            shown = maps["segmentation"].argmax(0).to(torch.uint8).numpy()
+            others = [None if task not in maps else maps[task].numpy() for task in ("detection", "separation")]
+            made = separate_objects(shown, *others, self.settings)
+            found = instance_classes(made, shown)
+            objects = np.ascontiguousarray(swap_plane(np.where(made > 0, made + ids, 0).astype(np.int32)))
+            classes = np.r_[np.zeros(ids, np.int64), found]
+            uncertainty = np.ascontiguousarray(swap_plane(entropy(maps["segmentation"]).numpy()).astype(np.float32))
+        separation = arrays.get("separation")
+        return Prediction(
+            request.token,
+            request.name,
+            (rows, columns),
+            arrays.get("segmentation"),
+            arrays.get("detection"),
+            None if separation is None else np.ascontiguousarray(separation[INTERFACE]),
+            objects,
+            classes,
+            uncertainty,
+            time.monotonic() - started,
+            str(self.weights),
+            last,
+        )
+
+    def _prepared(self, name: str) -> torch.Tensor:
+        """(1, C, W, H), normalised over the whole picture, as that of `predict` is."""
+        from monai.data import MetaTensor
+        from monai.data.utils import list_data_collate
+
+        from lazylabels_monai.images.axes import from_channels_last
+
+        picture, ready = self._pictures[name]
+        if ready is None:
+            values = from_channels_last(picture).astype(np.float32)
+            sample = {"image": MetaTensor(values, meta={"filename_or_obj": name, "original_channel_dim": 0})}
+            ready = list_data_collate([self.model.preprocessing(sample, start=1)])[
+                "image"
+            ].as_tensor()  # the first one reads the file
+            self._pictures[name] = (picture, ready)
+        return ready
+
+
+def main() -> None:
+    """Answer what comes in on the standard input, the newest request first; what is printed goes to the standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    inbox = _Inbox(sys.stdin.buffer)
+    answerer = Answerer()
+    while True:
+        load, request = inbox.take()
+        if load is None and request is None:
+            return
+        name, token = ("", None) if request is None else (request.name, request.token)
+        try:
+            if load is not None:
+                answerer.load(load.weights)
+            if request is not None:
+                for found in answerer.answers(request, inbox.waiting):
+                    _send(answers, found)
+        except Exception as error:  # the window goes on, and so do later requests
+            _send(answers, Prediction(token, name, weights=str(answerer.weights or ""), last=True, sentence=explain(error)))
+
+
+class _Inbox:
+    """What came in and was not answered yet: the newest weights and the newest request."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._news = stream, threading.Condition()
+        self._load: Load | None = None
+        self._request: Request | None = None
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        pictures: dict[str, np.ndarray] = {}
+        while True:
+            try:
+                message = pickle.load(self._stream)  # of the process that started this one
+            except (EOFError, OSError, pickle.UnpicklingError):
+                os._exit(0)  # the window is gone, whatever is being computed
+            with self._news:
+                if isinstance(message, Load):
+                    self._load = message
+                else:
+                    if message.picture is not None:
+                        _remember(pictures, message.name, message.picture)
+                    # also where the request that brought it is passed over
+                    self._request = replace(message, picture=pictures.get(message.name))
+                self._news.notify()
+
+    def waiting(self) -> bool:
+        """Whether something came in."""
+        with self._news:
+            return self._request is not None or self._load is not None
+
+    def take(self) -> tuple[Load | None, Request | None]:
+        """Wait for something."""
+        with self._news:
+            while self._request is None and self._load is None:
+                self._news.wait()
+            found = self._load, self._request
+            self._load = self._request = None
+            return found
+
+
+def _remember(pictures: dict[str, Any], name: str, value: Any) -> None:
+    """As the newest of at most :data:`PICTURES`."""
+    pictures.pop(name, None)
+    while len(pictures) >= PICTURES:
+        del pictures[next(iter(pictures))]
+    pictures[name] = value
+
+
+def _send(stream: BinaryIO, answer: Prediction) -> None:
+    pickle.dump(answer, stream, protocol=5)
+    stream.flush()
+
+
+if __name__ == "__main__":
+    from lazylabels_monai.interactive.answering import main as run  # so that what is sent is of the module's own classes
+
+    run()

@@ -1,0 +1,290 @@
+"""Corrections of predicted objects, and the labels that they are.
+
+Each function takes the objects on the screen and what the person did, and gives the objects as they are then and what that
+says about labels: a split an interface scribble, a join "no interface here", a fixed outline an exact mask of that object and
+nothing about the rest, an erased object background, another class an inner region of that class. The labels follow the rules
+by which ``lazylabels datalist`` makes them of outlines that a person drew, with unmarked pixels ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.interactive.project import ImageEntry, Project
+from lazylabels_monai.labels.inner import inner_regions
+from lazylabels_monai.labels.interfaces import DEFAULT_GAP, interface_labels, interfaces_where_known
+from lazylabels_monai.labels.rasterize import stroke_lines
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
+
+__all__ = ["KEEP", "Correction", "apply", "erase", "join", "line_of", "outline", "relabel", "split", "undo"]
+
+#: "As it is" in the changes of a label.
+KEEP = -1
+#: Pixels around an exact outline that are background, as in ``lazylabels datalist``.
+HALO = 3
+#: A piece of fewer pixels that a stroke cuts off is none.
+MIN_PIECE = 4
+
+_AROUND = 8  # pixels around what changes that are looked at
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person put right.
+
+    Args:
+        objects: (H, W) int32 ids as they are now.
+        classes: class of ids that are new or have another one.
+        labels: by task, (H, W) int16: what the label is there from now on, :data:`KEEP` where it stays as it is.
+        overrule: class that replaces another object class in an exact mask, by pixel; None: nowhere.
+    """
+
+    objects: np.ndarray
+    classes: dict[int, int] = field(default_factory=dict)
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
+    overrule: np.ndarray | None = None
+
+
+def line_of(points: np.ndarray | Sequence[Sequence[float]], shape: tuple[int, int], radius: float = 0.75) -> np.ndarray:
+    """The pixels of a drawn line, (H, W) bool.
+
+    Args:
+        points: (N, 2) rows and columns of pixels, as a viewer gives them: the centre of the first pixel is (0, 0).
+        shape: (H, W).
+        radius: 0.75 gives a line without gaps.
+    """
+    part, mask = stroke_lines(np.asarray(points, float).reshape(-1, 2) + 0.5, shape, radius)
+    line = np.zeros(shape, bool)
+    line[part] = mask
+    return line
+
+
+def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = None) -> Correction:
+    """Part each object that a stroke crosses.
+
+    Args:
+        objects: (H, W) ids.
+        stroke: (H, W) bool, from one side of an object to the other; see :func:`line_of`.
+        classes: class by id, for the new ids; None: 1.
+
+    Returns:
+        the largest piece keeps the id, the others have new ones; the stroke's pixels go to the piece that is nearest.
+
+    Raises:
+        LazyLabelsError: when the stroke parts no object.
+    """
+    objects, stroke = _checked(objects, stroke, "stroke")
+    made, next_id = objects.copy(), int(objects.max(initial=0)) + 1
+    new: dict[int, int] = {}
+    separation = np.full(objects.shape, KEEP, np.int16)
+    for number in _under(objects, stroke):
+        box = _box(objects == number)
+        inside, cut = objects[box] == number, stroke[box]
+        pieces, count = ndimage.label(inside & ~cut)
+        sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+        before, _ = ndimage.label(inside)
+        parts = [piece for piece in range(1, count + 1) if sizes[piece] >= MIN_PIECE]
+        # what hung together before
+        owners = {piece: int(before[pieces == piece][0]) for piece in parts}
+        if len(parts) < 2 or len(set(owners.values())) == len(parts):
+            continue
+        pieces[~np.isin(pieces, parts)] = 0
+        nearest = ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True)
+        pieces = np.where(inside, pieces[tuple(nearest)], 0)
+        for piece in sorted(parts, key=lambda piece: -sizes[piece])[1:]:
+            made[box][pieces == piece] = next_id
+            new[next_id] = _class(classes, number)
+            next_id += 1
+        label = interfaces_where_known(pieces, inside, DEFAULT_GAP)
+        _change(separation[box], label)
+    if not new:
+        raise LazyLabelsError("the stroke parts no object: draw it from outside of the object right across to its other side.")
+    return Correction(made, new, {"separation": separation})
+
+
+def join(objects: np.ndarray, line: np.ndarray, classes: np.ndarray | None = None) -> Correction:
+    """Make one object of those that a line touches.
+
+    Args:
+        objects: (H, W) ids.
+        line: (H, W) bool; its pixels between the objects belong to the one that they become.
+        classes: class by id; the largest of the objects gives id and class.
+
+    Raises:
+        LazyLabelsError: when the line touches fewer than two objects.
+    """
+    objects, line = _checked(objects, line, "line")
+    numbers = _under(objects, line)
+    if len(numbers) < 2:
+        raise LazyLabelsError("the line touches fewer than two objects: draw it from one object into the other.")
+    sizes = {number: int(np.count_nonzero(objects == number)) for number in numbers}
+    kept = max(numbers, key=lambda number: (sizes[number], -number))
+    one = np.isin(objects, numbers)
+    box = _box(one | line)
+    # between the objects, not the ends of the line that reach out of them
+    gaps, count = ndimage.label(line[box] & (objects[box] == 0), np.ones((3, 3)))
+    for gap in range(1, count + 1):
+        around = ndimage.binary_dilation(gaps == gap, np.ones((3, 3)))
+        if len(set(np.unique(objects[box][around])) & set(numbers)) > 1:
+            one[box] |= gaps == gap
+    made = objects.copy()
+    made[one] = kept
+    separation = np.full(objects.shape, KEEP, np.int16)
+    inside = one[box]
+    # a scribble ends a pixel or two outside of the objects
+    former, _ = interface_labels(np.where(np.isin(objects[box], numbers), objects[box], 0))
+    separation[box][ndimage.binary_dilation(former > 0, np.ones((3, 3)))] = IGNORE
+    _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside, DEFAULT_GAP))
+    return Correction(made, {kept: _class(classes, kept)}, {"separation": separation})
+
+
+def erase(objects: np.ndarray, number: int) -> Correction:
+    """There is no object: background.
+
+    Raises:
+        LazyLabelsError: when there is no object of this id.
+    """
+    gone = _object(objects, number)
+    change = np.where(gone, BACKGROUND, KEEP).astype(np.int16)
+    return Correction(np.where(gone, 0, objects).astype(np.int32), {}, {"segmentation": change, "detection": change.copy()})
+
+
+def relabel(objects: np.ndarray, number: int, value: int) -> Correction:
+    """The object is of another class: an inner region of it, and its class in an exact mask that shows it.
+
+    Args:
+        objects: (H, W) ids.
+        number: of the object.
+        value: its class, 1 or more.
+
+    Raises:
+        LazyLabelsError: when there is no object of this id.
+    """
+    where = _object(objects, number)
+    box = _box(where)
+    detection = np.full(where.shape, KEEP, np.int16)
+    inner = inner_regions(where[box].astype(np.int32), jitter=0.0) > 0
+    detection[box][inner] = value
+    return Correction(
+        np.asarray(objects, np.int32).copy(),
+        {int(number): int(value)},
+        {"detection": detection},
+        np.where(where, value, KEEP).astype(np.int16),
+    )
+
+
+def outline(
+    objects: np.ndarray,
+    number: int,
+    mask: np.ndarray,
+    value: int,
+    halo: int = HALO,
+    rng: np.random.Generator | int | None = None,
+) -> Correction:
+    """The object is exactly this: its exact mask, with background close around it, an inner region and no interface inside.
+
+    Args:
+        objects: (H, W) ids.
+        number: of the object; one that is not there yet is new.
+        mask: (H, W) bool, all of it.
+        value: its class, 1 or more.
+        halo: pixels around it that are background, save those of other objects on the screen.
+        rng: of the inner region; see :func:`~lazylabels_monai.labels.inner.inner_regions`.
+
+    Raises:
+        LazyLabelsError: for an empty mask, or an id below 1.
+    """
+    objects, mask = _checked(objects, mask, "outline")
+    if not mask.any() or number < 1:
+        raise LazyLabelsError("the outline holds no pixel: draw around the object.")
+    made = np.where(objects == number, 0, objects)
+    made[mask] = number
+    box = _box(mask, max(_AROUND, halo + 2))
+    inside, others = mask[box], (made[box] > 0) & ~mask[box]
+    ring = ~inside & ~others & (ndimage.distance_transform_edt(~inside) <= halo) if halo else np.zeros_like(inside)
+    segmentation, detection, separation = (np.full(mask.shape, KEEP, np.int16) for _ in TASKS)
+    segmentation[box][ring] = BACKGROUND
+    segmentation[box][inside] = value
+    detection[box][ring | inside] = BACKGROUND
+    detection[box][inner_regions(inside.astype(np.int32), rng=rng) > 0] = value
+    _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside | ring, DEFAULT_GAP))
+    labels = {"segmentation": segmentation, "detection": detection, "separation": separation}
+    return Correction(made.astype(np.int32), {int(number): int(value)}, labels)
+
+
+def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[str, np.ndarray]:
+    """Merge a correction into the labels of an image, and save them.
+
+    What the person marked before gives way where the correction says something.
+
+    Args:
+        project: the project.
+        entry: the image.
+        correction: what was put right.
+
+    Returns:
+        the labels that were changed as they were before, for :func:`undo`.
+
+    Raises:
+        LazyLabelsError: when a label cannot be read or written.
+    """
+    before = {}
+    changes = dict(correction.labels)
+    if correction.overrule is not None and "segmentation" in entry.drawn:
+        drawn = project.marks(entry, "segmentation")
+        shown = (correction.overrule != KEEP) & (drawn != BACKGROUND) & (drawn != IGNORE)
+        changes["segmentation"] = np.where(shown, correction.overrule, changes.get("segmentation", KEEP)).astype(np.int16)
+    for task in TASKS:
+        if task not in changes or (changes[task] == KEEP).all():
+            continue
+        marks = project.marks(entry, task)
+        made = np.where(changes[task] == KEEP, marks, changes[task]).astype(np.uint8)
+        if not np.array_equal(made, marks):
+            before[task] = marks
+            project.save_marks(entry, task, made)
+    project.note_corrected(entry, list(before))
+    return before
+
+
+def undo(project: Project, entry: ImageEntry, before: Mapping[str, np.ndarray]) -> None:
+    """Save labels as :func:`apply` found them."""
+    for task, marks in before.items():
+        project.save_marks(entry, task, marks)
+
+
+def _checked(objects: np.ndarray, drawn: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+    objects, drawn = np.asarray(objects), np.asarray(drawn, bool)
+    if objects.ndim != 2 or objects.shape != drawn.shape:
+        raise LazyLabelsError(f"the {what} is of {drawn.shape} pixels, the objects of {objects.shape}: draw on this picture.")
+    return objects.astype(np.int32), drawn
+
+
+def _object(objects: np.ndarray, number: int) -> np.ndarray:
+    where = np.asarray(objects) == number
+    if number < 1 or not where.any():
+        raise LazyLabelsError(f"there is no object {number} any more: click on one that is shown.")
+    return where
+
+
+def _under(objects: np.ndarray, drawn: np.ndarray) -> list[int]:
+    return [int(number) for number in np.unique(objects[drawn]) if number > 0]
+
+
+def _box(mask: np.ndarray, around: int = _AROUND) -> tuple[slice, slice]:
+    """Of the pixels, with some around them."""
+    (found,) = ndimage.find_objects(mask.astype(np.uint8))
+    return tuple(slice(max(0, side.start - around), side.stop + around) for side in found)
+
+
+def _change(change: np.ndarray, label: np.ndarray) -> None:
+    known = label != IGNORE
+    change[known] = label[known]
+
+
+def _class(classes: np.ndarray | None, number: int) -> int:
+    return int(classes[number]) if classes is not None and number < len(classes) else 1

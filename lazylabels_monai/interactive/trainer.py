@@ -1,0 +1,269 @@
+"""A training in a process of its own, beside a window that asks how it is. No function here waits for it.
+
+The process is that of the bundle's ``train.yaml`` with ``configs/interactive.yaml``. It tells what happens by a file of events
+and obeys lines on its standard input; it ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lazylabels_monai.atomic import written_to
+from lazylabels_monai.bundle_folder import bundle_config, find_overlay
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.interactive.events import Event, EventReader
+from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.stopping import ends_with_parent
+from lazylabels_monai.trained import WEIGHTS_FILE
+from lazylabels_monai.warm_start import STARTER, network_of, weights_named
+
+__all__ = ["LAST", "Trainer", "last_weights", "threads", "training_arguments"]
+
+#: Go on from the weights that this project's last training left, or from the starter where there are none.
+LAST = "last"
+
+#: Seconds after which a training that does not stop is stopped by SIGTERM, and after which by SIGKILL.
+PATIENCE = (6.0, 16.0)
+
+
+def last_weights(out: str | os.PathLike) -> Path | None:
+    """The weights that a training in the folder ``out`` left; None where there are none."""
+    path = Path(out) / "models" / WEIGHTS_FILE
+    return path if path.is_file() else None
+
+
+class Trainer:
+    """Trains on a project, as often as one likes, one training at a time.
+
+    Args:
+        project: open.
+        out: folder of the training; default ``training`` in the project's. The weights are ``models/model.pt`` in it.
+        weights: :data:`LAST`, ``"starter"`` or the path of a ``model.pt``.
+        settings: ids of the configs and their values, such as ``max_epochs=20``.
+
+    Attributes:
+        python: the program that runs the process.
+        state: ``"idle"``, ``"ready"`` (:meth:`prepare`), ``"running"``, ``"paused"`` or ``"stopping"``.
+    """
+
+    def __init__(
+        self, project: Project, out: str | os.PathLike | None = None, weights: str | os.PathLike = LAST, **settings: Any
+    ) -> None:
+        self.project = project
+        self.out = Path(os.path.abspath(out if out is not None else project.folder / "training"))
+        self.weights, self.settings = weights, settings
+        self.python = sys.executable
+        self.state = "idle"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._events: EventReader | None = None
+        self._waiting: list[Event] = []
+        self._last = Event("epoch")
+        self._failed = ""
+        self._asked = 0.0
+        self._signals = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether a training runs, pauses or is stopping."""
+        return self.state in ("running", "paused", "stopping")
+
+    @property
+    def log(self) -> Path:
+        """What the process prints."""
+        return self.out / "training.log"
+
+    @property
+    def current_weights(self) -> Path | None:
+        """The newest weights of this project; None before the first training."""
+        return last_weights(self.out)
+
+    def prepare(self) -> None:
+        """Let a process import what takes seconds, so that :meth:`start` begins at once. Call it when a project is opened.
+
+        Where the operating system tells a child of its parent's end by the thread that started it (Linux), that is the thread
+        which calls this: the main one, or one that lives as long.
+
+        Raises:
+            LazyLabelsError: when the folder of the training cannot be written.
+        """
+        if self._process is not None:
+            return
+        with written_to(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+            log = self.log.open("ab")
+        environment = {"OMP_NUM_THREADS": str(threads()), **os.environ}
+        folder = Path(__file__).resolve().parents[2]  # where this package lies, installed or not
+        paths = [str(folder), *filter(None, [environment.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+        self._events = EventReader(self.out / "events.jsonl")
+        with log:
+            self._process = subprocess.Popen(
+                [self.python, "-m", "lazylabels_monai.interactive.child", str(self.out / "events.jsonl")],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=self.out,
+                preexec_fn=ends_with_parent(),
+            )
+        self.state = "ready"
+
+    def start(self) -> None:
+        """Begin a training; :meth:`poll` says how it goes. Nothing is done where one runs.
+
+        Raises:
+            LazyLabelsError: when no image has marks, the weights are not there, or nothing can be written.
+        """
+        if self.running:
+            return
+        if not any(entry.section == "training" and entry.drawn for entry in self.project.images):
+            raise LazyLabelsError("no image for training has marks: draw inner regions on one first.")
+        arguments = training_arguments(self.project.folder, self.out, self._weights(), orders=True, **self.settings)
+        self.prepare()
+        self._last, self._failed, self._signals = Event("epoch"), "", 0
+        self.state = "running"
+        self._order(json.dumps(arguments))
+
+    def pause(self) -> None:
+        """Let the training wait before its next step."""
+        if self.state == "running":
+            self.state = "paused"
+            self._order("pause")
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self.state == "paused":
+            self.state = "running"
+            self._order("resume")
+
+    def stop(self) -> None:
+        """End the training after its step; the weights as they are then are saved. :meth:`poll` tells when it has ended."""
+        if self.running and self.state != "stopping":
+            self.state, self._asked = "stopping", time.monotonic()
+            self._order("stop")
+
+    def close(self) -> None:
+        """End whatever runs, for good: its weights are those of its last epoch. To be called when the window closes."""
+        process, self._process = self._process, None
+        self.state = "idle"
+        if process is None:
+            return
+        with suppress(OSError):
+            process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def poll(self) -> list[Event]:
+        """What has happened since the last call; the last event of a training is ``"ended"``. Call it often."""
+        if self._events is None:
+            return []
+        ended = self._process.poll() if self._process is not None else None  # before the file is read: nothing comes after it
+        found, self._waiting = [*self._waiting, *self._events.read()], []
+        for event in found:
+            if event.kind in ("epoch", "weights", "validated"):
+                self._last = event
+            elif event.kind == "sentence" and event.error:
+                self._failed = event.sentence
+        if ended is not None:
+            found += self._ended(ended)
+        elif self.state == "stopping":
+            self._insist()
+        return found
+
+    def _weights(self) -> Path:
+        if str(self.weights) == LAST:
+            return self.current_weights or weights_named(STARTER)
+        return weights_named(self.weights)
+
+    def _order(self, line: str) -> None:
+        with suppress(OSError):  # where it has ended, poll will tell
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _insist(self) -> None:
+        waited = time.monotonic() - self._asked
+        if self._signals < len(PATIENCE) and waited > PATIENCE[self._signals]:
+            self._signals += 1
+            (self._process.terminate if self._signals == 1 else self._process.kill)()
+
+    def _ended(self, code: int) -> list[Event]:
+        asked, ready = self.state == "stopping", self.state == "ready"
+        with suppress(OSError):
+            self._process.stdin.close()
+        self._process, self.state = None, "idle"
+        events = []
+        if code and not asked and not self._failed:
+            self._failed = self._why(code)
+            events.append(Event("sentence", self._last.epoch, sentence=self._failed, error=True))
+        if ready and not code:
+            return events  # nobody had asked for anything
+        weights = self.current_weights
+        told = "" if asked else self._failed
+        return [
+            *events,
+            Event(
+                "ended",
+                self._last.epoch,
+                self._last.epochs,
+                weights=None if weights is None else str(weights),
+                sentence=told,
+                error=bool(told),
+                exit_code=code,
+            ),
+        ]
+
+    def _why(self, code: int) -> str:
+        """Of a process that said nothing itself."""
+        kept = f"the weights of epoch {self._last.epoch} are kept, and Train goes on from them"
+        kept = kept if self._last.epoch else "nothing was changed, and Train begins again"
+        if code in (-signal.SIGTERM, 128 + signal.SIGTERM):
+            return f"the training was ended by another program: {kept}."
+        if code < 0:
+            memory = ", as a system does when its memory runs out: close other programs" if code == -9 else ""
+            return f"the training was ended by the system (signal {-code}){memory}; {kept}."
+        return f"the training ended with code {code} (see {self.log}); {kept}."
+
+
+def training_arguments(
+    folder: str | os.PathLike, out: str | os.PathLike, weights: str | os.PathLike, **settings: Any
+) -> list[str]:
+    """Arguments of ``python -m monai.bundle`` for a training of a project.
+
+    Args:
+        folder: of the project.
+        out: of the training.
+        weights: a ``model.pt`` from which it begins.
+        settings: ids of the configs and their values.
+    """
+    files = [str(bundle_config(None, "train.yaml")), str(find_overlay("interactive.yaml"))]
+    given = {
+        "config_file": repr(files),
+        "dataset_dir": os.path.abspath(folder),
+        "output_dir": os.path.abspath(out),
+        "ckpt_dir": os.path.join(os.path.abspath(out), "models"),
+        "init_weights": os.path.abspath(weights),
+        **network_of(weights),
+        **settings,
+    }
+    return ["run", "training", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
+
+
+def threads() -> int:
+    """Half of the cores: a person draws beside, and a prediction runs; threads that wait for a busy core spin."""
+    try:
+        cores: int = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    return max(1, cores // 2)

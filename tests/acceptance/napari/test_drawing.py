@@ -1,0 +1,191 @@
+"""Strokes, classes, undo, "everything is marked", shapes, outlines: what is drawn lies in the files at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from hand import press
+from qtpy.QtCore import Qt
+
+from lazylabels_monai.images.files import read_label
+from lazylabels_monai.labels.rasterize import fill_polygons
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
+
+
+def stored(folder, task, entry) -> np.ndarray:
+    """What the file holds, read by the path in datalist.json."""
+    content = json.loads((folder / "datalist.json").read_text())
+    item = next(item for item in content["training"] if item["image"] == entry.name)
+    return read_label(folder / item[task])
+
+
+def test_opening_shows_the_suggested_picture_with_three_layers_to_draw_in(dock, window, built_in):
+    assert dock.open(built_in)
+    viewer, _ = window
+    names = [layer.name for layer in viewer.layers]
+    assert {"Picture", "Inner regions", "Interface scribbles", "Exact masks"} <= set(names)
+    assert dock.session.entry.section == "training"
+    assert viewer.layers.selection.active.name == "Inner regions"
+    assert str(viewer.layers.selection.active.mode) == "paint"
+    assert dock.images.table.rowCount() == 5
+
+
+def test_a_stroke_is_in_the_file_when_the_button_goes_up(dock, hand, built_in):
+    dock.open(built_in)
+    entry = dock.session.entry
+    hand.stroke([(40, 40), (40, 50), (40, 60)])
+    shown = dock.session.marks.layers["detection"].data
+    label = stored(built_in, "detection", entry)
+    assert label[40, 50] == 1
+    assert (label == 1).sum() == (shown == 1).sum() > 100
+    assert set(np.unique(label)) == {1, IGNORE}
+    assert entry.drawn == {"detection"}
+
+
+def test_keys_choose_classes_background_and_the_eraser_rubs_out(dock, hand, built_in):
+    dock.open(built_in)
+    entry = dock.session.entry
+    hand.click((30, 30))
+    hand.key(Qt.Key.Key_2)
+    hand.click((30, 80))
+    hand.key(Qt.Key.Key_0)
+    hand.click((30, 130))
+    label = stored(built_in, "detection", entry)
+    assert (label[30, 30], label[30, 80], label[30, 130]) == (1, 2, BACKGROUND)
+    hand.key(Qt.Key.Key_E)
+    hand.click((30, 30))
+    assert stored(built_in, "detection", entry)[30, 30] == IGNORE
+
+
+def test_the_palette_and_the_kinds_are_buttons_too(dock, hand, built_in, window):
+    dock.open(built_in)
+    entry = dock.session.entry
+    press(dock.draw._buttons[2])
+    hand.click((60, 60))
+    press(dock.draw.kinds["separation"])
+    assert window[0].layers.selection.active.name == "Interface scribbles"
+    hand.stroke([(60, 90), (60, 110)])
+    assert stored(built_in, "detection", entry)[60, 60] == 2
+    assert stored(built_in, "separation", entry)[60, 100] == 1
+    assert entry.drawn == {"detection", "separation"}
+
+
+def test_undo_and_redo_are_saved(dock, hand, built_in, until):
+    dock.open(built_in)
+    entry = dock.session.entry
+    hand.click((30, 30))
+    hand.click((60, 60))
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    until(lambda: stored(built_in, "detection", entry)[60, 60] == IGNORE)
+    assert stored(built_in, "detection", entry)[30, 30] == 1
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    until(lambda: stored(built_in, "detection", entry)[60, 60] == 1)
+
+
+def test_everything_is_marked_and_back(dock, hand, built_in):
+    dock.open(built_in)
+    entry = dock.session.entry
+    hand.click((30, 30))
+    press(dock.draw.complete)
+    label = stored(built_in, "detection", entry)
+    assert set(np.unique(label)) == {BACKGROUND, 1}
+    hand.click((60, 60))
+    assert stored(built_in, "detection", entry)[60, 60] == 1
+    press(dock.draw.complete)
+    assert set(np.unique(stored(built_in, "detection", entry))) == {1, IGNORE}
+
+
+def test_another_picture_and_back(dock, hand, built_in):
+    """Marks, undo and time belong to their picture."""
+    dock.open(built_in)
+    first = dock.session.entry
+    hand.click((30, 30))
+    hand.click((30, 60))
+    press(dock.images.next)
+    second = dock.session.entry
+    assert second is not first
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not dock.session.marks.layers["detection"].data.any()
+    dock.session.show(first)
+    assert dock.session.marks.layers["detection"].data[30, 60] == 1
+    assert first.seconds > 0
+    assert second.seconds == 0
+
+
+def test_a_polygon_becomes_marks(dock, hand, built_in, until):
+    dock.open(built_in)
+    entry = dock.session.entry
+    press(dock.draw.kinds["segmentation"])
+    dock.draw.draw_shapes("add_polygon")
+    corners = [(20, 20), (20, 60), (70, 60), (70, 20)]
+    for corner in corners:
+        hand.click(corner)
+    hand.key(Qt.Key.Key_Escape)  # napari's key for the end of a polygon
+    until(lambda: "segmentation" in entry.drawn)
+    label = stored(built_in, "segmentation", entry)
+    part, mask = fill_polygons([[np.array(corners) + 0.5]], label.shape)
+    expected = np.full(label.shape, IGNORE)
+    expected[part][mask] = 1
+    wrong = label != expected
+    assert wrong.sum() < 250  # a mouse hits pixels of the screen, not of the picture: one row or column on each side
+    assert label[45, 40] == 1
+    assert label[10, 10] == IGNORE
+
+
+def test_an_outline_is_proposed_and_taken_with_enter(dock, hand, built_in, until, window):
+    dock.open(built_in)
+    entry = dock.session.entry
+    truth = dock.session.project.picture(entry)
+    assert truth.ndim == 2
+    hand.click((64, 80))
+    hand.key(Qt.Key.Key_G)
+    hand.click((64, 80))
+    until(lambda: "Proposed outline" in window[0].layers)
+    assert "segmentation" not in entry.drawn
+    proposed = window[0].layers["Proposed outline"].data > 0
+    hand.key(Qt.Key.Key_Return)
+    until(lambda: "segmentation" in entry.drawn)
+    assert "Proposed outline" not in window[0].layers
+    label = stored(built_in, "segmentation", entry)
+    np.testing.assert_array_equal(label == 1, proposed)
+    assert set(np.unique(label)) == {BACKGROUND, 1, IGNORE}  # background close around it, of the rest nothing is said
+    assert (label == IGNORE).mean() > 0.5
+
+
+def test_what_cannot_be_opened_is_one_sentence(dock, tmp_path):
+    (tmp_path / "datalist.json").write_text("{")
+    assert not dock.session.open(tmp_path)
+    sentence, wrong = dock.heard[-1]
+    assert wrong
+    assert "datalist.json" in sentence
+    assert "\n" not in sentence
+
+
+def test_all_tasks_have_a_kind(dock):
+    assert set(dock.draw.kinds) == set(TASKS)
+
+
+def test_a_label_that_cannot_be_read_leaves_what_is_shown_as_it_is(dock, hand, built_in):
+    dock.open(built_in)
+    shown = dock.session.entry
+    hand.click((30, 30))
+    other = next(entry for entry in dock.session.project.images if entry.section == "validation")
+    Path(built_in, "segmentation", Path(other.name).name).write_bytes(b"no picture")
+    dock.session.show(other)
+    assert dock.heard[-1][1]
+    assert dock.session.entry is shown
+    hand.click((60, 60))
+    label = stored(built_in, "detection", shown)
+    assert label[30, 30] == label[60, 60] == 1
+
+
+def test_a_layer_that_was_thrown_away_comes_back_with_its_marks(dock, hand, built_in, window):
+    dock.open(built_in)
+    hand.click((30, 30))
+    window[0].layers.remove(dock.session.marks.layers["detection"])
+    press(dock.draw.kinds["detection"])
+    assert window[0].layers["Inner regions"].data[30, 30] == 1
+    hand.click((60, 60))
+    assert stored(built_in, "detection", dock.session.entry)[60, 60] == 1

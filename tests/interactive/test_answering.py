@@ -1,0 +1,162 @@
+"""Answers for what is on the screen: those of `lazylabels predict` where it is a whole picture."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.instances import instance_classes
+from lazylabels_monai.interactive import answering
+from lazylabels_monai.interactive.answering import Answerer, Request, regions
+from lazylabels_monai.predicting.folder import predict
+from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.predicting.uncertainty import uncertainty_maps
+
+
+@pytest.fixture(scope="module")
+def weights(trained):
+    return trained / "models" / "model.pt"
+
+
+@pytest.fixture(scope="module")
+def image(tiny_data):
+    return sorted((tiny_data / "images").iterdir())[0]
+
+
+@pytest.fixture(scope="module")
+def warm(weights):
+    answerer = Answerer(device="cpu")
+    answerer.load(weights)
+    return answerer
+
+
+def one(answerer, **request):
+    return list(answerer.answers(Request(**{"view": None, "token": 7, **request})))
+
+
+def test_a_whole_picture_is_answered_as_predict_answers_it(warm, weights, image, tmp_path):
+    predict(image, tmp_path, weights=weights, overrides={"device": "cpu"})
+    (found,) = one(warm, name="a", picture=read_image(image))
+    expected = Model(weights, overrides={"device": "cpu"}).probabilities(image)
+    assert np.array_equal(found.segmentation, expected["segmentation"])
+    assert np.array_equal(found.detection, expected["detection"])
+    assert np.array_equal(found.separation, expected["separation"][1])
+    assert np.array_equal(found.objects, read_label(tmp_path / f"{image.stem}_instances.tif"))
+    shown = found.segmentation.argmax(0)
+    assert np.array_equal(shown, read_label(tmp_path / f"{image.stem}_pred.png"))
+    assert np.array_equal(found.classes, instance_classes(found.objects, shown))
+    entropy = uncertainty_maps(Model(weights, overrides={"device": "cpu"}), image, flips=False)["segmentation"].entropy
+    assert found.uncertainty == pytest.approx(entropy, abs=1e-6)
+    assert (found.token, found.entry_name, found.last, found.sentence) == (7, "a", True, "")
+    assert found.region == (slice(0, 64), slice(0, 80))
+    assert found.objects.dtype == np.int32
+
+
+def test_colours_and_sixteen_bits_are_taken_as_predict_takes_them(warm, weights, image, tmp_path):
+    from PIL import Image
+
+    gray = read_image(image)
+    for name, array in (("rgb.png", np.stack([gray, gray // 2, 255 - gray], -1)), ("deep.png", gray.astype(np.uint16) * 200)):
+        Image.fromarray(array).save(tmp_path / name)
+        (found,) = one(warm, name=name, picture=read_image(tmp_path / name))
+        expected = Model(weights, overrides={"device": "cpu"}).probabilities(tmp_path / name)
+        assert np.array_equal(found.segmentation, expected["segmentation"])
+
+
+def test_what_is_in_view_comes_first(warm, image):
+    picture = read_image(image)
+    view = (slice(10, 50), slice(8, 40))
+    first, whole = one(warm, name="a", picture=picture, view=view)
+    assert first.region == view
+    assert whole.region == (slice(0, 64), slice(0, 80))
+    assert [found.last for found in (first, whole)] == [False, True]
+    assert first.segmentation.shape == (3, 40, 32)
+    assert first.objects.shape == (40, 32) == first.separation.shape
+    # it is the same place of the picture: with the margin it is all of this small one
+    assert first.segmentation == pytest.approx(whole.segmentation[:, view[0], view[1]], abs=1e-5)
+    (only,) = one(warm, name="a", picture=picture, view=view, rest=False)
+    assert only.last
+    assert np.array_equal(only.segmentation, first.segmentation)
+
+
+@pytest.mark.parametrize("view", [None, (slice(70, 300), slice(0, 80)), (slice(-50, 30), slice(70, 900))])
+def test_the_rest_of_a_large_picture_comes_in_tiles_around_the_view(warm, monkeypatch, view):
+    monkeypatch.setattr(answering, "WHOLE", 1000)
+    monkeypatch.setattr(answering, "TILE", 64)
+    picture = np.random.default_rng(0).integers(0, 255, (100, 120), np.uint8)
+    found = one(warm, name="large", picture=picture, view=view)
+    covered = np.zeros(picture.shape, int)
+    for answer in found:
+        covered[answer.region] += 1
+        assert answer.objects.shape == covered[answer.region].shape
+    assert covered.min() == 1
+    assert [answer.last for answer in found] == [False] * (len(found) - 1) + [True]
+    if view is not None:
+        assert found[0].region == tuple(
+            slice(max(0, side.start), min(side.stop, n)) for side, n in zip(view, picture.shape, strict=True)
+        )
+    ids = [set(np.unique(answer.objects)) - {0} for answer in found]
+    assert sum(map(len, ids)) == len(set().union(*ids))  # none twice
+    for answer in found:
+        shown = answer.segmentation.argmax(0)
+        for number in np.unique(answer.objects[answer.objects > 0])[:3]:
+            assert answer.classes[number] == np.bincount(shown[answer.objects == number], minlength=3)[1:].argmax() + 1
+    centres = [np.array([(s.start + s.stop) / 2 for s in answer.region]) for answer in found[1:]]
+    middle = np.array([(s.start + s.stop) / 2 for s in (found[0].region if view else (slice(0, 100), slice(0, 120)))])
+    away = [np.hypot(*(centre - middle)) for centre in centres]
+    assert all(a <= b for a, b in pairwise(away))
+
+
+def test_a_view_outside_of_the_picture_is_none():
+    assert regions((10, 10), (slice(20, 30), slice(0, 5))) == [(slice(0, 10), slice(0, 10))]
+    assert regions((10, 10), (slice(None), slice(None))) == [(slice(0, 10), slice(0, 10))]
+
+
+def test_what_is_asked_meanwhile_ends_an_answer_between_two_regions(warm, image):
+    asked = iter([True])
+    found = list(warm.answers(Request("a", read_image(image), (slice(0, 20), slice(0, 20)), 1), superseded=lambda: next(asked)))
+    assert len(found) == 1
+
+
+def test_new_weights_of_the_same_network_are_taken_without_making_it_anew(weights, image, tmp_path):
+    shutil.copytree(weights.parent, tmp_path / "models")
+    other = tmp_path / "models" / "model.pt"
+    state = torch.load(other, weights_only=True)
+    torch.save({name: value * 0.5 for name, value in state.items()}, other)
+    (tmp_path / "models" / "model.pt.sha256").unlink()
+    answerer = Answerer(device="cpu")
+    answerer.load(weights)
+    model = answerer.model
+    (before,) = one(answerer, name="a", picture=read_image(image))
+    answerer.load(other)
+    assert answerer.model is model
+    (after,) = one(answerer, name="a", picture=None)
+    assert np.array_equal(after.segmentation, Model(other, overrides={"device": "cpu"}).probabilities(image)["segmentation"])
+    assert not np.array_equal(after.segmentation, before.segmentation)
+    other.write_bytes(b"nothing")
+    with pytest.raises(LazyLabelsError, match=r"model\.pt"):
+        answerer.load(other)
+    (still,) = one(answerer, name="a", picture=None)
+    assert np.array_equal(still.segmentation, after.segmentation)
+
+
+def test_nothing_to_predict_with_and_nothing_to_predict_are_said(warm, image):
+    with pytest.raises(LazyLabelsError, match="weights"):
+        one(Answerer(), name="a", picture=read_image(image))
+    with pytest.raises(LazyLabelsError, match="'never'"):
+        one(warm, name="never", picture=None)
+
+
+def test_the_last_pictures_are_kept_and_no_more(warm, image):
+    picture = read_image(image)
+    for number in range(answering.PICTURES + 1):
+        warm.keep(str(number), picture + number)
+    with pytest.raises(LazyLabelsError, match="'0'"):
+        one(warm, name="0", picture=None)
+    assert one(warm, name="1", picture=None)

@@ -1,0 +1,247 @@
+"""Corrections are labels: those that `lazylabels datalist` makes of what the person says by them."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
+from skimage.draw import disk
+
+from lazylabels_monai.data.building import build_datalist
+from lazylabels_monai.data.building.options import BuildOptions
+from lazylabels_monai.data.checking import check_datalist
+from lazylabels_monai.data.datalist import load_datalist
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_label
+from lazylabels_monai.interactive.correcting import KEEP, apply, erase, join, line_of, outline, relabel, split, undo
+from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.tasks import TASKS
+from tests.interactive.folders import pictures
+
+SHAPE = (60, 80)
+NONE = np.full(SHAPE, 255, np.uint8)
+
+
+def scene() -> np.ndarray:
+    """Two discs that touch, as one object 1; object 2 beside it; object 3 away from both."""
+    objects = np.zeros(SHAPE, np.int32)
+    objects[disk((20, 18), 11)] = 1
+    objects[disk((20, 36), 10)] = 1
+    objects[disk((20, 54), 9)] = 2
+    objects[disk((48, 20), 7)] = 3
+    return objects
+
+
+def labels_of(change: np.ndarray) -> np.ndarray:
+    """A change of a label of which nothing was said before."""
+    return np.where(change == KEEP, 255, change).astype(np.uint8)
+
+
+def built(tmp_path, ids: np.ndarray, **options) -> dict[str, np.ndarray]:
+    """What `lazylabels datalist` makes of exact objects, where unmarked pixels are ignored."""
+    src = tmp_path / "src"
+    for name, array in (("images", np.zeros(ids.shape, np.uint8)), ("masks", ids.astype(np.uint16))):
+        (src / name).mkdir(parents=True)
+        array = array + (np.arange(array.size).reshape(array.shape) % 7).astype(array.dtype) if name == "images" else array
+        Image.fromarray(array).save(src / name / "a.png")
+    given = {"unlabelled": {"": "ignore"}, "ids": "values", "validation": 0, "classes": ["object"], **options}
+    build_datalist(src, tmp_path / "out", BuildOptions(**given))
+    (item,) = load_datalist(tmp_path / "out")["training"]
+    return {task: read_label(tmp_path / "out" / item[task]) for task in TASKS if task in item}
+
+
+def test_a_split_is_the_scribble_that_datalist_makes_of_the_two_objects(tmp_path):
+    objects = scene()
+    found = split(objects, line_of([(2, 27), (40, 28)], SHAPE), np.array([0, 2, 1, 1]))
+    assert set(np.unique(found.objects)) == {0, 1, 2, 3, 4}
+    assert found.classes == {4: 2}  # the class that it had
+    assert np.array_equal(found.objects > 0, objects > 0)  # not a pixel is lost
+    assert np.array_equal(np.isin(found.objects, (1, 4)), objects == 1)
+    assert (found.objects == 1).sum() > (found.objects == 4).sum()
+    assert set(found.labels) == {"separation"}
+    pieces = np.where(np.isin(found.objects, (1, 4)), found.objects, 0)
+    expected = built(tmp_path, pieces, halo=0)["separation"]
+    assert np.array_equal(labels_of(found.labels["separation"]), expected)
+    assert {0, 1, 255} == set(np.unique(expected))
+    # nothing is said of the neighbours
+    assert (found.labels["separation"][np.isin(objects, (2, 3))] == KEEP).all()
+
+
+def test_a_join_says_that_there_is_no_interface(tmp_path):
+    parted = split(scene(), line_of([(2, 27), (40, 28)], SHAPE)).objects
+    found = join(parted, line_of([(20, 20), (20, 34)], SHAPE), np.array([0, 1, 1, 1, 2]))
+    assert np.array_equal(found.objects, scene())
+    assert found.classes == {1: 1}
+    expected = built(tmp_path, np.where(scene() == 1, 1, 0), halo=0)["separation"]
+    assert np.array_equal(labels_of(found.labels["separation"]), expected)
+    assert set(np.unique(expected)) == {0, 255}
+    # joined as they were parted: what the split said of an interface is taken back, at its ends, too
+    scribble = split(scene(), line_of([(2, 27), (40, 28)], SHAPE)).labels["separation"] == 1
+    assert np.isin(found.labels["separation"][scribble], (0, 255)).all()
+
+
+def test_the_line_fills_the_gap_between_objects_and_nothing_else():
+    objects = np.zeros(SHAPE, np.int32)
+    objects[10:20, 10:20], objects[10:20, 23:33] = 5, 9
+    line = line_of([(15, 2), (15, 40)], SHAPE)
+    made = join(objects, line).objects
+    assert set(np.unique(made)) == {0, 5}
+    assert ndimage.label(made)[1] == 1
+    between = np.zeros(SHAPE, bool)
+    between[:, 20:23] = True
+    assert np.array_equal(made > 0, (objects > 0) | (line & between))
+
+
+@pytest.mark.parametrize("halo", [0, 3])
+def test_an_outline_is_what_datalist_makes_of_it(tmp_path, halo):
+    """In an image with one object, whose surroundings are not another's."""
+    objects = np.where(scene() == 3, 3, 0)
+    mask = np.zeros(SHAPE, bool)
+    mask[disk((47, 22), 9)] = True
+    rng = np.random.default_rng([0, zlib.crc32(b"a")])
+    found = outline(objects, 3, mask, 1, halo, rng)
+    assert np.array_equal(found.objects, np.where(mask, 3, 0))
+    assert found.classes == {3: 1}
+    expected = built(tmp_path, mask.astype(int), halo=halo)
+    assert set(expected) == set(TASKS) == set(found.labels)
+    for task in TASKS:
+        assert np.array_equal(labels_of(found.labels[task]), expected[task]), task
+
+
+def test_an_outline_says_nothing_of_other_objects():
+    objects = scene()
+    mask = np.zeros(SHAPE, bool)
+    mask[disk((20, 54), 10)] = True
+    found = outline(objects, 2, mask, 2)
+    segmentation = found.labels["segmentation"]
+    assert np.array_equal(segmentation == 2, mask)
+    assert np.array_equal(found.objects == 2, mask)
+    others = np.isin(found.objects, (1, 3))
+    assert all((change[others] == KEEP).all() for change in found.labels.values())
+    assert (segmentation == 0).any()
+    assert set(np.unique(found.objects)) == {0, 1, 2, 3}
+    assert 9 in np.unique(outline(objects, 9, mask, 1).objects)  # one that was not seen
+
+
+def test_an_erased_object_is_background():
+    found = erase(scene(), 2)
+    assert np.array_equal(found.objects, np.where(scene() == 2, 0, scene()))
+    for task in ("segmentation", "detection"):
+        assert np.array_equal(found.labels[task], np.where(scene() == 2, 0, KEEP))
+
+
+def test_another_class_is_an_inner_region():
+    found = relabel(scene(), 2, 2)
+    inner = found.labels["detection"] == 2
+    assert np.array_equal(found.objects, scene())
+    assert found.classes == {2: 2}
+    assert inner.any()
+    assert not (inner & (scene() != 2)).any()
+    # it misses the object's border
+    assert not (inner & ~ndimage.binary_erosion(scene() == 2)).any()
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: split(scene(), line_of([(2, 2), (2, 30)], SHAPE)), "parts no object"),
+        (lambda: split(scene(), line_of([(20, 10), (20, 20)], SHAPE)), "parts no object"),
+        (lambda: split(scene(), np.zeros((3, 3), bool)), "draw on this picture"),
+        (lambda: join(scene(), line_of([(20, 10), (20, 20)], SHAPE)), "fewer than two"),
+        (lambda: erase(scene(), 7), "no object 7"),
+        (lambda: erase(scene(), 0), "no object 0"),
+        (lambda: relabel(scene(), 7, 1), "no object 7"),
+        (lambda: outline(scene(), 1, np.zeros(SHAPE, bool), 1), "no pixel"),
+    ],
+)
+def test_what_corrects_nothing_is_said(made, said):
+    with pytest.raises(LazyLabelsError, match=said):
+        made()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(-5, 64), st.integers(-5, 84)), min_size=2, max_size=4))
+def test_any_stroke_parts_or_is_refused(points):
+    """No pixel changes between object and background, ids stay unique and whole, and the scribble runs in the object."""
+    objects = scene()
+    stroke = line_of(points, SHAPE)
+    try:
+        found = split(objects, stroke)
+    except LazyLabelsError:
+        return
+    made = found.objects
+    assert np.array_equal(made > 0, objects > 0)
+    for number in np.unique(made[made > 0]):
+        assert len(np.unique(objects[made == number])) == 1
+    scribble = found.labels["separation"] == 1
+    assert scribble.any()
+    assert ndimage.binary_dilation(objects > 0, np.ones((3, 3)), 2)[scribble].all()
+    assert set(found.classes) == set(np.unique(made)) - set(np.unique(objects))
+    # back again
+    for number in found.classes:
+        owner = int(np.unique(objects[made == number])[0])
+        assume(ndimage.label(np.isin(made, (number, owner)))[1] == 1)
+        joined = join(made, np.isin(made, (number, owner))).objects
+        assert np.array_equal(joined > 0, objects > 0)
+
+
+# ------------------------------------------------------------------------------------------- in a project
+
+
+@pytest.fixture
+def project(tmp_path):
+    with Project.open(pictures(tmp_path / "my", 1, SHAPE), create=True, classes=["pore", "grain"]) as project:
+        yield project
+
+
+def test_corrections_are_saved_as_labels_and_can_be_taken_back(project):
+    (entry,) = project.images
+    marks = NONE.copy()
+    marks[18:22, 14:20] = 1
+    project.save_marks(entry, "detection", marks)
+    first = split(scene(), line_of([(2, 27), (40, 28)], SHAPE))
+    assert set(apply(project, entry, first)) == {"separation"}
+    assert np.array_equal(project.marks(entry, "separation"), labels_of(first.labels["separation"]))
+    assert np.array_equal(project.marks(entry, "detection"), marks)
+    before = apply(project, entry, relabel(first.objects, 2, 2))
+    assert np.array_equal(before["detection"], marks)
+    assert (project.marks(entry, "detection")[18:22, 14:20] == 1).all()
+    assert (project.marks(entry, "detection") == 2).any()
+    undo(project, entry, before)
+    assert np.array_equal(project.marks(entry, "detection"), marks)
+    assert entry.corrected == {"separation", "detection"}
+    # a join after a split overrules it where it says something
+    apply(project, entry, join(first.objects, line_of([(20, 20), (20, 34)], SHAPE)))
+    assert 1 not in project.marks(entry, "separation")
+    assert check_datalist(project.folder, ("training",)).errors == []
+
+
+def test_an_erased_object_is_kept_in_mind_where_no_object_is_drawn_yet(project):
+    """Background alone is no exact mask; with the first outline it counts."""
+    (entry,) = project.images
+    apply(project, entry, erase(scene(), 2))
+    assert entry.drawn == {"detection"}
+    mask = np.zeros(SHAPE, bool)
+    mask[disk((48, 20), 7)] = True
+    apply(project, entry, outline(scene(), 3, mask, 1))
+    segmentation = project.marks(entry, "segmentation")
+    assert (segmentation[scene() == 2] == 0).all()
+    assert (segmentation[mask] == 1).all()
+    assert entry.drawn == set(TASKS)
+    assert check_datalist(project.folder, ("training",)).errors == []
+
+
+def test_another_class_replaces_that_of_an_exact_mask_that_is_there(project):
+    (entry,) = project.images
+    mask = scene() == 2
+    apply(project, entry, outline(scene(), 2, mask, 1))
+    apply(project, entry, relabel(scene(), 2, 2))
+    segmentation, detection = (project.marks(entry, task) for task in ("segmentation", "detection"))
+    assert (segmentation[mask] == 2).all()
+    assert set(np.unique(segmentation)) == {0, 2, 255}
+    assert 2 in detection

@@ -1,0 +1,67 @@
+"""What leaves a project is what the other commands take."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.interactive.finish import export, report, write_masks
+from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.sizes import table, write_csv
+from tests.interactive.folders import pictures
+from tests.interactive.test_sizes import SHAPE, objects
+
+
+@pytest.fixture
+def project(tmp_path):
+    with Project.open(pictures(tmp_path / "my", 2, SHAPE), create=True, classes=["pore", "grain"]) as project:
+        yield project
+
+
+def test_masks_are_those_of_predict_and_replace_earlier_ones(project, tmp_path):
+    ids, classes = objects()
+    for shift in (0, 3):
+        shown, numbers = write_masks(tmp_path / "out", "images/a.png", np.roll(ids, shift, 0), classes, project.classes)
+    assert (shown.name, numbers.name) == ("a_pred.png", "a_instances.tif")
+    assert np.array_equal(read_label(numbers), np.roll(ids, 3, 0))
+    expected = np.zeros(SHAPE, int)
+    for number, value in classes.items():
+        expected[np.roll(ids, 3, 0) == number] = value
+    assert np.array_equal(read_label(shown), expected)
+    many = np.arange(60 * 80).reshape(SHAPE) + 65000
+    assert read_label(write_masks(tmp_path / "out", "b.png", many, {}, ["x"])[1]).max() == many.max()
+
+
+def test_report_and_csv_are_of_the_objects_on_the_screen(project, tmp_path):
+    with pytest.raises(LazyLabelsError, match="no result"):
+        report(tmp_path / "out", project)
+    tables = []
+    for entry in project.images:
+        ids, classes = objects()
+        write_masks(tmp_path / "out", entry.name, ids, classes, project.classes)
+        picture = read_image(entry.path)
+        tables.append(table(ids, classes, "1um", name=entry.name, class_names=project.classes, picture=picture))
+    for _ in range(2):  # again, too
+        page = report(tmp_path / "out", project, "1um")
+    assert page.name == "report.html"
+    assert "grain" in page.read_text()
+    measured = (tmp_path / "out" / "measured" / "objects.csv").read_bytes()
+    assert write_csv(tables, tmp_path / "mine.csv").read_bytes() == measured
+    assert len(pd.read_csv(tmp_path / "mine.csv")) == 8
+
+
+def test_objects_go_to_other_programs(project, tmp_path):
+    for entry in project.images:
+        ids, classes = objects()
+        write_masks(tmp_path / "out", entry.name, ids, classes, project.classes)
+    found = export(tmp_path / "out", "geojson", project)
+    assert found.failed == {}
+    assert found.objects == {"a": 4, "b": 4}
+    features = json.loads(found.files[0].read_text())
+    features = features["features"] if isinstance(features, dict) else features
+    assert len(features) == 4
