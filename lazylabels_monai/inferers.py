@@ -17,7 +17,7 @@ from lazylabels_monai.precision import use_bfloat16
 from lazylabels_monai.tasks import TASKS, task_slices, total_channels, validate_tasks
 from lazylabels_monai.transforms.channels import file_name
 
-__all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "plane_flips", "task_softmax"]
+__all__ = ["AutocastInferer", "MultiTaskSlidingWindowInferer", "even_overlap", "plane_flips", "task_softmax"]
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +147,22 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
             answers = self(torch.cat(inputs.chunk(windows, dim=2)), network, *args, **kwargs)
             return torch.cat(answers.chunk(windows), dim=2)
 
+        clipped = copy(self)  # not a change of this one, which other threads may be using
+        clipped.roi_size = tuple(map(min, fall_back_tuple(self.roi_size, inputs.shape[2:]), inputs.shape[2:]))
+        clipped.overlap = even_overlap(inputs.shape[2:], clipped.roi_size, self.overlap)
+        if self.roi_weight_map is not None and tuple(self.roi_weight_map.shape) != clipped.roi_size:
+            clipped.roi_weight_map = None  # the one that ``cache_roi_weight_map`` keeps is as large as a whole window
+        answer = self._within_memory(clipped, inputs, self.predictor(network), *args, **kwargs)
+        answer = self._background_where_constant(inputs, answer)
+        if not torch.isfinite(answer).all():
+            raise LazyLabelsError(
+                f"image '{file_name(inputs)}': the network's answer is not finite, so that its training or its precision is at "
+                "fault: take the weights of another training, or set amp to false where that is on."
+            )
+        return answer
+
+    def predictor(self, network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """What gives the probabilities (B, sum of classes of ``answered``, spatial...) of windows (B, C, spatial...)."""
         part, channels = self._part(network)
 
         def predictor(window: torch.Tensor, *a: Any, **k: Any) -> torch.Tensor:
@@ -162,19 +178,7 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
                 total = total + (torch.flip(probabilities, dims) if dims else probabilities)
             return total / len(mirrored)
 
-        clipped = copy(self)  # not a change of this one, which other threads may be using
-        clipped.roi_size = tuple(map(min, fall_back_tuple(self.roi_size, inputs.shape[2:]), inputs.shape[2:]))
-        clipped.overlap = _even_overlap(inputs.shape[2:], clipped.roi_size, self.overlap)
-        if self.roi_weight_map is not None and tuple(self.roi_weight_map.shape) != clipped.roi_size:
-            clipped.roi_weight_map = None  # the one that ``cache_roi_weight_map`` keeps is as large as a whole window
-        answer = self._within_memory(clipped, inputs, predictor, *args, **kwargs)
-        answer = self._background_where_constant(inputs, answer)
-        if not torch.isfinite(answer).all():
-            raise LazyLabelsError(
-                f"image '{file_name(inputs)}': the network's answer is not finite, so that its training or its precision is at "
-                "fault: take the weights of another training, or set amp to false where that is on."
-            )
-        return answer
+        return predictor
 
     def _part(self, network: Callable[..., torch.Tensor]) -> tuple[Callable[..., torch.Tensor], list[int] | None]:
         """What answers, and the channels to take of its answer; None: all."""
@@ -236,7 +240,7 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
         return answer
 
 
-def _even_overlap(size: Sequence[int], window: Sequence[int], overlap: float | Sequence[float]) -> tuple[float, ...]:
+def even_overlap(size: Sequence[int], window: Sequence[int], overlap: float | Sequence[float]) -> tuple[float, ...]:
     """The overlap with which MONAI lays as many windows as with the given one, and lays them evenly.
 
     Args:

@@ -144,8 +144,8 @@ def test_answers_for_some_tasks_are_those_of_all(answered, mirroring):
     assert some.answered == tuple(task for task in TASKS if task in (answered or TASKS))
     with torch.no_grad():
         expected = whole(image, network)
-        for callable_ in (network, lambda window: network(window), torch.jit.script(network)):
-            found = some(image, callable_)
+        for exported in (network, torch.jit.script(network)):
+            found = some(image, exported)
             for task, channels in task_slices(3, some.answered).items():
                 torch.testing.assert_close(found[:, channels], expected[:, task_slices(3)[task]], atol=1e-5, rtol=1e-4)
         if answered is not None:
@@ -157,8 +157,8 @@ def test_answers_for_some_tasks_are_those_of_all(answered, mirroring):
 def test_a_task_that_the_network_does_not_give_cannot_be_answered():
     with pytest.raises(ValueError, match=r"answered \['detection'\]: the network gives no detection"):
         MultiTaskSlidingWindowInferer((8, 8), num_classes=2, tasks=["segmentation"], answered=["detection"])
+    inferer = MultiTaskSlidingWindowInferer((8, 8), num_classes=3, answered=["segmentation"])
     with pytest.raises(ValueError, match="gives 5 channels but tasks"):
-        inferer = MultiTaskSlidingWindowInferer((8, 8), num_classes=3, answered=["segmentation"])
         inferer(torch.rand(1, 1, 8, 8), lambda window: torch.zeros(1, 5, 8, 8))
 
 

@@ -95,8 +95,8 @@ class UpMerge(nn.Module):
 
     def raised(self, low: Tensor) -> Tensor:
         """The part of the first convolution that sees the upsampled map (B, C, spatial...)."""
-        if not torch.jit.is_scripting():
-            # what it saves in a training step it costs again on the way back
+        if not torch.jit.is_scripting():  # noqa: SIM102 - in one condition TorchScript would compile the rest, too
+            # in a training step it costs on the way back what it saves
             if low.dim() == 4 and min(low.shape[2:]) >= _WORTHWHILE and not torch.is_grad_enabled() and is_quick(low):
                 return convolve_upsampled(low, self.conv_up.conv.weight)
         return self.conv_up(self.up(low))

@@ -77,7 +77,6 @@ class Model:
         self.network = parse("network").eval()
         self.device, self.amp = torch.device(parse("device")), bool(parse("amp"))
         self.num_classes, self.tasks = int(parse("num_classes")), tuple(parse("tasks"))
-        self.answered = tuple(getattr(self.inferer, "answered", self.tasks))  # the inferer may be of an earlier bundle
         self.channels = int(parse("in_channels"))
         self.room = Room(self.channels, self.num_classes, self.tasks)
         if "made_by" in self.workflow.parser.config:
@@ -95,8 +94,12 @@ class Model:
         other = copy(self)
         if hasattr(self.inferer, "answering"):
             other.inferer = self.inferer.answering(tasks)
-            other.answered = tuple(other.inferer.answered)
         return other
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The tasks in its answers, in channel order; all that the network learned where the inferer is an earlier bundle's."""
+        return tuple(getattr(self.inferer, "answered", self.tasks))
 
     def load(self, path: str | os.PathLike) -> dict[str, Any]:
         """A batch of one image, ready for :meth:`answer`: ``image`` (1, C, W, H) or (1, C, X, Y, Z), normalised.
@@ -124,7 +127,7 @@ class Model:
             flips: axes of (B, C, spatial...) that are flipped: one of :func:`~lazylabels_monai.inferers.plane_flips`.
 
         Returns:
-            probabilities (1, sum of classes of ``answered``, spatial...), blended over sliding windows, on the network's device.
+            probabilities (1, sum of classes of ``answered``, spatial...), blended over windows, on the network's device.
         """
         image = batch["image"].to(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.amp and self.device.type == "cuda"):

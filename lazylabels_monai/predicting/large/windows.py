@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from monai.data.utils import compute_importance_map, dense_patch_slices
-from monai.inferers import SlidingWindowInferer
 from monai.utils import ensure_tuple_rep
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import swap_plane
-from lazylabels_monai.inferers import plane_flips, task_softmax
+from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer, even_overlap
 from lazylabels_monai.predicting.large.tiling import Place
 from lazylabels_monai.tasks import total_channels
 
@@ -26,8 +25,9 @@ __all__ = ["answer_tile", "window_starts"]
 
 
 def window_starts(size: int, window: int, overlap: float) -> list[int]:
-    """Where windows begin along an axis, as ``SlidingWindowInferer`` lays them."""
+    """Where windows begin along an axis, as ``MultiTaskSlidingWindowInferer`` has them laid."""
     window = min(window, size)
+    overlap = even_overlap((size,), (window,), overlap)[0]
     interval = window if window == size else max(1, int(window * (1 - overlap)))
     return [place[0].start for place in dense_patch_slices((size,), (window,), (interval,))]
 
@@ -36,7 +36,7 @@ def answer_tile(
     region: Callable[[Place], np.ndarray],
     shape: tuple[int, int],
     tile: Place,
-    inferer: SlidingWindowInferer,
+    inferer: MultiTaskSlidingWindowInferer,
     network: Callable[[torch.Tensor], torch.Tensor],
     device: torch.device,
 ) -> np.ndarray:
@@ -51,7 +51,7 @@ def answer_tile(
         device: of the network.
 
     Returns:
-        (sum of classes, h, w) float32, as ``inferer`` gives for the whole picture there.
+        (sum of classes of its ``answered``, h, w) float32, as ``inferer`` gives for the whole picture there.
 
     Raises:
         LazyLabelsError: when an answer is not finite.
@@ -66,7 +66,8 @@ def answer_tile(
     ]
     spans = [slice(min(found), max(found) + side) for found, side in zip(starts, roi, strict=True)]
     image = torch.from_numpy(np.ascontiguousarray(swap_plane(region((spans[1], spans[0])))))
-    channels = total_channels(inferer.num_classes, inferer.tasks)
+    channels = total_channels(inferer.num_classes, inferer.answered)
+    answer = inferer.predictor(network)
     extents = [part.stop - part.start for part in wanted]
     total, weight = torch.zeros(channels, *extents), torch.zeros(extents)
     importance = compute_importance_map(roi, mode=inferer.mode, sigma_scale=inferer.sigma_scale)
@@ -75,7 +76,7 @@ def answer_tile(
         batch = places[first : first + max(1, int(inferer.sw_batch_size))]
         cut = [tuple(slice(s - span.start, s - span.start + side) for s, span, side in zip(p, spans, roi)) for p in batch]  # noqa: B905
         seen = torch.stack([image[:, across, down] for across, down in cut]).to(device)
-        for place, found in zip(batch, _probabilities(seen, inferer, network).cpu(), strict=True):
+        for place, found in zip(batch, answer(seen).cpu(), strict=True):
             own = [slice(max(s, p.start), min(s + side, p.stop)) for s, p, side in zip(place, wanted, roi, strict=True)]
             here = tuple(slice(o.start - s, o.stop - s) for o, s in zip(own, place, strict=True))
             there = tuple(slice(o.start - p.start, o.stop - p.start) for o, p in zip(own, wanted, strict=True))
@@ -88,19 +89,6 @@ def answer_tile(
             "another training, or set amp to false where that is on."
         )
     return np.ascontiguousarray(swap_plane(total.numpy()))
-
-
-def _probabilities(
-    seen: torch.Tensor, inferer: SlidingWindowInferer, network: Callable[[torch.Tensor], torch.Tensor]
-) -> torch.Tensor:
-    """Of windows (B, C, w, h), in mirror images, too, where the inferer asks for it."""
-    views = plane_flips(inferer.mirroring)
-    total: torch.Tensor | float = 0.0
-    for dims in views:
-        logits = network(torch.flip(seen, dims) if dims else seen)
-        found = task_softmax(logits, inferer.num_classes, inferer.tasks)
-        total = total + (torch.flip(found, dims) if dims else found)
-    return total / len(views)
 
 
 def _pair(values: Sequence[int] | int) -> Sequence[int]:

@@ -1,0 +1,154 @@
+"""How much of a U-Net's time the network takes: in training, in prediction, and for fewer tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from monai.networks.nets import BasicUNet
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from lazylabels_monai.bench.timing import Times, describe_machine, interleaved
+from lazylabels_monai.networks import MultiTaskUNet, SingleTaskUNet
+from lazylabels_monai.networks.quick import plainly
+from lazylabels_monai.precision import has_bfloat16, use_bfloat16
+
+__all__ = ["section"]
+
+#: Of configs/cpu.yaml.
+CHANNELS, CROP, BATCH = (16, 32, 64, 128, 256), 128, 2
+NORM = ("INSTANCE", {"affine": True})
+CLASSES = 3
+#: Operators in the table.
+_ROWS = 8
+
+PLAIN, QUICK = "three tasks, PyTorch's own layers", "three tasks"
+UNET, PLAIN_UNET, BASIC = "one U-Net (SingleTaskUNet)", "one U-Net, PyTorch's own layers", "one U-Net (MONAI's BasicUNet)"
+
+
+def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNELS, crop: int = CROP) -> str:
+    """Time training steps and predictions of one window and write the section.
+
+    Args:
+        repeats: of each, in turns.
+        channels: widths of all networks, five, as MONAI's has so many.
+        crop: side of the training's crops in pixels; the window predicted is twice as large, as in the bundle.
+    """
+    torch.manual_seed(0)
+    whole = _ready(MultiTaskUNet(num_classes=CLASSES, channels=channels, norm=NORM, num_multitask_blocks=len(channels) - 1))
+    single = _ready(SingleTaskUNet(num_classes=CLASSES, channels=channels, norm=NORM))
+    basic = _ready(
+        BasicUNet(2, 1, CLASSES, features=(*channels, *[channels[-1]] * (5 - len(channels)), channels[0]), norm=NORM)
+    )
+    window, crops = (_ready(torch.randn(*shape)) for shape in ((1, 1, 2 * crop, 2 * crop), (BATCH, 1, crop, crop)))
+    parts: dict[str, nn.Module] = {QUICK: whole, "segmentation alone": whole.part(["segmentation"])}
+    parts |= {f"segmentation and {task}": whole.part(["segmentation", task]) for task in ("detection", "separation")}
+    networks = {PLAIN: whole, **parts, PLAIN_UNET: single, UNET: single, BASIC: basic}
+
+    def predicting(name: str) -> Callable[[], object]:
+        def call() -> None:
+            networks[name].eval()
+            with torch.inference_mode(), plainly() if name in (PLAIN, PLAIN_UNET) else nullcontext():
+                networks[name](window)
+
+        return call
+
+    def training(name: str) -> Callable[[], object]:
+        def call() -> None:
+            networks[name].train().zero_grad(set_to_none=True)
+            with plainly() if name in (PLAIN, PLAIN_UNET) else nullcontext():
+                networks[name](crops).square().mean().backward()
+
+        return call
+
+    predicted = interleaved({name: predicting(name) for name in networks}, repeats)
+    trained = interleaved({name: training(name) for name in (PLAIN, QUICK, PLAIN_UNET, UNET, BASIC)}, repeats)
+    flops = _flops(whole.eval(), window)
+    peak = 2 * 1024**3 / min(interleaved({"": _product()}, max(3, repeats))[""].cpu) / 1e9
+    reached = flops / predicted[QUICK].median_cpu / 1e9
+    lines = [
+        f"One window of {2 * crop} x {2 * crop} pixels, and a training step (forward and backward) of {BATCH} crops of",
+        f"{crop} x {crop}; widths {', '.join(map(str, channels))}, instance normalization. CPU seconds of all threads, medians",
+        f"of {repeats} in turns, in brackets the smallest and largest ratio.",
+        "",
+        "| network | prediction [CPU s] | ratio to the U-Net | training step [CPU s] | ratio to the U-Net |",
+        "|---|---|---|---|---|",
+    ]
+    for name in networks:
+        step = _cells(trained[name], trained[UNET]) if name in trained else " | "
+        lines.append(f"| {name} | {_cells(predicted[name], predicted[UNET])} | {step} |")
+    gain, gained = (times[PLAIN].ratio_to(times[QUICK])[0] for times in (predicted, trained))
+    over, over_step = (times[QUICK].ratio_to(times[UNET])[0] for times in (predicted, trained))
+    basic_over, basic_step = (times[QUICK].ratio_to(times[BASIC])[0] for times in (predicted, trained))
+    alone = predicted["segmentation alone"]
+    lines += [
+        "",
+        f"The convolutions in prediction are {flops / 1e9:.1f} GFLOP as the plain layers count; {reached:.0f} GFLOP/s of",
+        f"them are reached, {100 * reached / peak:.0f} % of the {peak:.0f} GFLOP/s that a product of two 1024 x 1024 matrices "
+        "reaches in the same run.",
+        "",
+        "| target | reached | what holds it back |",
+        "|---|---|---|",
+        f"| segmentation alone at most 1.3 x one U-Net | {alone.ratio_to(predicted[UNET])[0]:.2f} x ours, "
+        f"{alone.ratio_to(predicted[BASIC])[0]:.2f} x MONAI's | the residual R alone is a third of a U-Net's products |",
+        f"| prediction at most 1.6 x one U-Net | {over:.2f} x ours, {basic_over:.2f} x MONAI's | ours has the same "
+        "faster layers; Eq. 4 is 2.4 x its products |",
+        f"| training step at most 1.6 x one U-Net | {over_step:.2f} x ours, {basic_step:.2f} x MONAI's | the same |",
+        f"| prediction twice as fast as in PyTorch's own layers | {gain:.2f} x | convolutions are what is left |",
+        f"| training step twice as fast | {gained:.2f} x | the convolutions' way back |",
+        f"| bfloat16 where it is faster | {_precision()} | |",
+        "",
+        "Operators of a prediction of one window, share of its CPU time:",
+        "",
+        *_operators(lambda plain: predicting(PLAIN if plain else QUICK)),
+        "",
+        "Operators of a training step:",
+        "",
+        *_operators(lambda plain: training(PLAIN if plain else QUICK)),
+        "",
+        describe_machine(),
+    ]
+    return "\n".join(lines)
+
+
+def _ready(values: Tensor | nn.Module) -> Tensor | nn.Module:
+    return values.to(memory_format=torch.channels_last)
+
+
+def _cells(times: Times, unet: Times) -> str:
+    middle, least, most = times.ratio_to(unet)
+    return f"{times.median_cpu:.3f} | {middle:.2f} ({least:.2f} to {most:.2f})"
+
+
+def _product() -> Callable[[], object]:
+    matrix = torch.randn(1024, 1024)
+    return lambda: matrix @ matrix
+
+
+def _flops(network: nn.Module, image: Tensor) -> int:
+    with plainly(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(image)
+    return counter.get_total_flops()
+
+
+def _precision() -> str:
+    if not has_bfloat16():
+        return "float32 is chosen: the processor has no bfloat16 instructions"
+    return f"{'bfloat16' if use_bfloat16('auto', 'cpu') else 'float32'} is chosen"
+
+
+def _operators(call: Callable[[bool], Callable[[], object]]) -> list[str]:
+    """Markdown: shares of the operators of PyTorch's own layers, and of the others."""
+    shares = []
+    for plain in (True, False):
+        call(plain)()
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            call(plain)()
+        times = {event.key: event.self_cpu_time_total for event in profiler.key_averages()}
+        shares.append({name: 100 * time / sum(times.values()) for name, time in times.items()})
+    first = sorted(shares[0] | shares[1], key=lambda name: -max(share.get(name, 0.0) for share in shares))[:_ROWS]
+    lines = ["| operator | PyTorch's own layers | now |", "|---|---|---|"]
+    return lines + [f"| `{name}` | {shares[0].get(name, 0):.1f} % | {shares[1].get(name, 0):.1f} % |" for name in first]

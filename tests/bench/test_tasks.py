@@ -1,0 +1,17 @@
+"""The section of `bench tasks` in miniature: that it is Markdown for its page, with each target, whatever the times are."""
+
+from __future__ import annotations
+
+import re
+
+from lazylabels_monai.bench.tasks import section
+
+
+def test_section_has_a_row_for_each_network_and_target():
+    text = section(1, channels=(2, 3, 4, 5, 6), crop=32)
+    for name in ("three tasks", "segmentation alone", "segmentation and separation", "one U-Net (MONAI's BasicUNet)"):
+        assert re.search(rf"^\| {re.escape(name)} \| \d\.\d{{3}} \| \d+\.\d\d \(", text, re.MULTILINE), name
+    assert len(re.findall(r"^\| (segmentation alone at most|prediction|training step|bfloat16) ", text, re.MULTILINE)) == 6
+    assert "`aten::mkldnn_convolution`" in text or "convolution" in text
+    assert "threads" in text.splitlines()[-1]
+    assert "nan" not in text
