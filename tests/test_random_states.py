@@ -84,7 +84,7 @@ SETTINGS = {
         (),
         (6,),
     ),
-    "windows, and a choice at the end": ({"val_share": 0.5, "val_window_size": [32, 32], "lr_decay": True}, (), (4, 6)),
+    "windows, and a choice at the end": ({"val_share": 0.45, "val_window_size": [32, 32], "lr_decay": True}, (), (4, 6)),
 }
 
 

@@ -65,8 +65,13 @@ class Allowance:
         return self.share / (1 - self.share) * self.step_cost * self.epoch_pixels * epochs * processes
 
     @property
+    def whole(self) -> float:
+        """Pixels of one validation on whole images, which leave nothing to choose at the end."""
+        return max(FREE, self._allowed(self.interval))
+
+    @property
     def each(self) -> float:
-        """Pixels of one validation on the way."""
+        """Pixels of one validation on windows."""
         return max(FREE, (1 - FINAL) * self._allowed(self.interval))
 
     def final(self, epochs: int) -> float:
@@ -199,7 +204,7 @@ class ValidationDataset(CacheDataset):
             sizes.append(tuple(sample["image"].shape[1:]))
             labels.append(_judging(sample, tasks))
         self.whole_pixels = sum(window_pixels(size, self.window, overlap) for size in sizes)
-        if self.whole_pixels <= allowance.each:
+        if self.whole_pixels <= allowance.whole:
             return
         self.order = choose_windows(labels, self.window, seed)
         if not self.order:
