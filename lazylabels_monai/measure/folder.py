@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from lazylabels_monai.data.datalist import (
 )
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, read_image, read_label
+from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
@@ -42,10 +44,12 @@ from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
+    "IN_ONE_PIECE",
     "OUTPUTS",
     "LabelledImage",
     "find_labels",
     "format_measurements",
+    "is_large",
     "measure_files",
     "measure_folder",
     "objects_csv",
@@ -56,6 +60,9 @@ __all__ = [
 
 #: Files that :func:`measure_folder` writes.
 OUTPUTS = ("objects.csv", "summary.csv", "summary.json")
+
+#: Pixels of an image that is measured and shown in one piece, at most; a larger one is read in tiles.
+IN_ONE_PIECE = 2**26
 
 _ENDINGS = {
     INSTANCES_ENDING: "instances",
@@ -352,6 +359,14 @@ def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name in names if name in seen or seen.add(name)), None)
 
 
+def is_large(files: LabelledImage) -> bool:
+    """Whether an image is measured in tiles: its ids are there, nothing but an image beside them, and they are many pixels."""
+    if files.instances is None or files.probability is not None or files.uncertainty is not None:
+        return False
+    sides = extent(files.instances)
+    return sides is not None and _is_picture(files.instances) and math.prod(sides) > IN_ONE_PIECE
+
+
 def with_images(found: Sequence[LabelledImage], folder: str | Path) -> list[LabelledImage]:
     """The same with the images of a folder, matched by name.
 
@@ -490,4 +505,8 @@ def _require_one_unit(found: Sequence[LabelledImage], sizes: Mapping[str, float 
 
 
 def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any]) -> ImageMeasurements:
+    if is_large(files):
+        from lazylabels_monai.measure.large import measure_large
+
+        return measure_large(files.instances, files.classes, files.image, pixel_size=pixel_size, name=files.name, **options)
     return measure_files(files, read_maps(files), pixel_size, **options)

@@ -16,7 +16,17 @@ from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.labels.objects import instances_from_classes, object_classes
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
-__all__ = ["ImageMeasurements", "MeasureError", "measure_image", "measure_objects", "unit_name"]
+__all__ = [
+    "MAX_TILES",
+    "PROPERTIES",
+    "TILE_SIDES",
+    "ImageMeasurements",
+    "MeasureError",
+    "border_weights",
+    "measure_image",
+    "measure_objects",
+    "unit_name",
+]
 
 #: Tiles along one side of an image, at most. More and smaller ones share more objects: with 5 the intervals of the area
 #: fraction hold 87 % instead of 95 % on the built-in data (tools/coverage.py), with 3 it is 93 %.
@@ -25,7 +35,8 @@ MAX_TILES = 3
 #: A tile's side is at least this many times the mean side of the objects' bounding boxes.
 TILE_SIDES = 1.5
 
-_PROPERTIES = {
+#: What scikit-image calls a property: the column, and the power of the pixel size in it.
+PROPERTIES = {
     "area": ("area_{u}2", 2),
     "equivalent_diameter_area": ("equivalent_diameter_{u}", 1),
     "centroid-0": ("centroid_row_px", 0),
@@ -159,12 +170,12 @@ def _measured(
     ids = ids[ids != 0]
     compact = np.where(instances == 0, 0, np.searchsorted(ids, instances) + 1).astype(np.int32)
 
-    names = list(dict.fromkeys(key.partition("-")[0] for key in _PROPERTIES))
+    names = list(dict.fromkeys(key.partition("-")[0] for key in PROPERTIES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the hull of a single row of pixels, whose solidity is 1 all the same
         table = regionprops_table(compact, properties=names)
     columns: dict[str, np.ndarray] = {"id": ids.astype(np.int64), "class": _object_classes(compact, classes, ids, where)}
-    for key, (name, power) in _PROPERTIES.items():
+    for key, (name, power) in PROPERTIES.items():
         columns[name.format(u=unit)] = table[key] * scale**power if power else table[key]
     maps = {"mean_intensity": image, "mean_probability": probability}
     if uncertainty is not None:
@@ -172,7 +183,7 @@ def _measured(
     for name, values in maps.items():
         if values is not None:
             columns[name] = _means(compact, np.asarray(values), ids.size, f"{where}the map for {name}", _MAPS[name])
-    weights = _border_weights(table, instances.shape, None if classes is None else classes != IGNORE)
+    weights = border_weights(table, instances.shape, None if classes is None else classes != IGNORE)
     columns["touches_border"] = weights == 0
     pairs = touching_pairs(compact, gap)
     columns["neighbours"] = np.bincount(pairs.ravel(), minlength=ids.size + 1)[1:]
@@ -294,7 +305,7 @@ def _means(compact: np.ndarray, values: np.ndarray, count: int, what: str, given
     return sums / np.bincount(compact.ravel(), minlength=count + 1)[1:]
 
 
-def _border_weights(table: dict[str, np.ndarray], shape: tuple[int, int], valid: np.ndarray | None) -> np.ndarray:
+def border_weights(table: dict[str, np.ndarray], shape: tuple[int, int], valid: np.ndarray | None) -> np.ndarray:
     """Miles-Lantuejoul weights: labelled pixels by the number of places where an object's bounding box lies wholly inside.
 
     Wholly inside: neither a pixel on the image's edge nor a neighbour of an unlabelled one. An object on the outermost

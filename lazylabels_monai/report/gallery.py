@@ -75,16 +75,19 @@ def make_picture(files: Predicted, longest: int, note: Note) -> Picture | None:
         note: is told what cannot be read.
     """
     try:
-        classes, ids = files.class_map(), files.ids()
+        coarse = files.coarse(longest)
+        classes, ids = (files.class_map(), files.ids()) if coarse is None else coarse[:2]
         detection, separation, segmentation = (files.probability(t) for t in ("detection", "separation", "segmentation"))
         _check_shapes(files.name, [m for m in (classes, ids) if m is not None])
     except LazyLabelsError as error:
         note(f"Image '{files.name}' in the gallery: {error}")
         return None
-    pixels = shown_image(files, note)
     first = classes if classes is not None else ids
-    shape = first.shape
-    if pixels is not None and pixels.shape[:2] != shape:
+    if coarse is None:
+        pixels, shape = shown_image(files, note), first.shape
+    else:
+        pixels, shape = None if coarse[2] is None else to_uint8_rgb(coarse[2]), coarse[3]
+    if coarse is None and pixels is not None and pixels.shape[:2] != shape:
         note(f"Image '{files.name}': it has the size {pixels.shape[:2]} and its prediction {shape}; predict it again.")
         pixels = None
     scale = min(1.0, longest / max(shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ import tifffile
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, find_images, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.images.headers import extent
+from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
-from lazylabels_monai.measure.folder import OUTPUTS, find_labels, measure_folder
+from lazylabels_monai.measure.folder import IN_ONE_PIECE, OUTPUTS, find_labels, measure_folder
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
@@ -58,6 +61,28 @@ class Predicted:
     image: Path | None = None
     overlay: Path | None = None
     probabilities: Mapping[str, Path] | None = None
+
+    def coarse(self, longest: int) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None, tuple[int, int]] | None:
+        """Class map, ids and image of every so many pixels, and (H, W) of the whole; None for an image of usual size.
+
+        Args:
+            longest: side that is shown, in pixels; what is given has one to two times as many.
+
+        Raises:
+            ReadError: when a file cannot be read in parts.
+        """
+        sides = None if self.instances is None or self.probabilities else extent(self.instances)
+        if sides is None or math.prod(sides) <= IN_ONE_PIECE:
+            return None
+        step = max(1, max(sides) // longest)
+        found = []
+        for path, label in ((self.classes, True), (self.instances, True), (self.image or self.overlay, False)):
+            regions = None if path is None else open_regions(path, label)
+            whole = regions is not None and regions.shape == sides  # an overlay is small already
+            found.append(None if regions is None else regions.every(step if whole else 1))
+            if regions is not None:
+                regions.close()
+        return found[0], found[1], found[2], sides
 
     def ids(self) -> np.ndarray | None:
         """(H, W) ids of the objects; connected components of the class map where there are none, as ``measure`` takes them."""

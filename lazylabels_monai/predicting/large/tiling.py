@@ -56,7 +56,7 @@ class Tiling:
         return below + right
 
     def corners(self) -> list[tuple[int, int, tuple[str, str], tuple[int, int]]]:
-        """Pairs of tiles that touch at a corner alone, the upper one first: on which of their edges that is, and at which end."""
+        """Pairs of tiles that touch at a corner alone: on which of their edges that is, and at which end."""
         down, across = self.grid
         found = []
         for row in range(down - 1):

@@ -1,0 +1,148 @@
+"""Regions of pictures are what the whole picture holds there, however its file is laid out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lazylabels_monai.images.files import ReadError, read_image
+from lazylabels_monai.images.regions import is_zarr, open_regions, zarr_pixel_size
+
+PLACES = [(slice(0, 70), slice(0, 90)), (slice(13, 50), slice(30, 31)), (slice(60, 999), slice(-5, 999))]
+LAYOUTS = {
+    "tiled": {"tile": (32, 16)},
+    "tiled BigTIFF, packed": {"tile": (16, 48), "compression": "zlib", "bigtiff": True, "predictor": True},
+    "strips": {"rowsperstrip": 7, "compression": "lzw"},
+    "plain": {},
+    "big endian": {"byteorder": ">"},
+}
+
+
+def picture(dtype, channels, seed=0):
+    shape = (70, 90, channels) if channels else (70, 90)
+    values = np.random.default_rng(seed).uniform(0, 250, shape)
+    return values.astype(dtype)
+
+
+def same(path, **options):
+    whole, regions = read_image(path), open_regions(path, **options)
+    assert regions.shape == whole.shape[:2]
+    for place in PLACES:
+        np.testing.assert_array_equal(regions[place], whole[place])
+        assert regions[place].dtype == whole.dtype == regions.dtype
+    np.testing.assert_array_equal(regions.every(9), whole[::9, ::9])
+    regions.close()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 0), (np.uint16, 0), (np.float32, 0), (np.uint8, 3)])
+def test_tiff_of_every_layout(tmp_path, layout, dtype, channels):
+    options = {"photometric": "rgb"} if channels else {"photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", picture(dtype, channels), **LAYOUTS[layout], **options)
+    same(tmp_path / "a.tif")
+
+
+def test_planes_of_colours(tmp_path):
+    planes = np.moveaxis(picture(np.uint8, 3), -1, 0)
+    tifffile.imwrite(tmp_path / "a.tif", planes, planarconfig="separate", photometric="rgb", tile=(32, 32))
+    same(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_finest_level_of_a_pyramid(tmp_path, marked):
+    values = picture(np.uint8, 0)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif" if marked else tmp_path / "a.tif", ome=marked) as tif:
+        tif.write(values, tile=(32, 32), subifds=1 if marked else None, metadata={"axes": "YX"} if marked else None)
+        tif.write(values[::2, ::2], tile=(32, 32), subfiletype=1 if marked else 0, metadata=None)
+    regions = open_regions(next(tmp_path.iterdir()))
+    np.testing.assert_array_equal(regions[0:70, 0:90], values)
+    regions.close()
+
+
+def test_what_is_unpacked_whole(tmp_path):
+    Image.fromarray(picture(np.uint8, 3)).save(tmp_path / "a.png")
+    same(tmp_path / "a.png")
+    assert open_regions(tmp_path / "a.png").whole
+
+
+def test_a_label_keeps_its_numbers(tmp_path):
+    ids = picture(np.uint32, 0)
+    tifffile.imwrite(tmp_path / "a.tif", ids, tile=(16, 16), compression="zlib")
+    np.testing.assert_array_equal(open_regions(tmp_path / "a.tif", label=True)[5:60, 3:80], ids[5:60, 3:80])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"extratags": [(274, 3, 1, 6, True)]}, "orientation"),
+        ({"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)}, "palette"),
+    ],
+)
+def test_what_means_nothing_in_parts_is_refused(tmp_path, options, words):
+    tifffile.imwrite(tmp_path / "a.tif", picture(np.uint8, 0), tile=(16, 16), **options)
+    with pytest.raises(ReadError, match=words):
+        open_regions(tmp_path / "a.tif")
+
+
+def test_transparent_pixels_are_refused(tmp_path):
+    values = picture(np.uint8, 4)
+    values[..., 3] = 255
+    values[40, 40, 3] = 0
+    tifffile.imwrite(tmp_path / "a.tif", values, tile=(16, 16), photometric="rgb", extrasamples=["unassalpha"])
+    regions = open_regions(tmp_path / "a.tif")
+    np.testing.assert_array_equal(regions[0:10, 0:10], values[:10, :10, :3])
+    with pytest.raises(ReadError, match="transparent"):
+        regions[30:50, 30:50]
+
+
+def test_several_pictures_are_refused(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(picture(np.uint8, 0))
+        tif.write(picture(np.uint8, 0, seed=1))
+    with pytest.raises(ReadError, match="2 pages"):
+        open_regions(tmp_path / "a.tif")
+
+
+def test_a_damaged_tile_is_named(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", picture(np.uint8, 0), tile=(32, 32), compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        at = tif.pages[0].dataoffsets[-1]
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[at : at + 8] = b"\xff" * 8
+    (tmp_path / "a.tif").write_bytes(content)
+    regions = open_regions(tmp_path / "a.tif")
+    assert regions[0:10, 0:10].shape == (10, 10)
+    with pytest.raises(ReadError, match="rows 65 to 70"):
+        regions[65:70, 70:90]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ["yx", "cyx", "tczyx"])
+def test_ome_zarr(tmp_path, version, axes):
+    zarr = pytest.importorskip("zarr")
+    values = picture(np.uint16, 3 if "c" in axes else 0)
+    stored = np.moveaxis(values, -1, 0) if "c" in axes else values
+    stored = stored.reshape([1] * (len(axes) - stored.ndim) + list(stored.shape)) if axes != "tczyx" else stored[None, :, None]
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.create_array("s0", shape=stored.shape, dtype=stored.dtype, chunks=(1,) * (stored.ndim - 2) + (32, 32))[...] = stored
+    scale = [1.0] * (len(axes) - 2) + [0.25, 0.25]
+    named = [{"name": a, "type": "space", "unit": "micrometer"} if a in "yx" else {"name": a} for a in axes]
+    levels = [{"path": "s0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}]
+    content = {"multiscales": [{"version": version, "axes": named, "datasets": levels}]}
+    group.attrs.update(content if version == "0.4" else {"ome": content})
+    assert is_zarr(tmp_path / "a.zarr")
+    regions = open_regions(tmp_path / "a.zarr")
+    for place in PLACES:
+        np.testing.assert_array_equal(regions[place], values[place])
+    assert zarr_pixel_size(tmp_path / "a.zarr") == 0.25
+
+
+def test_zarr_of_several_planes_is_refused(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", shape=(3, 20, 20), dtype=np.uint8)
+    group.attrs["multiscales"] = [{"axes": [{"name": a} for a in "zyx"], "datasets": [{"path": "0"}]}]
+    with pytest.raises(ReadError, match="3 planes along its axis z"):
+        open_regions(tmp_path / "a.zarr")
