@@ -82,7 +82,11 @@ def one_round(data: Path, prepared: bool, note: Callable[[str, float, float], No
 
 
 def train(
-    project: Project, trainer: Trainer, predictor: WarmPredictor, prepared: bool, note: Callable[[str, float, float], None]
+    project: Project,
+    trainer: Trainer,
+    predictor: WarmPredictor,
+    prepared: bool,
+    note: Callable[[str, float, float], None],
 ) -> None:
     entry = next(entry for entry in project.images if entry.section == "training")
     picture = project.picture(entry)
