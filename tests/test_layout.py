@@ -19,6 +19,7 @@ ELSEWHERE = {
     "cli/experiment.py": "experiments/test_runner.py",  # the command is how a comparison is run
     "cli/pack.py": "packing/test_archive.py",
     "labels/choices.py": "cli/test_simulate.py",  # names and numbers for the command line
+    "interactive/child.py": "interactive/test_trainer.py",  # the process that a trainer starts
     "labels/formats/__init__.py": "labels/formats/test_formats.py",
     "labels/implied.py": "transforms/test_implied.py",  # the rules, by the transforms that apply them
     "labels/marking.py": "data/simulating/test_simulate.py",

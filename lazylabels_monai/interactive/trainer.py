@@ -94,7 +94,7 @@ class Trainer:
         Raises:
             LazyLabelsError: when the folder of the training cannot be written.
         """
-        if self._process is not None:
+        if self.running or (self._process is not None and self._process.poll() is None):
             return
         with written_to(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
