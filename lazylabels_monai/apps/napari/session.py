@@ -48,6 +48,7 @@ class Session(QObject):
         opened: signal: another project is there.
         listed: signal: ticks, splits or seconds of images changed.
         shown: signal: another image is in view.
+        ranked: signal: the images are to be drawn on in another order.
         predicted: signal: the prediction in view changed.
         training: signal with the trainer's :class:`~lazylabels_monai.interactive.events.Event`.
         said: signal with a sentence, and whether it tells of something that went wrong.
@@ -56,6 +57,7 @@ class Session(QObject):
     opened = Signal()
     listed = Signal()
     shown = Signal()
+    ranked = Signal()
     predicted = Signal()
     training = Signal(object)
     said = Signal(str, bool)
@@ -78,6 +80,7 @@ class Session(QObject):
         self._picture_layer: Image | None = None
         self._token = 0
         self._workers: list[Any] = []
+        self._ranked: list[ImageEntry] = []
         self._corrections: list[tuple[np.ndarray | None, np.ndarray | None, dict[str, np.ndarray]]] = []
         self.marks.saved.connect(self._saved)
         self.marks.failed.connect(lambda sentence: self.said.emit(sentence, True))
@@ -96,7 +99,7 @@ class Session(QObject):
             self.said.emit(str(error), True)
             return False
         self.close()
-        self.project = project
+        self.project, self._ranked = project, []
         for note in project.notes:
             self.said.emit(note, False)
         self.predictor = WarmPredictor()
@@ -106,7 +109,7 @@ class Session(QObject):
         self.opened.emit()
         self._poll.start()
         self.load_weights(self.trainer.current_weights or weights_named(STARTER))
-        order = project.suggest() or project.images
+        order = self.suggested() or project.images
         self.show(order[0])
         return True
 
@@ -158,11 +161,37 @@ class Session(QObject):
     def next(self) -> None:
         """Show the image to draw on next."""
         if self.project is not None:
-            others = [entry for entry in self.project.suggest() if entry is not self.entry]
+            others = [entry for entry in self.suggested() if entry is not self.entry]
             if others:
                 self.show(others[0])
             else:
                 self.said.emit("every other training image is finished: look at the sizes, or add images to the folder.", False)
+
+    def suggested(self) -> list[ImageEntry]:
+        """Images to draw on next, the best first: as :meth:`rank` found, else those without labels in their order."""
+        order = {entry.name: place for place, entry in enumerate(self._ranked)}
+        return sorted(self.project.suggest(), key=lambda entry: order.get(entry.name, len(order)))  # stable
+
+    def rank(self) -> None:
+        """Rank the images by what a label would tell the network per second of this person's work; in a thread, minutes."""
+        project, weights = self.project, self.weights
+        if project is None:
+            return
+
+        def act() -> list[ImageEntry]:
+            from lazylabels_monai.predicting.model import Model
+            from lazylabels_monai.trained import trained_settings
+
+            return project.suggest(Model(weights), trained_settings(weights))
+
+        def then(ranked: list[ImageEntry]) -> None:
+            if project is self.project:
+                self._ranked = ranked
+                self.said.emit("the images are ranked: the first in the list is the one to draw on next.", False)
+                self.ranked.emit()
+
+        self.said.emit("every training image is predicted four times; you can go on meanwhile.", False)
+        self.behind(act, then)
 
     def finish(self, finished: bool = True) -> None:
         """Say that the image in view is done, or not; the masks of one that is done are written."""

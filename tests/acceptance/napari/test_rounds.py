@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hand import press
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage.measure import label as components
 from skimage.measure import regionprops
@@ -189,6 +190,10 @@ def test_draw_train_correct_measure(dock, hand, built_in, truth, until, tmp_path
     dock.sizes.report()
     until(lambda: opened, 120)
     assert (built_in / "finished" / "report.html").is_file()
+
+    # and the objects go to other programs
+    press(next(b for b in dock.folder.findChildren(QPushButton) if b.text() == "Export"))
+    until(lambda: list((built_in / "finished").rglob("*.zip")), 60)
 
     # opened again, it goes on from what was learnt
     session.close()
