@@ -17,6 +17,7 @@ ELSEWHERE = {
     "cli/__init__.py": "cli/test_commands.py",
     "cli/experiment.py": "experiments/test_runner.py",  # the command is how a comparison is run
     "cli/pack.py": "packing/test_archive.py",
+    "interactive/child.py": "interactive/test_trainer.py",  # the process that a trainer starts
     "labels/formats/__init__.py": "labels/formats/test_formats.py",
     "labels/implied.py": "transforms/test_implied.py",  # the rules, by the transforms that apply them
     "labels/marking.py": "data/simulating/test_simulate.py",

@@ -19,7 +19,7 @@ from lazylabels_monai.labels.implied import (
     no_interface,
     segmentation_of_inner_regions,
 )
-from lazylabels_monai.tasks import present_key
+from lazylabels_monai.tasks import IGNORE, present_key
 
 __all__ = ["ImpliedMarksd", "ImpliedSegmentationd"]
 
@@ -93,17 +93,20 @@ class ImpliedSegmentationd(MapTransform):
     Args:
         enabled: False returns samples unchanged, so that a config value can switch the rule.
         background_margin: in depths of the nearest inner region, above 0; None says nothing about the background.
+        fill_partial: say it of the unlabelled pixels (255) of an image with an exact mask of some objects, too: where single
+            outlines are put right, the others' inner regions teach on.
 
     Raises:
         ValueError: when ``background_margin`` is not above 0.
     """
 
-    def __init__(self, enabled: bool = True, background_margin: float | None = None) -> None:
+    def __init__(self, enabled: bool = True, background_margin: float | None = None, fill_partial: bool = False) -> None:
         super().__init__(("segmentation", "detection"))
         if background_margin is not None and not background_margin > 0:
             raise ValueError(f"background_margin {background_margin} must be above 0, or null to leave the background open.")
         self.enabled = enabled
         self.background_margin = background_margin
+        self.fill_partial = fill_partial
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of ``data``; needs the flags that :class:`FillMissingLabelsd` sets."""
@@ -114,6 +117,11 @@ class ImpliedSegmentationd(MapTransform):
             made = segmentation_of_inner_regions(np.asarray(sample["detection"][0]), self.background_margin, known)
             sample["segmentation"] = _filled(sample["detection"], made)
             sample[present_key("segmentation")] = 1
+        elif self.enabled and self.fill_partial and sample.get(present_key("detection"), 0):
+            known = np.asarray(sample["segmentation"][0])
+            if (known == IGNORE).any():
+                made = segmentation_of_inner_regions(np.asarray(sample["detection"][0]), self.background_margin, known)
+                sample["segmentation"] = _filled(sample["segmentation"], np.where(known == IGNORE, made, known))
         return sample
 
 

@@ -298,3 +298,24 @@ def test_labels_and_images_are_what_the_files_hold(parts, project):
     (item,) = (dataset := parts().parser.get_parsed_content("train#dataset")).take_up() and dataset.data
     assert read_image(item["image"]).shape == SHAPE
     assert np.array_equal(read_label(item["detection"]), project.marks(project.images[0], "detection"))
+
+
+def test_where_outlines_are_put_right_one_by_one_the_other_regions_teach_on(parts, project):
+    """The exact mask says what it says; of its unlabelled pixels the inner regions do, and far from all is background."""
+    a = project.images[0]
+    detection = stroke(stroke(NONE, 1, (5, 5, 15, 15)), 2, (30, 30, 40, 40))
+    detection[detection == 255] = 0
+    segmentation = stroke(stroke(NONE, 0, (2, 2, 18, 18)), 1, (4, 4, 16, 16))
+    project.save_marks(a, "detection", detection)
+    project.save_marks(a, "segmentation", segmentation)
+    workflow = parts()
+    dataset = workflow.parser.get_parsed_content("train#dataset")
+    dataset.take_up()
+    # without its margins, in numpy's order of axes; 0 was "not labelled"
+    held = np.asarray(dataset._cache[0]["segmentation"][0]).astype(int).T[8:-8, 8:-8] - 1
+    assert held.shape == SHAPE
+    assert np.array_equal(held[segmentation != 255], segmentation[segmentation != 255])
+    assert (held[4:16, 4:16] == 1).all()
+    assert (held[30:40, 30:40] == 2).all()
+    assert held[60, 75] == 0  # far from all
+    assert held[29, 35] == -1  # beside a region nobody knows

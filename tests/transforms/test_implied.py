@@ -42,6 +42,19 @@ def test_implied_segmentation_leaves_exact_masks_alone():
     assert torch.equal(ImpliedSegmentationd()(sample)["segmentation"], mask)
 
 
+def test_of_a_mask_of_some_objects_the_rest_is_filled_where_that_is_asked_for():
+    mask, inner = _draw("0..", "1..", "..."), _draw("2.0", "1.2", "0.1")
+    sample = _sample(segmentation=mask, detection=inner)
+    assert torch.equal(ImpliedSegmentationd()(sample)["segmentation"], sample["segmentation"])
+    filled = ImpliedSegmentationd(fill_partial=True)(sample)["segmentation"]
+    assert np.array_equal(filled[0].numpy(), _draw("0..", "1.2", "..1"))
+    assert np.array_equal(sample["segmentation"][0].numpy(), mask), "the input sample must not change"
+    whole = _sample(segmentation=_draw("00", "11"), detection=_draw("22", "22"))
+    assert torch.equal(ImpliedSegmentationd(fill_partial=True)(whole)["segmentation"], whole["segmentation"])
+    alone = _sample(segmentation=mask)
+    assert torch.equal(ImpliedSegmentationd(fill_partial=True)(alone)["segmentation"], alone["segmentation"])
+
+
 def test_implied_background_is_far_from_every_region():
     """Against a loop over all pixels: the nearest region's depth decides how far is far."""
     detection = np.zeros((24, 30), np.uint8)
