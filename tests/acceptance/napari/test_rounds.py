@@ -84,7 +84,7 @@ def taken_for_one(objects, labels) -> list[tuple[tuple[int, int], tuple[int, int
     return found
 
 
-def train(dock, until, enough, weights_from: int, seconds: float = 400) -> None:
+def train(dock, until, enough, weights_from: int, seconds: float = 1200) -> None:
     """Press Train, wait for what is wanted, press Stop."""
     dock.tabs.setCurrentIndex(1)
     dock.train.start_from.setCurrentIndex(weights_from)
@@ -92,13 +92,13 @@ def train(dock, until, enough, weights_from: int, seconds: float = 400) -> None:
     assert dock.session.is_training
     until(enough, seconds)
     press(dock.train.stop)
-    until(lambda: not dock.session.is_training, 60)
+    until(lambda: not dock.session.is_training, 120)
 
 
 def wait_for_prediction(dock, until) -> None:
     dock.session.seen = None
     dock.session.predict()
-    until(lambda: dock.session.seen is not None and dock.session.seen.whole, 120)
+    until(lambda: dock.session.seen is not None and dock.session.seen.whole, 300)
 
 
 def test_draw_train_correct_measure(dock, hand, built_in, truth, until, tmp_path, monkeypatch, run):
