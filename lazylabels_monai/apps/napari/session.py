@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,7 @@ class Session(QObject):
         self._corrections = [(None, None, before) for *_, before in self._corrections]  # ids begin anew
         self.show_prediction()
         if found.last:
+            self.marks.size_brushes(self.seen.objects)
             if not self.entry.predicted:
                 self.attempt(lambda: self.project.note_predicted(self.entry))
                 self.listed.emit()
@@ -428,7 +430,11 @@ class Session(QObject):
         """Do something in a thread of its own and hand its result to ``then`` in this one; errors are said as sentences."""
 
         def failed(error: Exception) -> None:
-            self.said.emit(str(error) if isinstance(error, LazyLabelsError) else f"{type(error).__name__}: {error}", True)
+            if isinstance(error, LazyLabelsError | OSError):
+                self.said.emit(str(error), True)
+                return
+            traceback.print_exception(error)  # a fault of ours
+            self.said.emit(f"this is a fault of the program ({type(error).__name__}: {error}); the terminal says more.", True)
 
         worker = create_worker(act, _start_thread=False)
         worker.returned.connect(then)
