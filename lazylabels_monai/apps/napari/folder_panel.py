@@ -6,13 +6,15 @@ import re
 import sys
 
 from qtpy.QtCore import QProcess
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QProgressBar, QWidget
 
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.interactive import finish
 
 __all__ = ["FolderPanel"]
 
+_FORMATS = {"ImageJ, Fiji": "roi", "QuPath": "geojson", "COCO": "coco"}
 #: A line of :class:`~lazylabels_monai.progress.Steps`.
 _STEP = re.compile(r"(\d+)/(\d+) (.*)")
 
@@ -37,12 +39,16 @@ class FolderPanel(QWidget):
         self.progress.setRange(0, 1)
         self.progress.setTextVisible(False)
         self.told = words("Class maps, objects and overlays are written, as `lazylabels predict` does.")
+        self.format = QComboBox()
+        self.format.addItems(_FORMATS)
         parts = column(
             row(self.source, button("…", lambda: self._ask(self.source))),
             row(self.out, button("…", lambda: self._ask(self.out))),
             row(self.start, self.stop),
             self.progress,
             self.told,
+            words("Objects of the finished pictures, for another program:"),
+            row(self.format, button("Export", self.export, "into the project's folder of finished pictures")),
             None,
         )
         self.setLayout(parts.layout())
@@ -100,6 +106,16 @@ class FolderPanel(QWidget):
         if code:
             lines = [line for line in self._errors.strip().splitlines() if line.strip()]
             self.told.setText(lines[-1] if lines else f"The prediction ended with exit code {code}.")
+
+    def export(self) -> None:
+        """Write the objects of the finished pictures in the format of another program."""
+        session, chosen = self.session, _FORMATS[self.format.currentText()]
+        if session.project is not None:
+            project, folder = session.project, session.results
+            session.behind(
+                lambda: finish.export(folder, chosen, project),
+                lambda report: session.said.emit(f"written: {len(report.files)} files in {folder}", False),
+            )
 
     def close_process(self) -> None:
         """End it with the window."""

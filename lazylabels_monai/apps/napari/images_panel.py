@@ -97,6 +97,7 @@ class ImagesPanel(QWidget):
         self._order: list[ImageEntry] = []
         session.opened.connect(self._arrange)
         session.shown.connect(self._arrange)
+        session.ranked.connect(self._arrange)
         session.listed.connect(self.fill)
         self.fill()
 
@@ -129,7 +130,7 @@ class ImagesPanel(QWidget):
         """The suggested image first; the list stays in order while one draws."""
         project = self.session.project
         if project is not None:
-            suggested = [entry for entry in project.suggest() if entry is not self.session.entry][:1]
+            suggested = [entry for entry in self.session.suggested() if entry is not self.session.entry][:1]
             self._order = suggested + [entry for entry in project.images if entry not in suggested]
         self.fill()
 

@@ -119,9 +119,10 @@ class MarkLayers(QObject):
             layer.mode = "erase" if value == NOTHING_SHOWN else "paint"
 
     def size_brushes(self, objects: np.ndarray) -> None:
-        """Brushes that fit the objects (ids, spatial)."""
+        """Brushes that fit the objects (ids, (H, W)), but for those that a person has sized."""
         for task, layer in self.layers.items():
-            layer.brush_size = brush_size(task, layer.data.shape, objects)
+            if layer.brush_size == brush_size(task, layer.data.shape):
+                layer.brush_size = brush_size(task, layer.data.shape, objects)
 
     # --------------------------------------------------------------------------------------------- what is changed
 

@@ -111,14 +111,18 @@ class PredictionLayers:
         self._boxes(DRAW_HERE, boxes, "yellow")
 
     def _boxes(self, name: str, boxes: Sequence[tuple[int, int, int, int]], colour: str) -> None:
+        """In the layer that is there, if there is one: another one would take the brush out of the person's hand."""
         corners = [np.array([[a, c], [a, d], [b, d], [b, c]], float) for a, b, c, d in boxes]
-        layer = self.layers.pop(name, None)
-        if layer is not None and layer in self.viewer.layers:
-            self._hidden[name] = not layer.visible
-            self.viewer.layers.remove(layer)
+        settings = {"edge_color": colour, "face_color": "transparent", "edge_width": 2}
+        layer = self.layers.get(name)
+        if layer is None or layer not in self.viewer.layers:
+            if corners:
+                self._add(name, Shapes(corners, shape_type="rectangle", name=name, **settings))
+            return
+        layer.selected_data = set(range(layer.nshapes))
+        layer.remove_selected()
         if corners:
-            settings = {"edge_color": colour, "face_color": "transparent", "edge_width": 2}
-            self._add(name, Shapes(corners, shape_type="rectangle", name=name, **settings))
+            layer.add_rectangles(corners, **settings)
 
     def _put(self, name: str, data: np.ndarray, kind: type[Layer], **settings: object) -> None:
         layer = self.layers.get(name)

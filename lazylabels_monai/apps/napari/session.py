@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class Session(QObject):
         opened: signal: another project is there.
         listed: signal: ticks, splits or seconds of images changed.
         shown: signal: another image is in view.
+        ranked: signal: the images are to be drawn on in another order.
         predicted: signal: the prediction in view changed.
         training: signal with the trainer's :class:`~lazylabels_monai.interactive.events.Event`.
         said: signal with a sentence, and whether it tells of something that went wrong.
@@ -56,6 +58,7 @@ class Session(QObject):
     opened = Signal()
     listed = Signal()
     shown = Signal()
+    ranked = Signal()
     predicted = Signal()
     training = Signal(object)
     said = Signal(str, bool)
@@ -78,6 +81,7 @@ class Session(QObject):
         self._picture_layer: Image | None = None
         self._token = 0
         self._workers: list[Any] = []
+        self._ranked: list[ImageEntry] = []
         self._corrections: list[tuple[np.ndarray | None, np.ndarray | None, dict[str, np.ndarray]]] = []
         self.marks.saved.connect(self._saved)
         self.marks.failed.connect(lambda sentence: self.said.emit(sentence, True))
@@ -96,7 +100,7 @@ class Session(QObject):
             self.said.emit(str(error), True)
             return False
         self.close()
-        self.project = project
+        self.project, self._ranked = project, []
         for note in project.notes:
             self.said.emit(note, False)
         self.predictor = WarmPredictor()
@@ -106,7 +110,7 @@ class Session(QObject):
         self.opened.emit()
         self._poll.start()
         self.load_weights(self.trainer.current_weights or weights_named(STARTER))
-        order = project.suggest() or project.images
+        order = self.suggested() or project.images
         self.show(order[0])
         return True
 
@@ -158,11 +162,37 @@ class Session(QObject):
     def next(self) -> None:
         """Show the image to draw on next."""
         if self.project is not None:
-            others = [entry for entry in self.project.suggest() if entry is not self.entry]
+            others = [entry for entry in self.suggested() if entry is not self.entry]
             if others:
                 self.show(others[0])
             else:
                 self.said.emit("every other training image is finished: look at the sizes, or add images to the folder.", False)
+
+    def suggested(self) -> list[ImageEntry]:
+        """Images to draw on next, the best first: as :meth:`rank` found, else those without labels in their order."""
+        order = {entry.name: place for place, entry in enumerate(self._ranked)}
+        return sorted(self.project.suggest(), key=lambda entry: order.get(entry.name, len(order)))  # stable
+
+    def rank(self) -> None:
+        """Rank the images by what a label would tell the network per second of this person's work; in a thread, minutes."""
+        project, weights = self.project, self.weights
+        if project is None:
+            return
+
+        def act() -> list[ImageEntry]:
+            from lazylabels_monai.predicting.model import Model
+            from lazylabels_monai.trained import trained_settings
+
+            return project.suggest(Model(weights), trained_settings(weights))
+
+        def then(ranked: list[ImageEntry]) -> None:
+            if project is self.project:
+                self._ranked = ranked
+                self.said.emit("the images are ranked: the first in the list is the one to draw on next.", False)
+                self.ranked.emit()
+
+        self.said.emit("every training image is predicted four times; you can go on meanwhile.", False)
+        self.behind(act, then)
 
     def finish(self, finished: bool = True) -> None:
         """Say that the image in view is done, or not; the masks of one that is done are written."""
@@ -295,6 +325,7 @@ class Session(QObject):
         self._corrections = [(None, None, before) for *_, before in self._corrections]  # ids begin anew
         self.show_prediction()
         if found.last:
+            self.marks.size_brushes(self.seen.objects)
             if not self.entry.predicted:
                 self.attempt(lambda: self.project.note_predicted(self.entry))
                 self.listed.emit()
@@ -399,7 +430,11 @@ class Session(QObject):
         """Do something in a thread of its own and hand its result to ``then`` in this one; errors are said as sentences."""
 
         def failed(error: Exception) -> None:
-            self.said.emit(str(error) if isinstance(error, LazyLabelsError) else f"{type(error).__name__}: {error}", True)
+            if isinstance(error, LazyLabelsError | OSError):
+                self.said.emit(str(error), True)
+                return
+            traceback.print_exception(error)  # a fault of ours
+            self.said.emit(f"this is a fault of the program ({type(error).__name__}: {error}); the terminal says more.", True)
 
         worker = create_worker(act, _start_thread=False)
         worker.returned.connect(then)

@@ -67,7 +67,7 @@ class Hand:
 
     @staticmethod
     def settle() -> None:
-        for _ in range(3):
+        for _ in range(2):
             QApplication.processEvents()
 
 

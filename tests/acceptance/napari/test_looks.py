@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hand import Hand
+from npe2 import PluginManifest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit
 
+from lazylabels_monai.apps import napari as napari_app
+from lazylabels_monai.apps.napari.dock import LazyLabels
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import Histogram, RowsModel
 
@@ -100,3 +106,12 @@ def test_a_histogram_counts_what_is_finite(qtbot):
     assert not histogram.grab().isNull()
     histogram.show_values([], "um")
     assert not histogram.grab().isNull()
+
+
+def test_the_manifest_leads_napari_to_the_dock():
+    manifest = PluginManifest.from_file(Path(napari_app.__file__).with_name("napari.yaml"))
+    (command,) = manifest.contributions.commands
+    (widget,) = manifest.contributions.widgets
+    assert widget.command == command.id
+    module, name = str(command.python_name).split(":")
+    assert getattr(importlib.import_module(module), name) is LazyLabels
