@@ -17,14 +17,15 @@ from lazylabels_monai import late
 
 SCRIPT = """
     import json, pickle, sys
-    from lazylabels_monai.late import HEAVY, import_late
+    from lazylabels_monai.late import import_late
 
     import_late()
     import_late()  # once
     said = {"finders": sum(type(finder).__name__ == "_Finder" for finder in sys.meta_path)}
     import monai.bundle, monai.handlers, monai.engines
     from lazylabels_monai.predicting import folder
-    said["before"] = [name for name in HEAVY if name in sys.modules and name not in ("scipy", "skimage")]
+    slow = ("cv2", "itk", "matplotlib", "nibabel", "pandas", "scipy.signal", "scipy.stats", "tensorboard", "google.protobuf")
+    said["before"] = [name for name in slow if name in sys.modules]
     said["sharded"] = "torch.distributed.fsdp" in sys.modules
 
     # whoever asks for them gets the packages themselves
