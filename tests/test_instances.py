@@ -314,7 +314,7 @@ def test_a_task_that_is_not_needed_changes_nothing_and_one_that_is_does(route, p
     rng = np.random.default_rng(0)
     segmentation = ndimage.gaussian_filter(rng.normal(size=(60, 70)), 2) > 0
     maps = {task: rng.dirichlet([1, 1], (60, 70)).transpose(2, 0, 1) for task in ("detection", "separation")}
-    chosen = InstanceSettings(route=route, min_size=0)
+    chosen = InstanceSettings(route=route, min_size=0, min_marker=1)
 
     def objects(of):
         return separate_objects(segmentation.astype(int), *(maps.get(t) if t in of else None for t in maps), chosen)

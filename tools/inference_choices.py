@@ -1,7 +1,8 @@
 """What the overlap of the windows, bfloat16 and the layers computed otherwise cost in scores: the starter, validation images.
 
     python tools/inference_choices.py --data DATA            # all sets and choices; an hour of one core
-    python tools/inference_choices.py --data DATA --sets emps powder --most 4 --choices "overlap 0.25" bfloat16
+    python tools/inference_choices.py --data DATA --most 4 --window 128 --sets superalloy --choices "overlap 0.25"
+    python tools/inference_choices.py --data DATA --most 2 --crop 256 --choices bfloat16 "plain layers"
 
 DATA is the folder of the sets of docs/public-sets.md; pictures are those of
 lazylabels_monai.starter.sets.validation_pictures, which the starter did not learn from. Each choice is compared with overlap
@@ -27,7 +28,7 @@ CHOICES = (FIRST, "overlap 0.375", "overlap 0.25", "overlap 0.125", "overlap 0",
 SCORES = ("dice", "f1", "precision", "recall")
 
 
-def score(choice: str, domain: str, data: Path | None, most: int, window: int) -> dict[str, Any]:
+def score(choice: str, domain: str, data: Path | None, most: int, window: int, crop: int | None) -> dict[str, Any]:
     """Scores of the starter, and the seconds of one core that they took."""
     from lazylabels_monai.bundle_folder import find_starter
     from lazylabels_monai.networks.quick import plainly
@@ -41,7 +42,7 @@ def score(choice: str, domain: str, data: Path | None, most: int, window: int) -
     model.inferer._bfloat16 = choice == "bfloat16"
     start = time.process_time()
     with plainly() if choice == "plain layers" else nullcontext():
-        found = score_model(model, trained_settings(weights), domain, data, most)
+        found = score_model(model, trained_settings(weights), domain, data, most, crop)
     return {**found, "seconds": round(time.process_time() - start, 1)}
 
 
@@ -68,13 +69,15 @@ def main() -> None:
     parser.add_argument("--choices", nargs="+", choices=CHOICES, default=list(CHOICES))
     parser.add_argument("--most", type=int, default=100, help="pictures of a set")
     parser.add_argument("--window", type=int, default=256, help="side of the windows in pixels, that of configs/cpu.yaml")
+    parser.add_argument("--crop", type=int, help="the middle of each picture alone, so many pixels each way")
     parser.add_argument("--out", type=Path, help="JSON file of the scores so far")
     arguments = parser.parse_args()
+    how = (arguments.data, arguments.most, arguments.window, arguments.crop)
     choices = [FIRST, *(choice for choice in arguments.choices if choice != FIRST)]
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for domain in arguments.sets:
         for choice in choices:
-            found.setdefault(domain, {})[choice] = score(choice, domain, arguments.data, arguments.most, arguments.window)
+            found.setdefault(domain, {})[choice] = score(choice, domain, *how)
             print(f"{domain}, {choice}: {found[domain][choice]}", file=sys.stderr, flush=True)
             if arguments.out is not None:
                 arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

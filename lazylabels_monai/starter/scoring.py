@@ -73,7 +73,12 @@ def score_weights(
 
 
 def score_model(
-    model: Model, settings: InstanceSettings, domain: str, folder: Path | None = None, most: int | None = None
+    model: Model,
+    settings: InstanceSettings,
+    domain: str,
+    folder: Path | None = None,
+    most: int | None = None,
+    crop: int | None = None,
 ) -> dict[str, Any]:
     """Scores of a model with one class of objects on the validation pictures of a set.
 
@@ -81,12 +86,16 @@ def score_model(
         model: it answers for all three tasks.
         settings: how objects are separated.
         domain, folder, most: as for :func:`score_weights`, which says what is returned.
+        crop: of each picture its middle alone, so many pixels each way.
     """
     dice, lines = SegmentationDiceMetric(2), InterfaceMetric(2)
     objects = ObjectMetric(2, TASKS, settings)
     count = 0
     with tempfile.TemporaryDirectory() as scratch:
         for _, image, instances in validation_pictures(domain, folder, most):
+            if crop is not None:
+                middle = tuple(slice(max(0, (side - crop) // 2), max(0, (side - crop) // 2) + crop) for side in image.shape)
+                image, instances = image[middle], instances[middle]
             file = Path(scratch) / "picture.png"
             Image.fromarray(image).save(file)
             maps = model.probabilities(file)
