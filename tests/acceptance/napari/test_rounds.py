@@ -291,12 +291,12 @@ def test_correct_and_measure(dock, hand, built_in, until, tmp_path, monkeypatch,
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     dock.sizes.report()
-    until(lambda: opened, 120)
+    until(lambda: opened)
     assert (built_in / "finished" / "report.html").is_file()
 
     # and the objects go to other programs
     press(next(b for b in dock.folder.findChildren(QPushButton) if b.text() == "Export"))
-    until(lambda: list((built_in / "finished").rglob("*.zip")), 60)
+    until(lambda: list((built_in / "finished").rglob("*.zip")))
 
 
 def test_what_went_wrong_with_a_training_is_a_sentence_and_drawing_goes_on(dock, hand, built_in, until):
@@ -311,7 +311,7 @@ def test_what_went_wrong_with_a_training_is_a_sentence_and_drawing_goes_on(dock,
     assert session.is_training
     until(lambda: session.trainer._process is not None)
     session.trainer._process.kill()
-    until(lambda: not session.is_training, 60)
+    until(lambda: not session.is_training)
     assert any(wrong and "ended by the system" in sentence for sentence, wrong in dock.heard)
     hand.click((60, 60))
     assert session.project.marks(session.entry, "detection")[60, 60] == 1
@@ -322,7 +322,7 @@ def test_a_folder_is_predicted_with_progress(dock, built_in, until, tmp_path):
     dock.folder.source.setText(str(built_in / "images"))
     dock.folder.out.setText(str(tmp_path / "out"))
     press(dock.folder.start)
-    until(lambda: dock.folder.start.isEnabled(), 240)
+    until(lambda: dock.folder.start.isEnabled())
     assert dock.folder.told.text().startswith("written:"), dock.folder.told.text()
     assert len(list((tmp_path / "out").glob("*_instances.tif"))) == 5
 
@@ -332,5 +332,5 @@ def test_a_folder_that_is_not_there_is_a_sentence(dock, built_in, until, tmp_pat
     dock.folder.source.setText(str(tmp_path / "nowhere"))
     dock.folder.out.setText(str(tmp_path / "out"))
     press(dock.folder.start)
-    until(lambda: dock.folder.start.isEnabled(), 240)
+    until(lambda: dock.folder.start.isEnabled())
     assert "nowhere" in dock.folder.told.text()
