@@ -20,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,11 +159,18 @@ def train(
     note("stop to ended", time.monotonic() - started, 0.0)
 
 
+def noted(figures: dict[str, list[tuple[float, float]]], name: str, clock: float, computed: float) -> None:
+    """Keep a figure, and show it at once."""
+    figures[name].append((clock, computed))
+    print(f"    {name}: {clock:.3f} s, CPU {computed:.3f} s", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images", type=Path, default=None, help="a data set instead of the built-in one")
+    parser.add_argument("--prepared", action="store_true", help="only with a process that is ready")
     parser.add_argument("--neighbours", type=int, nargs="*", default=[0, 1])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -174,9 +182,9 @@ def main() -> None:
         for number in range(options.repeats):
             for count in options.neighbours:  # in turn: other programs bother both alike
                 with neighbours(count):
-                    for prepared in (False, True):
+                    for prepared in (True,) if options.prepared else (False, True):
                         print(f"repeat {number + 1}, {count} busy neighbours, load {os.getloadavg()[0]:.1f}", flush=True)
-                        one_round(data, prepared, lambda name, *values, count=count: figures[count][name].append(values))
+                        one_round(data, prepared, partial(noted, figures[count]))
     print(f"\n{len(os.sched_getaffinity(0))} cores, load now {os.getloadavg()[0]:.1f}; seconds: median (range); CPU")
     for name in figures[options.neighbours[0]]:
         cells = []

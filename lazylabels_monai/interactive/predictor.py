@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.interactive.answering import PICTURES, Load, Prediction, Region, Request
-from lazylabels_monai.interactive.trainer import threads
+from lazylabels_monai.interactive.trainer import cores
 from lazylabels_monai.stopping import ends_with_parent
 
 __all__ = ["Prediction", "WarmPredictor"]
@@ -44,7 +44,8 @@ class WarmPredictor:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
-        environment = {"OMP_NUM_THREADS": str(threads()), **os.environ}
+        # all cores, as somebody waits; threads that have nothing to do sleep, and leave the cores to the training
+        environment = {"OMP_NUM_THREADS": str(cores()), "OMP_WAIT_POLICY": "PASSIVE", **os.environ}
         folder = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, environment.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
@@ -74,7 +75,13 @@ class WarmPredictor:
             self._out.put(Load(str(self._weights)))
 
     def request(
-        self, entry_name: str, picture: np.ndarray, view: Region | None = None, token: Any = None, rest: bool = True
+        self,
+        entry_name: str,
+        picture: np.ndarray,
+        view: Region | None = None,
+        token: Any = None,
+        rest: bool = True,
+        exact: bool = False,
     ) -> None:
         """Ask for a picture; what was asked before and is not answered yet is dropped.
 
@@ -85,6 +92,7 @@ class WarmPredictor:
             view: rows and columns on the screen, which are answered first; None: the picture as a whole.
             token: comes back with the answers: plain data.
             rest: whether what is not in view is wanted, too.
+            exact: the picture as a whole, exactly as ``lazylabels predict`` answers it; slower.
         """
         self.start()
         known = self._sent.get(entry_name) is picture
@@ -93,7 +101,7 @@ class WarmPredictor:
             while len(self._sent) >= PICTURES - 1:  # fewer than the process keeps
                 del self._sent[next(iter(self._sent))]
             self._sent[entry_name] = picture
-        self._out.put(Request(entry_name, None if known else picture, view, token, rest))
+        self._out.put(Request(entry_name, None if known else picture, view, token, rest, exact))
 
     def poll(self) -> list[Prediction]:
         """Answers since the last call, in the order in which they were made."""

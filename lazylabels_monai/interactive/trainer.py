@@ -25,7 +25,7 @@ from lazylabels_monai.stopping import ends_with_parent
 from lazylabels_monai.trained import WEIGHTS_FILE
 from lazylabels_monai.warm_start import STARTER, network_of, weights_named
 
-__all__ = ["LAST", "Trainer", "last_weights", "threads", "training_arguments"]
+__all__ = ["LAST", "Trainer", "cores", "last_weights", "training_arguments"]
 
 #: Go on from the weights that this project's last training left, or from the starter where there are none.
 LAST = "last"
@@ -94,12 +94,13 @@ class Trainer:
         Raises:
             LazyLabelsError: when the folder of the training cannot be written.
         """
-        if self._process is not None:
+        if self.running or (self._process is not None and self._process.poll() is None):
             return
         with written_to(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             log = self.log.open("ab")
-        environment = {"OMP_NUM_THREADS": str(threads()), **os.environ}
+        # half of the cores: a person draws beside, and a prediction runs; threads that wait for a busy core spin
+        environment = {"OMP_NUM_THREADS": str(max(1, cores() // 2)), **os.environ}
         folder = Path(__file__).resolve().parents[2]  # where this package lies, installed or not
         paths = [str(folder), *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
@@ -260,10 +261,9 @@ def training_arguments(
     return ["run", "training", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
 
 
-def threads() -> int:
-    """Half of the cores: a person draws beside, and a prediction runs; threads that wait for a busy core spin."""
+def cores() -> int:
+    """Processor cores that this process may use."""
     try:
-        cores: int = len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
-        cores = os.cpu_count() or 1
-    return max(1, cores // 2)
+        return os.cpu_count() or 1

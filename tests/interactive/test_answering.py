@@ -42,7 +42,8 @@ def one(answerer, **request):
 
 def test_a_whole_picture_is_answered_as_predict_answers_it(warm, weights, image, tmp_path):
     predict(image, tmp_path, weights=weights, overrides={"device": "cpu"})
-    (found,) = one(warm, name="a", picture=read_image(image))
+    one(warm, name="a", picture=read_image(image))  # nothing of a quick answer is left
+    (found,) = one(warm, name="a", picture=read_image(image), exact=True, view=(slice(0, 9), slice(0, 9)))
     expected = Model(weights, overrides={"device": "cpu"}).probabilities(image)
     assert np.array_equal(found.segmentation, expected["segmentation"])
     assert np.array_equal(found.detection, expected["detection"])
@@ -58,13 +59,20 @@ def test_a_whole_picture_is_answered_as_predict_answers_it(warm, weights, image,
     assert found.objects.dtype == np.int32
 
 
+def test_a_quick_answer_is_that_of_windows_as_large_as_the_picture(warm, weights, image):
+    (found,) = one(warm, name="a", picture=read_image(image))
+    whole = Model(weights, overrides={"device": "cpu", "window_size": [80, 64]}).probabilities(image)
+    assert found.segmentation == pytest.approx(whole["segmentation"], abs=1e-4)
+    assert found.separation == pytest.approx(whole["separation"][1], abs=1e-4)
+
+
 def test_colours_and_sixteen_bits_are_taken_as_predict_takes_them(warm, weights, image, tmp_path):
     from PIL import Image
 
     gray = read_image(image)
     for name, array in (("rgb.png", np.stack([gray, gray // 2, 255 - gray], -1)), ("deep.png", gray.astype(np.uint16) * 200)):
         Image.fromarray(array).save(tmp_path / name)
-        (found,) = one(warm, name=name, picture=read_image(tmp_path / name))
+        (found,) = one(warm, name=name, picture=read_image(tmp_path / name), exact=True)
         expected = Model(weights, overrides={"device": "cpu"}).probabilities(tmp_path / name)
         assert np.array_equal(found.segmentation, expected["segmentation"])
 
@@ -136,13 +144,13 @@ def test_new_weights_of_the_same_network_are_taken_without_making_it_anew(weight
     (before,) = one(answerer, name="a", picture=read_image(image))
     answerer.load(other)
     assert answerer.model is model
-    (after,) = one(answerer, name="a", picture=None)
+    (after,) = one(answerer, name="a", picture=None, exact=True)
     assert np.array_equal(after.segmentation, Model(other, overrides={"device": "cpu"}).probabilities(image)["segmentation"])
     assert not np.array_equal(after.segmentation, before.segmentation)
     other.write_bytes(b"nothing")
     with pytest.raises(LazyLabelsError, match=r"model\.pt"):
         answerer.load(other)
-    (still,) = one(answerer, name="a", picture=None)
+    (still,) = one(answerer, name="a", picture=None, exact=True)
     assert np.array_equal(still.segmentation, after.segmentation)
 
 

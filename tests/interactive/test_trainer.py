@@ -206,6 +206,15 @@ def test_a_process_that_was_got_ready_and_is_not_wanted_ends_without_a_word(trai
     assert [event.kind for event in trainer.poll()] == []
 
 
+def test_a_process_that_was_got_ready_and_has_ended_is_started_again(trainer):
+    trainer.prepare()
+    trainer._process.kill()
+    trainer._process.wait()
+    trainer.start()
+    found = until(trainer, kind("weights"))
+    assert not [event for event in found if event.error]
+
+
 def test_the_arguments_are_those_of_the_bundle(trainer, project, weights):
     from lazylabels_monai.interactive.trainer import training_arguments
 
