@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from qtpy.QtWidgets import QButtonGroup, QComboBox, QWidget
+from qtpy.QtWidgets import QButtonGroup, QWidget
 
 from lazylabels_monai.apps.napari.coding import layer_name
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.visibility import Visibility
-from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.interactive import correcting
 
 __all__ = ["CorrectPanel"]
@@ -45,8 +45,7 @@ class CorrectPanel(QWidget):
             self.buttons[name] = made
             session.viewer.bind_key(key, lambda viewer, name=name: self.toggle(name), overwrite=True)
         self.hint = words("Choose a tool; the marks that a correction makes are those you would draw.")
-        self.classes = QComboBox()
-        self.classes.setToolTip("the class that a clicked object gets")
+        self.classes = choice(tip="the class that a clicked object gets")
         self.last = words()
         parts = column(
             Visibility(session),

@@ -6,10 +6,10 @@ import re
 import sys
 
 from qtpy.QtCore import QProcess
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QProgressBar, QWidget
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QWidget
 
 from lazylabels_monai.apps.napari.session import Session
-from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.interactive import finish
 
 __all__ = ["FolderPanel"]
@@ -39,8 +39,7 @@ class FolderPanel(QWidget):
         self.progress.setRange(0, 1)
         self.progress.setTextVisible(False)
         self.told = words("Class maps, objects and overlays are written, as `lazylabels predict` does.")
-        self.format = QComboBox()
-        self.format.addItems(_FORMATS)
+        self.format = choice(_FORMATS)
         parts = column(
             row(self.source, button("…", lambda: self._ask(self.source))),
             row(self.out, button("…", lambda: self._ask(self.out))),

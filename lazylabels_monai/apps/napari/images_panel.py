@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QHeaderView,
     QInputDialog,
@@ -19,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from lazylabels_monai.apps.napari.session import Session
-from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS
 from lazylabels_monai.interactive.project import ImageEntry
 
@@ -78,9 +77,8 @@ class ImagesPanel(QWidget):
         self.table.setMinimumHeight(90)
         self.table.setMinimumWidth(290)
         self.table.cellClicked.connect(self._clicked)
-        self.split = QComboBox()
-        self.split.addItems(SECTIONS)
-        self.split.setToolTip("what the image in view is for: training learns from it, validation measures the training on it")
+        tip = "what the image in view is for: training learns from it, validation measures the training on it"
+        self.split = choice(SECTIONS, tip)
         self.split.activated.connect(self._split_chosen)
         self.finished = QCheckBox("finished")
         self.finished.setToolTip("you are done with the image in view; it is suggested no more")

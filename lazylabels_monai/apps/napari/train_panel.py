@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QProgressBar, QSlider, QWidget
+from qtpy.QtWidgets import QCheckBox, QProgressBar, QSlider, QWidget
 
 from lazylabels_monai.apps.napari.coding import layer_name
 from lazylabels_monai.apps.napari.prediction_layers import UNCERTAINTY
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.visibility import Visibility
-from lazylabels_monai.apps.napari.widgets import button, column, row, words
+from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.interactive.events import Event
 from lazylabels_monai.interactive.trainer import LAST
 from lazylabels_monai.progress import clock
@@ -30,8 +30,7 @@ class TrainPanel(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.start_from = QComboBox()
-        self.start_from.addItems(_STARTS)
+        self.start_from = choice(_STARTS, "the weights that the training begins from")
         self.train = button("Train", self._train, "learn from all that was drawn, in a process of its own")
         self.stop = button("Stop", self._stop, "end it; what was learnt is kept")
         self.pause = button("Pause", self._pause, "hold it, and go on", checkable=True)

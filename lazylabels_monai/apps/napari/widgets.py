@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-__all__ = ["Histogram", "RowsModel", "button", "column", "row", "scrolled", "words"]
+__all__ = ["Histogram", "RowsModel", "button", "choice", "column", "row", "scrolled", "words"]
 
 
 def words(text: str = "", name: str = "") -> QLabel:
@@ -29,6 +29,17 @@ def button(text: str, act: Callable[[], Any], tip: str = "", checkable: bool = F
     made.setCheckable(checkable)
     made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
     made.clicked.connect(lambda checked=False: act())
+    return made
+
+
+def choice(items: Iterable[str] = (), tip: str = "") -> QComboBox:
+    """A list to choose from that shortens its texts rather than make the dock wider."""
+    made = QComboBox()
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(8)
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    made.addItems(list(items))
+    made.setToolTip(tip)
     return made
 
 

@@ -54,7 +54,7 @@ def built_in(tmp_path) -> Path:
 def until(qtbot) -> Callable:
     """Wait for something that is to become true, while the window goes on."""
 
-    def wait(true: Callable[[], object], seconds: float = 60) -> None:
+    def wait(true: Callable[[], object], seconds: float = 400) -> None:
         qtbot.waitUntil(lambda: bool(true()), timeout=int(seconds * 1000))
 
     return wait
