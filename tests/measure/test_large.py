@@ -69,7 +69,7 @@ def test_an_object_of_a_huge_box_is_measured_coarsely(maps, files, monkeypatch):
 
 
 def test_the_command_and_the_report_take_them_by_their_size(files, tmp_path, monkeypatch):
-    options = {"images": files / "images", "resamples": 50}
+    options = {"images": files / "images", "resamples": 100}
     plain = measure_folder(files / "predicted", tmp_path / "plain", **options)
     for module in (folder_module, reading):
         monkeypatch.setattr(module, "IN_ONE_PIECE", 100)

@@ -56,7 +56,7 @@ class Runner:
         import dask
         from dask.callbacks import Callback
 
-        # independent tasks are done in the order of their names: neighbours one after the other, whose windows overlap
+        # dask does them in the order of their names: neighbours one after the other, whose windows overlap
         keys = [f"{number:09d}" for number in range(len(parts))]
         calls = [dask.delayed(_call)(function, part, dask_key_name=key) for key, part in zip(keys, parts, strict=True)]
         with Callback(posttask=lambda *_: count()):
