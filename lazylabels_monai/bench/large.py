@@ -57,6 +57,7 @@ def tiny_weights(folder: Path, steps: int = 80) -> Path:
     if not weights.is_file():
         import torch
 
+        from lazylabels_monai.data.datalist import datalist_file
         from lazylabels_monai.data.simulating.synthetic import make_dataset
         from lazylabels_monai.images.files import read_image, read_label
         from lazylabels_monai.losses import MaskedMultiTaskLoss
@@ -65,7 +66,7 @@ def tiny_weights(folder: Path, steps: int = 80) -> Path:
         from lazylabels_monai.trained import write_classes, write_network
 
         data = folder / "data"
-        if not (data / "datalist.json").is_file():
+        if not datalist_file(data).is_file():
             make_dataset(data, num_train=8, num_validation=1, num_test=1, size=(256, 256), strong=8, detection=8, separation=8)
         torch.manual_seed(0)
         shape = {"channels": (4, 8), "num_multitask_blocks": 1, "norm": ("INSTANCE", {"affine": True})}

@@ -109,9 +109,9 @@ class Counts:
         for channel, counts in enumerate(self.upper):
             ends = counts.cumsum()
             for number, (low, high, share) in enumerate(wanted_ranks(int(ends[-1]), percentiles)):
-                below, above = (np.float64(self._value(channel, ends, rank)) for rank in (low, high))
-                # numpy counts from the nearer end
-                out[channel, number] = below + (above - below) * share if share < 0.5 else above - (above - below) * (1 - share)
+                below, above = (self._value(channel, ends, rank) for rank in (low, high))
+                step = np.float64(above - below)  # in 32 bits, and the rest in 64 from the nearer end, as numpy counts
+                out[channel, number] = below + step * share if share < 0.5 else above - step * (1 - share)
         return out
 
     def _value(self, channel: int, ends: np.ndarray, rank: int) -> np.float32:

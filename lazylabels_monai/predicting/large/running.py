@@ -47,7 +47,7 @@ class Runner:
 
             futures = self.client.map(_call, [function] * len(parts), parts, pure=False, retries=2)
             try:
-                for future in as_completed(futures):
+                for future in as_completed(futures, loop=self.client.loop):
                     future.result()
                     count()
             finally:
@@ -56,7 +56,9 @@ class Runner:
         import dask
         from dask.callbacks import Callback
 
-        calls = [dask.delayed(_call, pure=False)(function, part) for part in parts]
+        # dask does them in the order of their names: neighbours one after the other, whose windows overlap
+        keys = [f"{number:09d}" for number in range(len(parts))]
+        calls = [dask.delayed(_call)(function, part, dask_key_name=key) for key, part in zip(keys, parts, strict=True)]
         with Callback(posttask=lambda *_: count()):
             if threads > 1:
                 dask.compute(*calls, scheduler="threads", num_workers=threads, optimize_graph=False)

@@ -30,13 +30,13 @@ def test_every_part_once_with_lines_of_progress(tmp_path, monkeypatch, threads):
     assert done(tmp_path) == list(range(6))
     assert sorted(map(int, (tmp_path / "log").read_text().split())) == list(range(6))
     assert len(lines) == 5
-    assert lines[0].startswith("  network: 1 of 6 tiles, ETA 0:00:0")
+    assert lines[0].startswith("  network: 1 of 6 tiles, ETA 0:0")
 
 
 def test_the_first_error_comes_through(tmp_path):
     with runner(None, print) as run, pytest.raises(ValueError, match="part 3 is broken"):
         run("network", failing_part, [(str(tmp_path), k) for k in range(6)])
-    assert done(tmp_path) == [0, 1, 2]
+    assert done(tmp_path) in ([0, 1, 2], [4, 5])  # one after the other, and none behind it
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch):
