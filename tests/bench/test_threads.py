@@ -66,7 +66,11 @@ def test_the_section_compares_with_torch_as_it_comes(monkeypatch):
         }
 
     monkeypatch.setattr(threads, "steps_in_turns", steps)
+    monkeypatch.setattr("os.getloadavg", lambda: (7.0, 0.0, 0.0))
+    assert "| asleep costs nothing where nobody else computes | not measured: load 7.0 |" in threads.section(4)
+    monkeypatch.setattr("os.getloadavg", lambda: (0.2, 0.0, 0.0))
     text = threads.section(4)
+    assert "Others computed" not in text
     assert "| asleep costs nothing where nobody else computes | 1.00 times as torch comes |" in text
     assert "| at most 1.5 times as long beside 1 | 1.25 times; as torch comes 10.0 times;" in text
     assert "| at most 1.5 times as long beside 2 | 1.75 times; as torch comes 20.0 times;" in text
