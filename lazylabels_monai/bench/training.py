@@ -123,8 +123,8 @@ def section(repeats: int = 5) -> str:
         make_dataset(sets["built-in, 20 + 6 images"])
         emps = Path(os.environ.get("LAZYLABELS_DATA", "nowhere"), "emps")
         if emps.is_dir():
-            sets["emps, 20 + 40 images"] = Path(folder, "emps")
-            simulate(emps, sets["emps, 20 + 40 images"], subset={"train": 20, "val": 40, "test": 1}, validation=40)
+            sets["emps, 60 + 40 images"] = Path(folder, "emps")
+            simulate(emps, sets["emps, 60 + 40 images"], subset={"train": 60, "val": 40, "test": 1}, validation=40)
         for name, data in sets.items():
             found = measure(data, repeats)
             said = shares(found)
