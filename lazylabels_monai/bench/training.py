@@ -123,8 +123,8 @@ def section(repeats: int = 5) -> str:
         make_dataset(sets["built-in, 20 + 6 images"])
         emps = Path(os.environ.get("LAZYLABELS_DATA", "nowhere"), "emps")
         if emps.is_dir():
-            sets["emps, 40 + 100 images"] = Path(folder, "emps")
-            simulate(emps, sets["emps, 40 + 100 images"], subset={"train": 140}, validation=100)
+            sets["emps, 60 + 40 images"] = Path(folder, "emps")
+            simulate(emps, sets["emps, 60 + 40 images"], subset={"train": 60, "val": 40, "test": 1}, validation=40)
         for name, data in sets.items():
             found = measure(data, repeats)
             said = shares(found)
@@ -136,7 +136,8 @@ def section(repeats: int = 5) -> str:
             )
     return "\n".join(
         [
-            f"`python -m lazylabels_monai bench training`: {describe_machine()}. `configs/cpu.yaml`, no loader workers: a step",
+            f"{describe_machine()}.",
+            "`python -m lazylabels_monai bench training`: `configs/cpu.yaml`, no loader workers, so that a step",
             "waits as long as its two crops take. CPU time, medians of calls in turns; *before*: tensors with metadata, and",
             "whole images in each of the validations. Shares are of a training of 30 epochs, steps and validations together.",
             "",
