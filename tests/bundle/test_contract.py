@@ -63,6 +63,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     # validation in training has windows and an overlap of its own and mirrors nothing: it is there to choose an epoch
     assert infer["inferer"].pop("mirroring") == "@mirroring"
     assert evaluate["validate#inferer#roi_size"] == infer["inferer"]["roi_size"] == train["val_window_size"]
+    assert infer["inferer"].pop("answered") == "@answered_tasks"  # what nobody asks for need not be predicted
     own = {"overlap": None, "roi_size": None}
     assert train["validate"]["inferer"] | own == infer["inferer"] | own
 

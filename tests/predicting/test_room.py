@@ -26,8 +26,9 @@ def images(tiny_data, tmp_path):
 
 @pytest.fixture
 def scarce(monkeypatch):
-    """Memory for a plain prediction of the small picture, not of the large one."""
+    """Memory for a plain prediction of the small picture, not of the large one, and no packages to do it in tiles."""
     monkeypatch.setattr(room, "memory_at_hand", lambda: 2**24)
+    monkeypatch.setattr("lazylabels_monai.predicting.folder.missing_packages", lambda: ["zarr"])
 
 
 def test_predict_and_inferring_refuse_by_the_same_sentence(bundle, trained, images, tmp_path, scarce):
@@ -36,10 +37,12 @@ def test_predict_and_inferring_refuse_by_the_same_sentence(bundle, trained, imag
     ((path, sentence),) = report.failed.items()
     assert path == str(images / "large.png")
     assert sentence.startswith(f"'{path}' has 1000 x 1000 pixels, whose prediction takes about ")
-    assert sentence.endswith("cut it into smaller images, close other programs, or take a machine with more memory.")
+    sentence, _, remedy = sentence.partition("; or predict it in tiles: ")
+    assert remedy == 'pip install "lazylabels-monai[large]".'
+    assert sentence.endswith("cut it into smaller images, close other programs, or take a machine with more memory")
     with pytest.raises((RuntimeError, LazyLabelsError)) as raised:
         bundle.infer(images, tmp_path / "two", weights=str(weights))
-    assert str(user_error(raised.value)) == sentence
+    assert str(user_error(raised.value)) == f"{sentence}."
     for out in ("one", "two"):
         assert sorted(file.name for file in (tmp_path / out).glob("*_pred.png")) == ["a_pred.png"]
 
