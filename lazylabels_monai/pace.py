@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from monai.networks.utils import eval_mode
 
 from lazylabels_monai.data.validation import ValidationDataset
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.progress import clock
 
 __all__ = ["Pace"]
@@ -127,7 +128,10 @@ class Pace:
 
     def _forecast(self, engine: Engine) -> None:
         if self.evaluator is not None and self.images is not None and len(self.images):
-            self._pixel = self._seconds_of_a_pixel()
+            try:
+                self._pixel = self._seconds_of_a_pixel()
+            except LazyLabelsError:  # weights that went wrong: the guard of the training says which batch it was
+                return
         left = self.left(engine)
         self.total = time.monotonic() - self._start + left
         epochs = engine.state.max_epochs - engine.state.epoch + 1
