@@ -15,7 +15,7 @@ import pytest
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.interactive.project import Project
 
-#: Ten of them were tried by hand: KILLS=10 make test-napari.
+#: More of them are tried by hand: KILLS=10 make test-napari.
 KILLS = int(os.environ.get("KILLS", "1"))
 ROOT = Path(__file__).resolve().parents[3]
 
