@@ -37,6 +37,7 @@ MAY = {
     "grabcut": OBJECTS | {"cv2"},
     "measure": OBJECTS | {"pandas"},
     "monai_label": OBJECTS | {"monai"},
+    "napari": MONAI | {"cv2", "jinja2", "pandas"},  # a window that stays open
     "pack": MONAI | {"yaml"},
     "predict": MONAI,
     "report": OBJECTS | {"pandas", "jinja2"},
