@@ -161,8 +161,11 @@ def test_the_app_writes_what_the_bundle_writes(written, reference):
     expected = {file.name: file.read_bytes() for file in reference.iterdir() if file.name != RECORDS_FILE}
     assert len(expected) == len(SIZES) * 6
     assert {file.name for file in out.iterdir()} == set(expected), done.stdout + done.stderr
-    different = [name for name, content in expected.items() if (out / name).read_bytes() != content]
+    maps = {name for name in expected if name.endswith("_probability.tif")}
+    different = [name for name, content in expected.items() if name not in maps and (out / name).read_bytes() != content]
     assert different == []
+    for name in maps:  # an exported network computes by PyTorch's own layers: equal to rounding
+        np.testing.assert_allclose(tifffile.imread(out / name), tifffile.imread(reference / name), rtol=0, atol=1e-3)
 
 
 def test_more_than_255_objects_survive(written):
