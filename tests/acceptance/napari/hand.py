@@ -34,7 +34,7 @@ class Hand:
     def stroke(self, points: Sequence[Sequence[float]], lift: bool = True) -> None:
         """Press at the first point, move over the others, let go."""
         spots = [self.at(point) for point in points]
-        QTest.mouseMove(self.canvas, spots[0])
+        self._move(spots[0], Qt.MouseButton.NoButton)  # QTest.mouseMove may come late, or never
         self.settle()
         QTest.mousePress(self.canvas, LEFT, NONE, spots[0])
         self.settle()
@@ -49,6 +49,10 @@ class Hand:
 
     def click(self, place: Sequence[float]) -> None:
         self.stroke([place])
+
+    def hover(self, place: Sequence[float]) -> None:
+        """Move the mouse without a button."""
+        self._move(self.at(place), Qt.MouseButton.NoButton)
 
     def double_click(self, place: Sequence[float]) -> None:
         QTest.mouseDClick(self.canvas, LEFT, NONE, self.at(place))
