@@ -145,7 +145,7 @@ _WEIGHTS = Setting(lambda value: isinstance(value, list | tuple) and bool(value)
 _SIZE = _list_of_whole(1, 2, 3, "a list of whole numbers, one for each axis, such as [256, 256] for pictures")
 _SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
 
-#: Ids of train.yaml, inference.yaml and evaluate.yaml that a user changes; folders: :mod:`lazylabels_monai.overrides`.
+#: Ids of the configs (train, interactive, inference, evaluate) that a user changes; folders: :mod:`lazylabels_monai.overrides`.
 SETTINGS: dict[str, Setting] = {
     "spatial_dims": _whole(2, 3),
     "in_channels": _whole(1, MOST),
@@ -178,6 +178,8 @@ SETTINGS: dict[str, Setting] = {
     "val_window_size": _SIZE,
     "val_share": _or_nothing(Setting(lambda value: _is_number(value) and 0 < value < 1, "a number above 0 and below 1")),
     "val_overlap": _or_list(_number(0.0, 1.0, below=True)),
+    "val_time_share": Setting(lambda value: _is_number(value) and 0 < value < 1, "a number above 0 and below 1"),
+    "orders": _yes_or_no(),
     "early_stop_patience": _whole(0),
     "resume": _yes_or_no(),
     "init_weights": _or_nothing(Setting(_TEXT.fits, "a model.pt, or the word starter or nothing")),

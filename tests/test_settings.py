@@ -36,6 +36,7 @@ WRONG = {
     **{name: [*NUMBER, 1.1] for name in ("cache_rate", "affine_prob")},
     **{name: [*NUMBER, 1.0] for name in ("val_overlap", "overlap", "ema_decay")},
     "val_share": ["x", True, [], {}, math.nan, math.inf, -0.1, 0, 1, 15, "0.15"],
+    "val_time_share": ["x", None, True, [], {}, math.nan, math.inf, -0.1, 0, 1, 25, "0.25"],
     **dict.fromkeys(("dice_weight", "interface_tolerance"), NUMBER),
     "learning_rate": [*NUMBER, -1],
     "dropout": [*NUMBER, 1, ["FOO", {}], "dropout"],
@@ -46,7 +47,7 @@ WRONG = {
         (
             *("zero_init_residual", "amp", "channels_last", "cpu_bfloat16", "lr_decay", "resume", "implied_segmentation"),
             *("implied_detection", "implied_separation", "implied_interface", "mirroring", "save_probabilities"),
-            *("save_overlay", "save_instances", "class_aware_objects", "glas_metrics"),
+            *("save_overlay", "save_instances", "class_aware_objects", "glas_metrics", "orders"),
         ),
         FLAG,
     ),

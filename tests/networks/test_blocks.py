@@ -10,14 +10,6 @@ from lazylabels_monai.networks import MultiTaskBlock
 from lazylabels_monai.networks.blocks import UpMerge
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_split_convolution_starts_like_one_over_the_concatenation():
     torch.manual_seed(0)
     merge = UpMerge(2, 24, 8, 32)

@@ -8,15 +8,6 @@ from monai.networks.utils import convert_to_onnx, convert_to_torchscript
 
 from tests.networks.cases import CHANNELS, build, every_network, images
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # torch's exporter takes seconds for each level: two are enough where a third says nothing new
 SMALLEST = {"channels": CHANNELS[:2], "num_multitask_blocks": 1}
 ONNX = {

@@ -16,14 +16,6 @@ from tests.networks.cases import CHANNELS, NETWORKS, SEVERAL_TASKS, build, every
 every_network_of_several_tasks = pytest.mark.parametrize("name", SEVERAL_TASKS)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Reference:
     """The networks written out with torch.nn.functional as their papers and docstrings state them, from the weights of ours."""
 

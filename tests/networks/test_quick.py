@@ -18,14 +18,6 @@ from lazylabels_monai.networks.quick import InstanceNorm2d, InstanceNorm3d, conv
 TOLERANCE = {"rtol": 1e-3, "atol": 2e-3}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def plain_convolution(low, weight):
     up = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
     return F.conv2d(up, weight, padding=1)
