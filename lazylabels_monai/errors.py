@@ -316,14 +316,14 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
             meant = f"did you mean --{close[0]}?" if close else "the names stand at the top of the config file."
             raise LazyLabelsError(f"command line: '--{name}' is no id of this config; {meant}")
         if top == name and type(config.get(name)) in (int, float) and not value.startswith(("$", "@")):
-            _check_number(name, value, above_zero=name in _COUNTS)
+            _check_number(name, value, config[name], above_zero=name in _COUNTS)
 
 
-def _check_number(name: str, value: str, above_zero: bool) -> None:
+def _check_number(name: str, value: str, usual: float, above_zero: bool) -> None:
     try:
         number = float(value)
     except ValueError:
-        raise LazyLabelsError(f"command line: '--{name} {value}' is no number; write for example --{name} 1.") from None
+        raise LazyLabelsError(f"command line: '--{name} {value}' is no number; write for example --{name} {usual}.") from None
     if above_zero and number < 1:
         raise LazyLabelsError(f"command line: '--{name} {value}' must be 1 or more.")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from lazylabels_monai.errors import LazyLabelsError, check_overrides, one_line, one_sentence_errors, print_error, user_error
+from lazylabels_monai.settings import SETTINGS, check_settings
 from lazylabels_monai.tasks import validate_tasks
 
 
@@ -92,6 +95,19 @@ def test_other_programs_are_not_checked(monkeypatch):
 def test_a_value_of_the_wrong_kind_is_named(bundle, given, said):
     with pytest.raises(LazyLabelsError, match=said):
         check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
+
+
+def test_the_example_of_a_number_is_taken_as_a_value_of_the_setting(bundle):
+    """As 1 would not be for a share."""
+    (file,) = bundle.files("train.yaml")
+    content = yaml.safe_load(Path(file).read_text())
+    numbers = [name for name in SETTINGS if type(content.get(name)) in (int, float)]
+    assert len(numbers) > 15
+    for name in numbers:
+        with pytest.raises(LazyLabelsError) as raised:
+            check_overrides(["run", "training", "--config_file", str([file]), f"--{name}", "ten"])
+        example = str(raised.value).partition(f"--{name} ten' is no number; write for example --{name} ")[2].removesuffix(".")
+        check_settings({name: yaml.safe_load(example)})
 
 
 def test_numbers_and_expressions_are_taken(bundle):
