@@ -14,11 +14,13 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import torch
+import yaml
 from ignite.engine import Events
 from PIL import Image
 
 from lazylabels_monai.errors import user_error
 from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.interactive.answering import WINDOW
 from lazylabels_monai.interactive.events import EventReader
 from lazylabels_monai.interactive.live import KEPT, Obey, Orders
 from lazylabels_monai.interactive.project import Project
@@ -319,3 +321,10 @@ def test_where_outlines_are_put_right_one_by_one_the_other_regions_teach_on(part
     assert (held[30:40, 30:40] == 2).all()
     assert held[60, 75] == 0  # far from all
     assert held[29, 35] == -1  # beside a region nobody knows
+
+
+def test_what_the_config_repeats_is_what_it_repeats():
+    config = yaml.safe_load(OVERLAY.read_text())
+    starter = json.loads((ROOT / "lazylabels_monai" / "starter" / "network.json").read_text())
+    assert config["channels"] == starter["channels"]
+    assert config["val_window_size"] == [WINDOW, WINDOW]
