@@ -242,13 +242,7 @@ def _zarr_regions(path: Path) -> Regions:
         raise ReadError(f"'{path}' cannot be read as Zarr ({error}): export it again.") from error
     axes = None
     if isinstance(found, zarr.Group):
-        attributes = dict(found.attrs)
-        scales = attributes.get("ome", attributes).get("multiscales")
-        if not scales:
-            raise ReadError(f"'{path}' is a Zarr group without an OME-Zarr image (multiscales): name the folder of the image.")
-        named = scales[0].get("axes", ["t", "c", "z", "y", "x"])  # 0.1 and 0.2 name none
-        axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in named]
-        found = found[scales[0]["datasets"][0]["path"]]
+        found, axes = _finest(found, path)
     axes = axes or {2: ["y", "x"], 3: ["c", "y", "x"]}.get(found.ndim)
     if axes is None or len(axes) != found.ndim or axes[-2:] != ["y", "x"]:
         raise ReadError(f"'{path}' has the axes {axes or found.ndim}, which are not those of a picture: save y, x, or c, y, x.")
@@ -263,7 +257,10 @@ def _zarr_regions(path: Path) -> Regions:
 
     def read(rows: slice, columns: slice) -> np.ndarray:
         place = tuple(slice(None) if name == "c" else {"y": rows, "x": columns}.get(name, 0) for name in axes)
-        values = np.asarray(found[place])
+        try:
+            values = np.asarray(found[place])
+        except Exception as error:  # of the file system, and of every codec another one
+            raise ReadError(f"'{path}' has a chunk that cannot be read ({error}): export it again.") from error
         if "c" in axes:
             values = values[0] if channels == 1 else np.moveaxis(values, 0, -1)
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -271,6 +268,28 @@ def _zarr_regions(path: Path) -> Regions:
 
     kind = np.dtype(np.uint8) if found.dtype == bool else found.dtype
     return Regions(path, (sides["y"], sides["x"]), channels if channels > 1 else 0, kind, read)
+
+
+def _finest(group: Any, path: Path) -> tuple[Any, list[str]]:
+    """The array of the finest level of an OME-Zarr group, and the names of its axes."""
+    import zarr
+
+    attributes = dict(group.attrs)
+    try:
+        scales = attributes.get("ome", attributes).get("multiscales")
+    except AttributeError:
+        scales = None
+    if not scales:
+        raise ReadError(f"'{path}' is a Zarr group without an OME-Zarr image (multiscales): name the folder of the image.")
+    try:
+        named = scales[0].get("axes", ["t", "c", "z", "y", "x"])  # 0.1 and 0.2 name none
+        axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in named]
+        array = group[scales[0]["datasets"][0]["path"]]
+    except Exception as error:  # zarr reads the array's own metadata, and raises all sorts
+        raise ReadError(f"'{path}' has damaged metadata of OME-Zarr ({error!r}): export it again.") from error
+    if not isinstance(array, zarr.Array):
+        raise ReadError(f"'{path}' has damaged metadata of OME-Zarr (the finest level is no array): export it again.")
+    return array, axes
 
 
 def zarr_pixel_size(path: Path) -> float | None:
@@ -285,6 +304,6 @@ def zarr_pixel_size(path: Path) -> float | None:
             steps = next(t["scale"] for t in scale["datasets"][0]["coordinateTransformations"] if t["type"] == "scale")[-2:]
             y, x = (float(step) * factor for step, factor in zip(steps, factors, strict=True))
             return x if abs(x - y) <= 0.01 * max(x, y) and x > 0 else None
-        except (OSError, ValueError, KeyError, IndexError, TypeError, StopIteration):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
             continue
     return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import tifffile
@@ -146,3 +149,54 @@ def test_zarr_of_several_planes_is_refused(tmp_path):
     group.attrs["multiscales"] = [{"axes": [{"name": a} for a in "zyx"], "datasets": [{"path": "0"}]}]
     with pytest.raises(ReadError, match="3 planes along its axis z"):
         open_regions(tmp_path / "a.zarr")
+
+
+def _other(value: object, random: np.random.Generator) -> object:
+    """A JSON value with one thing in it that is of another kind, or gone."""
+    odd = [None, [], {}, "x", -1, 1e300, True, "../../elsewhere"]
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        name = list(value)[random.integers(len(value))]
+        if random.random() < 0.2:
+            return {key: part for key, part in value.items() if key != name}
+        return {**value, name: _other(value[name], random)}
+    if isinstance(value, list) and value and random.random() < 0.9:
+        place = random.integers(len(value))
+        return [*value[:place], _other(value[place], random), *value[place + 1 :]]
+    return odd[random.integers(len(odd))]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_damaged_zarr_is_a_picture_or_a_sentence_that_names_it(tmp_path, version):
+    """Its metadata with a value of another kind, cut short, or its chunks with other bytes."""
+    zarr = pytest.importorskip("zarr")
+    whole = tmp_path / "whole.zarr"
+    group = zarr.open_group(str(whole), mode="w", zarr_format=version)
+    array = group.create_array("0", shape=(40, 50), chunks=(16, 16), dtype="uint8")
+    array[:] = np.random.default_rng(0).integers(0, 255, (40, 50))
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    made = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [0.25, 0.25]}]}
+    scales = {"multiscales": [{"axes": axes, "datasets": [made], "version": "0.4"}]}
+    group.attrs.update(scales if version == 2 else {"ome": scales})
+    random, said = np.random.default_rng(version), []
+    for turn in range(150):
+        folder = tmp_path / f"{turn}.zarr"
+        shutil.copytree(whole, folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        texts = [path for path in files if path.name in ("zarr.json", ".zattrs", ".zarray", ".zgroup")]
+        kind = random.integers(4)
+        file = (texts if kind < 3 else [path for path in files if path not in texts])[0 if kind == 3 else turn % len(texts)]
+        content = file.read_bytes()
+        if kind < 2:
+            file.write_text(json.dumps(_other(json.loads(content), random)))
+        elif kind == 2:
+            file.write_bytes(content[: random.integers(len(content))])
+        else:
+            file.write_bytes(random.bytes(len(content)))
+        try:
+            regions = open_regions(folder)
+            regions[slice(0, 16), slice(0, 16)]
+        except ReadError as error:
+            said.append((str(folder), str(error)))
+        zarr_pixel_size(folder)
+    assert len(said) > 40
+    assert [sentence for name, sentence in said if name not in sentence] == []
