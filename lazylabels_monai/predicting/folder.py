@@ -28,7 +28,14 @@ from lazylabels_monai.atomic import clean, has_ended, refusal, remove_tree, writ
 from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, file_suffix, read_label, require_readable
+from lazylabels_monai.images.files import (
+    PICTURE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    ReadError,
+    file_suffix,
+    read_label,
+    require_readable,
+)
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import is_zarr, open_regions
 from lazylabels_monai.overrides import expanded
@@ -309,7 +316,8 @@ class _Tiles:
                 f"'{path}' is predicted in tiles, of which no probability maps are written: leave out --probabilities."
             )
         sides = extent(path) or open_regions(path).shape
-        why = "as asked for" if self.always or is_zarr(path) else "as the memory does not hold it whole"
+        kept = "as Zarr pictures are" if is_zarr(path) else "as the memory does not hold it whole"
+        why = "as asked for" if self.always else kept
         self.say(f"{path.name}: {' x '.join(map(str, sides))} pixels, predicted in tiles of {tiles.SIDE} x {tiles.SIDE}, {why}")
         names = tuple(trained_classes(self.given["weights"]))
         options = {"classes": names, "given": self.given, "scheduler": self.scheduler, "side": tiles.SIDE, "say": self.say}
@@ -327,7 +335,11 @@ def _predict_one(
         record = Record.of(state.stamp, path, state.out)
         if dropout_samples is None and tiles.wanted(model, path):
             unfinished = state.out / f"{WORK}{image_stem(path)}"
-            tiles.predict(model, path, unfinished, partial)
+            try:
+                tiles.predict(model, path, unfinished, partial)
+            except ReadError:  # another picture than this must be given: nothing goes on here
+                remove_tree(unfinished)
+                raise
             state.move_in(partial, path, record)
             remove_tree(unfinished)
             return None

@@ -529,7 +529,8 @@ def _files(context: _Context, classes: tuple[str, ...], say: Progress) -> None:
 def _pyramid(folder: Path, finest: Any, name: str, pixel_size: float | None) -> None:
     """An OME-Zarr group of label maps; the finest level is copied as it is, the others take every second pixel."""
     levels = ome_levels(finest.shape)
-    shutil.copytree(finest.store.root, folder / "0")
+    # a kill leaves chunks behind that zarr was just writing, under names of their own
+    shutil.copytree(finest.store.root, folder / "0", ignore=shutil.ignore_patterns("*.partial"))
     for number, shape in enumerate(levels[1:], 1):
         before = zarr_array(folder / str(number - 1))
         array = zarr_array(folder / str(number), shape, finest.dtype)

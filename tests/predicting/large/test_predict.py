@@ -123,6 +123,8 @@ def test_a_kill_loses_nothing(trained, picture, tiles, tmp_path, monkeypatch, pa
         predict(picture, tmp_path.parent / "whole", weights=trained, large=True, **CPU)
     done = killed_after(parts, picture, tmp_path / "out", trained)
     assert done >= parts
+    for chunk in (tmp_path / "out").glob(".large_*/*/ids/.zarray"):  # as a kill leaves a chunk that zarr is just writing
+        (chunk.parent / "0.0123456789abcdef.partial").write_bytes(b"half")
     finished = []
     original = large.Store.finish
 
@@ -163,6 +165,27 @@ def test_ome_zarr_is_read(trained, picture, plain, tiles, tmp_path):
     assert predict(tmp_path / "BIG.zarr", tmp_path / "one", weights=trained, **CPU).skipped
     group["0"][0, 0] = 0
     assert predict(tmp_path / "BIG.zarr", tmp_path / "one", weights=trained, **CPU).done
+
+
+def test_a_damaged_picture_leaves_nothing_and_the_others_are_done(trained, picture, tiles, tmp_path):
+    """With a chunk that cannot be read after others that can; a picture that is given anew begins anew."""
+    import zarr
+
+    values = read_image(picture)
+    for name in ("bad", "good"):
+        group = zarr.open_group(str(tmp_path / "in" / f"{name}.zarr"), mode="w", zarr_format=2)
+        group.create_array("0", shape=values.shape, dtype=values.dtype, chunks=(64, 64))[...] = values
+        group.attrs["multiscales"] = [{"axes": [{"name": a} for a in "yx"], "datasets": [{"path": "0"}]}]
+    (chunk,) = (path for path in (tmp_path / "in" / "bad.zarr" / "0").rglob("*") if path.name in ("2.2", "2/2"))
+    chunk.write_bytes(b"nothing")
+    said = []
+    report = predict(tmp_path / "in", tmp_path / "out", weights=trained, progress=said.append, **CPU)
+    ((path, sentence),) = report.failed.items()
+    assert path == str(tmp_path / "in" / "bad.zarr")
+    assert sentence.startswith(f"'{path}' has a chunk that cannot be read")
+    assert any(line.endswith("as Zarr pictures are") for line in said)
+    assert [Path(done).name for done in report.done] == ["good.zarr"]
+    assert not [left.name for left in (tmp_path / "out").iterdir() if left.name.startswith((".", "bad"))]
 
 
 def test_a_picture_of_one_value_is_background(trained, tiles, tmp_path):
