@@ -1,8 +1,8 @@
 """How long a large picture takes and how much memory: ``python -m lazylabels_monai bench large``. Nothing is asserted on it.
 
 The pictures are mosaics of the built-in ones, the network a tiny one (widths 4 and 8) that learns from them for a minute, so
-that what the tiles cost shows beside what the network costs. ``python -m lazylabels_monai.bench.large --side 16384 --picture
-memory.png`` predicts one picture and draws its memory over time.
+that what the tiles cost shows beside what the network costs. ``python -m lazylabels_monai.bench.large --picture memory.png``
+also draws the memory over time of the last, ``--side 4096`` predicts that one alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lazylabels_monai.bench.timing import describe_machine
 __all__ = ["Run", "draw_memory", "make_mosaic", "predict_watched", "section", "tiny_weights"]
 
 #: Sides of the pictures of the table, in pixels; LAZYLABELS_BENCH_SIDES names others.
-_SIDES = (1024, 4096, 16384)
+_SIDES = (1024, 4096, 16384, 20000)
 #: Windows of the network: 512 pixels, side by side.
 _CONFIG = "window_size: [512, 512]\noverlap: 0.0\n"
 
@@ -232,17 +232,18 @@ def table(runs: dict[int, Run]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Predict one large mosaic and draw its memory over time.")
-    parser.add_argument("--side", type=int, default=16384, help="of the picture in pixels")
+    parser = argparse.ArgumentParser(description="Predict large mosaics and draw the memory over time of the last.")
+    parser.add_argument("--side", type=int, nargs="+", default=list(_SIDES), help="of the pictures in pixels")
     parser.add_argument("--folder", type=Path, help="where the network, the picture and the results go; default: a new one")
     parser.add_argument("--picture", type=Path, help="PNG of the memory over time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         place = given.folder or Path(made)
         place.mkdir(parents=True, exist_ok=True)
-        found = _one(place, given.side)
-    print(table({given.side: found}))
+        runs = {}
+        for side in given.side:
+            runs[side] = _one(place, side)
+            print(table(runs), flush=True)
     if given.picture is not None:
-        draw_memory(
-            found, given.picture, f"predict --large, {given.side} x {given.side} pixels, a tiny network, 2 cores, no GPU"
-        )
+        title = f"predict --large, {side} x {side} pixels, a tiny network, {os.cpu_count()} cores, no GPU"
+        draw_memory(runs[side], given.picture, title)

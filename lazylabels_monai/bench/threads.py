@@ -1,6 +1,7 @@
 """Training steps beside busy neighbours: how long one takes, by how torch's threads wait for each other.
 
-Each way of waiting has a process of its own, since OpenMP reads its variables once; they take turns, a step each.
+Each way of waiting has a process of its own, since OpenMP reads its variables once. They take turns of some seconds, as the
+package looks at who computes on the machine, and the processes whose turn it is not do nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from lazylabels_monai.bench.timing import Times, describe_machine
-from lazylabels_monai.threads import CHOICES
+from lazylabels_monai.threads import CHOICES, Computing
 
 __all__ = ["WAYS", "busy_neighbours", "section", "steps_in_turns"]
 
@@ -24,9 +25,11 @@ WAYS: dict[str, tuple[Mapping[str, str], bool]] = {
     "as torch comes": ({}, False),
     "`GOMP_SPINCOUNT=10000`": ({"GOMP_SPINCOUNT": "10000"}, False),
     "`GOMP_SPINCOUNT=1000`": ({"GOMP_SPINCOUNT": "1000"}, False),
-    "asleep, said before torch (`lazylabels`)": ({"OMP_WAIT_POLICY": "passive"}, False),
-    "asleep by a spare team (`python -m monai.bundle`)": ({}, True),
+    "always asleep (`OMP_WAIT_POLICY=passive`)": ({"OMP_WAIT_POLICY": "passive"}, False),
+    "asleep while others compute (this package)": ({}, True),
 }
+#: Seconds of steps for nothing at the beginning of a turn: longer than the package takes to see who computes.
+_SETTLE = 5.0
 
 
 @contextmanager
@@ -41,13 +44,16 @@ def busy_neighbours(count: int) -> Iterator[None]:
             other.wait()
 
 
-def steps_in_turns(ways: Mapping[str, tuple[Mapping[str, str], bool]], neighbours: Sequence[int], repeats: int) -> dict:
+def steps_in_turns(
+    ways: Mapping[str, tuple[Mapping[str, str], bool]], neighbours: Sequence[int], repeats: int, settle: float = _SETTLE
+) -> dict:
     """Seconds of a training step by the number of neighbours and the way of waiting.
 
     Args:
         ways: as :data:`WAYS`.
         neighbours: numbers of busy processes.
-        repeats: steps of each, after one.
+        repeats: steps of each.
+        settle: seconds of steps before them.
 
     Returns:
         ``{number: {way: Times}}``.
@@ -62,13 +68,15 @@ def steps_in_turns(ways: Mapping[str, tuple[Mapping[str, str], bool]], neighbour
             )
         found = {}
         for number in neighbours:
-            taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in ways}
+            taken: dict[str, list[tuple[float, ...]]] = {}
             for name in ways:  # imported, and a step for nothing
                 _ask(children[name])
             with busy_neighbours(number):
-                for _ in range(repeats):
-                    for name in ways:
-                        taken[name].append(_ask(children[name]))
+                for name in ways:
+                    settled = time.monotonic() + settle
+                    while time.monotonic() < settled:
+                        _ask(children[name])
+                    taken[name] = [_ask(children[name]) for _ in range(repeats)]
             found[number] = {name: Times(*zip(*pairs, strict=True)) for name, pairs in taken.items()}
         return found
     finally:
@@ -86,6 +94,18 @@ _BUSY = (
 )
 
 
+#: Cores that others may use on a machine that counts as idle.
+_CALM = 0.25
+
+
+def _others() -> float:
+    """Cores that others use now."""
+    computing, cores = Computing(), os.sched_getaffinity(0)
+    computing.others(cores)
+    time.sleep(2.0)
+    return max(0.0, computing.others(cores) or 0.0)
+
+
 def _ask(child: subprocess.Popen) -> tuple[float, ...]:
     child.stdin.write("step\n")
     child.stdin.flush()
@@ -95,17 +115,18 @@ def _ask(child: subprocess.Popen) -> tuple[float, ...]:
 def section(repeats: int) -> str:
     """Markdown for docs/performance.md: a table of the ways, and what was aimed at."""
     neighbours, cores = (0, 1, 2), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    load = os.getloadavg()[0]
+    others = _others()
     found = steps_in_turns(WAYS, neighbours, repeats)
     names = list(WAYS)
     share = [max(1.0, (cores + number) / cores) for number in neighbours]
     lines = [
-        f"`python -m lazylabels_monai bench threads --steps {repeats}`, load {load:.1f} before it began.",
+        f"`python -m lazylabels_monai bench threads --steps {repeats}`; before it began others used {others:.1f} cores.",
         f"{describe_machine()}.",
         "A training step of the multi-task network (widths 8..64, four levels, 4 crops of 128 x 128), each way of waiting",
         f"in a process of its own with {cores} threads, in turns; the neighbours are processes that do nothing but count.",
+        f"Each turn begins with {_SETTLE:.0f} s of steps that are not timed, in which the package sees who computes.",
         f"Medians of {repeats} steps, the largest in brackets; CPU seconds count all threads, those that wait awake, too.",
-        *(_BUSY if load >= 0.5 else ()),
+        *(_BUSY if others >= _CALM else ()),
         "",
         "| threads wait | " + " | ".join(f"wall s, {number} more" for number in neighbours) + " | CPU s, 0 | CPU s, 2 |",
         "|---|" + "---|" * (len(neighbours) + 2),
@@ -113,14 +134,14 @@ def section(repeats: int) -> str:
     for name in names:
         walls = " | ".join(f"{found[n][name].median_wall:.2f} ({max(found[n][name].wall):.2f})" for n in neighbours)
         lines.append(f"| {name} | {walls} | {found[0][name].median_cpu:.2f} | {found[neighbours[-1]][name].median_cpu:.2f} |")
-    asleep, as_comes = names[4], names[1]
+    asleep, as_comes = names[5], names[1]
     idle = found[0][asleep].median_wall / found[0][as_comes].median_wall
     lines += [
         "",
         "| aim | reached |",
         "|---|---|",
-        "| asleep costs nothing where nobody else computes | "
-        + (f"{idle:.2f} times as torch comes |" if load < 0.5 else f"not measured: load {load:.1f} |"),
+        "| costs nothing where nobody else computes | "
+        + (f"{idle:.2f} times as torch comes |" if others < _CALM else f"not measured: others used {others:.1f} cores |"),
     ]
     for number, fair in zip(neighbours[1:], share[1:], strict=True):
         slower = found[number][asleep].median_wall / found[0][asleep].median_wall

@@ -46,7 +46,7 @@ def test_ways_take_turns_beside_each_number_of_neighbours(monkeypatch):
 
     monkeypatch.setattr(threads.subprocess, "Popen", start)
     ways = {"one": ({"OMP_NUM_THREADS": "1"}, False), "plain": ({}, False), "spare": ({}, True)}
-    found = threads.steps_in_turns(ways, (0, 2), 2)
+    found = threads.steps_in_turns(ways, (0, 2), 2, settle=0.0)
     assert len(extra) == 2
     each = {
         "one": Times((1.0,) * 2, (0.0,) * 2),
@@ -66,12 +66,12 @@ def test_the_section_compares_with_torch_as_it_comes(monkeypatch):
         }
 
     monkeypatch.setattr(threads, "steps_in_turns", steps)
-    monkeypatch.setattr("os.getloadavg", lambda: (7.0, 0.0, 0.0))
-    assert "| asleep costs nothing where nobody else computes | not measured: load 7.0 |" in threads.section(4)
-    monkeypatch.setattr("os.getloadavg", lambda: (0.2, 0.0, 0.0))
+    monkeypatch.setattr(threads, "_others", lambda: 1.2)
+    assert "| costs nothing where nobody else computes | not measured: others used 1.2 cores |" in threads.section(4)
+    monkeypatch.setattr(threads, "_others", lambda: 0.1)
     text = threads.section(4)
     assert "Others computed" not in text
-    assert "| asleep costs nothing where nobody else computes | 1.00 times as torch comes |" in text
+    assert "| costs nothing where nobody else computes | 1.00 times as torch comes |" in text
     assert "| at most 1.5 times as long beside 1 | 1.25 times; as torch comes 10.0 times;" in text
     assert "| at most 1.5 times as long beside 2 | 1.75 times; as torch comes 20.0 times;" in text
     assert "| as torch comes | 1.00 (1.00) | 10.00 (10.00) | 20.00 (20.00) | 2.00 | 2.00 |" in text
