@@ -35,6 +35,7 @@ HEAVY = {
     "skimage": "skimage",
     "tensorboard": "tensorboard",
     "torch.utils.tensorboard": "tensorboard",
+    "zarr": "zarr",
 }
 
 

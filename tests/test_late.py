@@ -16,7 +16,7 @@ import pytest
 from lazylabels_monai import late
 
 SCRIPT = """
-    import json, pickle, sys
+    import json, pickle, sys, tempfile
     from lazylabels_monai.late import import_late
 
     import_late()
@@ -25,6 +25,7 @@ SCRIPT = """
     import monai.bundle, monai.handlers, monai.engines
     from lazylabels_monai.predicting import folder
     slow = ("cv2", "itk", "matplotlib", "nibabel", "pandas", "scipy.signal", "scipy.stats", "tensorboard", "google.protobuf")
+    slow += ("zarr",)
     said["before"] = [name for name in slow if name in sys.modules]
     said["sharded"] = "torch.distributed.fsdp" in sys.modules
 
@@ -54,6 +55,12 @@ SCRIPT = """
     from monai.data.ultrasound_confidence_map import UltrasoundConfidenceMap
     found = UltrasoundConfidenceMap()(np.random.default_rng(0).random((12, 9)))
     said["works"] = found.shape == (12, 9) and bool(0 <= found.min() < found.max() <= 1)
+    from monai.inferers import ZarrAvgMerger
+    with tempfile.TemporaryDirectory() as place:
+        stores = {name: f"{place}/{name}.zarr" for name in ("store", "value_store", "count_store")}
+        merger = ZarrAvgMerger(merged_shape=(1, 1, 4, 4), **stores)
+        merger.aggregate(torch.full((1, 1, 4, 4), 3.0), (0, 0))
+        said["merges"] = float(merger.finalize()[:].mean())
     print(json.dumps(said))
 """
 
@@ -73,6 +80,7 @@ def test_monai_imports_no_large_package_until_it_is_used(bundle):
         "absent": False,
         "optimizer": True,
         "works": True,
+        "merges": 3.0,
     }
 
 
