@@ -344,6 +344,11 @@ def _predict_one(
             remove_tree(unfinished)
             return None
         if dropout_samples is not None:
+            if is_zarr(path):
+                raise LazyLabelsError(
+                    f"'{path}' is predicted in tiles, as Zarr pictures are, of which no uncertainty is computed: leave out "
+                    "--uncertainty, or save it as TIFF."
+                )
             model.require_room(path, uncertainty=True)
         sample = model.load(path)
         if dropout_samples is None:

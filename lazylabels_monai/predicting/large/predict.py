@@ -30,7 +30,7 @@ from PIL import Image
 
 from lazylabels_monai.atomic import remove_tree, write_text
 from lazylabels_monai.data.checking.marks import mark_diameter
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, ReadError
 from lazylabels_monai.images.appearance import object_size_fault
 from lazylabels_monai.images.axes import from_channels_last
 from lazylabels_monai.images.faults import image_sentence
@@ -67,6 +67,8 @@ logger = logging.getLogger(__name__)
 
 #: Side of a tile in pixels.
 SIDE = 2048
+#: Tiles of a picture at most: a whole slide has a thousand, and a file that claims more than this is wrong about itself.
+_MOST = 1_000_000
 #: Longest side of the picture that shows the outlines.
 _OVERVIEW = 2048
 #: Pre-processing that can be done part by part, by the classes' names, in this order.
@@ -382,6 +384,12 @@ def predict_large(
             f"the bundle prepares images with {other}, which cannot be done part by part: cut '{image}' into smaller images."
         )
     regions = open_regions(image)
+    if (tiles := math.prod(Tiling(regions.shape, side).grid)) > _MOST:
+        regions.close()
+        raise ReadError(
+            f"image '{image}' claims to have {regions.shape[0]} x {regions.shape[1]} pixels, {tiles} tiles of {side} x {side}, "
+            f"where {_MOST} are the most: correct its size, or cut it into smaller images."
+        )
     copied = regions.whole
     folder = Path(out)
     settings = parse("instance_settings")

@@ -188,6 +188,18 @@ def test_a_damaged_picture_leaves_nothing_and_the_others_are_done(trained, pictu
     assert not [left.name for left in (tmp_path / "out").iterdir() if left.name.startswith((".", "bad"))]
 
 
+def test_a_size_that_no_picture_has_is_a_sentence(trained, tmp_path):
+    """A Zarr array may claim any size, and none of its chunks has to be there."""
+    import zarr
+
+    group = zarr.open_group(str(tmp_path / "BIG.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", shape=(10**7, 10**7), dtype=np.uint8, chunks=(512, 512))
+    group.attrs["multiscales"] = [{"axes": [{"name": a} for a in "yx"], "datasets": [{"path": "0"}]}]
+    (sentence,) = predict(tmp_path / "BIG.zarr", tmp_path / "out", weights=trained, **CPU).failed.values()
+    assert "claims to have 10000000 x 10000000 pixels, 23843689 tiles of 2048 x 2048" in sentence
+    assert [left.name for left in (tmp_path / "out").iterdir() if left.name.startswith((".", "BIG"))] == []
+
+
 def test_a_picture_of_one_value_is_background(trained, tiles, tmp_path):
     tifffile.imwrite(tmp_path / "BIG.tif", np.full((80, 90), 7, np.uint8), tile=(32, 32))
     assert not predict(tmp_path / "BIG.tif", tmp_path / "out", weights=trained, large=True, **CPU).failed
@@ -198,6 +210,9 @@ def test_a_picture_of_one_value_is_background(trained, tiles, tmp_path):
 def test_what_is_not_made_in_tiles_is_refused(trained, picture, tmp_path):
     with pytest.raises(LazyLabelsError, match="uncertainty of a picture is not computed in tiles"):
         predict(picture, tmp_path, weights=trained, large=True, uncertainty=True)
+    (tmp_path / "BIG.zarr").mkdir()
+    (sentence,) = predict(tmp_path / "BIG.zarr", tmp_path / "out", weights=trained, uncertainty=True, **CPU).failed.values()
+    assert "as Zarr pictures are, of which no uncertainty is computed" in sentence
     given = {"overrides": {"device": "cpu", "save_probabilities": True}}
     (sentence,) = predict(picture, tmp_path, weights=trained, large=True, **given).failed.values()
     assert "leave out --probabilities" in sentence
