@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError, explain
+from lazylabels_monai.threads import wait_asleep
 
 if TYPE_CHECKING:  # a window imports this for the results, and its process need not know torch
     import torch
@@ -302,6 +303,7 @@ def main() -> None:
     """Answer what comes in on the standard input, the newest request first; what is printed goes to the standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    wait_asleep()  # while a training wants the cores
     inbox = _Inbox(sys.stdin.buffer)
     answerer = Answerer()
     while True:

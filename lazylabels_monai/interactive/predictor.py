@@ -44,8 +44,8 @@ class WarmPredictor:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
-        # all cores, as somebody waits; threads that have nothing to do sleep, and leave the cores to the training
-        environment = {"OMP_NUM_THREADS": str(cores()), "OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        # all cores, as somebody waits
+        environment = {"OMP_NUM_THREADS": str(cores()), **os.environ}
         folder = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, environment.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
