@@ -29,7 +29,7 @@ from lazylabels_monai.trained import WEIGHTS_FILE, trained_settings, write_class
 __all__ = ["SCORES_FILE", "WINDOW", "place_weights", "score_model", "score_results", "score_weights"]
 
 #: Side in pixels of the windows in which images are seen.
-WINDOW = 384
+WINDOW = 768
 #: What :func:`score_results` writes beside ``results.json``.
 SCORES_FILE = "scores.json"
 
