@@ -50,13 +50,17 @@ def run(options: argparse.Namespace) -> None:
     names = dict(enumerate(("background", *exported.classes, "interface")))
     counts = {names[value]: int((values == value).sum()) for value in np.unique(values)}
     print(f"{len(values)} pixels of {rows.shape[1]} features: {counts}", flush=True)
-    forest = RandomForestClassifier(
-        options.trees, min_samples_leaf=options.leaf, class_weight="balanced", n_jobs=1, random_state=options.seed
-    )
-    forest.fit(rows, values)
+    forest = forest_of(options).fit(rows, values)
     write_predictions(exported, options.out, partial(classify, forest, options.sigma_max), partial(print, flush=True))
     settings = {name: getattr(options, name) for name in ("trees", "pixels", "leaf", "sigma_max")}
     write_about(options.out, ("scikit-learn", "scikit-image"), settings)
+
+
+def forest_of(options: argparse.Namespace) -> RandomForestClassifier:
+    """One that has not learnt yet."""
+    return RandomForestClassifier(
+        options.trees, min_samples_leaf=options.leaf, class_weight="balanced", n_jobs=1, random_state=options.seed
+    )
 
 
 def classify(forest: RandomForestClassifier, sigma_max: float, path: Path) -> np.ndarray:
