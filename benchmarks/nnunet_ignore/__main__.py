@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from benchmarks.exported import BenchmarkError, Exported, arguments, main, read_exported, write_about, write_predictions
+from benchmarks.exported import (
+    TRAINED,
+    BenchmarkError,
+    Exported,
+    arguments,
+    main,
+    read_exported,
+    write_about,
+    write_predictions,
+)
 
 NUMBER, NAME, PLANS = 1, "Dataset001_lazy", "small"
 _TRAINER = Path(__file__).parent / "trainer"
@@ -79,10 +89,12 @@ def run(options: argparse.Namespace) -> None:
     plan(options, work / "preprocessed" / NAME / f"{PLANS}.json")
     os.environ |= {"nnUNet_n_proc_DA": "0"}  # augmentation in this process: one core, and repeatable
     train(options.seed)
+    trained = time.process_time() / 60
     model = work / "results" / NAME / f"ShortTrainer__{PLANS}__2d"
     predict(exported, options, model)
     told = ("epochs", "minutes", "iterations", "patch", "batch", "widths", "window", "mirroring")
     settings = {name: getattr(options, name) for name in told if getattr(options, name) is not None}
+    settings[TRAINED] = round(trained, 2)
     curves = {"loss/nnU-Net, Dice and cross entropy": losses(model)}
     write_about(options.out, ("nnunetv2", "torch"), settings, curves=curves)
     shutil.rmtree(work / "preprocessed")

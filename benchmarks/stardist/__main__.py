@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.exported import (
+    TRAINED,
     BenchmarkError,
     Exported,
     arguments,
@@ -111,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     write_predictions(exported, options.out, classify, partial(print, flush=True))
     curve = [[epoch, round(float(value), 4)] for epoch, value in enumerate(history.history["loss"], 1)]
     settings = {"images": len(given) + 1, "epochs": len(curve), "steps": options.steps, "batch": options.batch, "patch": patch}
-    settings["minutes of training"] = round(trained, 2)
+    settings[TRAINED] = round(trained, 2)
     write_about(options.out, ("stardist", "tensorflow"), settings, curves={"loss/StarDist": curve})
 
 
