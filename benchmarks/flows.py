@@ -23,11 +23,12 @@ _FLOW, _SURE = 5.0, 6.0
 
 def write_flows(folder: Path, place: str) -> None:
     """For each picture what a network without an error would say, into ``FOLDER/PLACE/NAME.npz``."""
+    import torch
     from cellpose.dynamics import labels_to_flows
 
     for path in sorted((folder / "masks").glob("*.tif")):
         mask = tifffile.imread(path).astype(np.int32)
-        flows = labels_to_flows([mask])[0]  # ids, in an object or not, flow along the rows, along the columns
+        flows = labels_to_flows([mask], device=torch.device("cpu"))[0]  # ids, in an object or not, flow along the rows, along the columns
         cells = np.where(mask > 0, _SURE, -_SURE).astype(np.float32)
         np.savez(folder / place / f"{path.stem}.npz", flow=(_FLOW * flows[2:4]).astype(np.float32), cells=cells)
 
