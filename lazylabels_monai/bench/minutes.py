@@ -211,7 +211,8 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         found: :func:`do_row` by the contender's name; those that are not named were not installed.
     """
     lines = [
-        f"`{DATA}=... python -m lazylabels_monai bench minutes`, one seed. {describe_machine()}.",
+        f"`{DATA}=... python -m lazylabels_monai bench minutes`, one seed.",
+        f"{describe_machine()}.",
         "emps at half size: 60 images with lazy labels (6 with exact masks, 45 with inner regions, 60 with interface",
         "scribbles), 16 to choose by, 40 test images; one view of each. Minutes of one core from the start of a training's",
         "process to its end; choosing how objects are made, on the 16, and predicting come after that, for all alike.",

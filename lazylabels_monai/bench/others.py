@@ -296,7 +296,8 @@ def table(found: Mapping[str, Taken], repeats: int) -> str:
         repeats: that were asked for.
     """
     lines = [
-        f"`python -m lazylabels_monai bench others --steps {repeats}`. {describe_machine()}.",
+        f"`python -m lazylabels_monai bench others --steps {repeats}`.",
+        f"{describe_machine()}.",
         f"Built-in pictures of {SIDE} x {SIDE} pixels from files, results in memory. First result: seconds from the start of",
         f"the process, imports and weights included, medians of {STARTS} starts in turns (programs that take more than",
         f"{PATIENCE:.0f} s are started once). Then each program stays loaded and predicts {repeats} pictures in turn with the",
