@@ -329,8 +329,8 @@ def table(found: Mapping[str, Taken], repeats: int) -> str:
 
 #: What the table compares, and what it does not.
 _NOTES = (
-    "What is timed, for all alike: reading the file, normalization, the network over its windows or tiles (column *network*),",
-    "and making objects. Each program runs with its defaults and with the threads that it takes by itself.",
+    "What is timed, for all alike: reading the file, normalization, the network over its windows or tiles (column",
+    "*network*), and making objects. Each program runs with its defaults and with the threads that it takes by itself.",
     "",
     "- Speed alone: nnU-Net, StarDist and Cellpose have random weights, which take as long as trained ones, and say nothing",
     "  about how good any of them is. The starter and the forest are trained.",
