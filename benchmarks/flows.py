@@ -28,7 +28,8 @@ def write_flows(folder: Path, place: str) -> None:
 
     for path in sorted((folder / "masks").glob("*.tif")):
         mask = tifffile.imread(path).astype(np.int32)
-        flows = labels_to_flows([mask], device=torch.device("cpu"))[0]  # ids, in an object or not, flow along the rows, along the columns
+        # ids, in an object or not, flow along the rows, along the columns
+        flows = labels_to_flows([mask], device=torch.device("cpu"))[0]
         cells = np.where(mask > 0, _SURE, -_SURE).astype(np.float32)
         np.savez(folder / place / f"{path.stem}.npz", flow=(_FLOW * flows[2:4]).astype(np.float32), cells=cells)
 
