@@ -27,6 +27,9 @@ def commands(tmp_path, monkeypatch):
     def call(command):
         parts = [str(part) for part in command]
         asked.append(parts)
+        if "simulate" in parts:
+            Path(parts[5]).mkdir()
+            (Path(parts[5]) / "datalist.json").touch()
         if "export" in parts:
             Path(parts[-1]).mkdir()
         if "-m" in parts and "benchmarks." in parts[2]:
