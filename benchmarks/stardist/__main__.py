@@ -29,7 +29,7 @@ _SCRIBBLE = 4
 
 
 def exact_masks(exported: Exported) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Images (H, W) and ids (H, W) int32 of the training images of which every pixel is known.
+    """Images (H, W[, C]) as stored and ids (H, W) int32 of the training images of which every pixel is known.
 
     Objects are the parts between the interface scribbles, whose pixels go to the nearest object.
 
@@ -40,7 +40,7 @@ def exact_masks(exported: Exported) -> list[tuple[np.ndarray, np.ndarray]]:
     if len(exported.classes) > 1:
         raise BenchmarkError(f"{exported.folder}: StarDist is given one class here; export a data set that has one.")
     found = [
-        (normalized(image), objects_of(label, exported.interface))
+        (image, objects_of(label, exported.interface))
         for image, label, _ in exported.training()
         if not (label == exported.unknown).any()
     ]
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.keras.utils.set_random_seed(options.seed)
     exported = read_exported(options.labels)
-    *given, held = exact_masks(exported)
+    *given, held = [(normalized(image), ids) for image, ids in exact_masks(exported)]
     patch = min(options.patch, *(side // 16 * 16 for image, _ in (*given, held) for side in image.shape))
     model = star_dist_2d(options.out / "stardist", new=True, train_patch_size=(patch, patch), train_batch_size=options.batch)
     model.prepare_for_training()

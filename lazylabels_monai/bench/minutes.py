@@ -20,6 +20,7 @@ from typing import Any
 
 from lazylabels_monai.bench.others import KEPT, ROOT, Program
 from lazylabels_monai.bench.timing import describe_machine
+from lazylabels_monai.data.datalist import datalist_file
 from lazylabels_monai.errors import LazyLabelsError
 
 __all__ = ["CONTENDERS", "Contender", "do_row", "section", "table"]
@@ -132,7 +133,7 @@ def do_row(contender: Contender, folder: Path, minutes: float | None = None) -> 
 
 def _data(folder: Path, variant: str) -> Path:
     data = folder / f"data_{variant}"
-    if not (data / "datalist.json").is_file():
+    if not datalist_file(data).is_file():
         source = Path(os.environ.get(DATA, "")) / "emps"
         if not os.environ.get(DATA) or not source.is_dir():
             raise LazyLabelsError(f"bench minutes: {DATA} must name the folder of the real sets with emps in it; set it.")
