@@ -9,7 +9,7 @@ DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test coverage lint bench benchmark-random-forest benchmark-nnunet deploy test-deploy monailabel test-monailabel napari test-napari napari-pictures
+.PHONY: setup dev demo test coverage lint bench benchmark-random-forest benchmark-nnunet benchmark-stardist benchmark-cellpose benchmark-cellpose3 deploy test-deploy monailabel test-monailabel napari test-napari napari-pictures
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -52,10 +52,16 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.runtime ## seconds per training step and per predicted image on this machine
 	$(RUN) -m lazylabels_monai bench
 
-# Other programs, each in an environment of its own, for configs/experiments/baselines.yaml; see docs/benchmarks.md.
+# Other programs, each in an environment of its own, for configs/experiments/baselines.yaml and `bench others`; see docs/benchmarks.md.
 benchmark-random-forest: benchmarks/random_forest/.venv/.made ## pixel classification by a random forest
 
 benchmark-nnunet: benchmarks/nnunet_ignore/.venv/.made ## nnU-Net v2 with its ignore label
+
+benchmark-stardist: benchmarks/stardist/.venv/.made ## StarDist
+
+benchmark-cellpose: benchmarks/cellpose/.venv/.made ## Cellpose 4, a vision transformer
+
+benchmark-cellpose3: benchmarks/cellpose3/.venv/.made ## Cellpose 3, a convolutional network
 
 benchmarks/%/.venv/.made: benchmarks/%/requirements.txt
 	$(PYTHON) -m venv $(@D)

@@ -20,6 +20,7 @@ from PIL import Image
 
 __all__ = [
     "PREDICTIONS",
+    "TRAINED",
     "BenchmarkError",
     "Exported",
     "arguments",
@@ -32,6 +33,9 @@ __all__ = [
 
 #: Folders of the class maps below the output folder, by section.
 PREDICTIONS = {"validation": "validation_predictions", "testing": "predictions"}
+
+#: Among the settings of ``about.json``: minutes of a core from the program's start to the end of its training.
+TRAINED = "minutes of training"
 
 
 class BenchmarkError(ValueError):

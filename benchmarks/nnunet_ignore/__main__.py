@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from benchmarks.exported import BenchmarkError, Exported, arguments, main, read_exported, write_about, write_predictions
+from benchmarks.exported import (
+    TRAINED,
+    BenchmarkError,
+    Exported,
+    arguments,
+    main,
+    read_exported,
+    write_about,
+    write_predictions,
+)
 
 NUMBER, NAME, PLANS = 1, "Dataset001_lazy", "small"
 _TRAINER = Path(__file__).parent / "trainer"
@@ -73,15 +83,18 @@ def run(options: argparse.Namespace) -> None:
         os.environ[f"nnUNet_{part}"] = str((work / part).resolve())
     os.environ |= {"nnUNet_extTrainer": str(_TRAINER), "nnUNet_def_n_proc": "1", "nnUNet_compile": "false"}
     os.environ |= {"BENCHMARK_EPOCHS": str(options.epochs), "BENCHMARK_ITERATIONS": str(options.iterations)}
+    os.environ |= {"BENCHMARK_MINUTES": str(options.minutes)}
     os.environ |= {"nnUNet_n_proc_DA": "2"}  # the planner makes it the number of torch's threads, so 0 fails
     write_raw(exported, work / "raw" / NAME)
     plan(options, work / "preprocessed" / NAME / f"{PLANS}.json")
     os.environ |= {"nnUNet_n_proc_DA": "0"}  # augmentation in this process: one core, and repeatable
     train(options.seed)
+    trained = time.process_time() / 60
     model = work / "results" / NAME / f"ShortTrainer__{PLANS}__2d"
     predict(exported, options, model)
-    told = ("epochs", "iterations", "patch", "batch", "widths", "window", "mirroring")
+    told = ("epochs", "minutes", "iterations", "patch", "batch", "widths", "window", "mirroring")
     settings = {name: getattr(options, name) for name in told if getattr(options, name) is not None}
+    settings[TRAINED] = round(trained, 2)
     curves = {"loss/nnU-Net, Dice and cross entropy": losses(model)}
     write_about(options.out, ("nnunetv2", "torch"), settings, curves=curves)
     shutil.rmtree(work / "preprocessed")
@@ -90,16 +103,23 @@ def run(options: argparse.Namespace) -> None:
 
 def plan(options: argparse.Namespace, path: Path) -> None:
     """Fingerprint, plans and preprocessing by nnU-Net; the plans made smaller."""
+    from nnunetv2.experiment_planning.plan_and_preprocess_api import preprocess
+
+    made = own_plans(path.parent)
+    path.write_text(json.dumps(small_plans(made, options.patch, options.batch, options.widths), indent=1), encoding="utf-8")
+    preprocess([NUMBER], PLANS, ("2d",), (1,), show_progress_bar=False)
+
+
+def own_plans(folder: Path) -> dict[str, Any]:
+    """What nnU-Net plans for the set whose preprocessed images lie in a folder."""
     import torch
-    from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
+    from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments
 
     threads = torch.get_num_threads()
     extract_fingerprints([NUMBER], num_processes=1, check_dataset_integrity=False, show_progress_bar=False)
     plan_experiments([NUMBER])
     torch.set_num_threads(threads)
-    made = json.loads(path.with_name("nnUNetPlans.json").read_text(encoding="utf-8"))
-    path.write_text(json.dumps(small_plans(made, options.patch, options.batch, options.widths), indent=1), encoding="utf-8")
-    preprocess([NUMBER], PLANS, ("2d",), (1,), show_progress_bar=False)
+    return json.loads((folder / "nnUNetPlans.json").read_text(encoding="utf-8"))
 
 
 def train(seed: int) -> None:
@@ -151,6 +171,7 @@ def parse() -> argparse.ArgumentParser:
     """The command line."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--minutes", type=float, default=0, help="of a core, after which training ends; 0: when epochs do")
     parser.add_argument("--iterations", type=int, default=20, help="of an epoch")
     parser.add_argument("--patch", type=int, default=128, help="pixels; 2 to the power of the number of widths divides it")
     parser.add_argument("--window", type=int, help="in prediction, at most the image; default the patch, nnU-Net's own way")
@@ -161,7 +182,7 @@ def parse() -> argparse.ArgumentParser:
 
 
 if __name__ in ("__main__", "__mp_main__"):  # nnU-Net starts processes, which import this file, then nnU-Net
-    from benchmarks.nnunet_ignore.torchvision_ops import import_torchvision
+    from benchmarks.torchvision_ops import import_torchvision
 
     import_torchvision()
 

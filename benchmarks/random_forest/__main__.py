@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from skimage.feature import multiscale_basic_features
 from sklearn.ensemble import RandomForestClassifier
 
-from benchmarks.exported import Exported, arguments, main, read_exported, read_image, write_about, write_predictions
+from benchmarks.exported import TRAINED, Exported, arguments, main, read_exported, read_image, write_about, write_predictions
 
 
 def features(image: np.ndarray, sigma_max: float) -> np.ndarray:
@@ -50,13 +51,19 @@ def run(options: argparse.Namespace) -> None:
     names = dict(enumerate(("background", *exported.classes, "interface")))
     counts = {names[value]: int((values == value).sum()) for value in np.unique(values)}
     print(f"{len(values)} pixels of {rows.shape[1]} features: {counts}", flush=True)
-    forest = RandomForestClassifier(
-        options.trees, min_samples_leaf=options.leaf, class_weight="balanced", n_jobs=1, random_state=options.seed
-    )
-    forest.fit(rows, values)
+    forest = forest_of(options).fit(rows, values)
+    trained = time.process_time() / 60
     write_predictions(exported, options.out, partial(classify, forest, options.sigma_max), partial(print, flush=True))
     settings = {name: getattr(options, name) for name in ("trees", "pixels", "leaf", "sigma_max")}
+    settings[TRAINED] = round(trained, 2)
     write_about(options.out, ("scikit-learn", "scikit-image"), settings)
+
+
+def forest_of(options: argparse.Namespace) -> RandomForestClassifier:
+    """One that has not learnt yet."""
+    return RandomForestClassifier(
+        options.trees, min_samples_leaf=options.leaf, class_weight="balanced", n_jobs=1, random_state=options.seed
+    )
 
 
 def classify(forest: RandomForestClassifier, sigma_max: float, path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from lazylabels_monai.errors import LazyLabelsError
 __all__ = ["bench"]
 
 #: A module of ``lazylabels_monai.bench`` each, whose ``section(repeats)`` measures and gives Markdown for docs/performance.md.
-PARTS: tuple[str, ...] = ("startup", "threads", "tasks", "window", "training", "large")
+PARTS: tuple[str, ...] = ("startup", "threads", "tasks", "window", "training", "large", "others", "minutes")
 
 
 def bench(

@@ -11,8 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
+from lazylabels_monai.bench import others
 from lazylabels_monai.data.single_label import export_single_labels
 from tests.helpers import ROOT
 
@@ -141,6 +145,111 @@ def test_class_maps_replace_earlier_ones_as_a_whole(exported, tmp_path):
         stems = sorted(path.stem for path in (exported / section / "images").iterdir())
         assert sorted(path.name for path in (tmp_path / "out" / name).iterdir()) == [f"{stem}.png" for stem in stems]
         assert (np.asarray(Image.open(tmp_path / "out" / name / f"{stems[0]}.png")) == 2).all()
+
+
+def test_objects_of_an_exact_mask_are_what_lies_between_its_scribbles():
+    from benchmarks.stardist.__main__ import objects_of
+
+    label = np.zeros((12, 30), np.uint8)
+    label[2:10, 2:12] = label[2:10, 12:22] = 1  # two squares that touch, a third one apart
+    label[2:10, 25:29] = 1
+    label[1:11, 11:14] = 2
+    ids = objects_of(label, 2)
+    assert ids.max() == 3
+    assert (ids[2:10, 2:12] == ids[5, 5]).all()
+    assert (ids[2:10, 13:22] == ids[5, 20]).all()
+    assert len({ids[5, 5], ids[5, 20], ids[5, 27], 0}) == 4
+    assert (ids[:, 22:25] == 0).all()
+
+
+@given(ids=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=7), elements=st.integers(0, 3)))
+def test_a_class_map_of_objects_has_an_interface_where_two_touch(ids):
+    from benchmarks.stardist.__main__ import class_map
+
+    found = class_map(ids, 2)
+    for (row, column), value in np.ndenumerate(ids):
+        around = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
+        beside = {ids[place] for place in around if min(place) >= 0 and place[0] < ids.shape[0] and place[1] < ids.shape[1]}
+        touches = value > 0 and bool(beside - {0, value})
+        assert found[row, column] == (2 if touches else int(value > 0))
+
+
+def test_stardist_is_given_exact_masks_alone(exported, tmp_path):
+    from benchmarks.exported import BenchmarkError, read_exported
+    from benchmarks.stardist import __main__ as stardist
+
+    with pytest.raises(BenchmarkError, match="one class"):
+        stardist.exact_masks(read_exported(exported))
+    about = json.loads((exported / "dataset.json").read_text())
+    (exported / "dataset.json").write_text(json.dumps({**about, "classes": ["object"], "interface": 2}))
+    for number, path in enumerate(labels_of(exported)):
+        Image.fromarray(np.full((64, 80), 0 if number < 1 else 255, np.uint8)).save(path)
+    with pytest.raises(BenchmarkError, match="1 images have exact masks"):
+        stardist.exact_masks(read_exported(exported))
+
+
+# ------------------------------------------------------------------------------------------------ how fast they are
+
+
+def test_a_clock_adds_up_the_stages():
+    from benchmarks.serving import Clock
+
+    clock = Clock()
+    for stage, loops in (("network", 1), ("objects", 100_000), ("network", 300_000)):
+        with clock(stage):
+            sum(range(loops))
+    assert set(clock.stages) == {"network", "objects"}
+    assert all(wall > 0 and cpu > 0 for wall, cpu in clock.stages.values())
+
+
+def test_what_is_timed_of_ours_is_what_predict_writes(tmp_path, monkeypatch):
+    """The starter on a built-in picture that is not square, by the command's function and as ``bench others`` runs it."""
+    from benchmarks import ours
+    from benchmarks.serving import Clock
+    from lazylabels_monai.bundle_folder import find_starter
+    from lazylabels_monai.data.simulating.synthetic import make_image
+    from lazylabels_monai.predicting.folder import predict
+
+    for name in ("late.import_late", "threads.wait_asleep"):  # for a process of its own
+        monkeypatch.setattr(f"lazylabels_monai.{name}", lambda: None)
+    Image.fromarray(make_image((96, 128), 3)["image"]).save(tmp_path / "a.png")
+    predict(tmp_path / "a.png", tmp_path / "out", weights=find_starter(), overrides={"device": "cpu"})
+    written = {name: tmp_path / "out" / f"a_{name}" for name in ("instances.tif", "pred.png")}
+    clock = Clock()
+    objects = ours.load(tmp_path, "objects")(tmp_path / "a.png", clock)
+    assert np.array_equal(objects, tifffile.imread(written["instances.tif"]))
+    assert objects.max() > 3
+    assert set(clock.stages) == {"network", "objects"}
+    classes = ours.load(tmp_path, "segmentation")(tmp_path / "a.png", clock)
+    assert (classes != np.asarray(Image.open(written["pred.png"]))).mean() < 1e-3  # the shared products, in another order
+
+
+def asked_by(program: str, variant: str, folder: Path) -> dict:
+    """The answer of a program in its own environment to a picture of 96 x 96 pixels; skipped where that was not made."""
+    found = next(one for one in others.PROGRAMS if (one.place, one.variant) == (program, variant))
+    if found.python is None:
+        pytest.skip(f"benchmarks/{program}/.venv is not there: make {found.target}")
+    picture = others.make_folder(folder, training=2, side=96, pictures=1)[0]
+    taken = others.measure([found], folder, [picture], 1)[found.title]
+    assert not taken.failed
+    assert taken.first[0] > 0
+    return taken.stages[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "variant", "stages"),
+    [
+        ("random_forest", "forest", {"network"}),
+        ("nnunet_ignore", "small, one view", {"network"}),
+        ("stardist", "2D_versatile_fluo", {"network", "objects"}),
+        ("cellpose3", "cyto3", {"network", "objects"}),
+        # Cellpose 4 has 1.2 GB of weights: `bench others` runs it
+    ],
+)
+def test_a_program_answers_from_its_own_environment(program, variant, stages, tmp_path, monkeypatch):
+    monkeypatch.setattr(others, "STARTS", 1)
+    assert set(asked_by(program, variant, tmp_path)) == stages
 
 
 # ------------------------------------------------------------------------------------------------ a whole run

@@ -1,0 +1,1 @@
+"""Cellpose 4, whose network is a vision transformer (Cellpose-SAM)."""
