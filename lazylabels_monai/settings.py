@@ -29,6 +29,7 @@ from lazylabels_monai.devices import best_device
 from lazylabels_monai.errors import LazyLabelsError, given_overrides
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
 from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
@@ -155,6 +156,12 @@ SETTINGS: dict[str, Setting] = {
     "answered_tasks": _names(TASKS, f"a list of different tasks, some of [{', '.join(TASKS)}]"),
     "channels": _list_of_whole(1, 2, 16, "a list of two or more whole numbers, 1 or more each, such as [32, 64, 128]"),
     "num_multitask_blocks": _whole(1, 15),
+    "detection_stride": Setting(
+        lambda value: type(value) is int and 0 < value <= 2**14 and value & (value - 1) == 0,
+        "a power of two, such as 1 (detection at every pixel) or 2 (at every other, each way)",
+    ),
+    "finest_width": Setting(lambda value: _is_number(value) and 0 < value <= 1, "a number above 0 and up to 1, such as 0.5"),
+    "separation_conv": _one_of(*SEPARATION_CONVS),
     "norm": Setting(_norm_fits, "a normalization of MONAI, such as BATCH or [INSTANCE, {affine: true}]"),
     "dropout": Setting(_dropout_fits, "a number from 0 and below 1, such as 0.2, or a dropout of MONAI with its settings"),
     "normalization": _one_of(*NORMALIZATIONS),
@@ -253,11 +260,18 @@ def _check_network(values: Mapping[str, Any]) -> None:
             values["num_multitask_blocks"],
             f"a whole number from 1 to {most} (channels less one)",
         )
+    coarsest = 2 ** (values.get("num_multitask_blocks", most) - 1)
+    if values.get("detection_stride", 1) > coarsest:
+        raise _refused(
+            "detection_stride",
+            values["detection_stride"],
+            f"a power of two from 1 to {coarsest} (2 to the power of num_multitask_blocks less one)",
+        )
     if norm is None:
         return
     _check_batch(values)
     name = tuple(norm) if isinstance(norm, list) else norm
-    for width in sorted(set(channels)):
+    for width in sorted({*channels, narrow_width(channels[0], values.get("finest_width", 1))}):
         try:
             layer = get_norm_layer(name=name, spatial_dims=dims, channels=width)
             with torch.no_grad():

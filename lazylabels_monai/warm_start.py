@@ -4,7 +4,8 @@ A tensor is taken where its name and its shape agree. Beyond that, by what they 
 
 - rows of a head belong to classes and go by their names (``classes.json`` beside the weights);
 - a network of one input channel and one of several see the same in a grey picture: weights are summed, or shared out;
-- a network of a single path takes that of the shared sub-blocks F of :class:`~lazylabels_monai.networks.MultiTaskUNet`.
+- a network of a single path takes that of the shared sub-blocks F of :class:`~lazylabels_monai.networks.MultiTaskUNet`;
+- a lighter network takes what comes nearest (:mod:`~lazylabels_monai.networks.lightening`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from lazylabels_monai import tensor_files
 from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.networks.lightening import lightened
 from lazylabels_monai.trained import CLASSES_FILE, require_finite_weights, trained_classes, trained_network
 
 __all__ = [
@@ -49,7 +51,7 @@ NOTHING = "nothing"
 ANY_OBJECT = "object"
 
 #: Settings of a network that a training takes from beside the weights from which it begins.
-NETWORK_TAKEN = ("channels", "num_multitask_blocks", "norm")
+NETWORK_TAKEN = ("channels", "num_multitask_blocks", "detection_stride", "finest_width", "separation_conv", "norm")
 
 _HEAD = re.compile(r"head(s\.(?P<task>segmentation|detection))?\.conv\.(weight|bias)")
 
@@ -178,6 +180,7 @@ def take_over(
         LazyLabelsError: when less than half of the network's weights would be taken.
     """
     own = network.state_dict(keep_vars=True)
+    given = {**given, **lightened(given, own)}
     first = next((name for name, value in own.items() if value.ndim > 2), None)
     rows = _rows(classes, known)
     plan: dict[str, Tensor] = {}
@@ -207,11 +210,14 @@ def take_over(
         own[name].copy_(value if mask.all() else torch.where(mask.view(-1, *[1] * (value.ndim - 1)), value, own[name].cpu()))
     heads = [name for name in own if _HEAD.fullmatch(name)]
     taken = Taken(share, dropped=[name for name in known or () if name not in classes and known != [ANY_OBJECT]])
+    begun = [name for name in heads if name in filled]  # detection's sees other maps where its path ends elsewhere
     for k, label in enumerate(classes, start=1):
-        got_row = bool(heads) and all(name in filled and bool(filled[name][k]) for name in heads)
+        got_row = bool(begun) and all(bool(filled[name][k]) for name in begun)
         by = taken.anew if not got_row else taken.from_any if known == [ANY_OBJECT] != [label] else taken.classes
         by.append(label)
-    taken.anew += sorted({_part(name) for name in counts if not got[name] and name not in heads})
+    taken.anew += sorted(
+        {_part(name) for name in counts if not got[name] and (name not in heads or (begun and name not in begun))}
+    )
     return taken
 
 
@@ -228,7 +234,7 @@ def _part(name: str) -> str:
 def _remedy(path: str | Path) -> str:
     found = trained_network(path)
     if "channels" in found:
-        named = [f'--{name} "{found[name]}"' for name in ("channels", "num_multitask_blocks") if name in found]
+        named = [f'--{name} "{found[name]}"' for name in NETWORK_TAKEN if name in found and name != "norm"]
         return f"take the network of their training: {' '.join(named)}"
     return "take the network settings of their training"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
-from lazylabels_monai.engines import PrepareEvaluationBatch, PrepareTrainingBatch
+from lazylabels_monai.engines import PrepareEvaluationBatch, PrepareTrainingBatch, Validator
 from lazylabels_monai.tasks import TASKS, present_key
+from tests.helpers import ROOT
 
 
 def batch(spatial=(6, 9)) -> dict:
@@ -56,3 +58,34 @@ def test_evaluation_is_given_the_image_and_all_truth_in_one_tensor():
     assert (type(image), image.dtype) == (torch.Tensor, torch.float64)
     assert (type(truth), truth.dtype, tuple(truth.shape)) == (torch.Tensor, torch.int32, (2, 4, 6, 9))
     assert [int(truth[:, channel].unique()) for channel in range(4)] == [0, 1, 2, 3]
+
+
+def test_a_validation_predicts_in_channels_last_order_and_leaves_the_training_in_its_own():
+    seen = []
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 3)
+
+        def forward(self, image):
+            seen.append(self.conv.weight.is_contiguous(memory_format=torch.channels_last))
+            return self.conv(image)
+
+    network = Network()
+    loader, prepare = [batch()], PrepareEvaluationBatch()
+    evaluator = Validator(device="cpu", val_data_loader=loader, network=network, prepare_batch=prepare, decollate=False)
+    evaluator.run(1)
+    assert seen == [True]
+    assert network.conv.weight.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("device", "dims", "expected"),
+    [("cpu", 2, False), ("cuda", 2, True), ("mps", 2, True), ("cpu", 3, False), ("cuda", 3, False)],
+)
+def test_training_steps_are_in_channels_last_order_where_that_is_faster(device, dims, expected):
+    parser = ConfigParser()
+    parser.read_config(ROOT / "bundle" / "configs" / "train.yaml")
+    parser.update({"device": device, "spatial_dims": dims})
+    assert parser.get_parsed_content("channels_last") is expected

@@ -33,6 +33,9 @@ WRONG = {
     "spatial_dims": [*WHOLE, 1, 4],
     "num_classes": [*WHOLE, 1, 256],
     "num_multitask_blocks": [*WHOLE, 0],
+    "detection_stride": [*WHOLE, 0, 3, 6, 2**15],
+    "finest_width": [*NUMBER, 0, 1.5],
+    "separation_conv": [*WORD, "separable"],
     **{name: [*NUMBER, 1.1] for name in ("cache_rate", "affine_prob")},
     **{name: [*NUMBER, 1.0] for name in ("val_overlap", "overlap", "ema_decay")},
     "val_share": ["x", True, [], {}, math.nan, math.inf, -0.1, 0, 1, 15, "0.15"],
@@ -173,6 +176,8 @@ TOGETHER = {"spatial_dims": 2, "channels": [4, 8, 8], "norm": "BATCH", "num_mult
         ({"norm": ["GROUP", {"num_groups": 3}]}, "norm is .* goes with 4 channels"),
         ({"norm": ["INSTANCE", {"afine": True}]}, "norm is .*afine"),
         ({"num_multitask_blocks": 3}, "num_multitask_blocks is 3 .* from 1 to 2"),
+        ({"detection_stride": 4}, "detection_stride is 4 .* from 1 to 2"),
+        ({"norm": ["GROUP", {"num_groups": 4}], "finest_width": 0.5}, "norm is .* goes with 2 channels"),
         ({"crop_size": [32, 32, 32]}, "crop_size is .* a list of 2 whole numbers"),
         ({"window_size": [32, 32, 32]}, "window_size is .* a list of 2 whole numbers"),
         ({"spatial_dims": 3, "crop_size": [32, 32]}, "crop_size is .* a list of 3 whole numbers"),
@@ -185,6 +190,7 @@ def test_settings_that_do_not_go_together(change, said):
     for works in ({"batch_size": 1, "crop_size": [5, 4]}, {"batch_size": 2, "crop_size": [4, 4]}):
         check_settings({**TOGETHER, **works})
     check_settings({**TOGETHER, "norm": "INSTANCE", "batch_size": 1, "crop_size": [1, 1]})
+    check_settings({**TOGETHER, "detection_stride": 2, "finest_width": 0.5, "separation_conv": "depthwise"})
     with pytest.raises(LazyLabelsError, match=said):
         check_settings({**TOGETHER, **change})
 

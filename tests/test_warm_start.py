@@ -11,6 +11,7 @@ from lazylabels_monai.bundle_folder import find_overlay, find_starter
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
 from lazylabels_monai.tasks import task_slices
+from lazylabels_monai.trained import write_network
 from lazylabels_monai.warm_start import begin_from, network_of, starter_if_it_fits, weights_named
 
 SIZE = {"channels": [4, 8, 8], "num_multitask_blocks": 2, "norm": ["INSTANCE", {"affine": True}]}
@@ -125,6 +126,30 @@ def test_a_network_of_fewer_tasks_and_one_of_more(tmp_path):
     taken = begin_from(more, saved(tmp_path / "b", part, ["a", "b"]), ["a", "b"])
     assert {"heads.separation", "multitask.0.separation", "multitask.1.separation"} <= set(taken.anew)
     assert torch.allclose(answer(more)[:3], answer(whole)[:3], atol=1e-6)
+
+
+def test_a_lighter_network_begins_from_one_that_is_not(tmp_path, caplog):
+    """Detection's head sees other maps, so that it begins anew; the classes are known to segmentation's."""
+    light = {"detection_stride": 2, "finest_width": 0.5, "separation_conv": "depthwise"}
+    old, new = net(), net(seed=1, **light)
+    caplog.set_level("INFO")
+    taken = begin_from(new, saved(tmp_path / "a", old, ["a", "b"]), ["a", "b"])
+    assert 0.95 < taken.share < 1
+    assert (taken.classes, taken.anew) == (["a", "b"], ["heads.detection"])
+    segmentation = task_slices(3)["segmentation"]
+    narrow = net(seed=1, detection_stride=2, separation_conv="depthwise")  # R as it was: the same path
+    begin_from(narrow, tmp_path / "a" / "model.pt", ["a", "b"])
+    assert torch.allclose(answer(narrow)[segmentation], answer(old)[segmentation], atol=1e-5)
+    again = net(seed=2, **light)
+    assert begin_from(again, saved(tmp_path / "b", new, ["a", "b"]), ["a", "b"]).share == 1
+    assert torch.equal(answer(again), answer(new))
+
+
+def test_settings_of_a_lighter_network_are_taken_from_beside_its_weights(tmp_path):
+    light = {"detection_stride": 2, "finest_width": 0.5, "separation_conv": "depthwise"}
+    path = saved(tmp_path, net(**light), ["a", "b"])
+    write_network(tmp_path, net(**light), **SIZE, **light)
+    assert network_of(path) == {**SIZE, **light}
 
 
 @pytest.mark.parametrize("blocks", [1, 2])

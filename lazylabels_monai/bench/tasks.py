@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from monai.networks.nets import BasicUNet
@@ -28,6 +30,17 @@ _ROWS = 8
 PLAIN, QUICK = "three tasks, PyTorch's own layers", "three tasks"
 UNET, PLAIN_UNET, BASIC = "one U-Net (SingleTaskUNet)", "one U-Net, PyTorch's own layers", "one U-Net (MONAI's BasicUNet)"
 
+#: Settings of lighter networks (:class:`~lazylabels_monai.networks.MultiTaskUNet`).
+HALF, NARROW, DEPTHWISE = {"detection_stride": 2}, {"finest_width": 0.5}, {"separation_conv": "depthwise"}
+LIGHTER = {
+    "detection at half resolution": HALF,
+    "R and G at half width at the finest resolution": NARROW,
+    "depthwise G": DEPTHWISE,
+    "detection at half resolution, depthwise G": {**HALF, **DEPTHWISE},
+    "all three": {**HALF, **NARROW, **DEPTHWISE},
+    "all three, detection at quarter resolution": {**NARROW, **DEPTHWISE, "detection_stride": 4},
+}
+
 
 def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNELS, crop: int = CROP) -> str:
     """Time training steps and predictions of one window and write the section.
@@ -38,7 +51,8 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         crop: side of the training's crops in pixels; the window predicted is twice as large, as in the bundle.
     """
     torch.manual_seed(0)
-    whole = _ready(MultiTaskUNet(num_classes=CLASSES, channels=channels, norm=NORM, num_multitask_blocks=len(channels) - 1))
+    shape = {"num_classes": CLASSES, "channels": channels, "norm": NORM, "num_multitask_blocks": len(channels) - 1}
+    whole = _ready(MultiTaskUNet(**shape))
     single = _ready(SingleTaskUNet(num_classes=CLASSES, channels=channels, norm=NORM))
     basic = _ready(
         BasicUNet(2, 1, CLASSES, features=(*channels, *[channels[-1]] * (5 - len(channels)), channels[0]), norm=NORM)
@@ -46,7 +60,8 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     window, crops = (_ready(torch.randn(*shape)) for shape in ((1, 1, 2 * crop, 2 * crop), (BATCH, 1, crop, crop)))
     parts: dict[str, nn.Module] = {QUICK: whole, "segmentation alone": whole.part(["segmentation"])}
     parts |= {f"segmentation and {task}": whole.part(["segmentation", task]) for task in ("detection", "separation")}
-    networks = {PLAIN: whole, **parts, PLAIN_UNET: single, UNET: single, BASIC: basic}
+    lighter = {name: _ready(MultiTaskUNet(**shape, **settings)) for name, settings in LIGHTER.items()}
+    networks = {PLAIN: whole, **parts, PLAIN_UNET: single, UNET: single, BASIC: basic, **lighter}
 
     def predicting(name: str) -> Callable[[], object]:
         def call() -> None:
@@ -56,34 +71,39 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
 
         return call
 
+    # as the bundle trains on a CPU, and before
+    steps = {name: (networks[name], crops) for name in (PLAIN, PLAIN_UNET)}
+    steps |= {name: _in_order(networks[name], crops, torch.contiguous_format) for name in (QUICK, UNET, BASIC, *lighter)}
+
     def training(name: str) -> Callable[[], object]:
         def call() -> None:
-            networks[name].train().zero_grad(set_to_none=True)
             with plainly() if name in (PLAIN, PLAIN_UNET) else nullcontext():
-                networks[name](crops).square().mean().backward()
+                _step(*steps[name])
 
         return call
 
     predicted = interleaved({name: predicting(name) for name in networks}, repeats)
-    trained = interleaved({name: training(name) for name in (PLAIN, QUICK, PLAIN_UNET, UNET, BASIC)}, repeats)
+    trained = interleaved({name: training(name) for name in steps}, repeats)
     flops = _flops(whole.eval(), window)
+    products = {name: _flops(networks[name].eval(), window) / _flops(single.eval(), window) for name in (QUICK, *lighter)}
     peak = 2 * 1024**3 / min(interleaved({"": _product()}, max(3, repeats))[""].cpu) / 1e9
     reached = flops / predicted[QUICK].median_cpu / 1e9
     lines = [
         f"One window of {2 * crop} x {2 * crop} pixels, and a training step (forward and backward) of {BATCH} crops of",
-        f"{crop} x {crop}; widths {', '.join(map(str, channels))}, instance normalization. CPU seconds of all threads, medians",
-        f"of {repeats} in turns, in brackets the smallest and largest ratio.",
+        f"{crop} x {crop}, in plain order of memory but for PyTorch's own layers; widths {', '.join(map(str, channels))},",
+        f"instance normalization. CPU seconds of all threads, medians of {repeats} in turns, in brackets the smallest and",
+        "largest ratio.",
         "",
         "| network | prediction [CPU s] | ratio to the U-Net | training step [CPU s] | ratio to the U-Net |",
         "|---|---|---|---|---|",
     ]
-    for name in networks:
+    for name in [name for name in networks if name not in lighter]:
         step = _cells(trained[name], trained[UNET]) if name in trained else " | "
         lines.append(f"| {name} | {_cells(predicted[name], predicted[UNET])} | {step} |")
     gain, gained = (times[PLAIN].ratio_to(times[QUICK])[0] for times in (predicted, trained))
     over, over_step = (times[QUICK].ratio_to(times[UNET])[0] for times in (predicted, trained))
     basic_over, basic_step = (times[QUICK].ratio_to(times[BASIC])[0] for times in (predicted, trained))
-    alone = predicted["segmentation alone"]
+    alone, lightest = predicted["segmentation alone"], "all three"
     lines += [
         "",
         f"The convolutions in prediction are {flops / 1e9:.1f} GFLOP as the plain layers count; {reached:.0f} GFLOP/s of",
@@ -97,9 +117,26 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         f"| prediction at most 1.6 x one U-Net | {over:.2f} x ours, {basic_over:.2f} x MONAI's | ours has the same "
         "faster layers; Eq. 4 is 2.4 x its products |",
         f"| training step at most 1.6 x one U-Net | {over_step:.2f} x ours, {basic_step:.2f} x MONAI's | the same |",
+        f"| a lighter network at most 1.6 x one U-Net | {products[lightest]:.2f} x its products; prediction "
+        f"{predicted[lightest].ratio_to(predicted[UNET])[0]:.2f} x, training step "
+        f"{trained[lightest].ratio_to(trained[UNET])[0]:.2f} x | depthwise convolutions wait for memory |",
         f"| prediction twice as fast as in PyTorch's own layers | {gain:.2f} x | convolutions are what is left |",
         f"| training step twice as fast | {gained:.2f} x | the convolutions' way back |",
         f"| bfloat16 where it is faster | {_precision()} | |",
+        "",
+        "Lighter networks ([settings](reference.md#a-lighter-network)), in turns with those above:",
+        "",
+        "| network | products, ratio to the U-Net | prediction [CPU s] | ratio | training step [CPU s] | ratio |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {name} | {ratio:.2f} | {_cells(predicted[name], predicted[UNET])} | {_cells(trained[name], trained[UNET])} |"
+            for name, ratio in products.items()
+        ),
+        "",
+        "A training step in both orders of memory; predictions are faster in channels-last order, training steps on a CPU in",
+        "the other one, so that each is done in its own (`channels_last` of `train.yaml`):",
+        "",
+        *_orders(whole, crop, repeats),
         "",
         "Operators of a prediction of one window, share of its CPU time:",
         "",
@@ -112,6 +149,26 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         describe_machine(),
     ]
     return "\n".join(lines)
+
+
+def _step(network: nn.Module, crops: Tensor) -> None:
+    network.train().zero_grad(set_to_none=True)
+    network(crops).square().mean().backward()
+
+
+def _in_order(network: nn.Module, crops: Tensor, order: torch.memory_format) -> tuple[nn.Module, Tensor]:
+    return copy.deepcopy(network).to(memory_format=order), crops.contiguous(memory_format=order)
+
+
+def _orders(network: nn.Module, crop: int, repeats: int) -> list[str]:
+    """Markdown: a training step in channels-last and in plain order of memory, for batches and crops of several sizes."""
+    lines = ["| crops | channels-last [CPU s] | plain order [CPU s] | ratio |", "|---|---|---|---|"]
+    for batch, side in ((BATCH, crop), (2 * BATCH, crop), (BATCH, 2 * crop), (2 * BATCH, 2 * crop)):
+        crops = torch.randn(batch, 1, side, side)
+        ways = {order: _in_order(network, crops, order) for order in (torch.channels_last, torch.contiguous_format)}
+        last, plain = interleaved({str(order): partial(_step, *way) for order, way in ways.items()}, repeats).values()
+        lines.append(f"| {batch} of {side} x {side} | {last.median_cpu:.3f} | {_cells(plain, last)} |")
+    return lines
 
 
 def _ready(values: Tensor | nn.Module) -> Tensor | nn.Module:

@@ -18,6 +18,7 @@ from lazylabels_monai.bundle_folder import bundle_config, find_overlay
 from lazylabels_monai.data.sampling import SeededCacheDataset
 from lazylabels_monai.data.simulating.simulate import simulate
 from lazylabels_monai.data.simulating.synthetic import make_dataset
+from lazylabels_monai.networks.quick import in_predicting_order
 
 __all__ = ["measure", "section", "shares"]
 
@@ -60,7 +61,7 @@ def measure(data: Path, repeats: int = 5, **overrides: Any) -> dict[str, Any]:
 
         def window() -> None:
             network.eval()
-            with torch.no_grad():
+            with torch.no_grad(), in_predicting_order(network):
                 inferer(sample, network)
 
         def draw(dataset: Any) -> Callable[[], None]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lazylabels_monai.networks.quick import convolve_upsampled, is_quick
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["ACT", "NORM", "MultiTaskBlock", "UpMerge", "shallow"]
+__all__ = ["ACT", "NORM", "DepthwiseMerge", "MultiTaskBlock", "UpMerge", "shallow"]
 
 #: The paper's activation, in the form MONAI's factories read.
 ACT = ("LEAKYRELU", {"negative_slope": 0.01, "inplace": True})
@@ -102,6 +102,50 @@ class UpMerge(nn.Module):
         return self.conv_up(self.up(low))
 
 
+class DepthwiseMerge(nn.Module):
+    """:py:class:`UpMerge` for one map with depthwise convolutions: a fraction of its products.
+
+    Each 3x3 convolution is a 1x1 convolution and then a 3x3 convolution of every channel by itself (Haase & Amthor 2020:
+    blueprint separable convolutions): an :py:class:`UpMerge` in whose filters the kernels of one output channel differ by
+    a factor only. Without a bias between the two, the 1x1 convolution gives the same before as after upsampling, and there
+    it sees a quarter of the pixels.
+
+    Args:
+        spatial_dims, in_channels, skip_channels, out_channels, act, norm, dropout: those of :py:class:`UpMerge`.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        act: str | tuple = ACT,
+        norm: str | tuple | None = NORM,
+        dropout: float | tuple = 0.0,
+    ) -> None:
+        super().__init__()
+        pointwise = {"kernel_size": 1, "conv_only": True, "bias": False}
+        of_each = {"kernel_size": 3, "groups": out_channels}
+        self.up = UpSample(
+            spatial_dims, out_channels, out_channels, mode="nontrainable", interp_mode="linear", align_corners=False
+        )
+        self.conv_up = Convolution(spatial_dims, in_channels, out_channels, **pointwise)
+        self.conv_skip = Convolution(spatial_dims, skip_channels, out_channels, **pointwise)
+        self.tail = nn.Sequential(
+            Convolution(spatial_dims, out_channels, out_channels, act=act, norm=norm, dropout=dropout, **of_each),
+            Convolution(spatial_dims, out_channels, out_channels, **pointwise),
+            Convolution(spatial_dims, out_channels, out_channels, act=act, norm=norm, dropout=dropout, **of_each),
+        )
+        bound = 1 / math.sqrt(in_channels + skip_channels)  # of one convolution over the concatenation
+        for convolution in (self.conv_up, self.conv_skip):
+            nn.init.uniform_(convolution.conv.weight, -bound, bound)
+
+    def forward(self, maps: list[Tensor], skip: Tensor) -> list[Tensor]:
+        """Merge the one map of ``maps`` with ``skip``: see :py:meth:`UpMerge.forward`."""
+        return [self.tail(self.up(self.conv_up(maps[0])) + self.conv_skip(skip))]
+
+
 def shallow(module: nn.Module) -> Any:
     """A copy that holds the parts of ``module`` themselves, and may hold others in their place."""
     made = copy.copy(module)
@@ -145,6 +189,9 @@ class MultiTaskBlock(nn.Module):
 
     A task that is left out has no weights here: without separation there is no G, without detection F serves z alone.
 
+    Cheaper than Eq. 4 it is where detection ends below this resolution (``tasks`` without it: x passes as it came), with
+    fewer ``refining_channels`` than ``out_channels``, and with a depthwise G.
+
     Args:
         spatial_dims: number of spatial dimensions, 2 or 3.
         in_channels: channels of each map from below.
@@ -158,6 +205,8 @@ class MultiTaskBlock(nn.Module):
         norm: normalization, likewise.
         dropout: dropout ratio after each normalization; 0 is none.
         tasks: the tasks whose maps it carries; segmentation's always is.
+        refining_channels: channels between R's two sub-blocks, and of G and its result; default ``out_channels``.
+        separation_conv: "full" for G as :py:class:`UpMerge`, "depthwise" as :py:class:`DepthwiseMerge`.
 
     Raises:
         ValueError: when R shall begin as zero and ``norm`` has no weight that could.
@@ -175,24 +224,27 @@ class MultiTaskBlock(nn.Module):
         dropout: float | tuple = 0.0,
         tasks: Sequence[str] = TASKS,
         zero_init_residual: bool = False,
+        refining_channels: int | None = None,
+        separation_conv: str = "full",
     ) -> None:
         super().__init__()
-        paths = 2 if "detection" in tasks else 1
+        self.detects = "detection" in tasks
+        paths = 2 if self.detects else 1
+        narrow = out_channels if refining_channels is None else refining_channels
         self.shared = UpMerge(spatial_dims, in_channels, skip_channels, out_channels, act, norm, dropout, paths)
         self.residual = (
             nn.Sequential(
-                Convolution(spatial_dims, out_channels, out_channels, act=act, norm=norm, dropout=dropout),
-                Convolution(spatial_dims, out_channels, out_channels, act=None, norm=norm, dropout=dropout),
+                Convolution(spatial_dims, out_channels, narrow, act=act, norm=norm, dropout=dropout),
+                Convolution(spatial_dims, narrow, out_channels, act=None, norm=norm, dropout=dropout),
             )
             if residual
             else None
         )
         if self.residual is not None and zero_init_residual:
             _begin_as_zero(self.residual[-1], norm)
+        merge = DepthwiseMerge if separation_conv == "depthwise" else UpMerge
         self.separation = (
-            UpMerge(spatial_dims, in_channels, out_channels, out_channels, act, norm, dropout)
-            if "separation" in tasks
-            else None
+            merge(spatial_dims, in_channels, out_channels, narrow, act, norm, dropout) if "separation" in tasks else None
         )
 
     def part(self, tasks: Sequence[str], path: int) -> MultiTaskBlock:
@@ -204,7 +256,8 @@ class MultiTaskBlock(nn.Module):
                 both, 1 after R has told the two apart.
         """
         part = shallow(self)
-        if "detection" not in tasks:
+        if self.detects and "detection" not in tasks:
+            part.detects = False
             part.shared = shallow(self.shared)
             part.shared.tails = nn.ModuleList([self.shared.tails[min(path, len(self.shared.tails) - 1)]])
         if "separation" not in tasks:
@@ -217,16 +270,19 @@ class MultiTaskBlock(nn.Module):
         Where ``x`` and ``z`` are one and the same tensor, as where the paths part, F runs once.
 
         Args:
-            x: detection map of shape BCHW[D]; without detection z itself.
+            x: detection map of shape BCHW[D]; without detection here of any shape.
             z: segmentation map of the same shape.
             y: separation map of the same shape.
             skip: map of the contracting path, twice as large in each spatial dimension.
 
         Returns:
-            the new x, z and y, of the skip's spatial size. What stands for a task that is left out means nothing.
+            the new x, z and y, of the skip's spatial size. The map of a task that is left out is returned as it came.
         """
-        merged = self.shared([x] if x is z else [x, z], skip)
-        x, z = merged[0], merged[-1]
+        if not self.detects:
+            z = self.shared([z], skip)[0]
+        else:
+            merged = self.shared([x] if x is z else [x, z], skip)
+            x, z = merged[0], merged[-1]
         if self.residual is not None:
             z = self.residual(z).add_(z)
         if self.separation is not None:

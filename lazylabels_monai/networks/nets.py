@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
-from monai.networks.blocks import Convolution
+from monai.networks.blocks import Convolution, UpSample
 from monai.networks.nets.basic_unet import TwoConv
 from torch import Tensor, nn
 
@@ -15,7 +15,11 @@ from lazylabels_monai.networks.blocks import ACT, NORM, MultiTaskBlock, UpMerge,
 from lazylabels_monai.networks.quick import quicken_norms
 from lazylabels_monai.tasks import TASKS, num_task_classes, validate_tasks
 
-__all__ = ["MultiTaskUNet", "SeparateDecodersUNet", "SingleTaskUNet"]
+__all__ = ["SEPARATION_CONVS", "MultiTaskUNet", "SeparateDecodersUNet", "SingleTaskUNet", "narrow_width"]
+
+
+#: Kinds of convolutions of :py:class:`MultiTaskUNet`'s G.
+SEPARATION_CONVS = ("full", "depthwise")
 
 
 class _UNet(AnySizeNet):
@@ -90,11 +94,23 @@ class _TasksUNet(_UNet):
         if "segmentation" not in self.tasks:
             raise ValueError(f"tasks {list(tasks)} must hold 'segmentation', on whose path this network is built.")
 
-    def make_heads(self, width: int, num_classes: int) -> nn.ModuleDict:
-        """A 1x1 convolution for each task. A subclass makes them last: the order decides what a seed's weights are."""
+    def make_heads(self, width: int, num_classes: int, **others: int) -> nn.ModuleDict:
+        """A 1x1 convolution for each task. A subclass makes them last: the order decides what a seed's weights are.
+
+        Args:
+            width: channels of the maps that they see.
+            num_classes: classes with the background.
+            others: channels of the maps of tasks where they are other ones.
+        """
         return nn.ModuleDict(
             {
-                task: Convolution(self.spatial_dims, width, num_task_classes(task, num_classes), kernel_size=1, conv_only=True)
+                task: Convolution(
+                    self.spatial_dims,
+                    others.get(task, width),
+                    num_task_classes(task, num_classes),
+                    kernel_size=1,
+                    conv_only=True,
+                )
                 for task in self.tasks
             }
         )
@@ -133,6 +149,9 @@ class MultiTaskUNet(_TasksUNet):
     Images of any size pass: the image is padded at the end of each spatial dimension, by repeating its last pixel, to
     a multiple of ``2 ** (len(channels) - 1)``, and the result is cropped to the image's size.
 
+    Three settings make it lighter than Eq. 4, each by itself (what they save: docs/performance.md); with their defaults it
+    is that of the paper.
+
     Args:
         spatial_dims: number of spatial dimensions, 2 or 3.
         in_channels: channels of the image.
@@ -148,6 +167,12 @@ class MultiTaskUNet(_TasksUNet):
             order of :py:data:`lazylabels_monai.tasks.TASKS`. What a task left out would need is not there.
         zero_init_residual: let R begin as zero, as in :py:class:`~lazylabels_monai.networks.MultiTaskBlock` (what it is
             worth: docs/history/residual-initialisation.md).
+        detection_stride: pixels of the image to one of the detection's map, each way: 1, or a power of two up to
+            ``2 ** (num_multitask_blocks - 1)``, at which its path ends. Its logits are upsampled to the image's size, so that
+            losses and results stay as they are.
+        finest_width: above 0 up to 1: at the finest resolution R and G have this share of the channels between them.
+        separation_conv: convolutions of G, "full" or "depthwise"
+            (:py:class:`~lazylabels_monai.networks.blocks.DepthwiseMerge`).
 
     Raises:
         ValueError: when an argument is out of its range.
@@ -171,21 +196,48 @@ class MultiTaskUNet(_TasksUNet):
         dropout: float | tuple = 0.0,
         tasks: Sequence[str] = TASKS,
         zero_init_residual: bool = False,
+        detection_stride: int = 1,
+        finest_width: float = 1.0,
+        separation_conv: str = "full",
     ) -> None:
         super().__init__(spatial_dims, in_channels, num_classes, channels, num_multitask_blocks, act, norm, dropout, tasks)
-        rest = (residual, act, norm, dropout, self.tasks, zero_init_residual)
+        level = _level_of(detection_stride, num_multitask_blocks)
+        if not 0 < finest_width <= 1:
+            raise ValueError(f"finest_width {finest_width} must be above 0 and at most 1, a share of the finest channels.")
+        if separation_conv not in SEPARATION_CONVS:
+            raise ValueError(f"separation_conv '{separation_conv}' must be one of {list(SEPARATION_CONVS)}.")
+        narrow = narrow_width(channels[0], finest_width)
+        others = [task for task in self.tasks if task != "detection"]
         self.multitask = nn.ModuleList(
-            MultiTaskBlock(spatial_dims, channels[i + 1], channels[i], channels[i], *rest)
+            MultiTaskBlock(
+                spatial_dims,
+                channels[i + 1],
+                channels[i],
+                channels[i],
+                residual,
+                act,
+                norm,
+                dropout,
+                self.tasks if i >= level else others,
+                zero_init_residual,
+                refining_channels=channels[i] if i > 0 else narrow,
+                separation_conv=separation_conv,
+            )
             for i in reversed(range(num_multitask_blocks))
         )
-        self.heads = self.make_heads(channels[0], num_classes)
-        self.detects = "detection" in self.tasks
+        self.heads = self.make_heads(channels[0], num_classes, detection=channels[level], separation=narrow)
+        self.enlarge_detection = (
+            UpSample(
+                spatial_dims, scale_factor=detection_stride, mode="nontrainable", interp_mode="linear", align_corners=False
+            )
+            if level > 0
+            else None
+        )
         quicken_norms(self)
 
     def part(self, tasks: Sequence[str]) -> MultiTaskUNet:
         """This network without what only other tasks need: see :py:meth:`_TasksUNet.part`."""
         part = super().part(tasks)
-        part.detects = "detection" in part.tasks
         parted = [i > 0 and block.residual is not None for i, block in enumerate(self.multitask)]  # R tells x and z apart
         part.multitask = nn.ModuleList(
             block.part(part.tasks, path=int(apart)) for block, apart in zip(self.multitask, parted, strict=True)
@@ -197,13 +249,30 @@ class MultiTaskUNet(_TasksUNet):
         x = z = y = feature
         for block in self.multitask:
             x, z, y = block(x, z, y, skips.pop())
-            if not self.detects:
-                x = z  # one path through F
         maps = {"segmentation": z, "detection": x, "separation": y}
         logits: list[Tensor] = []
         for task, head in self.heads.items():
-            logits.append(head(maps[task]))
+            of_task = head(maps[task])
+            if self.enlarge_detection is not None:  # noqa: SIM102 - in one condition TorchScript would compile the rest, too
+                if task == "detection":
+                    of_task = self.enlarge_detection(of_task)
+            logits.append(of_task)
         return torch.cat(logits, dim=1)
+
+
+def narrow_width(finest: int, finest_width: float) -> int:
+    """Channels of R and G at the finest resolution, which has ``finest``: the share ``finest_width`` of them, at least 1."""
+    return max(1, round(finest_width * finest))
+
+
+def _level_of(detection_stride: int, num_multitask_blocks: int) -> int:
+    """The resolution, 0 the finest, at which the detection's path ends."""
+    coarsest = 2 ** (num_multitask_blocks - 1)
+    if detection_stride < 1 or detection_stride & (detection_stride - 1) or detection_stride > coarsest:
+        raise ValueError(
+            f"detection_stride {detection_stride} must be a power of two from 1 to {coarsest}, 2 ** (num_multitask_blocks - 1)."
+        )
+    return detection_stride.bit_length() - 1
 
 
 class SeparateDecodersUNet(_TasksUNet):

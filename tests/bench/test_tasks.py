@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 
-from lazylabels_monai.bench.tasks import section
+from lazylabels_monai.bench.tasks import LIGHTER, section
 
 
 def test_section_has_a_row_for_each_network_and_target():
     text = section(1, channels=(2, 3, 4, 5, 6), crop=32)
     for name in ("three tasks", "segmentation alone", "segmentation and separation", "one U-Net (MONAI's BasicUNet)"):
         assert re.search(rf"^\| {re.escape(name)} \| \d\.\d{{3}} \| \d+\.\d\d \(", text, re.MULTILINE), name
+    assert re.search(r"^\| a lighter network at most 1\.6 x one U-Net \| \d", text, re.MULTILINE)
     assert len(re.findall(r"^\| (segmentation alone at most|prediction|training step|bfloat16) ", text, re.MULTILINE)) == 6
+    for name in LIGHTER:
+        assert re.search(
+            rf"^\| {re.escape(name)} \| \d\.\d\d( \| \d\.\d{{3}} \| \d+\.\d\d \([^|]*){{2}} \|$", text, re.MULTILINE
+        ), name
+    assert re.search(r"^\| 2 of 32 x 32 \| \d\.\d{3} \| \d\.\d{3} \| \d+\.\d\d \([^|]* \|$", text, re.MULTILINE)
     assert "`aten::mkldnn_convolution`" in text or "convolution" in text
     assert "threads" in text.splitlines()[-1]
     assert "nan" not in text

@@ -20,6 +20,16 @@ NETWORKS = {
     "multi-2d-no-residual": (MultiTaskUNet, {"num_multitask_blocks": 3, "residual": False}),
     "multi-2d-no-detection": (MultiTaskUNet, {"num_multitask_blocks": 2, "tasks": ["separation", "segmentation"]}),
     "multi-2d-no-separation": (MultiTaskUNet, {"num_multitask_blocks": 2, "tasks": ["segmentation", "detection"]}),
+    "multi-2d-half-detection": (MultiTaskUNet, {"num_multitask_blocks": 3, "detection_stride": 2}),
+    "multi-2d-narrow": (MultiTaskUNet, {"num_multitask_blocks": 2, "finest_width": 0.5}),
+    "multi-2d-light": (
+        MultiTaskUNet,
+        {"num_multitask_blocks": 3, "detection_stride": 4, "finest_width": 0.5, "separation_conv": "depthwise"},
+    ),
+    "multi-3d-light": (
+        MultiTaskUNet,
+        {"spatial_dims": 3, "num_multitask_blocks": 2, "detection_stride": 2, "separation_conv": "depthwise"},
+    ),
     "multi-3d": (MultiTaskUNet, {"spatial_dims": 3, "num_multitask_blocks": 2}),
     "separate-2d": (SeparateDecodersUNet, {"num_multitask_blocks": 2}),
     "separate-3d-no-detection": (

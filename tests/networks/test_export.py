@@ -14,6 +14,7 @@ ONNX = {
     "multi-2d-two-blocks": {"channels": CHANNELS[:3]},
     "multi-2d-no-detection": SMALLEST,
     "multi-3d": SMALLEST,
+    "multi-2d-light": {"channels": CHANNELS[:3], "num_multitask_blocks": 2, "detection_stride": 2},
     "separate-2d": SMALLEST,
     "single-2d": {"channels": CHANNELS[:2]},
     "dense-2d": {"channels": CHANNELS[:3]},
@@ -46,10 +47,12 @@ def test_traces(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["multi-2d-two-blocks", "multi-2d-no-detection", "multi-3d", "separate-2d", "single-2d", "dense-2d"]
+    "name",
+    ["multi-2d-two-blocks", "multi-2d-no-detection", "multi-3d", "multi-2d-light", "separate-2d", "single-2d", "dense-2d"],
 )
 def test_exports_with_any_batch_and_size(name):
-    network = build(name, channels=CHANNELS[:3])
+    two = {"num_multitask_blocks": 2, "detection_stride": 2} if "light" in name else {}
+    network = build(name, channels=CHANNELS[:3], **two)
     (image,) = images(network, EXAMPLE)
     sizes = dict.fromkeys((i for i in range(image.ndim) if i != 1), torch.export.Dim.DYNAMIC)
     program = torch.export.export(network, (image,), dynamic_shapes=(sizes,))

@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lazylabels_monai.networks import DMUNet, MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
+from lazylabels_monai.networks.blocks import DepthwiseMerge
+from lazylabels_monai.networks.quick import plainly
 from lazylabels_monai.tasks import TASKS, task_slices
 from tests.networks.cases import CHANNELS, NETWORKS, SEVERAL_TASKS, build, every_network, images, slices_of
 
@@ -33,6 +36,13 @@ class Reference:
 
     def merge(self, low, skip, merge, path=0):
         """F or G: upsample, concatenate, two sub-blocks; of F each path has running averages of its own."""
+        if isinstance(merge, DepthwiseMerge):  # full filters whose kernels are multiples of one another
+            first, pointwise, second = merge.tail
+            weight = torch.cat((merge.conv_up.conv.weight, merge.conv_skip.conv.weight), dim=1) * first.conv.weight
+            x = self.conv(torch.cat((self.up(low), skip), dim=1), weight, first.conv.bias, padding=1)
+            x = self.norm_act(x, first.adn)
+            x = self.conv(x, pointwise.conv.weight * second.conv.weight, second.conv.bias, padding=1)
+            return self.norm_act(x, second.adn)
         weight = torch.cat((merge.conv_up.conv.weight, merge.conv_skip.conv.weight), dim=1)
         x = self.conv(torch.cat((self.up(low), skip), dim=1), weight, merge.conv_skip.conv.bias, padding=1)
         tail = merge.tails[path]
@@ -66,7 +76,7 @@ class Reference:
         return self.head(d[0], network.head)
 
     def __call__(self, image):
-        network = self.network
+        network, size = self.network, image.shape[2:]
         if isinstance(network, DMUNet):
             return self.dense(image)
         skips = []
@@ -88,16 +98,22 @@ class Reference:
         y = z = x
         detects, separates = (task in network.heads for task in ("detection", "separation"))
         for block in network.multitask:
-            c = skips.pop()
-            parted = detects and z is not x
-            x, low = self.merge(x if detects else z, c, block.shared), z
-            z = h = self.merge(low, c, block.shared, path=1) if parted else x
+            c, low, before = skips.pop(), z, x
+            if detects and block.detects:
+                x = self.merge(before, c, block.shared)
+                z = h = self.merge(low, c, block.shared, path=1) if low is not before else x
+            else:
+                z = h = self.merge(low, c, block.shared)
             if block.residual is not None:
                 z = h + self.sub_block(self.sub_block(h, block.residual[0]), block.residual[1], act=False)
             y = self.merge(y, z, block.separation) if separates else None
         assert not skips
         maps = {"segmentation": z, "detection": x, "separation": y}
-        return torch.cat([self.head(maps[task], network.heads[task]) for task in TASKS if task in network.heads], dim=1)
+        logits = {task: self.head(maps[task], network.heads[task]) for task in TASKS if task in network.heads}
+        if detects and x.shape[2:] != size:  # where its path ends at a coarser resolution
+            mode = "bilinear" if network.spatial_dims == 2 else "trilinear"
+            logits["detection"] = F.interpolate(logits["detection"], size=size, mode=mode, align_corners=False)
+        return torch.cat(list(logits.values()), dim=1)
 
 
 @every_network
@@ -326,6 +342,52 @@ def test_bad_arguments(cls, arguments, message):
 def test_bad_paths(cls, arguments, message):
     with pytest.raises(ValueError, match=message):
         cls(**{"channels": CHANNELS, "num_multitask_blocks": 3, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"detection_stride": 3}, "detection_stride 3 must be a power of two from 1 to 4"),
+        ({"detection_stride": 0}, "detection_stride 0 must be a power of two"),
+        ({"detection_stride": 8}, "detection_stride 8 must be a power of two from 1 to 4"),
+        ({"detection_stride": 2, "num_multitask_blocks": 1}, "detection_stride 2 must be a power of two from 1 to 1"),
+        ({"finest_width": 0}, "finest_width 0 must be above 0 and at most 1"),
+        ({"finest_width": 1.5}, "finest_width 1.5 must be above 0 and at most 1"),
+        ({"separation_conv": "sparse"}, "separation_conv 'sparse' must be one of"),
+    ],
+)
+def test_bad_settings_of_a_lighter_network(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MultiTaskUNet(**{"channels": CHANNELS, "num_multitask_blocks": 3, **arguments})
+
+
+def test_lighter_networks_take_fewer_products():
+    """Each setting by itself, and a coarser detection the more; the most of all the three together."""
+    image = torch.rand(1, 1, 32, 32)
+
+    def products(**arguments):
+        network = MultiTaskUNet(channels=(8, 16, 16, 16), num_multitask_blocks=3, **arguments).eval()
+        with plainly(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(image)
+        return counter.get_total_flops()
+
+    half, quarter = products(detection_stride=2), products(detection_stride=4)
+    narrow, depthwise = products(finest_width=0.5), products(separation_conv="depthwise")
+    light = products(detection_stride=4, finest_width=0.5, separation_conv="depthwise")
+    assert light < min(quarter, narrow, depthwise) < max(half, narrow, depthwise) < products()
+    assert quarter < half
+
+
+@pytest.mark.parametrize("name", ["multi-2d-half-detection", "multi-2d-light", "multi-3d-light"])
+def test_part_of_a_lighter_network(name):
+    network = build(name)
+    (image,) = images(network, (16, 24))
+    with torch.no_grad():
+        whole = network(image)
+        for tasks in (["segmentation"], ["segmentation", "detection"], ["segmentation", "separation"]):
+            part = network.part(tasks)(image)
+            expected = torch.cat([whole[:, slices_of(name)[task]] for task in tasks], dim=1)
+            torch.testing.assert_close(part, expected)
 
 
 def test_a_task_left_out_changes_nothing_for_the_others():

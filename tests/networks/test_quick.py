@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lazylabels_monai.networks import DMUNet, MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet
-from lazylabels_monai.networks.quick import InstanceNorm2d, InstanceNorm3d, convolve_upsampled, is_quick, plainly
+from lazylabels_monai.networks.quick import (
+    InstanceNorm2d,
+    InstanceNorm3d,
+    convolve_upsampled,
+    in_predicting_order,
+    is_quick,
+    plainly,
+)
 
 #: In float32 sums of a channels-last map are added up one by one: logits of random networks, of about 0.5, differ by less.
 TOLERANCE = {"rtol": 1e-3, "atol": 2e-3}
@@ -86,12 +93,23 @@ def test_what_cannot_be_normalized_is_refused_as_ever(shape):
     assert failed[0] == failed[1]
 
 
-@pytest.mark.parametrize("kind", [MultiTaskUNet, SeparateDecodersUNet, SingleTaskUNet, DMUNet])
+LIGHT = {"detection_stride": 2, "finest_width": 0.5, "separation_conv": "depthwise"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (MultiTaskUNet, {"num_multitask_blocks": 2}),
+        (MultiTaskUNet, {"num_multitask_blocks": 2, **LIGHT}),
+        (SeparateDecodersUNet, {"num_multitask_blocks": 2}),
+        (SingleTaskUNet, {}),
+        (DMUNet, {}),
+    ],
+)
 @pytest.mark.parametrize("norm", [("INSTANCE", {"affine": True}), "BATCH"])
-def test_networks_compute_the_plain_function_in_double(kind, norm, monkeypatch):
+def test_networks_compute_the_plain_function_in_double(kind, arguments, norm, monkeypatch):
     monkeypatch.setattr("lazylabels_monai.networks.blocks._WORTHWHILE", 2)
     torch.manual_seed(0)
-    arguments = {"num_multitask_blocks": 2} if kind in (MultiTaskUNet, SeparateDecodersUNet) else {}
     network = kind(channels=(4, 6, 8), norm=norm, **arguments).eval().to(memory_format=torch.channels_last)
     image = torch.randn(2, 1, 24, 36)
     with torch.no_grad():
@@ -102,9 +120,11 @@ def test_networks_compute_the_plain_function_in_double(kind, norm, monkeypatch):
         torch.testing.assert_close(network(image), single, **TOLERANCE, check_stride=False)
 
 
-def test_a_step_of_training_is_the_plain_one_in_double():
+@pytest.mark.parametrize("light", [{}, LIGHT], ids=["full", "light"])
+def test_a_step_of_training_is_the_plain_one_in_double(light):
     torch.manual_seed(0)
-    network = MultiTaskUNet(channels=(4, 6, 8), num_multitask_blocks=2, norm=("INSTANCE", {"affine": True})).double()
+    norm = ("INSTANCE", {"affine": True})
+    network = MultiTaskUNet(channels=(4, 6, 8), num_multitask_blocks=2, norm=norm, **light).double()
     network.to(memory_format=torch.channels_last)
     image = torch.randn(2, 1, 24, 36, dtype=torch.double)
     gradients = []
@@ -136,6 +156,22 @@ def test_names_and_description_of_a_network_stay_those_of_weights_and_stamps():
     assert list(plain.state_dict()) == list(network.state_dict())
 
 
+def test_a_network_that_is_not_lighter_is_described_as_ever():
+    """Stamps of results hold this text; a setting at its default leaves no trace in it, nor in the names of weights."""
+    norm = ("INSTANCE", {"affine": True})
+    network = MultiTaskUNet(channels=(4, 8), num_multitask_blocks=1, norm=norm)
+    assert {name.partition(".")[0] for name, _ in network.named_modules() if name} == {
+        "pool",
+        "down",
+        "single",
+        "multitask",
+        "heads",
+    }
+    block = network.multitask[0]
+    assert [name for name, _ in block.named_children()] == ["shared", "residual", "separation"]
+    assert [name for name, _ in block.separation.named_children()] == ["up", "conv_up", "conv_skip", "tails"]
+
+
 def test_exports_hold_the_plain_layers():
     network = SingleTaskUNet(channels=(4, 8), norm=("INSTANCE", {"affine": True})).eval()
     image = torch.randn(1, 1, 72, 80)
@@ -148,6 +184,31 @@ def test_exports_hold_the_plain_layers():
     assert "instance_norm" in traced
     assert "upsample_bilinear2d" in traced
     assert "PythonOp" not in traced
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_predicting_order_ends_with_its_block_and_after_an_error(dims):
+    """The same parameters with the same values, whose order of memory is another one meanwhile; those of volumes stay."""
+    network = MultiTaskUNet(spatial_dims=dims, channels=(4, 8), num_multitask_blocks=1)
+    before = {name: (id(weight), weight.detach().clone()) for name, weight in network.named_parameters()}
+    image = torch.rand(1, 3, *[16] * dims).sum(1, keepdim=True)
+    with torch.no_grad():
+        expected = network(image)
+        with pytest.raises(RuntimeError), in_predicting_order(network):  # noqa: PT012
+            wide = [weight for weight in network.parameters() if weight.dim() == 4]
+            assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in wide)
+            assert len(wide) > 10 if dims == 2 else not wide
+            torch.testing.assert_close(network(image), expected, **TOLERANCE, check_stride=False)
+            raise RuntimeError
+        assert torch.equal(network(image), expected)
+    for name, weight in network.named_parameters():
+        assert id(weight) == before[name][0]
+        assert torch.equal(weight, before[name][1])
+        assert weight.is_contiguous()
+    last = network.to(memory_format=torch.channels_last) if dims == 2 else network
+    with in_predicting_order(last):
+        pass
+    assert dims == 3 or last.down[1].conv_1.conv.weight.is_contiguous(memory_format=torch.channels_last), "as it was before"
 
 
 def test_plainly_ends_with_its_block_and_after_an_error():
