@@ -9,7 +9,7 @@ DEMO := outputs/demo
 DEMO_RESULTS := --output_dir $(DEMO)/results --ckpt_dir $(DEMO)/models
 DEMO_CONFIGS := 'configs/cpu.yaml','configs/demo.yaml'
 
-.PHONY: setup dev demo test coverage lint bench benchmark-random-forest benchmark-nnunet benchmark-stardist benchmark-cellpose benchmark-cellpose3 deploy test-deploy monailabel test-monailabel napari test-napari napari-pictures
+.PHONY: setup dev demo test coverage lint bench gpu-carry benchmark-random-forest benchmark-nnunet benchmark-stardist benchmark-cellpose benchmark-cellpose3 deploy test-deploy monailabel test-monailabel napari test-napari napari-pictures
 
 setup: $(VENV)/.runtime ## the environment to train and predict
 
@@ -51,6 +51,16 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.runtime ## seconds per training step and per predicted image on this machine
 	$(RUN) -m lazylabels_monai bench
+
+# Table 1's lazy labels of emps (configs/experiments/sets.yaml), and the wheels that such a machine lacks.
+gpu-carry: $(VENV)/.runtime ## .carry/, which benchmarks/gpu.sh takes to a GPU without internet: make gpu-carry LAZYLABELS_DATA=folder
+	$(if $(LAZYLABELS_DATA),,$(error LAZYLABELS_DATA=folder of the public sets, docs/public-sets.md))rm -rf .carry
+	mkdir -p .carry/wheels
+	$(RUN) -m pip download --quiet --no-deps --only-binary=:all: --requirement benchmarks/gpu-wheels.txt --dest .carry/wheels
+	$(RUN) -m lazylabels_monai simulate "$(LAZYLABELS_DATA)/emps" .carry/emps --seed 0 --scale 0.5 --classes particle \
+		--validation 16 --strong 0.1 --detection 0.75 --separation all
+	tar -C .carry -cf .carry/emps.tar emps
+	rm -r .carry/emps
 
 # Other programs, each in an environment of its own, for configs/experiments/baselines.yaml and `bench others`; see docs/benchmarks.md.
 benchmark-random-forest: benchmarks/random_forest/.venv/.made ## pixel classification by a random forest

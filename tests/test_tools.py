@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import time
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lazylabels_monai.experiments.spec import ExperimentError
+from tests.helpers import ROOT
 from tools import bad_input, fuzz_annotations, licences, load, memory, side_by_side, strange_names
 
 
@@ -95,3 +97,32 @@ def test_a_command_in_a_fork_that_fails_is_a_sentence(tmp_path):
     assert (tmp_path / "log").read_text().strip()
     with pytest.raises(ExperimentError, match=r"log ends with: ."):
         side_by_side.forked_call(["-m", "no_such_module"], tmp_path / "log")
+
+
+def test_resumed_trainings_are_judged_as_soon_as_they_have_ended(monkeypatch, tmp_path):
+    """Of chains that run side by side each one's number comes once, at its end; what is known by then is in the file."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    for name in ("PYTORCH_NVML_BASED_CUDA_CHECK", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # what the tool would set stays in the test
+    gpu_resume = importlib.import_module("gpu_resume")
+    begun: list[str] = []
+
+    class Training:
+        def __init__(self, name: str, looks: int) -> None:
+            self.name, self.left = name, looks
+
+        def start(self) -> None:
+            begun.append(self.name)
+
+        def ended(self, limit: float) -> bool:
+            self.left -= 1
+            return self.left < 0
+
+    chains = [iter([Training("a", 3), Training("b", 3)]), iter([Training("c", 1)]), iter([Training("d", 0)])]
+    assert list(gpu_resume.run_all(chains, 2, 9.0)) == [1, 2, 0]
+    assert begun == ["a", "c", "d", "b"]
+    file = tmp_path / "resume.json"
+    gpu_resume._write(file, {"x": {"verdicts": {"resumed": "PASS"}, "faults": []}}, 2)
+    assert json.loads(file.read_text())["whole"] is False
+    gpu_resume._write(file, {}, 2, "a GPU")
+    assert json.loads(file.read_text())["device"] == "a GPU"

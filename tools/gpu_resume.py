@@ -12,7 +12,8 @@ a tiny training with dropout of 4 epochs is run
 
 Compared are weights, optimizer, GradScaler, random states (CUDA's generator among them), scores and curves. Where two runs of
 one seed differ already, a resumed one cannot equal them; the random states and what the GradScaler counted must, all the same.
-Exit code 1 where something is wrong with resuming.
+Exit code 1 where something is wrong with resuming. A case's row is printed, and with ``--write FILE.json`` written, as soon as
+its trainings have ended.
 
 Trainings are forks of this process, which has imported everything and never touches CUDA: Linux only.
 """
@@ -267,25 +268,33 @@ def judge(case: Case) -> dict[str, str]:
     return verdicts
 
 
-def run_all(chains: list[Iterator[Child]], jobs: int, limit: float) -> None:
-    """Run chains of trainings, so many at a time, in one thread: forks of several would hang."""
-    waiting, running = list(reversed(chains)), []
+def run_all(chains: list[Iterator[Child]], jobs: int, limit: float) -> Iterator[int]:
+    """Run chains of trainings, so many at a time, in one thread (forks of several would hang); yields each one's number."""
+    waiting, running = list(reversed(list(enumerate(chains)))), []
     while waiting or running:
         while waiting and len(running) < jobs:
-            chain = waiting.pop()
+            number, chain = waiting.pop()
             child = next(chain)
             child.start()
-            running.append((chain, child))
-        for pair in list(running):
-            chain, child = pair
+            running.append((number, chain, child))
+        for entry in list(running):
+            number, chain, child = entry
             if not child.ended(limit):
                 continue
-            running.remove(pair)
+            running.remove(entry)
             following = next(chain, None)
             if following is not None:
                 following.start()
-                running.append((chain, following))
+                running.append((number, chain, following))
+            else:
+                yield number
         time.sleep(0.005)
+
+
+def _write(file: Path, rows: dict[str, Any], planned: int, device: str = "") -> None:
+    """For ``lazylabels bench gpu``; whose device it is can be asked only when the last training has ended."""
+    record = {"date": time.strftime("%Y-%m-%d"), "device": device, "planned": planned, "cases": rows}
+    file.write_text(json.dumps(record | {"whole": bool(device)}, indent=1) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -297,6 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[], help="parts of the names of cases, such as amp=True workers=0")
     parser.add_argument("--quick", action="store_true", help="one case: amp=False workers=0 deterministic=False")
     parser.add_argument("--fresh", action="store_true", help="each training is a new process instead of a fork: slower")
+    parser.add_argument("--write", type=Path, help="a JSON file for the verdicts so far")
     given = parser.parse_args(arguments)
     only = ["amp=False", "workers=0", "deterministic=False"] if given.quick else given.only
     began = time.monotonic()
@@ -322,12 +332,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for exact, amp, workers in product((False, True), (False, True), (0, 2))
         ]
         cases = [case for case in cases if all(part in case.name.split() for part in only)]
-        run_all([case.chain(way, data) for case in cases for way in WAYS], given.jobs, given.limit)
-        print(f"trained after {time.monotonic() - began:.0f} s", flush=True)
         titles = ("same seed twice", f"{HALF} epochs, resumed", "SIGTERM, resumed", "blind on purpose")
-        print(f"{'case':<44}" + "".join(f"{title:>32}" for title in titles))
-        faults, inexact = 0, set()
-        for case in cases:
+        print(f"{'case':<44}" + "".join(f"{title:>32}" for title in titles), flush=True)
+        faults, inexact, rows, left = 0, set(), {}, [len(WAYS)] * len(cases)
+        for number in run_all([case.chain(way, data) for case in cases for way in WAYS], given.jobs, given.limit):
+            index = number // len(WAYS)
+            left[index] -= 1
+            if left[index]:
+                continue
+            case = cases[index]
             verdicts = judge(case)
             print(f"{case.name:<44}" + "".join(f"{verdicts[way]:>32}" for way in WAYS[1:]), flush=True)
             for fault in case.faults:
@@ -335,10 +348,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             faults += len(case.faults)
             inexact.update(re.findall(r"(\w+) does not have a deterministic implementation", "\n".join(case.said)))
             shutil.rmtree(case.folder)
+            rows[case.name] = {
+                "verdicts": {title: verdicts[way] for title, way in zip(titles, WAYS[1:], strict=True)},
+                "faults": case.faults,
+            }
+            if given.write is not None:
+                _write(given.write, rows, len(cases))
+        print(f"trained after {time.monotonic() - began:.0f} s", flush=True)
     if inexact:
         print(f"without a deterministic implementation: {', '.join(sorted(inexact))}")
     # only now: a process that has asked CUDA could not be forked
     device = torch.cuda.get_device_name() if given.device.startswith("cuda") and torch.cuda.is_available() else "no GPU"
+    if given.write is not None:
+        _write(given.write, rows, len(cases), device)
     print(f"torch {torch.__version__}, {device}: {len(cases)} cases, {faults} faults, {time.monotonic() - began:.0f} s")
     return int(faults > 0)
 

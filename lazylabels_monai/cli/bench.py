@@ -12,7 +12,7 @@ from lazylabels_monai.errors import LazyLabelsError
 __all__ = ["bench"]
 
 #: A module of ``lazylabels_monai.bench`` each, whose ``section(repeats)`` measures and gives Markdown for docs/performance.md.
-PARTS: tuple[str, ...] = ("startup", "threads", "tasks", "window", "training", "large", "others", "minutes")
+PARTS: tuple[str, ...] = ("startup", "threads", "tasks", "window", "training", "large", "others", "minutes", "gpu")
 
 
 def bench(
@@ -20,6 +20,7 @@ def bench(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     steps: Annotated[int, typer.Option(help="timed training steps, or repeats of whatever is timed")] = 5,
     write: Annotated[Path | None, typer.Option(help="with parts: the page whose sections are written anew")] = None,
+    records: Annotated[Path | None, typer.Option("--from", help="with gpu: the folder that benchmarks/gpu.sh wrote")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="time the making of lazy labels instead")] = False,
     height: Annotated[int, typer.Option(help="with --labels: rows of the label map")] = 2000,
     width: Annotated[int, typer.Option(help="with --labels: columns of the label map")] = 2000,
@@ -34,7 +35,8 @@ def bench(
         from lazylabels_monai.bench.page import write_section
 
         for part in parts:
-            text = import_module(f"lazylabels_monai.bench.{part}").section(steps)
+            module = import_module(f"lazylabels_monai.bench.{part}")
+            text = module.section(steps, records) if part == "gpu" else module.section(steps)
             typer.echo(text)
             if write is not None:
                 write_section(write, part, text)

@@ -64,6 +64,7 @@ class Request:
         token: comes back with the answers.
         rest: whether what is not in view is answered, too, after it.
         exact: answer the picture as a whole, and as ``lazylabels predict`` does.
+        volume: the picture is a volume (Z, Y, X), which is always answered so.
     """
 
     name: str
@@ -72,11 +73,12 @@ class Request:
     token: Any
     rest: bool = True
     exact: bool = False
+    volume: bool = False
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """An answer for a region of a picture.
+    """An answer for a region of a picture; of a volume (Z, Y, X) stands for (H, W), and the region is all of it.
 
     Args:
         token: of the request.
@@ -146,6 +148,11 @@ def regions(shape: tuple[int, int], view: Region | None, rest: bool = True) -> l
     ]
 
 
+def _turned(array: np.ndarray) -> np.ndarray:
+    """(W, H) as (H, W), (X, Y, Z) as (Z, Y, X)."""
+    return np.ascontiguousarray(array.T)
+
+
 def _inside(tile: Region, view: Region) -> bool:
     return all(v.start <= t.start and t.stop <= v.stop for t, v in zip(tile, view, strict=True))
 
@@ -206,6 +213,14 @@ class Answerer:
             self.keep(request.name, request.picture)
         if request.name not in self._pictures:
             raise LazyLabelsError(f"picture '{request.name}' is not known any more: show it again.")
+        if request.volume != (self._about.get("spatial_dims", 2) == 3):
+            known, asked = ("pictures", "a volume") if request.volume else ("volumes", "a picture")
+            raise LazyLabelsError(
+                f"the weights '{self.weights}' are for {known} and this is {asked}: mark some objects and train."
+            )
+        if request.volume:
+            yield self._answer_volume(request)
+            return
         shape = self._pictures[request.name][0].shape[:2]
         wanted, ids = regions(shape, request.view, request.rest), 0
         if request.exact:
@@ -221,10 +236,7 @@ class Answerer:
     def _answer(self, request: Request, region: Region, ids: int, last: bool) -> Prediction:
         import torch
 
-        from lazylabels_monai.images.axes import swap_plane, to_numpy_order
-        from lazylabels_monai.instances import instance_classes, separate_objects
-        from lazylabels_monai.predicting.uncertainty import entropy
-        from lazylabels_monai.tasks import INTERFACE, task_slices
+        from lazylabels_monai.images.axes import swap_plane
 
         started = time.monotonic()
         image = self._prepared(request.name)
@@ -236,8 +248,29 @@ class Answerer:
         answer = self._network_says(image[..., outer[1], outer[0]], request.exact)
         inner = [slice(s.start - o.start, s.stop - o.start) for s, o in zip(region, outer, strict=True)]
         answer = torch.as_tensor(answer)[0, :, inner[1], inner[0]].cpu().float()
+        return self._prediction(request, (rows, columns), answer, ids, last, started)
+
+    def _answer_volume(self, request: Request) -> Prediction:
+        """As ``predict`` answers it, in windows of the training's size."""
+        import torch
+
+        started = time.monotonic()
+        answer = torch.as_tensor(self._network_says(self._prepared(request.name, volume=True), True))[0].cpu().float()
+        everything = tuple(slice(0, side) for side in reversed(answer.shape[1:]))
+        return self._prediction(request, everything, answer, 0, True, started)
+
+    def _prediction(
+        self, request: Request, region: tuple[slice, ...], answer: torch.Tensor, ids: int, last: bool, started: float
+    ) -> Prediction:
+        """What is shown of probabilities in MONAI's order of axes."""
+        import torch
+
+        from lazylabels_monai.instances import instance_classes, separate_objects
+        from lazylabels_monai.predicting.uncertainty import entropy
+        from lazylabels_monai.tasks import INTERFACE, task_slices
+
         maps = {task: answer[channels] for task, channels in task_slices(self.model.num_classes, self.model.tasks).items()}
-        arrays = {task: np.ascontiguousarray(to_numpy_order(values.numpy())) for task, values in maps.items()}
+        arrays = {task: np.stack([_turned(one) for one in values.numpy()]) for task, values in maps.items()}
         objects = classes = uncertainty = None
         if "segmentation" in maps:
             # in MONAI's order of axes, as `predict` does: ties go by the order of the pixels
@@ -245,14 +278,14 @@ class Answerer:
             others = [None if task not in maps else maps[task].numpy() for task in ("detection", "separation")]
             made = separate_objects(shown, *others, self.settings)
             found = instance_classes(made, shown)
-            objects = np.ascontiguousarray(swap_plane(np.where(made > 0, made + ids, 0).astype(np.int32)))
+            objects = _turned(np.where(made > 0, made + ids, 0).astype(np.int32))
             classes = np.r_[np.zeros(ids, np.int64), found]
-            uncertainty = np.ascontiguousarray(swap_plane(entropy(maps["segmentation"]).numpy()).astype(np.float32))
+            uncertainty = _turned(entropy(maps["segmentation"]).numpy()).astype(np.float32)
         separation = arrays.get("separation")
         return Prediction(
             request.token,
             request.name,
-            (rows, columns),
+            region,
             arrays.get("segmentation"),
             arrays.get("detection"),
             None if separation is None else np.ascontiguousarray(separation[INTERFACE]),
@@ -281,8 +314,8 @@ class Answerer:
         with torch.inference_mode(), torch.autocast(model.device.type, enabled=model.amp and not on_cpu):
             return inferer(image.to(model.device), model.network)
 
-    def _prepared(self, name: str) -> torch.Tensor:
-        """(1, C, W, H), normalised over the whole picture, as that of `predict` is."""
+    def _prepared(self, name: str, volume: bool = False) -> torch.Tensor:
+        """(1, C, W, H), a volume (1, 1, X, Y, Z); normalised over the whole picture, as that of `predict` is."""
         from monai.data import MetaTensor
         from monai.data.utils import list_data_collate
 
@@ -290,7 +323,7 @@ class Answerer:
 
         picture, ready = self._pictures[name]
         if ready is None:
-            values = from_channels_last(picture).astype(np.float32)
+            values = (picture.T[None] if volume else from_channels_last(picture)).astype(np.float32)
             sample = {"image": MetaTensor(values, meta={"filename_or_obj": name, "original_channel_dim": 0})}
             ready = list_data_collate([self.model.preprocessing(sample, start=1)])[
                 "image"

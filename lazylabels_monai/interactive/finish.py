@@ -18,6 +18,7 @@ from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting.folder import ExportReport, export_objects
 from lazylabels_monai.images.pictures import label_palette
+from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.sizes import class_map
 from lazylabels_monai.measure.folder import measure_folder
@@ -34,8 +35,11 @@ def write_masks(
     objects: np.ndarray,
     classes: np.ndarray | Mapping[int, int],
     class_names: Sequence[str],
+    image: Path | None = None,
 ) -> tuple[Path, Path]:
     """Write the objects of an image, each file in one step: ``<name>_pred.png``, classes, and ``<name>_instances.tif``, ids.
+
+    Of a volume they are ``.nii.gz``.
 
     Maps of the same image that are there are replaced.
 
@@ -45,6 +49,7 @@ def write_masks(
         objects: (H, W) ids.
         classes: class by id; see :func:`~lazylabels_monai.interactive.sizes.class_map`.
         class_names: of the classes 1, 2, ...
+        image: its file; without it that of a picture.
 
     Returns:
         both files.
@@ -54,6 +59,12 @@ def write_masks(
     """
     out, stem = Path(out), image_stem(name)
     shown, ids = class_map(objects, classes), np.asarray(objects)
+    if image is not None and volumes.is_volume(image):
+        files = out / f"{stem}{CLASSES_ENDING}{volumes.SUFFIX}", out / f"{stem}{INSTANCES_ENDING}{volumes.SUFFIX}"
+        for file, values in zip(files, (shown, _narrow(ids)), strict=True):
+            volumes.write_volume(file, values, image, "lazylabels-monai")
+        write_classes(out, class_names)
+        return files
     files = out / f"{stem}{CLASSES_ENDING}.png", out / f"{stem}{INSTANCES_ENDING}.tif"
     picture = Image.fromarray(shown)
     picture.putpalette(label_palette().tobytes())
@@ -62,9 +73,13 @@ def write_masks(
         with whole_file(files[0]) as stream:
             picture.save(stream, "PNG")
         with whole_file(files[1]) as stream:
-            tifffile.imwrite(stream, ids.astype(np.uint16 if ids.max(initial=0) < 1 << 16 else np.uint32))
+            tifffile.imwrite(stream, _narrow(ids))
         write_classes(out, class_names)
     return files
+
+
+def _narrow(ids: np.ndarray) -> np.ndarray:
+    return ids.astype(np.uint16 if ids.max(initial=0) < 1 << 16 else np.uint32)
 
 
 def export(out: str | os.PathLike, format: str, project: Project) -> ExportReport:

@@ -1,7 +1,7 @@
 """Label files that a window writes at each stroke: whole, known as its own, and never in the place of what others made.
 
-A label that a window wrote says so inside (a text of the PNG, which other programs drop when they save the picture). Whatever
-else lies where a label is to go is first copied to ``replaced/``.
+A label that a window wrote says so inside (a text of the PNG, which other programs drop when they save the picture; the
+description of a volume's NIfTI). Whatever else lies where a label is to go is first copied to ``replaced/``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import like_image
-from lazylabels_monai.images.files import read_label
+from lazylabels_monai.images.files import file_suffix, read_label
+from lazylabels_monai.interactive import volumes
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = ["REPLACED", "is_ours", "keep_copy", "read_marks", "write_marks"]
@@ -27,21 +28,23 @@ REPLACED = "replaced"
 _SOFTWARE = "lazylabels-monai, interactive"
 
 
-def read_marks(file: Path, image: Path, shape: tuple[int, int]) -> np.ndarray:
+def read_marks(file: Path, image: Path, shape: tuple[int, ...]) -> np.ndarray:
     """A label in the coding of its file.
 
     Args:
         file: the label.
         image: its image.
-        shape: (H, W) of the image.
+        shape: (H, W) of the image; (Z, Y, X) of a volume.
 
     Returns:
-        (H, W) uint8; 255 is not labelled.
+        uint8 of that shape; 255 is not labelled.
 
     Raises:
         LazyLabelsError: when it cannot be read, or is of another size or no class map.
     """
     label = like_image(read_label(file), file, image)
+    if volumes.is_volume(image):
+        label = volumes.as_shown(label)
     if label.shape != tuple(shape):
         raise LazyLabelsError(
             f"label '{file}' is of {label.shape} rows and columns and its image of {tuple(shape)}: save it at the image's size."
@@ -51,12 +54,20 @@ def read_marks(file: Path, image: Path, shape: tuple[int, int]) -> np.ndarray:
     return label.astype(np.uint8)
 
 
-def write_marks(file: Path, label: np.ndarray) -> None:
-    """Write a label (H, W) uint8 as a PNG in one step.
+def write_marks(file: Path, label: np.ndarray, image: Path | None = None) -> None:
+    """Write a label in one step: (H, W) uint8 as a PNG, (Z, Y, X) of a volume as NIfTI.
+
+    Args:
+        file: where.
+        label: class values, 255 not labelled.
+        image: what it is the label of; without it a picture.
 
     Raises:
         LazyLabelsError: when the disk refuses it; what was there stays.
     """
+    if image is not None and volumes.is_volume(image):
+        volumes.write_volume(file, np.asarray(label, np.uint8), image, _SOFTWARE)
+        return
     text = PngInfo()
     text.add_text("Software", _SOFTWARE)
     with written_to(file):
@@ -67,6 +78,8 @@ def write_marks(file: Path, label: np.ndarray) -> None:
 
 def is_ours(file: Path) -> bool:
     """Whether a window wrote the file, and nobody saved it since."""
+    if file_suffix(file) == volumes.SUFFIX:
+        return volumes.software_of(file) == _SOFTWARE
     try:
         with Image.open(file) as picture:
             return picture.format == "PNG" and picture.info.get("Software") == _SOFTWARE

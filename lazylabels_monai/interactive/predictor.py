@@ -82,6 +82,7 @@ class WarmPredictor:
         token: Any = None,
         rest: bool = True,
         exact: bool = False,
+        volume: bool = False,
     ) -> None:
         """Ask for a picture; what was asked before and is not answered yet is dropped.
 
@@ -93,6 +94,7 @@ class WarmPredictor:
             token: comes back with the answers: plain data.
             rest: whether what is not in view is wanted, too.
             exact: the picture as a whole, exactly as ``lazylabels predict`` answers it; slower.
+            volume: the picture is a volume (Z, Y, X), answered so in any case.
         """
         self.start()
         known = self._sent.get(entry_name) is picture
@@ -101,7 +103,7 @@ class WarmPredictor:
             while len(self._sent) >= PICTURES - 1:  # fewer than the process keeps
                 del self._sent[next(iter(self._sent))]
             self._sent[entry_name] = picture
-        self._out.put(Request(entry_name, None if known else picture, view, token, rest, exact))
+        self._out.put(Request(entry_name, None if known else picture, view, token, rest, exact, volume))
 
     def poll(self) -> list[Prediction]:
         """Answers since the last call, in the order in which they were made."""

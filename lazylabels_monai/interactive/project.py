@@ -37,7 +37,15 @@ from lazylabels_monai.data.datalist import (
 )
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, ReadError, file_suffix, read_image
+from lazylabels_monai.images.files import (
+    PICTURE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    PathLike,
+    ReadError,
+    file_suffix,
+    read_image,
+)
+from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.label_files import REPLACED, is_ours, keep_copy, read_marks, write_marks
 from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_state, write_state
 from lazylabels_monai.locks import FolderLock
@@ -48,7 +56,7 @@ if TYPE_CHECKING:
     from lazylabels_monai.instances import InstanceSettings
     from lazylabels_monai.predicting.model import Model
 
-__all__ = ["ImageEntry", "Project"]
+__all__ = ["ImageEntry", "Project", "spatial_shape"]
 
 #: Objects of a task that must have been drawn and timed before a person's own seconds replace the published ones.
 MIN_TIMED = 5
@@ -190,14 +198,12 @@ class Project:
         return dict(self._by_name.get(entry.name, ("", {}))[1])
 
     def picture(self, entry: ImageEntry) -> np.ndarray:
-        """The image as one looks at it: (H, W) or (H, W, C) in the type stored.
+        """The image as one looks at it: (H, W) or (H, W, C), a volume (Z, Y, X); in the type stored.
 
         Raises:
-            ReadError: when it cannot be read.
+            ReadError: when it cannot be read, or a volume is too large to draw on.
         """
-        if file_suffix(entry.path) not in PICTURE_SUFFIXES:
-            raise ReadError(f"image '{entry.path}' is a volume: save its planes as pictures to draw on them.")
-        return read_image(entry.path)
+        return volumes.read_volume(entry.path) if volumes.is_volume(entry.path) else read_image(entry.path)
 
     def marks(self, entry: ImageEntry, task: str) -> np.ndarray:
         """The label of a task in its file's coding.
@@ -207,7 +213,8 @@ class Project:
             task: one of :data:`~lazylabels_monai.tasks.TASKS`.
 
         Returns:
-            (H, W) uint8 of the caller's own: class values, 255 not labelled; 255 everywhere where there is no label.
+            (H, W), of a volume (Z, Y, X), uint8 of the caller's own: class values, 255 not labelled; 255 everywhere where there
+            is no label.
 
         Raises:
             LazyLabelsError: when image or label cannot be read, or do not fit each other.
@@ -236,7 +243,7 @@ class Project:
         Args:
             entry: the image.
             task: one of :data:`~lazylabels_monai.tasks.TASKS`.
-            label: (H, W) class values, 255 not labelled.
+            label: (H, W), of a volume (Z, Y, X), class values, 255 not labelled.
 
         Raises:
             LazyLabelsError: for a label of another size or with values that are no class, and when the disk refuses it;
@@ -261,7 +268,7 @@ class Project:
             label, kept = self.marks(entry, task), self._label_file(entry, task, _BEFORE_COMPLETE)
             if complete:
                 if (label == BACKGROUND).any() and (label == IGNORE).any():
-                    write_marks(kept, label)
+                    write_marks(kept, label, entry.path)
                 else:
                     kept.unlink(missing_ok=True)
                 label[label == IGNORE] = BACKGROUND
@@ -391,10 +398,10 @@ class Project:
         return Path(absolute_path(self.file, name))
 
     def _shape(self, entry: ImageEntry) -> tuple[int, ...]:
-        """(H, W) of an image, which is read once as long as its file stays the same."""
+        """(H, W) of an image, (Z, Y, X) of a volume, which is read once as long as its file stays the same."""
         stamp, known = _stamp(entry.path), self._shapes.get(entry.name)
         if known is None or known[0] != stamp:
-            known = self._shapes[entry.name] = (stamp, self.picture(entry).shape[:2])
+            known = self._shapes[entry.name] = (stamp, spatial_shape(entry, self.picture(entry)))
         return known[1]
 
     def _state(self, entry: ImageEntry) -> ImageState:
@@ -440,7 +447,7 @@ class Project:
             stem = Path(entry.name).as_posix().replace("/", "_").replace("..", "up")
         else:
             stem = Path(entry.name).name[: -len(file_suffix(entry.name)) or None]
-        return self.folder / folder / task / f"{stem}.png"
+        return self.folder / folder / task / f"{stem}{_label_suffix(entry)}"
 
     def _named_file(self, entry: ImageEntry, task: str) -> Path | None:
         """The label file that the datalist names."""
@@ -471,13 +478,13 @@ class Project:
     def _write_label(self, entry: ImageEntry, task: str, label: np.ndarray, complete: bool | None = None) -> None:
         """The label's file, then its name in the datalist."""
         named, file = self._named_file(entry, task), self._label_file(entry, task)
-        if named is not None and is_ours(named) and named.suffix == ".png" and self.folder in named.parents:
+        if named is not None and is_ours(named) and file_suffix(named) == _label_suffix(entry) and self.folder in named.parents:
             file = named
         elif named is None and not file.exists() and (label == IGNORE).all():
             return
         elif file.exists() and not is_ours(file):
             keep_copy(file, self.folder / REPLACED / task)
-        write_marks(file, label)
+        write_marks(file, label, entry.path)
         self._name_label(entry, task, label, file, complete)
         self._update(entry)
 
@@ -541,6 +548,15 @@ class Project:
                     self.notes.append(f"the {LABELS[task].name} of '{entry.name}', which a stop left unnamed, are there again.")
 
 
+def spatial_shape(entry: ImageEntry, picture: np.ndarray) -> tuple[int, ...]:
+    """(H, W) of a picture with or without channels, (Z, Y, X) of a volume."""
+    return picture.shape if volumes.is_volume(entry.path) else picture.shape[:2]
+
+
+def _label_suffix(entry: ImageEntry) -> str:
+    return volumes.SUFFIX if volumes.is_volume(entry.path) else ".png"
+
+
 def _check(task: str) -> str:
     return validate_tasks(task)[0]
 
@@ -572,4 +588,5 @@ def _pictures(folder: Path) -> list[str]:
         found = find_images(place)
     except DatalistError:
         return []
-    return [Path(path).relative_to(folder).as_posix() for path in found if file_suffix(path) in PICTURE_SUFFIXES]
+    suffixes = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
+    return [Path(path).relative_to(folder).as_posix() for path in found if file_suffix(path) in suffixes]

@@ -21,9 +21,10 @@ from lazylabels_monai.bundle_folder import bundle_config, find_overlay
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.events import Event, EventReader
 from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.volumes import training_settings
 from lazylabels_monai.stopping import ends_with_parent
 from lazylabels_monai.trained import WEIGHTS_FILE
-from lazylabels_monai.warm_start import STARTER, network_of, weights_named
+from lazylabels_monai.warm_start import NOTHING, STARTER, network_of, weights_named
 
 __all__ = ["LAST", "Trainer", "cores", "last_weights", "training_arguments"]
 
@@ -125,9 +126,12 @@ class Trainer:
         """
         if self.running:
             return
-        if not any(entry.section == "training" and entry.drawn for entry in self.project.images):
+        drawn = [entry for entry in self.project.images if entry.drawn]
+        if not any(entry.section == "training" for entry in drawn):
             raise LazyLabelsError("no image for training has marks: draw inner regions on one first.")
-        arguments = training_arguments(self.project.folder, self.out, self._weights(), orders=True, **self.settings)
+        volumes = training_settings(entry.path for entry in drawn)
+        weights = self._weights() if not volumes else self.current_weights or NOTHING  # the starter knows pictures only
+        arguments = training_arguments(self.project.folder, self.out, weights, orders=True, **{**volumes, **self.settings})
         self.prepare()
         self._last, self._failed, self._signals = Event("epoch"), "", 0
         self.state = "running"
@@ -245,7 +249,7 @@ def training_arguments(
     Args:
         folder: of the project.
         out: of the training.
-        weights: a ``model.pt`` from which it begins.
+        weights: a ``model.pt`` from which it begins, or "nothing".
         settings: ids of the configs and their values.
     """
     files = [str(bundle_config(None, "train.yaml")), str(find_overlay("interactive.yaml"))]
@@ -254,8 +258,8 @@ def training_arguments(
         "dataset_dir": os.path.abspath(folder),
         "output_dir": os.path.abspath(out),
         "ckpt_dir": os.path.join(os.path.abspath(out), "models"),
-        "init_weights": os.path.abspath(weights),
-        **network_of(weights),
+        "init_weights": weights if weights == NOTHING else os.path.abspath(weights),
+        **({} if weights == NOTHING else network_of(weights)),
         **settings,
     }
     return ["run", "training", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]

@@ -82,13 +82,13 @@ def brush_size(task: str, shape: tuple[int, ...], objects: np.ndarray | None = N
 
     Args:
         task: the task that is drawn for.
-        shape: (H, W) of the picture.
+        shape: (H, W) of the picture; (Z, Y, X) of a volume, of which slices are drawn on.
         objects: ids (H, W), 0 outside objects.
     """
     if task == "separation":
         return INTERFACE_WIDTH
     areas = np.bincount(np.asarray(objects).ravel())[1:] if objects is not None else np.zeros(0, int)
     areas = areas[areas > 0]
-    diameter = np.sqrt(4 * np.median(areas) / np.pi) if len(areas) else min(shape[:2]) / 10
+    diameter = np.sqrt(4 * np.median(areas) / np.pi) if len(areas) else min(shape[-2:]) / 10
     share = 3 if task == "detection" else 6
     return int(np.clip(round(float(diameter) / share), 2, 60))

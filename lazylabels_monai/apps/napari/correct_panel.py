@@ -77,6 +77,10 @@ class CorrectPanel(QWidget):
         for other, made in self.buttons.items():
             made.setChecked(other == chosen)
         layer = self.session.maps.objects_layer
+        if chosen is not None and self.session.is_volume:
+            self.session.said.emit("The tools correct objects of pictures; in a volume, draw marks where it is wrong.", True)
+            self.buttons[chosen].setChecked(False)
+            chosen = None
         if chosen is not None and layer is None:
             self.session.said.emit("There is no prediction to correct yet: wait for it, or train first.", True)
             self.buttons[chosen].setChecked(False)

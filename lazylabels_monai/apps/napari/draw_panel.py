@@ -232,12 +232,12 @@ class DrawPanel(QWidget):
         for points, kind in zip(layer.data, layer.shape_type, strict=True):
             corners = np.asarray(points, float)[:, -2:] + 0.5  # napari counts from the first pixel's centre
             if kind in ("path", "line"):
-                part, mask = stroke_lines(corners, marks.data.shape, marks.brush_size / 2)
+                part, mask = stroke_lines(corners, marks.data.shape[-2:], marks.brush_size / 2)
             else:
                 if kind == "ellipse":
                     centre = corners.mean(0)
                     corners = ellipse(centre, (corners[0] + corners[1]) / 2 - centre, (corners[1] + corners[2]) / 2 - centre)
-                part, mask = fill_polygons([[corners]], marks.data.shape)
+                part, mask = fill_polygons([[corners]], marks.data.shape[-2:])
             self.session.marks.put(self.task, part, mask, marks.selected_label)
         with layer.events.data.blocker():
             layer.data = []
@@ -246,7 +246,9 @@ class DrawPanel(QWidget):
 
     def ask_for_object(self) -> None:
         """The next click says which object is to be outlined."""
-        if self.session.entry is not None:
+        if self.session.is_volume:
+            self.session.said.emit("Outlines are proposed in pictures; in a volume, paint the masks of its slices.", True)
+        elif self.session.entry is not None:
             self.tool.choose("propose")
             self.session.said.emit("Click an object with an inner region, or a predicted one: its outline is proposed.", False)
 

@@ -121,16 +121,22 @@ class MarkLayers(QObject):
     def size_brushes(self, objects: np.ndarray) -> None:
         """Brushes that fit the objects (ids, (H, W)), but for those that a person has sized."""
         for task, layer in self.layers.items():
+            if layer.ndim == 3:
+                objects = objects[objects.shape[0] // 2] if objects.ndim == 3 else objects
             if layer.brush_size == brush_size(task, layer.data.shape):
                 layer.brush_size = brush_size(task, layer.data.shape, objects)
 
     # --------------------------------------------------------------------------------------------- what is changed
 
     def put(self, task: str, where: tuple[slice, slice], mask: np.ndarray, value: int) -> None:
-        """Draw a mask (bool, of the part ``where``) with a value as shown; one step of undo, saved like a stroke."""
+        """Draw a mask (bool, of the part ``where``) with a value as shown; one step of undo, saved like a stroke.
+
+        Of a volume on the slice in view.
+        """
         rows, columns = np.nonzero(mask)
         if len(rows):
-            self.layers[task].data_setitem((rows + where[0].start, columns + where[1].start), value)
+            plane = [np.full(len(rows), self.viewer.dims.current_step[0])] if self.layers[task].ndim == 3 else []
+            self.layers[task].data_setitem((*plane, rows + where[0].start, columns + where[1].start), value)
             self.flush()
 
     def reload(self) -> None:

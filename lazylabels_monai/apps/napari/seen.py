@@ -16,7 +16,7 @@ class Seen:
     """Starts empty: background everywhere, no object, nothing known.
 
     Args:
-        shape: (H, W) of the picture.
+        shape: (H, W) of the picture; (Z, Y, X) of a volume, here and below.
 
     Attributes:
         segmentation: class values (H, W) uint8.
@@ -27,7 +27,7 @@ class Seen:
         whole: whether every pixel was answered for.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         self.segmentation = np.zeros(shape, np.uint8)
         self.interface = np.zeros(shape, np.float32)
         self.uncertainty = np.zeros(shape, np.float32)
@@ -71,6 +71,5 @@ class Seen:
             known[number] = value
         self.classes = known
 
-    def _everything(self) -> tuple[slice, slice]:
-        height, width = self.objects.shape
-        return slice(0, height), slice(0, width)
+    def _everything(self) -> tuple[slice, ...]:
+        return tuple(slice(0, side) for side in self.objects.shape)

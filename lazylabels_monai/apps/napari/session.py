@@ -23,8 +23,9 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive import correcting, finish
 from lazylabels_monai.interactive.events import Event
 from lazylabels_monai.interactive.predictor import Prediction, WarmPredictor
-from lazylabels_monai.interactive.project import ImageEntry, Project
+from lazylabels_monai.interactive.project import ImageEntry, Project, spatial_shape
 from lazylabels_monai.interactive.trainer import Trainer
+from lazylabels_monai.interactive.volumes import is_volume
 from lazylabels_monai.warm_start import STARTER, weights_named
 
 __all__ = ["PICTURE", "RESULTS", "Session"]
@@ -139,7 +140,7 @@ class Session(QObject):
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
             return
-        self._show_picture(picture)
+        self._show_picture(picture, is_volume(entry.path))
         self.entry, self.picture, self.seen = entry, picture, None
         self._corrections = []
         self.clock.stop()
@@ -147,6 +148,11 @@ class Session(QObject):
         self.listed.emit()
         if self.ahead:
             self.predict()
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether a volume is in view, slice by slice."""
+        return self.entry is not None and is_volume(self.entry.path)
 
     def leave_image(self) -> None:
         """Save what is in view and show nothing."""
@@ -201,7 +207,9 @@ class Session(QObject):
             self.attempt(lambda: self.project.finish(self.entry, finished))
             if finished and self.seen is not None and self.seen.whole:
                 name, seen, classes = self.entry.name, self.seen, self.project.classes
-                self.attempt(lambda: finish.write_masks(self.results, name, seen.objects, seen.classes, classes))
+                self.attempt(
+                    lambda: finish.write_masks(self.results, name, seen.objects, seen.classes, classes, self.entry.path)
+                )
                 self.said.emit(f"its objects and classes are written to {self.results}.", False)
             self.listed.emit()
 
@@ -223,18 +231,20 @@ class Session(QObject):
         self.attempt(lambda: self.project.set_section(entry, section))
         self.listed.emit()
 
-    def _show_picture(self, picture: np.ndarray) -> None:
+    def _show_picture(self, picture: np.ndarray, volume: bool) -> None:
         layers = self.viewer.layers
         active = layers.selection.active
         self.maps.clear()
         if self._picture_layer is not None and self._picture_layer in layers:
             layers.remove(self._picture_layer)
-        colour = picture.ndim == 3 and picture.shape[-1] in (3, 4)
-        shown = picture if colour or picture.ndim == 2 else picture[..., 0]
+        colour = not volume and picture.ndim == 3 and picture.shape[-1] in (3, 4)
+        shown = picture if volume or colour or picture.ndim == 2 else picture[..., 0]
         self._picture_layer = Image(shown, name=PICTURE, rgb=colour)
         layers.insert(0, self._picture_layer)
         layers.selection.active = active
         self.viewer.reset_view()
+        if volume:
+            self.viewer.dims.set_current_step(0, len(picture) // 2)
 
     # --------------------------------------------------------------------------------------------- drawing
 
@@ -294,10 +304,14 @@ class Session(QObject):
     def predict(self) -> None:
         """Ask for a prediction of the image in view; the part in view comes first."""
         if self.predictor is not None and self.entry is not None:
+            if self.is_volume and self.weights == weights_named(STARTER):
+                self.said.emit("the starter knows pictures, not volumes: mark objects on some slices, and press Train.", False)
+                return
             if not self.ahead:
                 self.predictor.load(self.weights)
             self._token += 1
-            self.predictor.request(self.entry.name, self.picture, self._part_in_view(), self._token)
+            view = None if self.is_volume else self._part_in_view()
+            self.predictor.request(self.entry.name, self.picture, view, self._token, volume=self.is_volume)
 
     def _part_in_view(self) -> tuple[slice, slice] | None:
         layer = self._picture_layer
@@ -320,7 +334,7 @@ class Session(QObject):
         if self.entry is None or found.entry_name != self.entry.name or found.sentence:
             return
         if self.seen is None:
-            self.seen = Seen(self.picture.shape[:2])
+            self.seen = Seen(spatial_shape(self.entry, self.picture))
         self.seen.take(found)
         self._corrections = [(None, None, before) for *_, before in self._corrections]  # ids begin anew
         self.show_prediction()
@@ -339,7 +353,7 @@ class Session(QObject):
 
     def _draw_here(self) -> None:
         """Outline where a mark says most, on pictures that one still draws on."""
-        if self.entry.finished:
+        if self.entry.finished or self.is_volume:
             self.maps.draw_here([])
             return
         marked = np.zeros(self.seen.objects.shape, bool)
@@ -361,7 +375,7 @@ class Session(QObject):
         if self.entry is None:
             return []
         if self.seen is None:
-            self.seen = Seen(self.picture.shape[:2])
+            self.seen = Seen(spatial_shape(self.entry, self.picture))
         self.marks.flush()
         before: dict[str, np.ndarray] = {}
         objects, classes = self.seen.objects, self.seen.classes

@@ -83,8 +83,11 @@ class SizesPanel(QWidget):
         self._out_of_date = False
         self._asked += 1
         asked, given = self._asked, self.pixel_size.text().strip()
-        if seen is None or entry is None:
+        if seen is None or entry is None or session.is_volume:
             self._show(asked, None, None)
+            if seen is not None and session.is_volume:
+                count = len(np.unique(seen.objects[seen.objects > 0]))
+                self.summary.setText(f"{count} objects. Sizes are measured in pictures, not in volumes.")
             return
         project, picture, objects, classes = session.project, session.picture, seen.objects, seen.classes
 
