@@ -180,18 +180,6 @@ def play(given: argparse.Namespace) -> dict[str, Any]:
         drawing = session.drawing
     pace = {"steps a round": steps // given.rounds, "training, CPU seconds a round": round(cpu / given.rounds, 1)}
     print(f"{pace}, {dict(person.done)}", flush=True)
-    if given.one_go:
-        found["in one go"] = {}
-        for number in given.one_go:
-            out = given.out / f"one_go_{number}"
-            train_with(given.out / f"round_{number}", out, given.weights, number * given.epochs, **settings)
-            found["in one go"][str(number)] = score_weights(out / "models" / "model.pt", held)
-            print(f"in one go {number}: {found['in one go'][str(number)]}", flush=True)
-    if given.forest.exists():
-        found["random forest"] = {}
-        for number in given.judged:
-            found["random forest"][str(number)] = forest(given, given.out / f"round_{number}", held)
-            print(f"random forest {number}: {found['random forest'][str(number)]}", flush=True)
     result = {
         "seed": given.seed,
         "pictures": {"drawn on": len(drawn), "held": len(names)},
@@ -202,8 +190,27 @@ def play(given: argparse.Namespace) -> dict[str, Any]:
         "scores": found,
         "settings": {key: value for key, value in settings.items() if key not in ("seed", "device")},
     }
-    write_text(given.out / RESULT, json.dumps(result, indent=1) + "\n")
+    write_result(given.out, {**result, "unfinished": True})
+    if given.forest.exists():
+        found["random forest"] = {}
+        for number in given.judged:
+            found["random forest"][str(number)] = forest(given, given.out / f"round_{number}", held)
+            print(f"random forest {number}: {found['random forest'][str(number)]}", flush=True)
+        write_result(given.out, {**result, "unfinished": True})
+    if given.one_go:
+        found["in one go"] = {}
+        for number in given.one_go:
+            out = given.out / f"one_go_{number}"
+            train_with(given.out / f"round_{number}", out, given.weights, number * given.epochs, **settings)
+            found["in one go"][str(number)] = score_weights(out / "models" / "model.pt", held)
+            print(f"in one go {number}: {found['in one go'][str(number)]}", flush=True)
+    write_result(given.out, result)
     return result
+
+
+def write_result(out: Path, result: dict[str, Any]) -> None:
+    """So far as it is known: a session that is stopped has at least its rounds."""
+    write_text(out / RESULT, json.dumps(result, indent=1) + "\n")
 
 
 class Session:
@@ -395,7 +402,7 @@ def main(words: Sequence[str] | None = None) -> None:
     given = arguments().parse_args(words)
     if given.command == "table":
         return write_table(given)
-    if (given.out / RESULT).is_file():
+    if (given.out / RESULT).is_file() and not json.loads((given.out / RESULT).read_text()).get("unfinished"):
         print(f"{given.out / RESULT} is there: left alone")
         return None
     given.out, given.weights = Path(os.path.abspath(given.out)), Path(os.path.abspath(given.weights))
