@@ -200,6 +200,7 @@ SETTINGS: dict[str, Setting] = {
     "pixel_mean": _one_of("labelled", "all"),
     "class_weights": _by_task(_WEIGHTS, "lists of numbers from 0 up, one for each class,"),
     "dice_weight": _number(),
+    "anchor_weight": _number(),
     "loss_normalization": _one_of("batch", "labelled"),
     "affine_prob": _SHARE,
     "rotate_range": _or_list(Setting(_is_number, "a number (radians)")),

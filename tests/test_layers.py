@@ -44,7 +44,7 @@ FLOORS = (
     ("labels", "instances"),
     ("data",),
     ("transforms", "networks", "metrics"),
-    ("losses", "inferers", "consistency", "engines", "handlers", "guards", "pace", "random_states"),
+    ("losses", "inferers", "consistency", "anchoring", "engines", "handlers", "guards", "pace", "random_states"),
     ("plain_values", "settings"),
     ("trained",),
     ("checkpoints", "warm_start"),

@@ -40,7 +40,7 @@ WRONG = {
     **{name: [*NUMBER, 1.0] for name in ("val_overlap", "overlap", "ema_decay")},
     "val_share": ["x", True, [], {}, math.nan, math.inf, -0.1, 0, 1, 15, "0.15"],
     "val_time_share": ["x", None, True, [], {}, math.nan, math.inf, -0.1, 0, 1, 25, "0.25"],
-    **dict.fromkeys(("dice_weight", "interface_tolerance"), NUMBER),
+    **dict.fromkeys(("dice_weight", "anchor_weight", "interface_tolerance"), NUMBER),
     "learning_rate": [*NUMBER, -1],
     "dropout": [*NUMBER, 1, ["FOO", {}], "dropout"],
     "implied_background": ["x", True, [], -1, math.nan],

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from lazylabels_monai.errors import user_error, write_log
 from lazylabels_monai.interactive.events import Event, EventWriter
+from lazylabels_monai.interactive.trainer import with_network
 
 __all__ = ["main"]
 
@@ -22,6 +23,7 @@ _IMPORTED = (
     "monai.bundle",
     "monai.engines",
     "monai.handlers",
+    "lazylabels_monai.networks",
     "lazylabels_monai.workflow",
     "lazylabels_monai.interactive.live",
 )
@@ -39,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     line = sys.stdin.buffer.readline()
     if not line:
         return  # the window was closed
-    sys.argv[1:] = json.loads(line)
     try:
+        sys.argv[1:] = with_network(json.loads(line))
         runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
     except Exception as error:
         EventWriter(file).write(Event("sentence", sentence=_sentence(error), error=True))

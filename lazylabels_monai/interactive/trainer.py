@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from lazylabels_monai.stopping import ends_with_parent
 from lazylabels_monai.trained import WEIGHTS_FILE
 from lazylabels_monai.warm_start import NOTHING, STARTER, network_of, weights_named
 
-__all__ = ["LAST", "Trainer", "cores", "last_weights", "training_arguments"]
+__all__ = ["LAST", "Trainer", "cores", "last_weights", "training_arguments", "with_network"]
 
 #: Go on from the weights that this project's last training left, or from the starter where there are none.
 LAST = "last"
@@ -131,7 +132,7 @@ class Trainer:
             raise LazyLabelsError("no image for training has marks: draw inner regions on one first.")
         volumes = training_settings(entry.path for entry in drawn)
         weights = self._weights() if not volumes else self.current_weights or NOTHING  # the starter knows pictures only
-        arguments = training_arguments(self.project.folder, self.out, weights, orders=True, **{**volumes, **self.settings})
+        arguments = _arguments(self.project.folder, self.out, weights, orders=True, **{**volumes, **self.settings})
         self.prepare()
         self._last, self._failed, self._signals = Event("epoch"), "", 0
         self.state = "running"
@@ -252,6 +253,22 @@ def training_arguments(
         weights: a ``model.pt`` from which it begins, or "nothing".
         settings: ids of the configs and their values.
     """
+    return with_network(_arguments(folder, out, weights, **settings))
+
+
+def with_network(arguments: Sequence[str]) -> list[str]:
+    """Arguments with the settings of the network of the weights from which they begin, where they give no others.
+
+    That imports the networks, and MONAI with them, which takes seconds: a window leaves it to the process of the training.
+    """
+    given = dict(zip(arguments[2::2], arguments[3::2], strict=True))
+    begun = given["--init_weights"]
+    found = {} if begun == NOTHING else network_of(begun)
+    return [*arguments, *_options({name: value for name, value in found.items() if f"--{name}" not in given})]
+
+
+def _arguments(folder: str | os.PathLike, out: str | os.PathLike, weights: str | os.PathLike, **settings: Any) -> list[str]:
+    """Those that nothing of the weights must be known for."""
     files = [str(bundle_config(None, "train.yaml")), str(find_overlay("interactive.yaml"))]
     given = {
         "config_file": repr(files),
@@ -259,10 +276,13 @@ def training_arguments(
         "output_dir": os.path.abspath(out),
         "ckpt_dir": os.path.join(os.path.abspath(out), "models"),
         "init_weights": weights if weights == NOTHING else os.path.abspath(weights),
-        **({} if weights == NOTHING else network_of(weights)),
         **settings,
     }
-    return ["run", "training", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
+    return ["run", "training", *_options(given)]
+
+
+def _options(given: Mapping[str, Any]) -> list[str]:
+    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
 
 def cores() -> int:

@@ -19,7 +19,7 @@ from lazylabels_monai.labels.implied import (
     no_interface,
     segmentation_of_inner_regions,
 )
-from lazylabels_monai.tasks import IGNORE, present_key
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, present_key
 
 __all__ = ["ImpliedMarksd", "ImpliedSegmentationd"]
 
@@ -94,7 +94,8 @@ class ImpliedSegmentationd(MapTransform):
         enabled: False returns samples unchanged, so that a config value can switch the rule.
         background_margin: in depths of the nearest inner region, above 0; None says nothing about the background.
         fill_partial: say it of the unlabelled pixels (255) of an image with an exact mask of some objects, too: where single
-            outlines are put right, the others' inner regions teach on.
+            outlines are put right, the others' inner regions teach on. And where nothing but background was drawn, as when
+            false objects were erased, it is background.
 
     Raises:
         ValueError: when ``background_margin`` is not above 0.
@@ -114,7 +115,10 @@ class ImpliedSegmentationd(MapTransform):
         weak = sample.get(present_key("detection"), 0) and not sample.get(present_key("segmentation"), 1)
         if self.enabled and weak:
             known = np.asarray(sample["segmentation"][0])  # what ImpliedMarksd said, or 255
-            made = segmentation_of_inner_regions(np.asarray(sample["detection"][0]), self.background_margin, known)
+            inner = np.asarray(sample["detection"][0])
+            made = segmentation_of_inner_regions(inner, self.background_margin, known)
+            if self.fill_partial and ((inner == BACKGROUND) | (inner == IGNORE)).all():  # no region is near
+                made = np.where(made == IGNORE, inner, made)
             sample["segmentation"] = _filled(sample["detection"], made)
             sample[present_key("segmentation")] = 1
         elif self.enabled and self.fill_partial and sample.get(present_key("detection"), 0):

@@ -55,6 +55,16 @@ def test_of_a_mask_of_some_objects_the_rest_is_filled_where_that_is_asked_for():
     assert torch.equal(ImpliedSegmentationd(fill_partial=True)(alone)["segmentation"], alone["segmentation"])
 
 
+def test_background_alone_is_background_where_marks_are_partial():
+    erased = _sample(detection=_draw("0..", "0..", "..."))
+    filled = ImpliedSegmentationd(fill_partial=True, background_margin=1.0)(erased)["segmentation"]
+    assert np.array_equal(filled[0].numpy(), _draw("0..", "0..", "..."))
+    assert (ImpliedSegmentationd(background_margin=1.0)(erased)["segmentation"] == IGNORE).all()
+    near = _sample(detection=_draw("01.", "0..", "..."))  # the object's border may be there
+    made = ImpliedSegmentationd(fill_partial=True, background_margin=1.0)(near)["segmentation"]
+    assert np.array_equal(made[0].numpy(), _draw(".1.", "...", "..."))
+
+
 def test_implied_background_is_far_from_every_region():
     """Against a loop over all pixels: the nearest region's depth decides how far is far."""
     detection = np.zeros((24, 30), np.uint8)
