@@ -128,8 +128,11 @@ class PredictionLayers:
         layer = self.layers.get(name)
         if layer is not None and layer in self.viewer.layers and layer.data.shape == data.shape:
             layer.data = data
-            return
-        self._add(name, kind(data, name=name, **settings))
+        else:
+            layer = kind(data, name=name, **settings)
+            self._add(name, layer)
+        if kind is Labels:
+            layer.editable = False  # what one would paint here is saved nowhere; napari resets it with the data
 
     def _add(self, name: str, layer: Layer) -> None:
         """Below the marks, and without taking the brush out of the person's hand."""
