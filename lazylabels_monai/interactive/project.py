@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from lazylabels_monai.instances import InstanceSettings
     from lazylabels_monai.predicting.model import Model
 
-__all__ = ["ImageEntry", "Project", "spatial_shape"]
+__all__ = ["ImageEntry", "Project", "has_pictures", "spatial_shape"]
 
 #: Objects of a task that must have been drawn and timed before a person's own seconds replace the published ones.
 MIN_TIMED = 5
@@ -279,6 +279,38 @@ class Project:
             self._write_label(entry, task, label, complete)
             state.complete[task] = complete
             self._save_state(entry)
+
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Name the classes anew: the first name is that of class 1. More names are more classes.
+
+        Labels hold numbers, so nothing drawn is changed. Weights know classes by their names: a new name begins anew with the
+        next training.
+
+        Raises:
+            DatalistError: for fewer names than there are classes, the same name twice or an empty one.
+        """
+        names = [str(name).strip() for name in classes]
+        if len(names) < len(self.classes):
+            raise DatalistError(
+                f"'{self.file}' has {len(self.classes)} classes ({', '.join(self.classes)}) and marks may be of any of them: "
+                f"name at least {len(self.classes)}, the first for what is drawn as 1."
+            )
+        if len(set(names)) < len(names) or not all(names):
+            raise DatalistError(f"'{self.file}' cannot have the classes {', '.join(names)}: give each a name of its own.")
+        with self._lock:
+            before = self._read()
+
+            def change(content: dict[str, Any]) -> None:
+                content["classes"] = names
+
+            self._change(change)
+            try:
+                load_datalist(self.file)
+            except DatalistError:  # a name that a datalist must not have
+                _write(self.file, before)
+                self._content, self._stamp = before, _stamp(self.file)
+                raise
+            self.classes = names
 
     def set_section(self, entry: ImageEntry, section: str) -> None:
         """Move an image to another split, where it stays.
@@ -579,6 +611,11 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
 def _write(file: Path, content: Mapping[str, Any]) -> None:
     with written_to(file):
         write_text(file, json.dumps(content, indent=2) + "\n")
+
+
+def has_pictures(folder: PathLike) -> bool:
+    """Whether a project can be made of the folder: there is a picture in it or in its ``images/``."""
+    return bool(_pictures(Path(folder)))
 
 
 def _pictures(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from lazylabels_monai.data.datalist import DatalistError, read_items
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.interactive.label_files import is_ours, write_marks
-from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.project import Project, has_pictures
 from lazylabels_monai.locks import InUseError
 from lazylabels_monai.tasks import TASKS
 from tests.interactive.folders import SHAPE, listed, pictures, stroke
@@ -402,3 +402,31 @@ def test_no_stroke_is_lost_by_a_kill(tmp_path):
         done = saved
     assert check_datalist(folder, ("training", "validation")).errors == []
     assert not [path for path in folder.rglob(".*.tmp") if "label" in path.name]
+
+
+def test_classes_are_named_anew_and_more_of_them(project):
+    entry = project.images[0]
+    project.save_marks(entry, "detection", stroke(NONE, 2, (5, 5, 20, 20)))
+    project.set_classes(["pore", "needle", "plate"])
+    assert listed(project.folder)["classes"] == project.classes == ["pore", "needle", "plate"]
+    project.save_marks(entry, "detection", stroke(project.marks(entry, "detection"), 3, (25, 25, 30, 30)))
+    with again(project) as opened:
+        assert opened.classes == ["pore", "needle", "plate"]
+        assert set(np.unique(opened.marks(opened.images[0], "detection"))) == {2, 3, 255}
+
+
+@pytest.mark.parametrize("names", [["pore"], [], ["pore", "pore"], ["pore", " "], ["pore", "background"]])
+def test_names_that_are_none_leave_the_classes_as_they_are(project, names):
+    before = project.file.read_bytes()
+    with pytest.raises(DatalistError, match=r"datalist\.json"):
+        project.set_classes(names)
+    assert project.file.read_bytes() == before
+    assert project.classes == ["pore", "grain"]
+    project.save_marks(project.images[0], "detection", stroke(NONE, 2, (5, 5, 20, 20)))
+
+
+def test_a_folder_has_pictures_or_none(folder, tmp_path):
+    assert has_pictures(folder)
+    assert has_pictures(folder / "images")
+    (tmp_path / "empty").mkdir()
+    assert not has_pictures(tmp_path / "empty")

@@ -59,12 +59,28 @@ class CorrectPanel(QWidget):
         )
         self.setLayout(parts.layout())
         session.opened.connect(self._opened)
+        session.named.connect(self._opened)
         session.shown.connect(lambda: self.choose(None))
+        session.predicted.connect(self._bind_undo)
+        tool.chosen.connect(self._tool_chosen)
         tool.drawn.connect(self._drawn)
 
     def _opened(self) -> None:
         self.classes.clear()
         self.classes.addItems(self.session.project.classes)
+
+    def _bind_undo(self) -> None:
+        """Ctrl+Z on the predicted objects takes back a correction: nothing else can be done to them."""
+        layer = self.session.maps.objects_layer
+        if layer is not None:
+            layer.bind_key("Control-Z", lambda layer: self.session.undo_correction(), overwrite=True)
+
+    def _tool_chosen(self, name: str | None) -> None:
+        """The buttons show what is in the hand, whoever put it there."""
+        for other, made in self.buttons.items():
+            made.setChecked(other == name)
+        hints = {tool: hint for tool, _, hint in _TOOLS}
+        self.hint.setText(hints.get(name, "Choose a tool; the marks that a correction makes are those you would draw."))
 
     def toggle(self, name: str) -> None:
         """Take a tool by its key, or put it away."""
@@ -90,8 +106,6 @@ class CorrectPanel(QWidget):
             self.session.viewer.layers.selection.active = layer
         if chosen is not None or self.tool.name in self.buttons:
             self.tool.choose(chosen)
-        hints = {tool: hint for tool, _, hint in _TOOLS}
-        self.hint.setText(hints.get(chosen, "Choose a tool; the marks that a correction makes are those you would draw."))
 
     def _drawn(self, name: str, points: np.ndarray) -> None:
         if name in self.buttons and self.session.maps.objects is not None:

@@ -42,6 +42,7 @@ class LazyLabels(QWidget):
         self.tabs.setUsesScrollButtons(True)
         for name in ("draw", "train", "correct", "sizes", "folder"):
             self.tabs.addTab(scrolled(getattr(self, name)), name.capitalize())
+        self.tabs.currentChanged.connect(self._tab_chosen)
         self.said = words("", "said")
         self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         parts = QSplitter(Qt.Orientation.Vertical)
@@ -62,6 +63,11 @@ class LazyLabels(QWidget):
     def open(self, folder: str | Path) -> bool:
         """Open a project; a folder of pictures without a datalist becomes one of the class "object"."""
         return self.session.open(Path(folder), create=True)
+
+    def _tab_chosen(self, number: int) -> None:
+        """Who comes back to draw has the brush in the hand, not the tool of a correction."""
+        if self.tabs.widget(number).widget() is self.draw and self.tool.name is not None:
+            self.draw.choose(self.draw.task)
 
     def say(self, sentence: str, wrong: bool) -> None:
         """Show a sentence until the next one; what went wrong begins with a sign that needs no colour."""

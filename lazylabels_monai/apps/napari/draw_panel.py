@@ -102,6 +102,7 @@ class DrawPanel(QWidget):
         self.task = "detection"
         session.shown.connect(self._image_shown)
         session.viewer.layers.selection.events.active.connect(lambda event: self._layer_chosen())
+        session.predicted.connect(self._bind_digits)
         tool.drawn.connect(self._tool_used)
         session.viewer.bind_key("G", lambda viewer: self.ask_for_object(), overwrite=True)
 
@@ -114,11 +115,25 @@ class DrawPanel(QWidget):
             self.tool.choose(None)
             self.session.marks.draw(task, layer.selected_label if value is None else value)
 
+    def _bind_digits(self) -> None:
+        """The keys of the classes take the brush from the predicted objects, too, on which a correction has put the person."""
+        layer = self.session.maps.objects_layer
+        if layer is not None:
+            for digit in range(10):
+                layer.bind_key(str(digit), lambda layer, digit=digit: self._digit(digit), overwrite=True)
+
+    def _digit(self, digit: int) -> None:
+        *classes, background = [value for value, _ in values_to_draw(self.task, self.session.project.classes)]
+        if digit <= len(classes):
+            self.choose(self.task, classes[digit - 1] if digit else background)
+
     def _layer(self) -> Labels | None:
         return self.session.marks.layers.get(self.task)
 
     def _image_shown(self) -> None:
         self.refuse()
+        if self.tool.name == "propose":  # an object of the picture before was to be clicked
+            self.tool.choose(None)
         for task, layer in self.session.marks.layers.items():
             layer.events.brush_size.connect(lambda event, task=task: self._brush_sized(task))
             layer.events.selected_label.connect(lambda event: self._show_palette())

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS
-from lazylabels_monai.interactive.project import ImageEntry
+from lazylabels_monai.interactive.project import ImageEntry, has_pictures
 
 __all__ = ["ImagesPanel"]
 
@@ -87,6 +87,7 @@ class ImagesPanel(QWidget):
         buttons = row(
             button("Open…", self.ask_for_project, f"a folder with a {FILE_NAME}"),
             button("New…", self.ask_for_images, "make a project of a folder of pictures"),
+            button("Kinds…", self.ask_for_classes, "name the kinds of object anew, or more of them"),
             self.next,
         )
         parts = column(self.folder, buttons, self.table, row(self.split, self.finished))
@@ -116,13 +117,23 @@ class ImagesPanel(QWidget):
     def _make(self, folder: Path) -> None:
         if (folder / FILE_NAME).is_file():
             self.session.open(folder)
-            return
-        text, agreed = QInputDialog.getText(
-            self, "A new project", "Names of the kinds of object, separated by commas:", text="object"
-        )
-        if agreed:
-            names = [name.strip() for name in text.split(",") if name.strip()]
-            self.session.open(folder, create=True, classes=names or ["object"])
+        elif not has_pictures(folder):  # before names are asked for in vain
+            self.session.said.emit(f"'{folder}' holds no image: put pictures there or into its folder images.", True)
+        elif names := self._ask_for_names("A new project", "object"):
+            self.session.open(folder, create=True, classes=names)
+
+    def ask_for_classes(self) -> None:
+        """Ask what the kinds of object are called, and whether there are more of them."""
+        if self.session.project is not None:
+            names = self._ask_for_names(
+                "The kinds of object, in the order of their keys", ", ".join(self.session.project.classes)
+            )
+            if names:
+                self.session.set_classes(names)
+
+    def _ask_for_names(self, title: str, now: str) -> list[str]:
+        text, agreed = QInputDialog.getText(self, title, "Names of the kinds of object, separated by commas:", text=now)
+        return [name.strip() for name in text.split(",") if name.strip()] if agreed else []
 
     def _arrange(self) -> None:
         """The suggested image first; the list stays in order while one draws."""

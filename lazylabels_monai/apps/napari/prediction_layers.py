@@ -9,8 +9,7 @@ from napari import Viewer
 from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-from lazylabels_monai.apps.napari.coding import layer_colours
-from lazylabels_monai.images.pictures import INTERFACE_COLOUR
+from lazylabels_monai.apps.napari.coding import INTERFACE_SHOWN, layer_colours
 
 __all__ = ["CHOSEN", "DRAW_HERE", "INTERFACES", "OBJECTS", "SEGMENTATION", "UNCERTAINTY", "PredictionLayers"]
 
@@ -81,8 +80,8 @@ class PredictionLayers:
         self._put(OBJECTS, objects.astype(np.int32), Labels, opacity=0.9)
         self.objects_layer.contour = 2
         if interface is not None:
-            red = Colormap([[0, 0, 0, 0], [*(np.array(INTERFACE_COLOUR) / 255), 1]], name="interfaces")
-            self._put(INTERFACES, interface.astype(np.float32), Image, opacity=0.9, colormap=red, blending="translucent")
+            violet = Colormap([[0, 0, 0, 0], [*(np.array(INTERFACE_SHOWN) / 255), 1]], name="interfaces")
+            self._put(INTERFACES, interface.astype(np.float32), Image, opacity=0.9, colormap=violet, blending="translucent")
             self.set_threshold(threshold)
         if uncertainty is not None:
             values = uncertainty.astype(np.float32)
@@ -128,8 +127,11 @@ class PredictionLayers:
         layer = self.layers.get(name)
         if layer is not None and layer in self.viewer.layers and layer.data.shape == data.shape:
             layer.data = data
-            return
-        self._add(name, kind(data, name=name, **settings))
+        else:
+            layer = kind(data, name=name, **settings)
+            self._add(name, layer)
+        if kind is Labels:
+            layer.editable = False  # what one would paint here is saved nowhere; napari resets it with the data
 
     def _add(self, name: str, layer: Layer) -> None:
         """Below the marks, and without taking the brush out of the person's hand."""

@@ -48,6 +48,7 @@ class Session(QObject):
     Attributes:
         ahead: whether trainer and predictor get ready, and pictures are predicted, before anybody asks.
         opened: signal: another project is there.
+        named: signal: the kinds of object have other names, or there are more of them.
         listed: signal: ticks, splits or seconds of images changed.
         shown: signal: another image is in view.
         ranked: signal: the images are to be drawn on in another order.
@@ -57,6 +58,7 @@ class Session(QObject):
     """
 
     opened = Signal()
+    named = Signal()
     listed = Signal()
     shown = Signal()
     ranked = Signal()
@@ -205,13 +207,18 @@ class Session(QObject):
         if self.project is not None and self.entry is not None:
             self.marks.flush()
             self.attempt(lambda: self.project.finish(self.entry, finished))
-            if finished and self.seen is not None and self.seen.whole:
-                name, seen, classes = self.entry.name, self.seen, self.project.classes
-                self.attempt(
-                    lambda: finish.write_masks(self.results, name, seen.objects, seen.classes, classes, self.entry.path)
-                )
-                self.said.emit(f"its objects and classes are written to {self.results}.", False)
+            if finished:
+                self._write_masks()
             self.listed.emit()
+
+    def _write_masks(self) -> None:
+        """Of the finished image in view."""
+        if self.seen is None or not self.seen.whole:
+            self.said.emit("no masks are written, as there is no prediction yet: wait for it, then tick finished again.", True)
+            return
+        name, path, seen, classes = self.entry.name, self.entry.path, self.seen, self.project.classes
+        if self.attempt(lambda: finish.write_masks(self.results, name, seen.objects, seen.classes, classes, path)):
+            self.said.emit(f"its objects and classes are written to {self.results}.", False)
 
     @property
     def results(self) -> Path:
@@ -225,6 +232,21 @@ class Session(QObject):
             self.attempt(lambda: self.project.set_complete(self.entry, task, complete))
             self.marks.reload()
             self.listed.emit()
+
+    def set_classes(self, names: Sequence[str]) -> None:
+        """Name the kinds of object anew, or more of them; not while a training runs, which knows those of its beginning."""
+        if self.project is None or self.is_training:
+            if self.project is not None:
+                self.said.emit("the kinds cannot change while a training runs: press Stop on the tab Train first.", True)
+            return
+        self.marks.flush()
+        if self.attempt(lambda: self.project.set_classes(names)):
+            entry = self.entry
+            self.named.emit()
+            self.leave_image()
+            if entry is not None:
+                self.show(entry)
+            self.said.emit("the kinds are named; the network knows a new name after the next training.", False)
 
     def set_section(self, entry: ImageEntry, section: str) -> None:
         """Move an image to another split."""
@@ -405,6 +427,8 @@ class Session(QObject):
             self._corrected()
 
     def _corrected(self) -> None:
+        if self.entry.finished and self.seen.whole:
+            self._write_masks()  # what was written is what is shown
         self.marks.reload()
         self.show_prediction()
         self.predicted.emit()

@@ -65,6 +65,7 @@ class SizesPanel(QWidget):
         session.predicted.connect(self._changed)
         session.shown.connect(self._changed)
         tool.drawn.connect(self._clicked)
+        tool.chosen.connect(lambda name: self.find.setChecked(name == "find"))
 
     def showEvent(self, event: object) -> None:
         """Qt asks: now it is looked at."""

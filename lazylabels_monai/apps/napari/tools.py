@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from napari import Viewer
-from napari.layers import Shapes
+from napari.layers import Layer, Shapes
 from qtpy.QtCore import QObject, Signal
 
 __all__ = ["PictureTool"]
@@ -23,28 +23,42 @@ class PictureTool(QObject):
 
     Attributes:
         drawn: signal with the tool's name and the stroke's points (N, 2), (row, column) in pixels; a click is one point.
+        chosen: signal with the name of the tool that is in the hand from now on, or None.
     """
 
     drawn = Signal(str, object)
+    chosen = Signal(object)
 
     def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.viewer, self.name = viewer, None
         self._layer: Shapes | None = None
+        self._held: tuple[Layer, str] | None = None
         viewer.mouse_drag_callbacks.append(self._drag)
 
     def choose(self, name: str | None) -> None:
         """Take a tool, or none: then the buttons do what they do in napari."""
         self.name = name
-        self._hold_picture(name is not None)
+        self._let_go()
+        if name is not None:
+            self._hold()
+        self.chosen.emit(name)
 
-    def _hold_picture(self, hold: bool) -> None:
+    def _hold(self) -> None:
         """A layer that would paint or move the picture must not do so beside the tool."""
         active = self.viewer.layers.selection.active
         if active is not None:
-            if hold:
-                active.mode = "pan_zoom"
-            active.mouse_pan = not hold if str(active.mode) == "pan_zoom" else active.mouse_pan
+            self._held = active, str(active.mode)
+            active.mode = "pan_zoom"
+            active.mouse_pan = False
+
+    def _let_go(self) -> None:
+        """It may again, and whoever had the brush in the hand has it again, unless another mode was chosen since."""
+        if self._held is not None:
+            (layer, mode), self._held = self._held, None
+            if str(layer.mode) == "pan_zoom":
+                layer.mouse_pan = True
+                layer.mode = mode
 
     def _drag(self, viewer: Viewer, event: object) -> Iterator[None]:
         if self.name is None or event.button != 1:

@@ -43,7 +43,8 @@ class Visibility(QWidget):
 
     def _show_marks(self, visible: bool) -> None:
         for layer in self.session.marks.layers.values():
-            layer.visible = visible
+            if layer.visible != visible:  # shown once more, a layer would lose its brush to napari's hand
+                layer.visible = visible
 
     def _show_prediction(self, visible: bool) -> None:
         for name in (SEGMENTATION, INTERFACES, OBJECTS):

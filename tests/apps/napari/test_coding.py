@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from skimage.color import rgb2lab
 
 from lazylabels_monai.apps.napari.coding import (
     BACKGROUND_SHOWN,
@@ -65,3 +66,31 @@ def test_brush_fits_the_objects(diameter, task, expected):
 def test_brush_without_objects(task, shape):
     assert 2 <= brush_size(task, shape) <= 60
     assert brush_size(task, shape, np.zeros((4, 4), int)) == brush_size(task, shape)
+
+
+#: What an eye without red or green cones sees, on linear RGB (Machado et al. 2009, severity 1).
+EYES = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+}
+
+
+def seen_by(eye, colours) -> np.ndarray:
+    """CIE Lab of colours (N, 3) from 0 to 255."""
+    values = np.asarray(colours, float).reshape(-1, 3) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ np.transpose(EYES[eye]), 0, 1)
+    return rgb2lab(np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)[None])[0]
+
+
+@pytest.mark.parametrize("eye", EYES)
+@pytest.mark.parametrize("gray", [60, 128, 200])
+def test_interfaces_are_told_apart_by_any_eye(eye, gray):
+    """From marks of all classes, predicted classes and the picture, over dark and bright pictures; 10 is seen at a glance."""
+    (interface,) = {layer_colours("separation", ["a"])[1][:3]}
+    classes = np.array([layer_colours("detection", list("abcdefg"))[value][:3] for value in range(1, 8)]) * 255
+    others = np.concatenate([0.6 * classes + 0.4 * gray, 0.35 * classes + 0.65 * gray, np.full((1, 3), gray)])
+    stroke = 0.9 * np.array(interface) * 255 + 0.1 * gray
+    apart = np.linalg.norm(seen_by(eye, stroke) - seen_by(eye, others), axis=1)
+    assert apart.min() > 40, apart.round()
