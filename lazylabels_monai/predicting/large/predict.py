@@ -28,15 +28,16 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
-from lazylabels_monai.atomic import remove_tree, write_text
+from lazylabels_monai.atomic import remove_tree, whole_file
 from lazylabels_monai.data.checking.marks import mark_diameter
-from lazylabels_monai.errors import LazyLabelsError, ReadError
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.appearance import object_size_fault
 from lazylabels_monai.images.axes import from_channels_last
 from lazylabels_monai.images.faults import image_sentence
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.images.pixel_size import read_pixel_size
 from lazylabels_monai.images.regions import Regions, is_zarr, open_regions, zarr_pixel_size
+from lazylabels_monai.images.stored import ReadError
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.predicting.large.intensities import Counts, Moments, Normalization, as_network_sees
 from lazylabels_monai.predicting.large.objects import HALO, Maps, Stitching, flags_of, kind_of
@@ -71,6 +72,8 @@ SIDE = 2048
 _MOST = 1_000_000
 #: Longest side of the picture that shows the outlines.
 _OVERVIEW = 2048
+#: Rows of the table that are written at once.
+_ROWS = 20_000
 #: Pre-processing that can be done part by part, by the classes' names, in this order.
 _STREAMED = ("LoadImaged", "JudgeImaged", "MatchChannelsd", "ClipIntensityPercentilesd", "NormalizeIntensityd")
 #: What a part of a picture would be blamed for, and the picture is not.
@@ -509,8 +512,11 @@ def _files(context: _Context, classes: tuple[str, ...], say: Progress) -> None:
     def table() -> None:
         tiles = (store.given("objects/finish", index) for index in range(len(context.tiling)))
         rows = object_table(tiles, count, job.shape, classes, name, size)
-        text = cells(rows).to_csv(index=False, float_format="%.8g", lineterminator="\n")
-        write_text(folder / f"{name}{OBJECTS_ENDING}.csv", text)
+        with whole_file(folder / f"{name}{OBJECTS_ENDING}.csv") as stream:
+            for first in range(0, max(1, count), _ROWS):  # each cell is an object of its own, of which millions need gigabytes
+                part, options = cells(rows[first : first + _ROWS]), {"float_format": "%.8g", "lineterminator": os.linesep}
+                # a file's name may hold bytes that are no text
+                stream.write(part.to_csv(index=False, header=not first, **options).encode("utf-8", "backslashreplace"))
 
     made: dict[str, Callable[[], None]] = {
         f"{name}{CLASSES_ENDING}.zarr": lambda: _pyramid(folder / f"{name}{CLASSES_ENDING}.zarr", found, name, size),

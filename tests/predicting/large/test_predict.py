@@ -86,6 +86,15 @@ def test_the_results_are_those_of_the_plain_prediction(trained, picture, plain, 
     assert again.skipped == [str(picture)]
 
 
+def test_rows_are_written_in_parts(trained, picture, tiles, tmp_path, monkeypatch):
+    assert not predict(picture, tmp_path / "whole", weights=trained, large=True, **CPU).failed
+    monkeypatch.setattr(large, "_ROWS", 3)
+    assert not predict(picture, tmp_path / "parts", weights=trained, large=True, **CPU).failed
+    whole, parts = ((tmp_path / name / "BIG_objects.csv").read_bytes() for name in ("whole", "parts"))
+    assert whole.count(b"\n") > 7
+    assert parts == whole
+
+
 def test_it_is_chosen_where_the_memory_is_not_enough(trained, picture, plain, tiles, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "memory_at_hand", lambda: 2**20)
     said = []
