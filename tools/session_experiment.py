@@ -268,10 +268,11 @@ def forest(given: argparse.Namespace, marks: Path, held: dict[str, Any]) -> dict
     shutil.copytree(marks, data)
     content = load_datalist(data)
     (data / "held").mkdir()
-    content["testing"], content["validation"] = [], []
+    content["testing"] = []
     for name in held:
         shutil.copyfile(given.pictures / "images" / name, data / "held" / name)
         content["testing"].append({"image": f"held/{name}"})
+    content["validation"] = content["testing"][:1]  # an export wants one
     write_text(data / FILE_NAME, json.dumps(content))
     export_single_labels(data, labels)
     command = [str(given.forest), "-m", "benchmarks.random_forest", str(labels), str(out), "--seed", str(given.seed)]
