@@ -119,7 +119,8 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         f"| training step at most 1.6 x one U-Net | {over_step:.2f} x ours, {basic_step:.2f} x MONAI's | the same |",
         f"| a lighter network at most 1.6 x one U-Net | {products[lightest]:.2f} x its products; prediction "
         f"{predicted[lightest].ratio_to(predicted[UNET])[0]:.2f} x, training step "
-        f"{trained[lightest].ratio_to(trained[UNET])[0]:.2f} x | depthwise convolutions wait for memory |",
+        f"{trained[lightest].ratio_to(trained[UNET])[0]:.2f} x | F and R at three resolutions, and norms and activations, "
+        "which are no products |",
         f"| prediction twice as fast as in PyTorch's own layers | {gain:.2f} x | convolutions are what is left |",
         f"| training step twice as fast | {gained:.2f} x | the convolutions' way back |",
         f"| bfloat16 where it is faster | {_precision()} | |",
