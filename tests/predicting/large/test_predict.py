@@ -219,7 +219,11 @@ def test_a_picture_of_one_value_is_background(trained, tiles, tmp_path):
 def test_what_is_not_made_in_tiles_is_refused(trained, picture, tmp_path):
     with pytest.raises(LazyLabelsError, match="uncertainty of a picture is not computed in tiles"):
         predict(picture, tmp_path, weights=trained, large=True, uncertainty=True)
-    (tmp_path / "BIG.zarr").mkdir()
+    import zarr
+
+    group = zarr.open_group(str(tmp_path / "BIG.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", shape=(40, 40), dtype=np.uint8, chunks=(40, 40))[...] = 7
+    group.attrs["multiscales"] = [{"axes": [{"name": a} for a in "yx"], "datasets": [{"path": "0"}]}]
     (sentence,) = predict(tmp_path / "BIG.zarr", tmp_path / "out", weights=trained, uncertainty=True, **CPU).failed.values()
     assert "as Zarr pictures are, of which no uncertainty is computed" in sentence
     given = {"overrides": {"device": "cpu", "save_probabilities": True}}
