@@ -124,15 +124,17 @@ class ImagesPanel(QWidget):
 
     def ask_for_classes(self) -> None:
         """Ask what the kinds of object are called, and whether there are more of them."""
-        if self.session.project is not None:
-            names = self._ask_for_names(
-                "The kinds of object, in the order of their keys", ", ".join(self.session.project.classes)
-            )
-            if names:
-                self.session.set_classes(names)
+        project = self.session.project
+        if project is None:
+            self.session.said.emit("open a project first, or make one of a folder of pictures.", True)
+        elif self.session.is_training:  # before names are asked for in vain
+            self.session.set_classes(project.classes)
+        elif names := self._ask_for_names("The kinds of object", ", ".join(project.classes)):
+            self.session.set_classes(names)
 
     def _ask_for_names(self, title: str, now: str) -> list[str]:
-        text, agreed = QInputDialog.getText(self, title, "Names of the kinds of object, separated by commas:", text=now)
+        asked = "Names of the kinds of object in the order of their keys, separated by commas:"
+        text, agreed = QInputDialog.getText(self, title, asked, text=now)
         return [name.strip() for name in text.split(",") if name.strip()] if agreed else []
 
     def _arrange(self) -> None:

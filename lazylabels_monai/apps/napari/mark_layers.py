@@ -20,12 +20,14 @@ from lazylabels_monai.apps.napari.coding import (
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.project import ImageEntry, Project
 
-__all__ = ["DRAWN_LAST_ON_TOP", "MarkLayers"]
+__all__ = ["DRAWN_LAST_ON_TOP", "HELP", "MarkLayers"]
 
 #: The order of the layers from below: thin strokes must not lie under areas.
 DRAWN_LAST_ON_TOP = ("segmentation", "detection", "separation")
 
 _OPACITY = {"segmentation": 0.4, "detection": 0.6, "separation": 0.9}
+#: What the status bar says below a layer to draw in. napari's own words name digits for its tools, which choose classes here.
+HELP = "1 to 9 choose the class, 0 background, E erases, P paints, Ctrl+Z undoes, hold Space to move the picture"
 #: Milliseconds without a change after which what no stroke announced (undo, a layer's data set anew) is saved.
 _QUIET = 300
 
@@ -88,6 +90,7 @@ class MarkLayers(QObject):
             self._on_disk[task] = shown.copy()
             self.layers[task] = layer
             self.viewer.add_layer(layer)
+            layer.events.mode.connect(lambda event, layer=layer: self._say_keys(layer), position="last")
             layer.events.paint.connect(lambda event, task=task: self._painted(task))
             layer.events.labels_update.connect(lambda event: self._quiet.start(_QUIET))
             layer.events.set_data.connect(lambda event: self._quiet.start(_QUIET))
@@ -156,6 +159,11 @@ class MarkLayers(QObject):
         self._quiet.stop()
         for task in list(self.layers):
             self._save(task)
+
+    def _say_keys(self, layer: Labels) -> None:
+        layer.help = HELP
+        if self.viewer.layers.selection.active is layer:
+            self.viewer.help = HELP
 
     def _painted(self, task: str) -> None:
         self._save(task)

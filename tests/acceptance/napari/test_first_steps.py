@@ -183,3 +183,11 @@ def test_kinds_are_named_in_a_project_that_is_open(dock, hand, tmp_path, monkeyp
     dock.images.ask_for_classes()
     assert dock.heard[-1][1]
     assert load_datalist(tmp_path)["classes"] == ["bubble", "crystal"]
+
+
+def test_the_status_bar_names_the_keys_as_they_are_here(dock, hand, built_in, window):
+    dock.open(built_in)
+    for key in (Qt.Key.Key_E, Qt.Key.Key_P, Qt.Key.Key_F):
+        hand.key(key)
+        assert "<1>" not in window[0].help
+        assert "1 to 9 choose the class" in window[0].help
