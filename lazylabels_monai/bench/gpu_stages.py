@@ -120,7 +120,7 @@ def training(record: Record, data: Path, device: str, seconds: float, quick: boo
     import torch
 
     is_cuda = torch.device(device).type == "cuda"
-    with _workflow(data, device, ["train.yaml"], ["paper.yaml"], QUICK if quick else {}) as workflow:
+    with _workflow(data, device, ["train.yaml"], ["paper.yaml"], QUICK if quick else {}, parts_only=True) as workflow:
         get = workflow.parser.get_parsed_content
         network, loss, optimizer, prepare = map(get, ("network", "loss", "optimizer", "train#prepare_batch"))
         inputs, target = prepare(next(iter(get("train#dataloader"))), torch.device(device))
@@ -231,7 +231,7 @@ def prediction(record: Record, data: Path, device: str, seconds: float, quick: b
     from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 
     kind = torch.device(device).type
-    with _workflow(data, device, ["train.yaml"], [], QUICK if quick else {}) as workflow:
+    with _workflow(data, device, ["train.yaml"], [], QUICK if quick else {}, parts_only=True) as workflow:
         get = workflow.parser.get_parsed_content
         network, window, classes = get("network_def").eval(), list(get("window_size")), get("num_classes")
     side = 96 if quick else 2048
@@ -311,9 +311,15 @@ def _train_and_score(record: Record, data: Path, device: str, seconds: float, ov
 
 @contextmanager
 def _workflow(
-    data: Path, device: str, files: list[str], overlays: list[str], overrides: dict[str, Any], out: Path | None = None
+    data: Path,
+    device: str,
+    files: list[str],
+    overlays: list[str],
+    overrides: dict[str, Any],
+    out: Path | None = None,
+    parts_only: bool = False,
 ) -> Iterator[ConfigWorkflow]:
-    """The bundle's workflow, initialized."""
+    """The bundle's workflow, initialized but for the check of its data; ``parts_only``: not even a trainer is made."""
     from monai.bundle import ConfigWorkflow
 
     from lazylabels_monai.bundle_folder import bundle_config, find_overlay
@@ -323,6 +329,9 @@ def _workflow(
         paths = [str(bundle_config(None, name)) for name in files] + [str(find_overlay(name)) for name in overlays]
         given = {"dataset_dir": str(data), "output_dir": str(out), "ckpt_dir": str(out / "models"), "device": device}
         workflow = ConfigWorkflow(paths, workflow_type="train", logging_file=False, **{**given, **overrides})
+        # the data is known, and to check it takes as long as a stage has
+        begin = [] if parts_only else [line for line in workflow.parser["initialize"] if "require_valid" not in str(line)]
+        workflow.parser["initialize"] = begin
         workflow.initialize()
         yield workflow
         workflow.finalize()

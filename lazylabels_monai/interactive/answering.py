@@ -303,7 +303,7 @@ class Answerer:
 
         model, on_cpu = self.model, self.model.device.type == "cpu"
         if exact:
-            if on_cpu:
+            if on_cpu and image.ndim == 4:  # there is no such order for volumes
                 model.network.to(memory_format=torch.channels_last)  # to the last digit
             return model.answer({"image": image})
         inferer = copy(model.inferer)

@@ -132,7 +132,9 @@ class Trainer:
             raise LazyLabelsError("no image for training has marks: draw inner regions on one first.")
         volumes = training_settings(entry.path for entry in drawn)
         weights = self._weights() if not volumes else self.current_weights or NOTHING  # the starter knows pictures only
-        arguments = _arguments(self.project.folder, self.out, weights, orders=True, **{**volumes, **self.settings})
+        overlays = ("volume.yaml",) if volumes else ()
+        settings = {"orders": True, **volumes, **self.settings}
+        arguments = _arguments(self.project.folder, self.out, weights, overlays, **settings)
         self.prepare()
         self._last, self._failed, self._signals = Event("epoch"), "", 0
         self.state = "running"
@@ -243,7 +245,11 @@ class Trainer:
 
 
 def training_arguments(
-    folder: str | os.PathLike, out: str | os.PathLike, weights: str | os.PathLike, **settings: Any
+    folder: str | os.PathLike,
+    out: str | os.PathLike,
+    weights: str | os.PathLike,
+    overlays: Sequence[str] = (),
+    **settings: Any,
 ) -> list[str]:
     """Arguments of ``python -m monai.bundle`` for a training of a project.
 
@@ -251,9 +257,10 @@ def training_arguments(
         folder: of the project.
         out: of the training.
         weights: a ``model.pt`` from which it begins, or "nothing".
+        overlays: of ``configs/``, after that of such a training.
         settings: ids of the configs and their values.
     """
-    return with_network(_arguments(folder, out, weights, **settings))
+    return with_network(_arguments(folder, out, weights, overlays, **settings))
 
 
 def with_network(arguments: Sequence[str]) -> list[str]:
@@ -267,9 +274,11 @@ def with_network(arguments: Sequence[str]) -> list[str]:
     return [*arguments, *_options({name: value for name, value in found.items() if f"--{name}" not in given})]
 
 
-def _arguments(folder: str | os.PathLike, out: str | os.PathLike, weights: str | os.PathLike, **settings: Any) -> list[str]:
+def _arguments(
+    folder: str | os.PathLike, out: str | os.PathLike, weights: str | os.PathLike, overlays: Sequence[str] = (), **settings: Any
+) -> list[str]:
     """Those that nothing of the weights must be known for."""
-    files = [str(bundle_config(None, "train.yaml")), str(find_overlay("interactive.yaml"))]
+    files = [str(bundle_config(None, "train.yaml")), *(str(find_overlay(name)) for name in ("interactive.yaml", *overlays))]
     given = {
         "config_file": repr(files),
         "dataset_dir": os.path.abspath(folder),

@@ -27,11 +27,6 @@ __all__ = ["SUFFIX", "as_shown", "as_stored", "is_volume", "read_volume", "softw
 SUFFIX = ".nii.gz"
 #: Voxels of a volume that can be drawn on: three layers of marks, and what undo keeps, lie in memory beside it.
 MOST = 1 << 25
-#: Ids of ``configs/volume.yaml`` that make its network and its crops; folders are those of the project.
-_TAKEN = (
-    *("spatial_dims", "channels", "num_multitask_blocks", "crop_size", "batch_size", "crops_per_epoch"),
-    *("rotate_range", "learning_rate"),
-)
 _DESCRIPTION = slice(148, 228)  # of a NIfTI header
 
 
@@ -108,7 +103,7 @@ def _affine(image: Path, changed: int) -> np.ndarray:
 
 
 def training_settings(images: Iterable[Path]) -> dict[str, Any]:
-    """Ids of the configs with which a project's images are trained on; none where they are pictures.
+    """Ids of the configs, beside ``configs/volume.yaml``, with which volumes are trained on; none where images are pictures.
 
     Args:
         images: those that have marks.
@@ -121,6 +116,6 @@ def training_settings(images: Iterable[Path]) -> dict[str, Any]:
         raise LazyLabelsError("there are marks on pictures and on volumes, and a network is for one of them: use two projects.")
     if True not in kinds:
         return {}
-    overlay = read_overlay(find_overlay("volume.yaml"))
-    given = {name: overlay[name] for name in _TAKEN}
-    return {**given, "val_window_size": [2 * side for side in given["crop_size"]], "channels_last": False}
+    crop = read_overlay(find_overlay("volume.yaml"))["crop_size"]
+    epochs = read_overlay(find_overlay("interactive.yaml"))["max_epochs"]
+    return {"max_epochs": epochs, "val_window_size": [2 * side for side in crop], "channels_last": False}
