@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from lazylabels_monai import tensor_files
 from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.networks.lightening import lightened
 from lazylabels_monai.trained import CLASSES_FILE, require_finite_weights, trained_classes, trained_network
 
 __all__ = [
@@ -180,6 +179,8 @@ def take_over(
         LazyLabelsError: when less than half of the network's weights would be taken.
     """
     own = network.state_dict(keep_vars=True)
+    from lazylabels_monai.networks.lightening import lightened  # its package brings MONAI, which `train` need not wait for
+
     given = {**given, **lightened(given, own)}
     first = next((name for name, value in own.items() if value.ndim > 2), None)
     rows = _rows(classes, known)

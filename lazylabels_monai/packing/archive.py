@@ -127,6 +127,8 @@ def _trained_network(weights: PathLike, bundle: Path, overlays: Sequence[PathLik
     values = trained_network(weights, overlays)
     own = yaml.safe_load((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))["network_def"]
     found = values.get("network_def", own)
+    # what trainings from before a setting do not name is what the bundle has for it
+    found = {**{name: value for name, value in own.items() if value == f"@{name}"}, **found}
     if {**found, "_target_": locate(found["_target_"])} == {**own, "_target_": locate(own["_target_"])}:
         values.pop("network_def", None)
     return values
