@@ -80,7 +80,8 @@ class Regions:
         """Each ``step``-th row and column, read band by band."""
         height, width = self.shape
         band = max(step, 1024 // step * step)
-        parts = [self[top : top + band, 0:width][::step, ::step] for top in range(0, height, band)]
+        # copies, as a view of a few pixels would keep its whole band in memory
+        parts = [self[top : top + band, 0:width][::step, ::step].copy() for top in range(0, height, band)]
         return np.concatenate(parts)
 
 
