@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.images.files import ReadError, read_image
-from lazylabels_monai.images.regions import is_zarr, open_regions, zarr_pixel_size
+from lazylabels_monai.images.regions import Regions, is_zarr, open_regions, zarr_pixel_size
 
 PLACES = [(slice(0, 70), slice(0, 90)), (slice(13, 50), slice(30, 31)), (slice(60, 999), slice(-5, 999))]
 LAYOUTS = {
@@ -200,3 +201,17 @@ def test_a_damaged_zarr_is_a_picture_or_a_sentence_that_names_it(tmp_path, versi
         zarr_pixel_size(folder)
     assert len(said) > 40
     assert [sentence for name, sentence in said if name not in sentence] == []
+
+
+def test_every_pixel_of_a_band_but_the_wanted_ones_is_let_go():
+    """Of a picture that does not fit into memory two bands never lie there at once."""
+    alive: list[weakref.ref] = []
+
+    def read(rows, columns):
+        assert not [band for band in alive if band() is not None]
+        band = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        alive.append(weakref.ref(band))
+        return band
+
+    assert Regions("", (5000, 40), 0, np.uint8, read).every(8).shape == (625, 5)
+    assert len(alive) == 5
