@@ -228,8 +228,9 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         record = found[contender.name]
         scores, route = record["scores"], record["route"]
         interfaces = scores["separation"]
+        knows = contender.name == "starter" and not record.get("starter without the set")
         cells = [
-            contender.note,
+            f"{contender.note}; **it begins from weights that have learnt from emps**" if knows else contender.note,
             f"{record['minutes']:.1f}",
             f"{scores['segmentation']['dice']['mean']:.3f}",
             _number(scores["objects"][f"f1@0.5 {route}"]),

@@ -77,6 +77,14 @@ def test_the_others_get_the_minutes_that_ours_took(commands, tmp_path):
     assert len(commands) == count, "what is done is read"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_starter_that_knows_the_set_is_said_to(commands, monkeypatch, tmp_path, there):
+    monkeypatch.setattr(minutes, "STARTER", str(tmp_path / "without_emps.pt"))
+    if there:
+        (tmp_path / "without_emps.pt").touch()
+    assert minutes.section().count("weights that have learnt from emps") == (not there)
+
+
 def test_what_is_not_installed_is_named(commands, monkeypatch):
     monkeypatch.setattr(Program, "python", property(lambda self: None))
     text = minutes.section()
