@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
-__all__ = ["CHOICES", "Computing", "wait_asleep"]
+__all__ = ["CHOICES", "IDLE", "Computing", "wait_asleep"]
 
 #: Variables by which a user says himself how threads wait: then nothing is changed.
 CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
@@ -25,9 +25,9 @@ CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 #: Seconds between two looks at who computes, and calm ones in a row after which threads spin again.
 _EVERY, _CALM = 1.0, 3
 #: Cores that others may use before they count as busy: what a desktop does all the time.
-_IDLE = 0.25
+IDLE = 0.25
 
-#: Whether this process has its watch, by process, as a forked one has none.
+#: Processes that have their watch, by number, as a forked one has none.
 _watched: set[int] = set()
 _lock = threading.Lock()
 
@@ -104,7 +104,7 @@ class _Watch:
             return
         cores = os.sched_getaffinity(0)
         others = self._computing.others(cores)
-        self._calm = self._calm + 1 if others is not None and others <= len(cores) - threads + _IDLE else 0
+        self._calm = self._calm + 1 if others is not None and others <= len(cores) - threads + IDLE else 0
         if threads < 2:  # one thread waits for nobody
             self._calm = _CALM
         if self._calm >= _CALM:

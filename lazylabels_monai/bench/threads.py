@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from lazylabels_monai.bench.timing import Times, describe_machine
-from lazylabels_monai.threads import CHOICES, Computing
+from lazylabels_monai.threads import CHOICES, IDLE, Computing
 
 __all__ = ["WAYS", "busy_neighbours", "section", "steps_in_turns"]
 
@@ -94,10 +94,6 @@ _BUSY = (
 )
 
 
-#: Cores that others may use on a machine that counts as idle.
-_CALM = 0.25
-
-
 def _others() -> float:
     """Cores that others use now."""
     computing, cores = Computing(), os.sched_getaffinity(0)
@@ -126,7 +122,7 @@ def section(repeats: int) -> str:
         f"in a process of its own with {cores} threads, in turns; the neighbours are processes that do nothing but count.",
         f"Each turn begins with {_SETTLE:.0f} s of steps that are not timed, in which the package sees who computes.",
         f"Medians of {repeats} steps, the largest in brackets; CPU seconds count all threads, those that wait awake, too.",
-        *(_BUSY if others >= _CALM else ()),
+        *(_BUSY if others >= IDLE else ()),
         "",
         "| threads wait | " + " | ".join(f"wall s, {number} more" for number in neighbours) + " | CPU s, 0 | CPU s, 2 |",
         "|---|" + "---|" * (len(neighbours) + 2),
@@ -141,7 +137,7 @@ def section(repeats: int) -> str:
         "| aim | reached |",
         "|---|---|",
         "| costs nothing where nobody else computes | "
-        + (f"{idle:.2f} times as torch comes |" if others < _CALM else f"not measured: others used {others:.1f} cores |"),
+        + (f"{idle:.2f} times as torch comes |" if others < IDLE else f"not measured: others used {others:.1f} cores |"),
     ]
     for number, fair in zip(neighbours[1:], share[1:], strict=True):
         slower = found[number][asleep].median_wall / found[0][asleep].median_wall
