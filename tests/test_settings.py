@@ -29,14 +29,14 @@ BY_TASK = [3, "x", [0.4], {"FOO": 0.4}, {"segmentation": "x"}, {"segmentation": 
 #: For each id, values that are wrong; written down by hand, from what the ids mean.
 WRONG = {
     **{name: [*WHOLE, 0] for name in ("max_epochs", "crops_per_epoch", "batch_size", "val_interval", "in_channels")},
-    **dict.fromkeys(("num_workers", "seed", "early_stop_patience", "interface_gap"), WHOLE),
+    **dict.fromkeys(("num_workers", "seed", "early_stop_patience", "interface_gap", "unmarked_images"), WHOLE),
     "spatial_dims": [*WHOLE, 1, 4],
     "num_classes": [*WHOLE, 1, 256],
     "num_multitask_blocks": [*WHOLE, 0],
     "detection_stride": [*WHOLE, 0, 3, 6, 2**15],
     "finest_width": [*NUMBER, 0, 1.5],
     "separation_conv": [*WORD, "separable"],
-    **{name: [*NUMBER, 1.1] for name in ("cache_rate", "affine_prob")},
+    **{name: [*NUMBER, 1.1] for name in ("cache_rate", "affine_prob", "unmarked_share")},
     **{name: [*NUMBER, 1.0] for name in ("val_overlap", "overlap", "ema_decay")},
     "val_share": ["x", True, [], {}, math.nan, math.inf, -0.1, 0, 1, 15, "0.15"],
     "val_time_share": ["x", None, True, [], {}, math.nan, math.inf, -0.1, 0, 1, 25, "0.25"],
@@ -50,6 +50,7 @@ WRONG = {
         (
             *("zero_init_residual", "amp", "channels_last", "cpu_bfloat16", "lr_decay", "resume", "implied_segmentation"),
             *("implied_detection", "implied_separation", "implied_interface", "mirroring", "save_probabilities"),
+            "crops_at_marks",
             *("save_overlay", "save_instances", "class_aware_objects", "glas_metrics", "orders"),
         ),
         FLAG,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -22,7 +22,7 @@ from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interface_labels
 from lazylabels_monai.tasks import BACKGROUND, INTERFACE
 
-__all__ = ["Errors", "Person", "errors_of"]
+__all__ = ["Error", "Person", "errors_of"]
 
 #: Share of an object that a prediction must cover to count as having found it, or as part of a merged one.
 COVERED = 0.5
@@ -36,47 +36,51 @@ BRUSH, STROKE = 8, 100
 WOBBLE = 1.0
 
 
-@dataclass
-class Errors:
-    """What of a prediction a person would put right.
+@dataclass(frozen=True)
+class Error:
+    """Something that a person would put right.
 
     Args:
-        merged: the true objects in a predicted one, where they are several.
-        split: the predicted objects in a true one, where they are several.
-        false: predicted objects where none is.
-        missed: true objects that are not there.
-        spilled: (H, W) bool, background deep inside what is predicted to be objects, a piece each.
+        kind: ``"merged"``: several true objects in a predicted one; ``"split"``: several predicted objects in a true one;
+            ``"false"``: a predicted object where none is; ``"missed"``: a true object that is not there; ``"spilled"``:
+            background deep inside what is predicted to be objects.
+        area: pixels that are wrong by it.
+        number: the predicted id (merged, false) or the true one (split, missed); 0 for what spilled.
+        parts: the true ids in the predicted object, or the predicted ones in the true object.
+        where: (H, W) bool of what spilled.
     """
 
-    merged: dict[int, list[int]] = field(default_factory=dict)
-    split: dict[int, list[int]] = field(default_factory=dict)
-    false: list[int] = field(default_factory=list)
-    missed: list[int] = field(default_factory=list)
-    spilled: list[np.ndarray] = field(default_factory=list)
+    kind: str
+    area: int
+    number: int = 0
+    parts: tuple[int, ...] = ()
+    where: np.ndarray | None = None
 
 
-def errors_of(objects: np.ndarray, truth: np.ndarray) -> Errors:
-    """The errors that a person sees, the largest first.
+def errors_of(objects: np.ndarray, truth: np.ndarray) -> list[Error]:
+    """The errors that a person sees, the largest first, whatever their kind.
 
     Args:
         objects: (H, W) predicted ids.
         truth: (H, W) true ids.
     """
-    found = Errors()
+    found: list[Error] = []
     table = np.zeros((int(objects.max(initial=0)) + 1, int(truth.max(initial=0)) + 1), np.int64)
     np.add.at(table, (objects.ravel(), truth.ravel()), 1)
     sizes, true_sizes = table.sum(1), table.sum(0)
-    by_size = [int(number) for number in np.argsort(-sizes, kind="stable") if number and sizes[number]]
-    for number in by_size:
+    false = set()
+    for number in (int(k) for k in np.flatnonzero(sizes) if k):
         inside = [int(k) for k in np.flatnonzero(table[number]) if k and table[number, k] > COVERED * true_sizes[k]]
         if len(inside) > 1:
-            found.merged[number] = inside
+            areas = sorted(int(table[number, k]) for k in inside)
+            found.append(Error("merged", sum(areas[:-1]), number, tuple(inside)))
         elif table[number, 1:].sum() < FALSE * sizes[number]:
-            found.false.append(number)
-    for true in (int(k) for k in np.argsort(-true_sizes, kind="stable") if k and true_sizes[k]):
+            false.add(number)
+            found.append(Error("false", int(sizes[number]), number))
+    for true in (int(k) for k in np.flatnonzero(true_sizes) if k):
         column = table[1:, true]
         if column.sum() < COVERED * true_sizes[true]:
-            found.missed.append(true)
+            found.append(Error("missed", int(true_sizes[true]), true))
             continue
         parts = [
             int(k) + 1
@@ -84,13 +88,15 @@ def errors_of(objects: np.ndarray, truth: np.ndarray) -> Errors:
             if column[k] > COVERED * sizes[k + 1] and column[k] > 0.1 * true_sizes[true]
         ]
         if len(parts) > 1:
-            found.split[true] = parts
-    spilled = (objects > 0) & (truth == 0) & ~np.isin(objects, found.false)
+            areas = sorted(int(table[k, true]) for k in parts)
+            found.append(Error("split", sum(areas[:-1]), true, tuple(parts)))
+    spilled = (objects > 0) & (truth == 0) & ~np.isin(objects, list(false))
     deep = ndimage.distance_transform_edt(np.pad(spilled, 1))[1:-1, 1:-1] >= DEPTH
     pieces, count = ndimage.label(deep)
-    order = np.argsort(-np.bincount(pieces.ravel(), minlength=count + 1)[1:], kind="stable") + 1
-    found.spilled = [pieces == piece for piece in order]
-    return found
+    for piece in range(1, count + 1):
+        where = pieces == piece
+        found.append(Error("spilled", int(np.count_nonzero(where)), where=where))
+    return sorted(found, key=lambda error: -error.area)
 
 
 class Person:
@@ -173,31 +179,29 @@ class Person:
             the seconds that were used.
         """
         self._left = seconds
-        truth = self.truths[entry.name]
-        errors, objects = errors_of(objects, truth), objects.astype(np.int32)
-        for number, inside in errors.merged.items():
-            objects = self._split(entry, objects, objects == number, inside)
-        for true, parts in errors.split.items():
-            if not self._pay(entry, "scribble", None, "join"):
-                break
-            line = self._through(objects, truth == true, parts)
-            objects = self._applied(entry, objects, lambda o, line=line: correcting.join(o, line))
-        for number in errors.false:
-            if not self._pay(entry, "scribble", None, "erase"):
-                break
-            objects = self._applied(entry, objects, lambda o, number=number: correcting.erase(o, number))
-        detection = self.project.marks(entry, "detection")
-        for number in errors.missed:
-            if not self._pay(entry, "inner", "detection", "missed object"):
-                break
-            detection[self._region(entry, number)] = 1
-            self._regions.setdefault(entry.name, set()).add(number)
-        for piece in errors.spilled:
-            if not self._pay(entry, "inner", "detection", "spilled area"):
-                break
-            detection[piece] = BACKGROUND
-        self._save(entry, detection=detection)
+        truth, objects = self.truths[entry.name], objects.astype(np.int32)
+        for error in errors_of(objects, truth):
+            if error.kind == "merged":
+                objects = self._split(entry, objects, objects == error.number, list(error.parts))
+            elif error.kind == "split" and self._pay(entry, "scribble", None, "join"):
+                here = truth == error.number
+                parts = [part for part in error.parts if ((objects == part) & here).any()]  # others are gone by now
+                line = self._through(objects, here, parts)
+                objects = self._applied(entry, objects, lambda o, line=line: correcting.join(o, line))
+            elif error.kind == "false" and self._pay(entry, "scribble", None, "erase"):
+                objects = self._applied(entry, objects, lambda o, number=error.number: correcting.erase(o, number))
+            elif error.kind == "missed" and self._pay(entry, "inner", "detection", "missed object"):
+                self._mark(entry, self._region(entry, error.number), 1)
+                self._regions.setdefault(entry.name, set()).add(error.number)
+            elif error.kind == "spilled" and self._pay(entry, "inner", "detection", "spilled area"):
+                self._mark(entry, error.where, BACKGROUND)
         return seconds - self._left
+
+    def _mark(self, entry: ImageEntry, where: np.ndarray, value: int) -> None:
+        """Paint inner regions."""
+        detection = self.project.marks(entry, "detection")
+        detection[where] = value
+        self._save(entry, detection=detection)
 
     def _split(self, entry: ImageEntry, objects: np.ndarray, where: np.ndarray, inside: list[int]) -> np.ndarray:
         """Part a predicted object along the borders of the true ones in it, the smallest first."""

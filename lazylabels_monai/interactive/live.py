@@ -31,6 +31,7 @@ from lazylabels_monai.handlers import TaskLossHandler
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import read_image_and_dims, read_label
 from lazylabels_monai.interactive.events import Event, EventWriter
+from lazylabels_monai.interactive.unmarked import unmarked_images
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.tasks import IGNORE, num_task_classes, validate_tasks
 from lazylabels_monai.trained import BESIDE, WEIGHTS_FILE, write_classes, write_images, write_network
@@ -47,6 +48,9 @@ logger = logging.getLogger(__name__)
 #: Trainings that began elsewhere than from the weights before them keep those; of them as many as this.
 KEPT = 5
 
+#: Images without marks that are read at the begin of an epoch, which waits for them.
+PER_CALL = 4
+
 
 class LiveDataset(CacheDataset):
     """The images of one split that carry a label by now; empty until :meth:`take_up` is called for the first time.
@@ -59,14 +63,19 @@ class LiveDataset(CacheDataset):
         tasks: an image counts when it has a label for one of them.
         num_classes: with background; a label with other values is left out.
         transform: MONAI's ``Compose``; what comes before its first random transform is done once.
+        unmarked: as many images without any mark are held beside; a few join with each call.
     """
 
-    def __init__(self, datalist: str, section: str, tasks: Sequence[str], num_classes: int, transform: Any) -> None:
+    def __init__(
+        self, datalist: str, section: str, tasks: Sequence[str], num_classes: int, transform: Any, unmarked: int = 0
+    ) -> None:
         super().__init__([], transform, progress=False)
         self.datalist, self.section, self.num_classes = datalist, section, num_classes
-        self.tasks = validate_tasks(tasks)
+        self.tasks, self.unmarked = validate_tasks(tasks), unmarked
+        self.marked = 0
         self.refused: dict[str, str] = {}
         self._signs: dict[str, tuple] = {}
+        self._passed_over: dict[str, tuple] = {}
 
     def take_up(self) -> list[str]:
         """Read what was drawn since the last call.
@@ -78,6 +87,7 @@ class LiveDataset(CacheDataset):
         """
         try:
             items = read_items(self.datalist, self.section, self.tasks, labelled_only=True, may_be_empty=True)
+            others = unmarked_images(self.datalist, self.section, self.tasks) if self.unmarked else []
         except LazyLabelsError as error:
             self.refused[self.datalist] = str(error)
             return []
@@ -97,8 +107,34 @@ class LiveDataset(CacheDataset):
             else:
                 taken.append(item)
                 kept.append(found)
+        self.marked = len(taken)
+        if taken:
+            self._hold(others, before, taken, kept)
         self.data, self._cache, self.cache_num = taken, kept, len(taken)
         return changed
+
+    def _hold(self, others: Sequence[Mapping[str, Any]], before: Mapping[str, Any], taken: list, kept: list) -> None:
+        """Images without marks behind those with some; one that cannot be used is passed over, as nobody asked for it."""
+        held, read = 0, 0
+        for item in others:
+            name, sign = item["image"], _sign(item)
+            if held == self.unmarked:
+                break
+            if name in before and self._signs.get(name) == sign:
+                found = before[name][1]
+            elif read == PER_CALL or self._passed_over.get(name) == sign:
+                continue
+            else:
+                read += 1
+                self._signs[name], refused = sign, dict(self.refused)
+                found = self._loaded(item)
+                self.refused = refused
+            if found is None:
+                self._passed_over[name] = sign
+                continue
+            held += 1
+            taken.append(item)
+            kept.append(found)
 
     def _loaded(self, item: Mapping[str, Any]) -> Any:
         """The item as far as nothing is random; None where it cannot be used."""
@@ -148,12 +184,19 @@ class TakeUp:
         sampler: of the training.
         shares: see :func:`~lazylabels_monai.data.sampling.sampling_weights`.
         events: told what cannot be used.
+        unmarked_share: of the crops, at most, that come from images without marks, where the data set holds some.
     """
 
     def __init__(
-        self, dataset: LiveDataset, sampler: WeightedRandomSampler, shares: Mapping[str, float], events: EventWriter
+        self,
+        dataset: LiveDataset,
+        sampler: WeightedRandomSampler,
+        shares: Mapping[str, float],
+        events: EventWriter,
+        unmarked_share: float = 0.0,
     ) -> None:
         self.dataset, self.sampler, self.shares, self.events = dataset, sampler, shares, events
+        self.unmarked_share = unmarked_share
         self._told: dict[str, str] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -176,7 +219,10 @@ class TakeUp:
                 f"no image of '{self.dataset.datalist}' has marks to train on: draw inner regions on one for training first."
             )
         if changed or len(self.sampler.weights) != len(self.dataset.data):
-            weights = sampling_weights(self.dataset.data, self.shares)
+            marked, others = self.dataset.data[: self.dataset.marked], len(self.dataset.data) - self.dataset.marked
+            share = self.unmarked_share if others else 0.0
+            weights = [(1 - share) * weight for weight in sampling_weights(marked, self.shares)]
+            weights += [share / max(others, 1)] * others
             self.sampler.weights = torch.as_tensor(weights, dtype=torch.double)
 
 
@@ -204,7 +250,7 @@ class EpochEvents(TaskLossHandler):
                 state.max_epochs,
                 now - self._epoch_start,
                 {task: float(value) / max(self._count, 1) for task, value in self._sums.items()},
-                images=len(engine.data_loader.dataset),
+                images=engine.data_loader.dataset.marked,
                 eta=(now - self._start) / max(done, 1) * left,
             )
         )
@@ -255,7 +301,7 @@ class CurrentWeights:
         with written_to(self.path.parent), uninterrupted():
             if not self._begun:
                 self._begin()
-            images = len(engine.data_loader.dataset)
+            images = engine.data_loader.dataset.marked
             if images != self._images:  # what images of the training look like
                 write_images(self.path.parent, self.datalist)
                 self._images = images

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from lazylabels_monai.instances import InstanceSettings
     from lazylabels_monai.predicting.model import Model
 
-__all__ = ["ImageEntry", "Project", "has_pictures", "spatial_shape"]
+__all__ = ["ImageEntry", "Project", "has_pictures", "pictures_of", "spatial_shape"]
 
 #: Objects of a task that must have been drawn and timed before a person's own seconds replace the published ones.
 MIN_TIMED = 5
@@ -143,7 +143,7 @@ class Project:
             raise DatalistError(f"'{folder}' is no folder: name one that holds images or a {FILE_NAME}.")
         with written_to(folder):
             if create and not (folder / FILE_NAME).exists():
-                if not _pictures(folder):
+                if not pictures_of(folder):
                     raise DatalistError(f"'{folder}' holds no image: put pictures there or into its folder images.")
                 content = {"classes": list(classes), **{section: [] for section in SECTIONS}}
                 _write(folder / FILE_NAME, content)
@@ -173,7 +173,7 @@ class Project:
             items = [(section, item) for section in SECTIONS for item in content.get(section, [])]
             known = {os.path.realpath(absolute_path(self.file, item["image"])) for _, item in items}
             names = [item["image"] for _, item in items]
-            names += [name for name in _pictures(self.folder) if os.path.realpath(self.folder / name) not in known]
+            names += [name for name in pictures_of(self.folder) if os.path.realpath(self.folder / name) not in known]
             before = {entry.name: entry for entry in self.images}
             self.images = [before.get(name) or ImageEntry(name, self._path(name)) for name in dict.fromkeys(names)]
             self._stems = Counter(_stem(name) for name in names)
@@ -615,10 +615,10 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
 
 def has_pictures(folder: PathLike) -> bool:
     """Whether a project can be made of the folder: there is a picture in it or in its ``images/``."""
-    return bool(_pictures(Path(folder)))
+    return bool(pictures_of(Path(folder)))
 
 
-def _pictures(folder: Path) -> list[str]:
+def pictures_of(folder: Path) -> list[str]:
     """Names of the pictures in ``images/``, or in the folder itself where there is none, as a datalist has them."""
     place = folder / "images" if (folder / "images").is_dir() else folder
     try:

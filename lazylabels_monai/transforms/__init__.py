@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lazylabels_monai.transforms.channels import MatchChannelsd
+from lazylabels_monai.transforms.crops import CENTRES, CropCentresd
 from lazylabels_monai.transforms.implied import ImpliedMarksd, ImpliedSegmentationd
 from lazylabels_monai.transforms.intensities import CLIPPED, NORMALIZATIONS, clips
 from lazylabels_monai.transforms.judging import JudgeImaged, JudgeObjectsd
@@ -17,8 +18,10 @@ from lazylabels_monai.transforms.outputs import (
 from lazylabels_monai.transforms.plain import PlainCompose
 
 __all__ = [
+    "CENTRES",
     "CLIPPED",
     "NORMALIZATIONS",
+    "CropCentresd",
     "DecodeIgnoredd",
     "EncodeIgnoredd",
     "FillMissingLabelsd",

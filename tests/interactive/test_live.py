@@ -16,13 +16,15 @@ import pytest
 import torch
 import yaml
 from ignite.engine import Events
+from monai.transforms import Compose, LoadImage, MapTransform
 from PIL import Image
+from torch.utils.data import WeightedRandomSampler
 
 from lazylabels_monai.errors import user_error
 from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.interactive.answering import WINDOW
-from lazylabels_monai.interactive.events import EventReader
-from lazylabels_monai.interactive.live import KEPT, Obey, Orders
+from lazylabels_monai.interactive.events import EventReader, EventWriter
+from lazylabels_monai.interactive.live import KEPT, LiveDataset, Obey, Orders, TakeUp
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.tasks import TASKS
@@ -321,6 +323,49 @@ def test_where_outlines_are_put_right_one_by_one_the_other_regions_teach_on(part
     assert (held[30:40, 30:40] == 2).all()
     assert held[60, 75] == 0  # far from all
     assert held[29, 35] == -1  # beside a region nobody knows
+
+
+def test_images_without_marks_are_held_a_few_at_a_time_and_drawn_as_their_share(tmp_path, monkeypatch):
+    monkeypatch.setattr("lazylabels_monai.interactive.live.PER_CALL", 2)
+    with Project.open(pictures(tmp_path / "my", 6, SHAPE), create=True) as project:
+        a, b, *_ = project.images
+        project.set_section(b, "testing")
+        (project.folder / "images" / "c.png").write_bytes(b"no picture")
+        project.save_marks(a, "detection", stroke(NONE, 1, (5, 5, 30, 30)))
+        read = []
+
+        class Noted(MapTransform):
+            def __call__(self, data):
+                read.append(os.path.basename(data["image"]))
+                return LoadImage(image_only=True)(data["image"]) is not None and dict(data)
+
+        dataset = LiveDataset(str(project.file), "training", TASKS, 2, Compose([Noted("image")]), unmarked=3)
+        sampler = WeightedRandomSampler([1.0], 8)
+        take_up = TakeUp(dataset, sampler, {}, EventWriter(str(tmp_path / "events.jsonl")), unmarked_share=0.4)
+        sizes = []
+        for _ in range(4):
+            take_up(None)
+            sizes.append((dataset.marked, len(dataset.data)))
+            assert len(sampler.weights) == len(dataset.data)
+        assert sizes[0][0] == 1
+        assert sizes[-1] == (1, 4)
+        held = {os.path.basename(item["image"]) for item in dataset.data}
+        assert held == {"a.png", "d.png", "e.png", "f.png"}
+        assert sorted(set(read)) == sorted(read)  # each once
+        assert sampler.weights.tolist() == pytest.approx([0.6, *[0.4 / 3] * 3])
+        assert EventReader(tmp_path / "events.jsonl").read() == []  # nobody asked for c.png
+        drawn = next(entry for entry in project.images if entry.name.endswith("e.png"))
+        project.save_marks(drawn, "detection", stroke(NONE, 1, (5, 5, 30, 30)))
+        take_up(None)
+        assert dataset.marked == 2
+        assert os.path.basename(dataset.data[1]["image"]) == "e.png"
+        assert len(dataset.data) == 4
+        assert sampler.weights.tolist() == pytest.approx([0.3, 0.3, 0.2, 0.2])
+
+
+def test_without_weights_to_hold_to_no_image_without_marks_is_read(parts):
+    dataset = parts(anchor_weight=1.0, init_weights="nothing").parser.get_parsed_content("train#dataset")
+    assert dataset.unmarked == 0
 
 
 def test_what_the_config_repeats_is_what_it_repeats():
