@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR
+
 #: Of the built-in image: dark bubbles and bright crystals, many of which touch.
 SEED, SIZE, RADIUS = (11,), (132, 180), (14, 18)
 #: Pixels of the figure for one pixel of the image.
 ZOOM = 4
 #: Colours of the network's tasks; separation has that of the scribbles.
-DETECTION, SEGMENTATION, SEPARATION = "#009E73", "#0072B2", "#E61E3C"
+DETECTION, SEGMENTATION, SEPARATION = "#009E73", "#0072B2", "#" + bytes(INTERFACE_COLOUR).hex()
 SHARED, CONTRACTING = "#E8E2F4", "#ECECEC"
 #: Inches: 9 of them are the width of the page.
 WIDTH = 9.0
@@ -32,7 +34,7 @@ def save(figure: Any, path: Path) -> None:
 
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, facecolor="white", format="png")
-    picture = Image.open(buffer).convert("RGB").quantize(colors=48, dither=Image.Dither.NONE)
+    picture = Image.open(buffer).convert("RGB").quantize(64, kmeans=3, dither=Image.Dither.NONE)
     picture.save(path, optimize=True)
     print(f"written: {path} ({picture.width} x {picture.height}, {path.stat().st_size / 1000:.0f} kB)")
 
@@ -79,7 +81,7 @@ def labels_figure() -> Any:
     from matplotlib import pyplot as plt
     from matplotlib.patches import Patch
 
-    from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
+    from lazylabels_monai.images.pictures import class_colour, to_uint8_rgb
     from lazylabels_monai.tasks import INTERFACE
 
     drawn = drawn_labels()

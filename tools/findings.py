@@ -87,7 +87,7 @@ def outlined(panel: Panel, label: np.ndarray) -> Panel:
 
 
 def all_labels(image: np.ndarray, labels: Labels) -> Panel:
-    """Exact mask outlined, inner regions filled, scribbles red."""
+    """Exact mask outlined, inner regions filled, scribbles violet."""
     panel = gray_panel(image)
     if "detection" in labels:
         panel = filled(panel, labels["detection"], 0.5)

@@ -30,7 +30,7 @@ _FRAMES = {"error": (220, 20, 40), "warning": (190, 40, 200)}
 _UNLABELLED = (128, 128, 128)
 #: Letter of each label in a caption, in the order in which they are drawn.
 _BADGES = {"segmentation": "S", "detection": "D", "separation": "I", "instances": "N"}
-_BADGE_COLOURS = {"S": (40, 90, 160), "D": (30, 125, 80), "I": INTERFACE_COLOUR, "N": (110, 80, 150)}
+_BADGE_COLOURS = {"S": (40, 90, 160), "D": (30, 125, 80), "I": INTERFACE_COLOUR, "N": (125, 90, 60)}
 
 
 def sheet_paths(path: PathLike, pages: int) -> list[Path]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import glob
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from typing import Any
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
 from lazylabels_monai.overrides import expanded
+from lazylabels_monai.progress import Progress
 from lazylabels_monai.regular import odd_name, why_no_file
 from lazylabels_monai.result_files import without_results
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
@@ -43,11 +45,14 @@ __all__ = [
     "check_target",
     "datalist_file",
     "find_images",
+    "folders_passed_over",
     "has_key",
     "load_datalist",
     "read_items",
     "summary_table",
 ]
+
+logger = logging.getLogger(__name__)
 
 #: The splits of a datalist, and what their folder is called where images lie in folders by split.
 SECTION_FOLDERS = {"training": "train", "validation": "val", "testing": "test"}
@@ -196,11 +201,12 @@ def summary_table(datalist: PathLike | Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"classes: {BACKGROUND} background, {names}"])
 
 
-def find_images(source: PathLike) -> list[str]:
+def find_images(source: PathLike, note: Progress | None = None) -> list[str]:
     """Image files, sorted by name; the results of a prediction are no images, unless one is named itself.
 
     Args:
         source: a file, a folder (without its subfolders) or a glob pattern.
+        note: is told what was passed over, in a sentence; None: the log is.
 
     Raises:
         DatalistError: when there is none.
@@ -213,15 +219,29 @@ def find_images(source: PathLike) -> list[str]:
     else:
         candidates = [Path(file) for file in glob.glob(str(path), recursive=True)]
     # what only looks like a file, such as a link that leads nowhere, is named by who reads it
-    found = [f for f in candidates if file_suffix(f) in suffixes and not os.path.isdir(f)]
+    named = [f for f in candidates if file_suffix(f) in suffixes]
+    found = [f for f in named if not os.path.isdir(f)]
     images = sorted(map(str, found if found == [path] else without_results(found)))
     if found and not images:
         raise DatalistError(
             f"'{source}' holds results of a prediction and no image: name the folder of the images, or a file itself."
         )
+    said = folders_passed_over(set(named) - set(found))
     if not images:
-        raise DatalistError(f"'{source}' holds no image: give a file, a folder or a pattern of {', '.join(suffixes)}.")
+        why = f"'{source}' holds no image: give a file, a folder or a pattern of {', '.join(suffixes)}."
+        raise DatalistError(f"{why} {said}" if said else why)
+    if said:
+        (note or logger.warning)(said)
     return images
+
+
+def folders_passed_over(folders: Iterable[Path]) -> str | None:
+    """The sentence about folders that are named like images among images, such as ``x.png/``; None without any."""
+    names = sorted(str(folder) for folder in folders)
+    if not names:
+        return None
+    others = f" and {len(names) - 1} more are folders" if len(names) > 1 else " is a folder"
+    return f"'{names[0]}'{others} named like an image, and passed over: if there are images inside, put them beside the others."
 
 
 def datalist_file(path: PathLike) -> Path:

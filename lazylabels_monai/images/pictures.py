@@ -35,8 +35,9 @@ CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
     (0, 114, 178),
 )
 _IGNORE_COLOUR = (90, 90, 90)
-#: Colour of interface scribbles.
-INTERFACE_COLOUR = (230, 30, 60)
+#: Colour of interfaces, everywhere. A red, seen without red or green cones, is the orange of class 1 where it lies half
+#: transparent; this violet stays apart from all classes and from gray pictures, as ``tests/images/test_pictures.py`` measures.
+INTERFACE_COLOUR = (140, 60, 255)
 
 
 def to_uint8_rgb(image: np.ndarray) -> np.ndarray:
@@ -101,7 +102,7 @@ def colour_map(classes: np.ndarray) -> np.ndarray:
 
 
 def lazy_label_panel(image: np.ndarray, detection: np.ndarray, separation: np.ndarray) -> np.ndarray:
-    """Inner regions in class colours and interfaces in red, half transparent over the image; (H, W, 3) uint8."""
+    """Inner regions in class colours and interfaces in violet, half transparent over the image; (H, W, 3) uint8."""
     picture = to_uint8_rgb(image).astype(np.float32)
     for value in np.unique(detection):
         if value not in (BACKGROUND, IGNORE):

@@ -39,7 +39,7 @@ class Correction:
 
     Args:
         objects: (H, W) int32 ids as they are now.
-        classes: class of ids that are new or have another one.
+        classes: class of the ids that are as the person said, new ones and those of before.
         labels: by task, (H, W) int16: what the label is there from now on, :data:`KEEP` where it stays as it is.
         overrule: class that replaces another object class in an exact mask, by pixel; None: nowhere.
     """
@@ -70,7 +70,7 @@ def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = 
     Args:
         objects: (H, W) ids.
         stroke: (H, W) bool, from one side of an object to the other; see :func:`line_of`.
-        classes: class by id, for the new ids; None: 1.
+        classes: class by id, for the pieces; None: 1.
 
     Returns:
         the largest piece keeps the id, the others have new ones; the stroke's pixels go to the piece that is nearest.
@@ -96,6 +96,7 @@ def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = 
         pieces[~np.isin(pieces, parts)] = 0
         nearest = ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True)
         pieces = np.where(inside, pieces[tuple(nearest)], 0)
+        new[number] = _class(classes, number)
         for piece in sorted(parts, key=lambda piece: -sizes[piece])[1:]:
             made[box][pieces == piece] = next_id
             new[next_id] = _class(classes, number)

@@ -17,6 +17,7 @@ from PIL import Image
 from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting.folder import ExportReport, export_objects
+from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.pictures import label_palette
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.project import Project
@@ -26,7 +27,7 @@ from lazylabels_monai.report import make_report
 from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, image_stem
 from lazylabels_monai.trained import write_classes
 
-__all__ = ["export", "report", "write_masks"]
+__all__ = ["export", "read_masks", "remove_masks", "report", "write_masks"]
 
 
 def write_masks(
@@ -57,15 +58,14 @@ def write_masks(
     Raises:
         LazyLabelsError: when the disk refuses them.
     """
-    out, stem = Path(out), image_stem(name)
+    out = Path(out)
     shown, ids = class_map(objects, classes), np.asarray(objects)
+    files = _files(out, name, image)
     if image is not None and volumes.is_volume(image):
-        files = out / f"{stem}{CLASSES_ENDING}{volumes.SUFFIX}", out / f"{stem}{INSTANCES_ENDING}{volumes.SUFFIX}"
         for file, values in zip(files, (shown, _narrow(ids)), strict=True):
             volumes.write_volume(file, values, image, "lazylabels-monai")
         write_classes(out, class_names)
         return files
-    files = out / f"{stem}{CLASSES_ENDING}.png", out / f"{stem}{INSTANCES_ENDING}.tif"
     picture = Image.fromarray(shown)
     picture.putpalette(label_palette().tobytes())
     with written_to(out):
@@ -76,6 +76,59 @@ def write_masks(
             tifffile.imwrite(stream, _narrow(ids))
         write_classes(out, class_names)
     return files
+
+
+def read_masks(
+    out: str | os.PathLike, name: str, shape: tuple[int, ...], image: Path | None = None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """What :func:`write_masks` wrote of an image; None where it did not.
+
+    Args:
+        out: folder of the maps.
+        name: of the image's file.
+        shape: (H, W) of the image, (Z, Y, X) of a volume.
+        image: its file; without it that of a picture.
+
+    Returns:
+        ids (H, W) int32 and class by id.
+
+    Raises:
+        LazyLabelsError: when they cannot be read, or are of another size.
+    """
+    files = _files(Path(out), name, image)
+    if not all(file.is_file() for file in files):
+        return None
+    shown, ids = (np.asarray(read_label(file)) for file in files)
+    if image is not None and volumes.is_volume(image):
+        shown, ids = volumes.as_shown(shown), volumes.as_shown(ids)
+    for file, values in zip(files, (shown, ids), strict=True):
+        if values.shape != tuple(shape):
+            raise LazyLabelsError(
+                f"'{file}' is of {values.shape} pixels and its image of {tuple(shape)}: remove it, and finish the image again."
+            )
+    ids = ids.astype(np.int32)
+    classes = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
+    np.maximum.at(classes, ids.ravel(), shown.ravel().astype(np.int64))
+    classes[0] = 0
+    return ids, classes
+
+
+def remove_masks(out: str | os.PathLike, name: str, image: Path | None = None) -> None:
+    """Take the maps of an image that is not finished after all out of the results.
+
+    Raises:
+        LazyLabelsError: when the disk refuses it.
+    """
+    with written_to(out):
+        for file in _files(Path(out), name, image):
+            file.unlink(missing_ok=True)
+
+
+def _files(out: Path, name: str, image: Path | None) -> tuple[Path, Path]:
+    """Classes and ids of an image."""
+    endings = (volumes.SUFFIX,) * 2 if image is not None and volumes.is_volume(image) else (".png", ".tif")
+    stem = image_stem(name)
+    return out / f"{stem}{CLASSES_ENDING}{endings[0]}", out / f"{stem}{INSTANCES_ENDING}{endings[1]}"
 
 
 def _narrow(ids: np.ndarray) -> np.ndarray:

@@ -46,10 +46,12 @@ from lazylabels_monai.images.files import (
     read_image,
 )
 from lazylabels_monai.interactive import volumes
+from lazylabels_monai.interactive.kept import CORRECTED, Kept, read_kept, write_kept
 from lazylabels_monai.interactive.label_files import REPLACED, is_ours, keep_copy, read_marks, write_marks
 from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_state, write_state
 from lazylabels_monai.locks import FolderLock
 from lazylabels_monai.overrides import expanded
+from lazylabels_monai.progress import silent
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, LABELS, TASKS, num_task_classes, validate_tasks
 
 if TYPE_CHECKING:
@@ -111,6 +113,8 @@ class Project:
         self.images: list[ImageEntry] = []
         self.notes: list[str] = []
         self._lock = threading.RLock()
+        self._listed: list[str] = []
+        self._stems: Counter[str] = Counter()
         self._shapes: dict[str, tuple[Any, tuple[int, ...]]] = {}
         self._use = FolderLock(folder, "window", "close it, or open another folder", ".project.lock")
         try:
@@ -166,14 +170,20 @@ class Project:
 
     # ------------------------------------------------------------------------------------------- what there is
 
+    def changed(self) -> bool:
+        """Whether pictures were added to the folder, renamed or taken away since it was looked at last."""
+        return pictures_of(self.folder) != self._listed
+
     def refresh(self) -> None:
-        """Look at the folder again: images that were added, labels and items that other programs wrote."""
+        """Look at the folder again: images that were added or renamed, labels and items that other programs wrote."""
         with self._lock:
-            content = self._read()
-            items = [(section, item) for section in SECTIONS for item in content.get(section, [])]
+            self._read()
+            self._listed = pictures_of(self.folder, self._note)
+            self._follow_renamed()
+            items = [(section, item) for section in SECTIONS for item in self._content.get(section, [])]
             known = {os.path.realpath(absolute_path(self.file, item["image"])) for _, item in items}
             names = [item["image"] for _, item in items]
-            names += [name for name in pictures_of(self.folder) if os.path.realpath(self.folder / name) not in known]
+            names += [name for name in self._listed if os.path.realpath(self.folder / name) not in known]
             before = {entry.name: entry for entry in self.images}
             self.images = [before.get(name) or ImageEntry(name, self._path(name)) for name in dict.fromkeys(names)]
             self._stems = Counter(_stem(name) for name in names)
@@ -361,6 +371,23 @@ class Project:
             spent[key] = spent.get(key, 0.0) + float(seconds)
             self._save_state(entry)
 
+    def kept(self, entry: ImageEntry) -> Kept:
+        """The objects of the image that the person corrected or accepted.
+
+        Raises:
+            LazyLabelsError: when they cannot be read.
+        """
+        return read_kept(self._kept_file(entry), self._shape(entry))
+
+    def save_kept(self, entry: ImageEntry, kept: Kept) -> None:
+        """Keep corrected objects for the next time.
+
+        Raises:
+            LazyLabelsError: when the disk refuses it.
+        """
+        with self._lock:
+            write_kept(self._kept_file(entry), kept, self.folder)
+
     def note_predicted(self, entry: ImageEntry) -> None:
         """Remember that a prediction of the image was shown."""
         with self._lock:
@@ -432,9 +459,16 @@ class Project:
     def _shape(self, entry: ImageEntry) -> tuple[int, ...]:
         """(H, W) of an image, (Z, Y, X) of a volume, which is read once as long as its file stays the same."""
         stamp, known = _stamp(entry.path), self._shapes.get(entry.name)
+        if known is not None and stamp is None:  # renamed while one draws on it
+            return known[1]
         if known is None or known[0] != stamp:
             known = self._shapes[entry.name] = (stamp, spatial_shape(entry, self.picture(entry)))
         return known[1]
+
+    def _note(self, sentence: str) -> None:
+        """Once for each window."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     def _state(self, entry: ImageEntry) -> ImageState:
         return self._states.setdefault(entry.name, ImageState())
@@ -472,14 +506,18 @@ class Project:
         self._content, self._stamp = content, _stamp(self.file)
         self._by_name = {item["image"]: (section, item) for section in SECTIONS for item in content.get(section, [])}
 
+    def file_stem(self, entry: ImageEntry) -> str:
+        """What files about an image are called: its own name without the ending, unless another image has that, too."""
+        if self._stems[_stem(entry.name)] > 1:  # the whole path tells them apart
+            return Path(entry.name).as_posix().replace("/", "_").replace("..", "up")
+        return Path(entry.name).name[: -len(file_suffix(entry.name)) or None]
+
     def _label_file(self, entry: ImageEntry, task: str, folder: str = "") -> Path:
         """Where a window writes the label of an image."""
-        stem = _stem(entry.name)
-        if self._stems[stem] > 1:  # two images of one name: the whole path tells them apart
-            stem = Path(entry.name).as_posix().replace("/", "_").replace("..", "up")
-        else:
-            stem = Path(entry.name).name[: -len(file_suffix(entry.name)) or None]
-        return self.folder / folder / task / f"{stem}{_label_suffix(entry)}"
+        return self.folder / folder / task / f"{self.file_stem(entry)}{_label_suffix(entry)}"
+
+    def _kept_file(self, entry: ImageEntry) -> Path:
+        return self.folder / CORRECTED / f"{self.file_stem(entry)}.npz"
 
     def _named_file(self, entry: ImageEntry, task: str) -> Path | None:
         """The label file that the datalist names."""
@@ -562,6 +600,45 @@ class Project:
         content.setdefault(section, []).append(item)
         return section, item
 
+    def _follow_renamed(self) -> None:
+        """Where an image of the datalist is not there, one of the same pixels that no item names is that image, renamed."""
+        items = [item for section in SECTIONS for item in self._content.get(section, [])]
+        lost = {
+            item["digest"]: item["image"] for item in items if item.get("digest") and not self._path(item["image"]).exists()
+        }
+        if not lost:
+            return
+        known = {os.path.realpath(absolute_path(self.file, item["image"])) for item in items}
+        for new in [name for name in self._listed if os.path.realpath(self.folder / name) not in known]:
+            try:
+                old = lost.pop(pixel_digest(read_image(self._path(new))), None)
+            except LazyLabelsError:  # whoever shows it says so
+                continue
+            if old is not None:
+                self._rename(old, new)
+                self._note(f"'{old}' is called '{new}' now: what was drawn on it goes with it.")
+
+    def _rename(self, old: str, new: str) -> None:
+        entry = next((entry for entry in self.images if entry.name == old), None) or ImageEntry(old, self._path(old))
+        moved = [self._kept_file(entry), *(self._label_file(entry, task, _BEFORE_COMPLETE) for task in TASKS)]
+        entry.name, entry.path = new, self._path(new)  # a window goes on with the same entry
+        targets = [self._kept_file(entry), *(self._label_file(entry, task, _BEFORE_COMPLETE) for task in TASKS)]
+        for file, target in zip(moved, targets, strict=True):
+            if file.is_file() and not target.exists():
+                file.rename(target)
+
+        def change(content: dict[str, Any]) -> None:
+            for section in SECTIONS:
+                for item in content.get(section, []):
+                    if item["image"] == old:
+                        item["image"] = new
+
+        self._change(change)
+        self._states.setdefault(new, self._states.pop(old, ImageState()))
+        write_state(self.folder, self._states)
+        if old in self._shapes:
+            self._shapes[new] = self._shapes.pop(old)
+
     def _adopt(self) -> None:
         """Let the datalist name labels of ours that a kill left without their name."""
         for entry in self.images:
@@ -618,11 +695,11 @@ def has_pictures(folder: PathLike) -> bool:
     return bool(pictures_of(Path(folder)))
 
 
-def pictures_of(folder: Path) -> list[str]:
+def pictures_of(folder: Path, note: Callable[[str], None] = silent) -> list[str]:
     """Names of the pictures in ``images/``, or in the folder itself where there is none, as a datalist has them."""
     place = folder / "images" if (folder / "images").is_dir() else folder
     try:
-        found = find_images(place)
+        found = find_images(place, note)
     except DatalistError:
         return []
     suffixes = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)

@@ -117,7 +117,7 @@ def predict(
         raise LazyLabelsError(f"several processes cannot overwrite '{out}': name another folder, or remove what is there.")
     if large and uncertainty:
         raise LazyLabelsError("the uncertainty of a picture is not computed in tiles: leave out --uncertainty or --large.")
-    paths = _images(images)
+    paths = _images(images, progress or silent)
     weights = Path(weights) if weights is not None else _weights_at_hand(bundle, progress or silent)
     out = Path(out)
     stems: dict[str, Path] = {}
@@ -252,7 +252,7 @@ def _claimed(out: Path, path: Path) -> Iterator[bool]:
         claim.release()
 
 
-def _images(images: str | os.PathLike) -> list[Path]:
+def _images(images: str | os.PathLike, say: Progress) -> list[Path]:
     """The pictures' files and the folders of Zarr pictures, sorted by name."""
     place = expanded(images)
     if is_zarr(place):
@@ -261,7 +261,7 @@ def _images(images: str | os.PathLike) -> list[Path]:
     endings = (CLASSES_ENDING, INSTANCES_ENDING)
     folders = [path for path in folders if not path.stem.endswith(endings)]
     try:
-        found = [Path(path) for path in find_images(images)]
+        found = [Path(path) for path in find_images(images, say)]
     except LazyLabelsError:
         if not folders:
             raise

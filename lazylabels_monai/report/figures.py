@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup, escape
 
-from lazylabels_monai.images.pictures import class_colour
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,8 @@ _DASHES = ("-", "--", "-.", ":")
 _MAX_POINTS = 300
 _XLINK = "http://www.w3.org/1999/xlink"
 _BLUE = "#2b8cc4"  # Okabe and Ito's, lighter: it reads on a dark page and on a white one
-_TASK_COLOURS = {"total": _INK, "segmentation": _BLUE, "detection": "#e69f00", "separation": "#e61e3c"}
+_VIOLET = "#" + bytes(INTERFACE_COLOUR).hex()
+_TASK_COLOURS = {"total": _INK, "segmentation": _BLUE, "detection": "#e69f00", "separation": _VIOLET}
 
 
 def histogram_plot(

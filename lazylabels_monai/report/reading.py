@@ -152,7 +152,7 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
             f"{len(unknown)} of {len(labelled)} predictions, of which '{unknown[0]}' is the first, do not say what made them, "
             "or were altered since."
         )
-    originals, stated = _originals(images)
+    originals, stated = _originals(images, note)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
     volumes = len(labelled) - len(flat) + len(list(out.glob(f"*{CLASSES_ENDING}.nii.gz")))
@@ -182,7 +182,7 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
     return predicted, names or stated
 
 
-def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, ...] | None]:
+def _originals(images: str | Path | None, note: Note) -> tuple[dict[str, Path], tuple[str, ...] | None]:
     """Images by stem, and the class names of a datalist."""
     if images is None:
         return {}, None
@@ -192,7 +192,7 @@ def _originals(images: str | Path | None) -> tuple[dict[str, Path], tuple[str, .
         content = load_datalist(file)
         items = [item["image"] for section in SECTIONS for item in content.get(section, [])]
         return {Path(item).stem: Path(absolute_path(file, item)) for item in items}, tuple(content["classes"])
-    return {Path(path).stem: Path(path) for path in find_images(given)}, None
+    return {Path(path).stem: Path(path) for path in find_images(given, note)}, None
 
 
 def read_measurements(

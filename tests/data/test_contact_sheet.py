@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
 from lazylabels_monai.data.contact_sheet import draw_labels, write_contact_sheet
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR
 from tests.data.checking.cases import DataSet, H, W, sound
 
 
@@ -22,7 +23,7 @@ def test_draw_labels():
     picture = draw_labels(image, labels)
     assert picture.shape == (H, W, 3)
     assert picture.dtype == np.uint8
-    assert tuple(picture[20, 30]) == (230, 30, 60)
+    assert tuple(picture[20, 30]) == INTERFACE_COLOUR
     assert tuple(picture[60, 75]) == (230, 159, 0)  # outline of class 1
     assert tuple(picture[10, 75]) == (86, 180, 233)  # outline of class 2
     gray = np.ptp(picture[45, 60].astype(int))
@@ -33,7 +34,7 @@ def test_draw_labels():
     thin["separation"][:, 61] = 1
     small = draw_labels(image, thin, 0.25)
     assert small.shape == (24, 30, 3)
-    assert (small == (230, 30, 60)).all(-1).sum(axis=1).tolist() == [1] * 24
+    assert (small == INTERFACE_COLOUR).all(-1).sum(axis=1).tolist() == [1] * 24
     hatched = draw_labels(image, {"detection": np.full((H, W), 255, np.uint8)})
     assert (hatched == 128).all(-1).mean() > 0.1
     with pytest.raises(ValueError, match="scale 0 must be positive"):

@@ -16,6 +16,7 @@ from lazylabels_monai.images.pictures import (
     to_uint8_rgb,
 )
 from lazylabels_monai.tasks import IGNORE, INTERFACE
+from tests.images.eyes import EYES, seen_by
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -98,3 +99,10 @@ def test_panels_stand_side_by_side_with_a_white_gap():
     assert [int(level) for level in row[0, :, 0]] == [10] * 2 + [255] + [20] * 5 + [255] + [10] * 2
     assert row.shape == (3, 11, 3)
     np.testing.assert_array_equal(side_by_side([first]), first)
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_interfaces_are_told_from_all_classes_by_any_eye(eye):
+    """As contours and marks on overlays, sheets and pages, opaque; 10 is seen at a glance."""
+    apart = np.linalg.norm(seen_by(eye, INTERFACE_COLOUR) - seen_by(eye, CLASS_COLOURS), axis=1)
+    assert apart.min() > 35, apart.round()

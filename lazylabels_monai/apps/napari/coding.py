@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lazylabels_monai.images.pictures import class_colour
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, LABELS, class_names
 
 __all__ = [
     "BACKGROUND_SHOWN",
-    "INTERFACE_SHOWN",
     "NOTHING_SHOWN",
     "brush_size",
     "layer_colours",
@@ -27,10 +26,6 @@ __all__ = [
 NOTHING_SHOWN = 0
 #: What napari shows where a person said that a pixel is background, or no interface.
 BACKGROUND_SHOWN = IGNORE
-
-#: Colour of interfaces. The red of the report, seen without red or green cones, is the orange of class 1 at a layer's opacity;
-#: this violet stays apart from all classes and from gray pictures (``tests/apps/napari/test_coding.py`` measures it).
-INTERFACE_SHOWN = (140, 60, 255)
 
 #: Width of an interface stroke, in pixels of the image.
 INTERFACE_WIDTH = 3
@@ -62,7 +57,7 @@ def values_to_draw(task: str, classes: list[str]) -> list[tuple[int, str]]:
 def layer_colours(task: str, classes: list[str]) -> dict[int | None, tuple[float, float, float, float]]:
     """Colours (red, green, blue, alpha; 0 to 1) of the values as shown; ``None`` is every value that should not be there.
 
-    The classes' colours are those of the report and of the overlays (Okabe & Ito 2008), interfaces are violet. Background is
+    The colours are those of the report and of the overlays. Background is
     faint: where everything is marked it lies over most of the picture.
     """
     alpha = {BACKGROUND_SHOWN: 0.3}
@@ -76,7 +71,7 @@ def layer_colours(task: str, classes: list[str]) -> dict[int | None, tuple[float
 def _colour(task: str, value: int) -> tuple[int, int, int]:
     if value == BACKGROUND_SHOWN:
         return (120, 120, 130)
-    return INTERFACE_SHOWN if task == "separation" and value == INTERFACE else class_colour(value)
+    return INTERFACE_COLOUR if task == "separation" and value == INTERFACE else class_colour(value)
 
 
 def brush_size(task: str, shape: tuple[int, ...], objects: np.ndarray | None = None) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtWidgets import QButtonGroup, QWidget
 
 from lazylabels_monai.apps.napari.coding import layer_name
-from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.session import BACK, Session
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
@@ -55,6 +55,7 @@ class CorrectPanel(QWidget):
             self.hint,
             self.last,
             button("Undo the correction", session.undo_correction, "the last one of this picture: objects and marks"),
+            button(BACK, session.forget_corrections, "objects that you corrected or accepted are predicted again; marks stay"),
             None,
         )
         self.setLayout(parts.layout())
@@ -92,6 +93,11 @@ class CorrectPanel(QWidget):
         chosen = name if name is not None and self.buttons[name].isChecked() else None
         for other, made in self.buttons.items():
             made.setChecked(other == chosen)
+        if chosen is not None and not self.session.is_open():
+            self.buttons[chosen].setChecked(False)
+            return
+        if chosen is not None and self.session.seen is not None and self.session.maps.objects_layer is None:
+            self.session.show_prediction()  # somebody threw the layer away
         layer = self.session.maps.objects_layer
         if chosen is not None and self.session.is_volume:
             self.session.said.emit("The tools correct objects of pictures; in a volume, draw marks where it is wrong.", True)

@@ -20,7 +20,7 @@ from lazylabels_monai.apps.napari.coding import (
     to_stored,
     values_to_draw,
 )
-from lazylabels_monai.apps.napari.session import Session
+from lazylabels_monai.apps.napari.session import PROPOSAL, Session
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.widgets import button, column, row, words
 from lazylabels_monai.errors import LazyLabelsError
@@ -33,8 +33,6 @@ __all__ = ["PROPOSAL", "SHAPES", "DrawPanel"]
 
 #: Layer in which polygons and lines become marks.
 SHAPES = "Shapes to marks"
-#: Layer of an outline that was not accepted yet.
-PROPOSAL = "Proposed outline"
 
 _HINTS = {
     "detection": "Dab a region inside each object; it need not reach the border.",
@@ -216,7 +214,7 @@ class DrawPanel(QWidget):
 
     def draw_shapes(self, mode: str) -> None:
         """Take the polygon or the line; what is drawn becomes marks of the kind and class chosen here."""
-        layer = self._shapes_layer()
+        layer = self._shapes_layer() if self.session.is_open() else None
         if layer is not None:
             self.tool.choose(None)
             layer.visible = True
@@ -263,7 +261,7 @@ class DrawPanel(QWidget):
         """The next click says which object is to be outlined."""
         if self.session.is_volume:
             self.session.said.emit("Outlines are proposed in pictures; in a volume, paint the masks of its slices.", True)
-        elif self.session.entry is not None:
+        elif self.session.is_open() and self.session.entry is not None:
             self.tool.choose("propose")
             self.session.said.emit("Click an object with an inner region, or a predicted one: its outline is proposed.", False)
 

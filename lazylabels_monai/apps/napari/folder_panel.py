@@ -109,7 +109,7 @@ class FolderPanel(QWidget):
     def export(self) -> None:
         """Write the objects of the finished pictures in the format of another program."""
         session, chosen = self.session, _FORMATS[self.format.currentText()]
-        if session.project is not None:
+        if session.is_open():
             project, folder = session.project, session.results
             session.behind(
                 lambda: finish.export(folder, chosen, project),

@@ -125,9 +125,9 @@ class ImagesPanel(QWidget):
     def ask_for_classes(self) -> None:
         """Ask what the kinds of object are called, and whether there are more of them."""
         project = self.session.project
-        if project is None:
-            self.session.said.emit("open a project first, or make one of a folder of pictures.", True)
-        elif self.session.is_training:  # before names are asked for in vain
+        if not self.session.is_open():
+            return
+        if self.session.is_training:  # before names are asked for in vain
             self.session.set_classes(project.classes)
         elif names := self._ask_for_names("The kinds of object", ", ".join(project.classes)):
             self.session.set_classes(names)

@@ -121,6 +121,12 @@ class MarkLayers(QObject):
             layer.selected_label = value
             layer.mode = "erase" if value == NOTHING_SHOWN else "paint"
 
+    def put_back(self) -> None:
+        """Show layers again that somebody threw away; what was drawn is still there."""
+        for layer in self.layers.values():
+            if layer not in self.viewer.layers:
+                self.viewer.add_layer(layer)
+
     def size_brushes(self, objects: np.ndarray) -> None:
         """Brushes that fit the objects (ids, (H, W)), but for those that a person has sized."""
         for task, layer in self.layers.items():

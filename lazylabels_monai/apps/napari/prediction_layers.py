@@ -9,7 +9,8 @@ from napari import Viewer
 from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-from lazylabels_monai.apps.napari.coding import INTERFACE_SHOWN, layer_colours
+from lazylabels_monai.apps.napari.coding import layer_colours
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR
 
 __all__ = ["CHOSEN", "DRAW_HERE", "INTERFACES", "OBJECTS", "SEGMENTATION", "UNCERTAINTY", "PredictionLayers"]
 
@@ -45,8 +46,9 @@ class PredictionLayers:
 
     @property
     def objects_layer(self) -> Labels | None:
-        """The layer of the ids."""
-        return self.layers.get(OBJECTS)
+        """The layer of the ids; None where somebody threw it away, until there is something to show again."""
+        layer = self.layers.get(OBJECTS)
+        return layer if layer in self.viewer.layers else None
 
     def clear(self) -> None:
         """Take all of them out of the viewer."""
@@ -78,9 +80,9 @@ class PredictionLayers:
         colours = layer_colours("segmentation", classes)
         self._put(SEGMENTATION, segmentation.astype(np.uint8), Labels, opacity=0.35, colormap=_direct(colours))
         self._put(OBJECTS, objects.astype(np.int32), Labels, opacity=0.9)
-        self.objects_layer.contour = 2
+        self.layers[OBJECTS].contour = 2
         if interface is not None:
-            violet = Colormap([[0, 0, 0, 0], [*(np.array(INTERFACE_SHOWN) / 255), 1]], name="interfaces")
+            violet = Colormap([[0, 0, 0, 0], [*(np.array(INTERFACE_COLOUR) / 255), 1]], name="interfaces")
             self._put(INTERFACES, interface.astype(np.float32), Image, opacity=0.9, colormap=violet, blending="translucent")
             self.set_threshold(threshold)
         if uncertainty is not None:

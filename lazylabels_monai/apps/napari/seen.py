@@ -1,4 +1,5 @@
-"""What the predictor has answered for the picture in view so far, put together from its regions. Plain arrays, no Qt."""
+"""What is known of the picture in view: what the predictor has answered so far, put together from its regions, and the objects
+that the person corrected. Plain arrays, no Qt."""
 
 from __future__ import annotations
 
@@ -8,32 +9,41 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.interactive.answering import Prediction
+from lazylabels_monai.interactive.kept import Kept, accepted, kept_after, nothing_kept, over
+from lazylabels_monai.interactive.sizes import class_map
 
 __all__ = ["Seen"]
 
 
 class Seen:
-    """Starts empty: background everywhere, no object, nothing known.
+    """Starts with what is kept; else background everywhere, no object, nothing known.
 
     Args:
         shape: (H, W) of the picture; (Z, Y, X) of a volume, here and below.
+        kept: objects that the person corrected or accepted; they stay in the place of what the network answers there.
 
     Attributes:
         segmentation: class values (H, W) uint8.
         interface: probability (H, W) float32.
-        objects: ids (H, W) int32.
+        objects: ids (H, W) int32, as shown.
         classes: class by id (highest id + 1,).
+        kept: which of the objects are the person's, by the same ids.
+        answered: ids (H, W) int32 of the network alone.
+        answered_classes: their classes.
         uncertainty: (H, W) float32.
         whole: whether every pixel was answered for.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], kept: Kept | None = None) -> None:
         self.segmentation = np.zeros(shape, np.uint8)
         self.interface = np.zeros(shape, np.float32)
         self.uncertainty = np.zeros(shape, np.float32)
-        self.objects = np.zeros(shape, np.int32)
-        self.classes = np.zeros(1, np.int64)
-        self.whole = False
+        self.answered = np.zeros(shape, np.int32)
+        self.answered_classes = np.zeros(1, np.int64)
+        self.keep(kept or nothing_kept(shape))
+        self.whole = self.kept.everything
+        if self.whole:  # all that is known as long as the network has not answered
+            self.segmentation = class_map(self.objects, self.classes)
         self._token: Any = None
 
     def take(self, found: Prediction) -> None:
@@ -41,8 +51,8 @@ class Seen:
         new = found.token != self._token or found.segmentation is None or found.region == self._everything()
         if new:
             self._token = found.token
-            self.objects = np.zeros_like(self.objects)
-            self.classes = np.zeros(1, np.int64)
+            self.answered = np.zeros_like(self.answered)
+            self.answered_classes = np.zeros(1, np.int64)
         if found.segmentation is not None:
             self.segmentation[found.region] = found.segmentation.argmax(0)
         if found.separation is not None:
@@ -50,26 +60,45 @@ class Seen:
         if found.uncertainty is not None:
             self.uncertainty[found.region] = found.uncertainty
         if found.objects is not None:
-            self.objects[found.region] = found.objects
-            classes = np.zeros(max(len(found.classes), len(self.classes)), np.int64)
-            classes[: len(self.classes)] = self.classes
+            self.answered[found.region] = found.objects
+            classes = np.zeros(max(len(found.classes), len(self.answered_classes)), np.int64)
+            classes[: len(self.answered_classes)] = self.answered_classes
             classes[: len(found.classes)] = np.maximum(classes[: len(found.classes)], found.classes)
-            self.classes = classes
-        self.whole = found.last
+            self.answered_classes = classes
+        if not self.kept.everything:
+            self.keep(self.kept)
+        self.whole = found.last or self.kept.everything
 
     def change(self, objects: np.ndarray, classes: Mapping[int, int] | None = None) -> None:
         """A person corrected the objects.
 
         Args:
             objects: ids (H, W).
-            classes: of ids that are new or have another one.
+            classes: of the ids that are as the person said: they are kept.
         """
-        self.objects = np.array(objects, np.int32)
+        before, self.objects = self.objects, np.array(objects, np.int32)
         known = np.zeros(max(int(self.objects.max(initial=0)) + 1, len(self.classes)), np.int64)
         known[: len(self.classes)] = self.classes
         for number, value in (classes or {}).items():
             known[number] = value
         self.classes = known
+        self.kept = kept_after(self.kept, before, self.objects, known, classes or ())
+
+    def accept(self) -> None:
+        """All objects are as they should be: none changes any more."""
+        self.kept = accepted(self.objects, self.classes)
+
+    def keep(self, kept: Kept, shown: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        """Let the network decide but for what is kept.
+
+        Args:
+            kept: of the picture.
+            shown: objects and classes that go with it, where they are known.
+        """
+        if shown is None:
+            self.kept, self.objects, self.classes = over(kept, self.answered, self.answered_classes)
+        else:
+            self.kept, (self.objects, self.classes) = kept, shown
 
     def _everything(self) -> tuple[slice, ...]:
         return tuple(slice(0, side) for side in self.objects.shape)

@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari import Viewer
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from lazylabels_monai.apps.napari.clock import DrawingClock
-from lazylabels_monai.apps.napari.coding import NOTHING_SHOWN
+from lazylabels_monai.apps.napari.coding import NOTHING_SHOWN, layer_name
 from lazylabels_monai.apps.napari.mark_layers import MarkLayers
-from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
+from lazylabels_monai.apps.napari.prediction_layers import OBJECTS, SEGMENTATION, PredictionLayers
 from lazylabels_monai.apps.napari.seen import Seen
 from lazylabels_monai.apps.napari.where import uncertain_boxes
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import file_suffix
 from lazylabels_monai.interactive import correcting, finish
 from lazylabels_monai.interactive.events import Event
+from lazylabels_monai.interactive.kept import Kept, accepted, nothing_kept
 from lazylabels_monai.interactive.predictor import Prediction, WarmPredictor
 from lazylabels_monai.interactive.project import ImageEntry, Project, spatial_shape
 from lazylabels_monai.interactive.trainer import Trainer
 from lazylabels_monai.interactive.volumes import is_volume
+from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.warm_start import STARTER, weights_named
 
-__all__ = ["PICTURE", "RESULTS", "Session"]
+__all__ = ["BACK", "PICTURE", "PROPOSAL", "RESULTS", "Session"]
 
-#: Name of the picture's layer.
-PICTURE = "Picture"
+#: Name of the picture's layer, and of that of an outline that was not accepted yet.
+PICTURE, PROPOSAL = "Picture", "Proposed outline"
 #: Folder of a project in which masks of finished images lie.
 RESULTS = "finished"
-#: Milliseconds between two looks at the trainer and the predictor.
-_POLL = 150
+#: The button that takes corrections of objects back.
+BACK = "Back to the prediction"
+#: Milliseconds between two looks at the trainer and the predictor; after so many of them one at the folder.
+_POLL, _LOOKS = 150, 20
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A correction, to be undone.
+
+    Args:
+        marks: labels by task that it changed, as they were before.
+        kept: what was kept before.
+        shown: objects and classes that were shown; None: another prediction came since.
+    """
+
+    marks: dict[str, np.ndarray]
+    kept: Kept
+    shown: tuple[np.ndarray, np.ndarray] | None
 
 
 class Session(QObject):
@@ -85,10 +106,12 @@ class Session(QObject):
         self._token = 0
         self._workers: list[Any] = []
         self._ranked: list[ImageEntry] = []
-        self._corrections: list[tuple[np.ndarray | None, np.ndarray | None, dict[str, np.ndarray]]] = []
+        self._corrections: list[_Done] = []
         self.marks.saved.connect(self._saved)
         self.marks.failed.connect(lambda sentence: self.said.emit(sentence, True))
         viewer.mouse_drag_callbacks.append(self._touched)
+        viewer.layers.events.inserted.connect(self._not_ours)
+        self._polls = 0
         self._poll = QTimer(self)
         self._poll.setInterval(_POLL)
         self._poll.timeout.connect(self.poll)
@@ -113,9 +136,19 @@ class Session(QObject):
         self.opened.emit()
         self._poll.start()
         self.load_weights(self.trainer.current_weights or weights_named(STARTER))
-        order = self.suggested() or project.images
-        self.show(order[0])
+        order = self.suggested()
+        self._show_first(order + [entry for entry in project.images if entry not in order])
         return True
+
+    def is_open(self) -> bool:
+        """Whether there is a project; what to do is said where there is none."""
+        if self.project is None:
+            self.said.emit("open a project first, or make one of a folder of pictures.", True)
+        return self.project is not None
+
+    def _show_first(self, entries: Iterable[ImageEntry]) -> bool:
+        """Show the first image that can be read; of those before it is said why they cannot."""
+        return any(self.show(entry) for entry in entries)
 
     def close(self) -> None:
         """Save, end the training (its weights stay) and let the folder go."""
@@ -131,25 +164,67 @@ class Session(QObject):
             self.project.close()
             self.project = None
 
-    def show(self, entry: ImageEntry) -> None:
-        """Show an image with its marks, and ask for a prediction of it."""
-        if self.project is None or entry is self.entry:
-            return
+    def show(self, entry: ImageEntry) -> bool:
+        """Show an image with its marks, and ask for a prediction of it; False, with a sentence, where it cannot be shown.
+
+        Layers of the image in view that were thrown away come back.
+        """
+        if self.project is None:
+            return False
+        if entry is self.entry:
+            self._put_back()
+            return True
         try:
             picture = self.project.picture(entry)
             self.spend()
             self.marks.show(self.project, entry)
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
-            return
+            return False
         self._show_picture(picture, is_volume(entry.path))
         self.entry, self.picture, self.seen = entry, picture, None
         self._corrections = []
         self.clock.stop()
         self.shown.emit()
         self.listed.emit()
+        self._show_kept()
         if self.ahead:
             self.predict()
+        return True
+
+    def _put_back(self) -> None:
+        layers = self.viewer.layers
+        active = layers.selection.active
+        if self._picture_layer is not None and self._picture_layer not in layers:
+            layers.insert(0, self._picture_layer)
+        self.marks.put_back()
+        if self.seen is not None:
+            self.show_prediction()
+        if active is not None:
+            layers.selection.active = active
+
+    def _show_kept(self) -> None:
+        """The objects that the person corrected or accepted are there at once, whatever the network answers."""
+        kept = None
+
+        def read() -> None:
+            nonlocal kept
+            kept = self.project.kept(self.entry)
+
+        shape = spatial_shape(self.entry, self.picture)
+        self.attempt(read)
+        if self.entry.finished:
+
+            def read_finished() -> None:
+                nonlocal kept
+                found = finish.read_masks(self.results, self._file_name(), shape, self.entry.path)
+                kept = accepted(*found) if found is not None else kept
+
+            self.attempt(read_finished)
+        if kept is not None and not kept.nothing:
+            self.seen = Seen(shape, kept)
+            self.show_prediction()
+            self.predicted.emit()
 
     @property
     def is_volume(self) -> bool:
@@ -169,10 +244,10 @@ class Session(QObject):
 
     def next(self) -> None:
         """Show the image to draw on next."""
-        if self.project is not None:
+        if self.is_open():
             others = [entry for entry in self.suggested() if entry is not self.entry]
             if others:
-                self.show(others[0])
+                self._show_first(others)
             else:
                 self.said.emit("every other training image is finished: look at the sizes, or add images to the folder.", False)
 
@@ -184,7 +259,7 @@ class Session(QObject):
     def rank(self) -> None:
         """Rank the images by what a label would tell the network per second of this person's work; in a thread, minutes."""
         project, weights = self.project, self.weights
-        if project is None:
+        if not self.is_open():
             return
 
         def act() -> list[ImageEntry]:
@@ -203,22 +278,48 @@ class Session(QObject):
         self.behind(act, then)
 
     def finish(self, finished: bool = True) -> None:
-        """Say that the image in view is done, or not; the masks of one that is done are written."""
-        if self.project is not None and self.entry is not None:
-            self.marks.flush()
-            self.attempt(lambda: self.project.finish(self.entry, finished))
-            if finished:
-                self._write_masks()
-            self.listed.emit()
+        """Say that the image in view is done, or not; the masks of one that is done are written, and then stay as they are."""
+        if self.project is None or self.entry is None:
+            return
+        self.marks.flush()
+        if self.attempt(lambda: self.project.finish(self.entry, finished)):
+            (self._write_masks if finished else self._take_masks_back)()
+        self.listed.emit()
 
     def _write_masks(self) -> None:
         """Of the finished image in view."""
         if self.seen is None or not self.seen.whole:
             self.said.emit("no masks are written, as there is no prediction yet: wait for it, then tick finished again.", True)
             return
-        name, path, seen, classes = self.entry.name, self.entry.path, self.seen, self.project.classes
-        if self.attempt(lambda: finish.write_masks(self.results, name, seen.objects, seen.classes, classes, path)):
-            self.said.emit(f"its objects and classes are written to {self.results}.", False)
+        name, path, seen, classes = self._file_name(), self.entry.path, self.seen, self.project.classes
+        seen.accept()
+
+        def act() -> None:
+            finish.write_masks(self.results, name, seen.objects, seen.classes, classes, path)
+            self.project.save_kept(self.entry, seen.kept)
+
+        if self.attempt(act):
+            count = len(np.unique(seen.objects[seen.objects > 0]))
+            what = {0: "that there is no object in it is", 1: "its object is"}.get(count, f"its {count} objects are")
+            self.said.emit(f"{what} written to {self.results}, and will not change any more.", False)
+            self.maps.draw_here([])
+
+    def _take_masks_back(self) -> None:
+        """An image that is not finished after all has none among the results; its objects stay on the screen."""
+
+        def act() -> None:
+            if self.seen is not None:
+                self.project.save_kept(self.entry, self.seen.kept)
+            finish.remove_masks(self.results, self._file_name(), self.entry.path)
+
+        if self.attempt(act) and self.seen is not None and self.seen.kept.everything:
+            self.said.emit(
+                f'it is not finished any more; its objects stay as they are until you press "{BACK}" on the tab Correct.', False
+            )
+
+    def _file_name(self) -> str:
+        """What the results of the image in view are called after."""
+        return self.project.file_stem(self.entry) + file_suffix(self.entry.name)
 
     @property
     def results(self) -> Path:
@@ -276,6 +377,15 @@ class Session(QObject):
         self.spend(task)
         self.listed.emit()
 
+    def _not_ours(self, event: object) -> None:
+        """Napari's own buttons make layers, too, and what one draws there teaches nothing."""
+        name, ours = event.value.name, {*map(layer_name, TASKS), SEGMENTATION, OBJECTS, PROPOSAL}
+        if self.entry is not None and isinstance(event.value, Labels) and name not in ours:
+            self.said.emit(
+                f"what is drawn in the layer '{name}' is saved nowhere, as it is napari's own: choose a kind on the tab Draw.",
+                True,
+            )
+
     def _touched(self, viewer: Viewer, event: object) -> None:
         if self.entry is not None:
             self.clock.act()
@@ -299,7 +409,7 @@ class Session(QObject):
         Args:
             weights: :data:`~lazylabels_monai.interactive.trainer.LAST` or :data:`~lazylabels_monai.warm_start.STARTER`.
         """
-        if self.trainer is not None and not self.trainer.running:
+        if self.is_open() and not self.trainer.running:
             self.marks.flush()
             self.spend()
             self.trainer.weights = weights
@@ -335,6 +445,18 @@ class Session(QObject):
             view = None if self.is_volume else self._part_in_view()
             self.predictor.request(self.entry.name, self.picture, view, self._token, volume=self.is_volume)
 
+    def predict_again(self) -> None:
+        """Somebody asks for it; where nothing will change it is said why."""
+        if not self.is_open():
+            return
+        if self.seen is not None and self.seen.kept.everything:
+            remedy = "take the tick of finished away, and " if self.entry.finished else ""
+            self.said.emit(
+                f'all its objects are as you accepted them: {remedy}press "{BACK}" on the tab Correct for others.',
+                False,
+            )
+        self.predict()
+
     def _part_in_view(self) -> tuple[slice, slice] | None:
         layer = self._picture_layer
         if layer is None:
@@ -358,7 +480,7 @@ class Session(QObject):
         if self.seen is None:
             self.seen = Seen(spatial_shape(self.entry, self.picture))
         self.seen.take(found)
-        self._corrections = [(None, None, before) for *_, before in self._corrections]  # ids begin anew
+        self._corrections = [replace(done, shown=None) for done in self._corrections]  # ids begin anew
         self.show_prediction()
         if found.last:
             self.marks.size_brushes(self.seen.objects)
@@ -400,7 +522,7 @@ class Session(QObject):
             self.seen = Seen(spatial_shape(self.entry, self.picture))
         self.marks.flush()
         before: dict[str, np.ndarray] = {}
-        objects, classes = self.seen.objects, self.seen.classes
+        objects, classes, kept = self.seen.objects, self.seen.classes, self.seen.kept
 
         def act() -> None:
             correction = make(objects, classes)
@@ -410,7 +532,7 @@ class Session(QObject):
         if not self.attempt(act):
             return []
         self.clock.act()
-        self._corrections.append((objects, classes, before))
+        self._corrections.append(_Done(before, kept, (objects, classes)))
         self._corrected()
         return list(before)
 
@@ -419,16 +541,33 @@ class Session(QObject):
         if not self._corrections:
             self.said.emit("there is no correction of this picture to undo.", False)
             return
-        objects, classes, before = self._corrections.pop()
+        done = self._corrections.pop()
         self.marks.flush()
-        if self.attempt(lambda: correcting.undo(self.project, self.entry, before)):
-            if objects is not None:
-                self.seen.objects, self.seen.classes = objects, classes
+        if self.attempt(lambda: correcting.undo(self.project, self.entry, done.marks)):
+            self.seen.keep(done.kept, done.shown)
             self._corrected()
+
+    def forget_corrections(self) -> None:
+        """Let the network decide about all objects of the picture in view; marks stay. It can be undone like a correction."""
+        if self.seen is None or self.seen.kept.nothing:
+            self.said.emit("the objects of this picture are the network's already.", False)
+            return
+        if self.entry.finished:
+            self.said.emit("this picture is finished: take the tick away first, and its objects can change again.", True)
+            return
+        seen = self.seen
+        self._corrections.append(_Done({}, seen.kept, (seen.objects, seen.classes)))
+        seen.keep(nothing_kept(seen.objects.shape))
+        self._corrected()
+        self.said.emit("the network decides about all objects; your marks stay. Undo the correction takes this back.", False)
+        if not seen.answered.any():
+            self.predict()
 
     def _corrected(self) -> None:
         if self.entry.finished and self.seen.whole:
             self._write_masks()  # what was written is what is shown
+        else:
+            self.attempt(lambda: self.project.save_kept(self.entry, self.seen.kept))
         self.marks.reload()
         self.show_prediction()
         self.predicted.emit()
@@ -444,6 +583,28 @@ class Session(QObject):
         if self.predictor is not None:
             for prediction in self.predictor.poll():
                 self._take(prediction)
+        self._polls += 1
+        if self._polls % _LOOKS == 0:
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Images that were added to the folder join the list, and one that was renamed keeps its marks."""
+        if self.project is None or not self.project.changed():
+            return
+        before = {entry.name for entry in self.project.images}
+        told = len(self.project.notes)
+        if not self.attempt(self.project.refresh):
+            return
+        for note in self.project.notes[told:]:
+            self.said.emit(note, False)
+        if new := [entry.name for entry in self.project.images if entry.name not in before]:
+            self.said.emit(f"the folder holds {len(new)} more images." if len(new) > 1 else f"new image: {new[0]}", False)
+        if self.entry is not None and self.entry not in self.project.images:
+            self.said.emit(f"'{self.entry.name}' is not in the folder any more: choose another image.", True)
+            self.ranked.emit()
+            return
+        self.marks.flush()  # what could not be saved as long as its image was not there
+        self.ranked.emit()
 
     def _heard(self, event: Event) -> None:
         if event.weights is not None and event.kind == "weights":

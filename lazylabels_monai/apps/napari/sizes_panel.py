@@ -162,9 +162,9 @@ class SizesPanel(QWidget):
 
     def report(self) -> None:
         """Measure all finished pictures, write the page and open it in the browser."""
-        project, folder = self.session.project, self.session.results
-        if project is None:
+        if not self.session.is_open():
             return
+        project, folder = self.session.project, self.session.results
         size = self.pixel_size.text().strip() or None
         self.session.said.emit("the report is being written.", False)
         self.session.behind(lambda: finish.report(folder, project, size), self._open_report)

@@ -56,7 +56,7 @@ class TrainPanel(QWidget):
             self.epoch,
             self.losses,
             self.dice,
-            button("Predict again", session.predict, "predict the image in view by the newest weights"),
+            button("Predict again", session.predict_again, "predict the image in view by the newest weights"),
             button("Rank the images", session.rank, "which image to draw on next, by the network's uncertainty; takes minutes"),
             Visibility(session),
             self.uncertainty,

@@ -19,7 +19,7 @@ from lazylabels_monai.data.building.layouts import (
 from lazylabels_monai.data.building.names import folded, image_beside
 from lazylabels_monai.data.building.options import PICTURES, BuildError, BuildOptions
 from lazylabels_monai.data.building.predicted import own_files
-from lazylabels_monai.data.datalist import FILE_NAME
+from lazylabels_monai.data.datalist import FILE_NAME, folders_passed_over
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES
 from lazylabels_monai.overrides import expanded
@@ -109,6 +109,12 @@ def _files(folder: Path, suffixes: Iterable[str], deep: bool = False, skip: Coll
     return sorted(found)  # a link that leads nowhere among them: who reads it says so
 
 
+def _named_like_pictures(home: Path, but: Collection[str]) -> list[Path]:
+    """Folders beside pictures, but for some that are told of already."""
+    named = [path for path in home.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")]
+    return [path for path in named if path.is_dir() and path.name not in but]
+
+
 class _Finder:
     """Collects images, and gives them their labels."""
 
@@ -170,6 +176,8 @@ class _Finder:
         skip = (*LABEL_FOLDERS, *ALL_IMAGES) if flat else ()
         found, deep = (usable(without_results(_files(home, PICTURE_SUFFIXES, deep, skip))) for deep in (False, True))
         apart = sorted({path.relative_to(home).parts[0] for path in deep if path.parent != home}) if found else []
+        if found and (said := folders_passed_over(_named_like_pictures(home, () if flat else apart))):
+            self.notes.append(said)
         if apart and not flat:
             count = len(deep) - len(found)
             self.notes.append(

@@ -21,18 +21,24 @@ UNDO = Qt.KeyboardModifier.ControlModifier
 def predicted(dock, built_in):
     """The dock with a picture and two predicted objects beside each other, as a network would have answered."""
     dock.open(built_in)
-    entry, picture = dock.session.entry, dock.session.picture
-    shape = picture.shape[:2]
+    answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)])
+    yield dock
+    dock.tabs.setCurrentIndex(0)
+
+
+def answer(dock, boxes, token=1) -> None:
+    """The network answers for the picture in view: objects of the first class that fill boxes."""
+    entry, shape = dock.session.entry, dock.session.picture.shape[:2]
     objects = np.zeros(shape, np.int32)
-    objects[40:80, 40:90], objects[90:110, 40:90] = 1, 2
+    for number, (top, bottom, left, right) in enumerate(boxes, 1):
+        objects[top:bottom, left:right] = number
     scores = np.stack([objects == 0, objects > 0, np.zeros(shape, bool)]).astype(np.float32)
     whole = slice(0, shape[0]), slice(0, shape[1])
     even = np.zeros(shape, np.float32)
-    found = {"segmentation": scores, "separation": even, "objects": objects, "classes": np.array([0, 1, 1])}
-    dock.session._take(Prediction(1, entry.name, whole, **found, uncertainty=even, last=True))
+    classes = np.minimum(np.arange(len(boxes) + 1), 1)
+    found = {"segmentation": scores, "separation": even, "objects": objects, "classes": classes}
+    dock.session._take(Prediction(token, entry.name, whole, **found, uncertainty=even, last=True))
     Hand.settle()
-    yield dock
-    dock.tabs.setCurrentIndex(0)
 
 
 def marked(dock, place, task="detection") -> int:
@@ -147,6 +153,135 @@ def test_what_is_corrected_after_finished_is_written_anew(predicted, hand, built
     assert np.asarray(Image.open(file))[60, 60] == 0
     hand.key(Qt.Key.Key_Z, UNDO)
     assert np.asarray(Image.open(file))[60, 60] == 1
+
+
+# ----------------------------------------------------------------------------------------------- what was corrected comes back
+
+
+SPLIT = [(60, 30), (60, 65), (60, 100)]
+
+
+def ids_at(dock, *places) -> list[int]:
+    return [int(dock.session.maps.objects[place]) for place in places]
+
+
+def test_a_corrected_object_stays_when_the_network_answers_anew(predicted, hand, built_in):
+    dock = predicted
+    hand.key(Qt.Key.Key_S)
+    hand.stroke(SPLIT)
+    hand.key(Qt.Key.Key_S)
+    upper, lower, other = ids_at(dock, (50, 60), (70, 60), (100, 60))
+    assert len({0, upper, lower, other}) == 4
+    before = dock.session.maps.objects.copy()
+    answer(dock, [(41, 79, 41, 89), (92, 110, 42, 90)], token=2)
+    now = dock.session.maps.objects
+    assert (np.isin(now, ids_at(dock, (50, 60))) == (before == upper)).all()
+    assert (np.isin(now, ids_at(dock, (70, 60))) == (before == lower)).all()
+    assert (now > 0)[91, 60] == 0  # the other object is the network's newest
+    assert now[100, 60] > 0
+    # and another correction builds on it, by the ids that are shown now
+    hand.key(Qt.Key.Key_D)
+    hand.click((100, 60))
+    hand.click((50, 60))
+    answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)], token=3)
+    assert ids_at(dock, (50, 60), (100, 60)) == [0, 0]
+    assert ids_at(dock, (70, 60))[0] > 0
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["corrected", "finished"])
+def test_what_a_person_corrected_is_there_in_another_window(predicted, hand, built_in, finished):
+    dock = predicted
+    hand.key(Qt.Key.Key_S)
+    hand.stroke(SPLIT)
+    hand.key(Qt.Key.Key_R)
+    dock.correct.classes.setCurrentIndex(1)
+    hand.click((50, 60))
+    if finished:
+        press(dock.images.finished)
+    before, name = dock.session.maps.objects.copy(), dock.session.entry.name
+    dock.session.close()
+    dock.open(built_in)
+    dock.session.show(dock.session.project.entry(name))
+    if finished:  # at once, and for good
+        np.testing.assert_array_equal(dock.session.maps.objects, before)
+        answer(dock, [(0, 128, 0, 160)], token=2)
+        np.testing.assert_array_equal(dock.session.maps.objects, before)
+    else:
+        answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)], token=2)
+        assert len({0, *ids_at(dock, (50, 60), (70, 60), (100, 60))}) == 4
+    assert [dock.session.seen.classes[n] for n in ids_at(dock, (50, 60), (70, 60))] == [2, 1]
+
+
+def test_a_project_that_was_finished_before_shows_what_was_finished(predicted, hand, built_in):
+    """Earlier versions wrote the masks alone."""
+    dock = predicted
+    hand.key(Qt.Key.Key_D)
+    hand.click((60, 60))
+    press(dock.images.finished)
+    name = dock.session.entry.name
+    dock.session.close()
+    for file in (built_in / "corrected").iterdir():
+        file.unlink()
+    dock.open(built_in)
+    dock.session.show(dock.session.project.entry(name))
+    answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)], token=2)
+    assert ids_at(dock, (60, 60))[0] == 0
+    assert ids_at(dock, (100, 60))[0] > 0
+    press(dock.images.finished)  # not finished after all: among the results no more, and not lost
+    assert not list((built_in / "finished").glob("*_pred.png"))
+    dock.session.close()
+    dock.open(built_in)
+    dock.session.show(dock.session.project.entry(name))
+    assert ids_at(dock, (60, 60))[0] == 0
+
+
+def test_undo_takes_a_correction_back_when_another_prediction_came(predicted, hand, built_in):
+    dock = predicted
+    hand.key(Qt.Key.Key_S)
+    hand.stroke(SPLIT)
+    answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)], token=2)
+    hand.key(Qt.Key.Key_Z, UNDO)
+    upper, lower, other = ids_at(dock, (50, 60), (70, 60), (100, 60))
+    assert upper == lower != other
+    assert not list((built_in / "corrected").iterdir())
+
+
+def test_back_to_the_prediction_and_undo(predicted, hand, built_in):
+    dock = predicted
+    hand.key(Qt.Key.Key_S)
+    hand.stroke(SPLIT)
+    hand.key(Qt.Key.Key_S)
+    marks = dock.session.project.marks(dock.session.entry, "separation")
+    back = next(made for made in dock.correct.findChildren(QPushButton) if made.text() == "Back to the prediction")
+    dock.tabs.setCurrentIndex(2)
+    press(back)
+    upper, lower = ids_at(dock, (50, 60), (70, 60))
+    assert upper == lower
+    np.testing.assert_array_equal(dock.session.project.marks(dock.session.entry, "separation"), marks)
+    hand.key(Qt.Key.Key_Z, UNDO)
+    upper, lower = ids_at(dock, (50, 60), (70, 60))
+    assert upper != lower
+    press(dock.images.finished)
+    press(back)
+    assert dock.heard[-1][1]  # a finished picture does not change
+    assert ids_at(dock, (50, 60), (70, 60)) == [upper, lower]
+
+
+def test_corrected_objects_that_cannot_be_read_are_one_sentence(predicted, hand, built_in):
+    dock = predicted
+    hand.key(Qt.Key.Key_D)
+    hand.click((60, 60))
+    name = dock.session.entry.name
+    dock.session.close()
+    (file,) = (built_in / "corrected").iterdir()
+    file.write_bytes(b"no such thing")
+    dock.open(built_in)
+    dock.session.show(dock.session.project.entry(name))
+    assert any(wrong and file.name in sentence and "\n" not in sentence for sentence, wrong in dock.heard)
+    answer(dock, [(40, 80, 40, 90)], token=2)
+    hand.key(Qt.Key.Key_D)
+    hand.click((60, 60))
+    assert [copy.read_bytes() for copy in (built_in / "replaced" / "corrected").iterdir()] == [b"no such thing"]
 
 
 # ------------------------------------------------------------------------------------------------- folders and kinds

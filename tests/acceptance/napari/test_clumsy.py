@@ -1,0 +1,176 @@
+"""A clumsy person: buttons in the wrong order, layers thrown away, files that come, go or are broken. One sentence, no loss."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from hand import press
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
+from test_first_steps import answer, marked
+
+from lazylabels_monai.data.datalist import load_datalist
+
+
+def button(panel, text) -> QPushButton:
+    return next(made for made in panel.findChildren(QPushButton) if made.text() == text)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of three pictures, none of which is like another."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, name in enumerate(("b", "c", "d")):
+        Image.fromarray(np.add.outer(np.arange(128), np.arange(160) + 9 * number).astype(np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+ACTS = {
+    "Rank": lambda dock: press(button(dock.train, "Rank the images")),
+    "Predict again": lambda dock: press(button(dock.train, "Predict again")),
+    "Split": lambda dock: press(dock.correct.buttons["Split"]),
+    "Polygon": lambda dock: press(button(dock.draw, "Polygon")),
+    "Outline": lambda dock: dock.draw.ask_for_object(),
+    "Report": lambda dock: press(button(dock.sizes, "Report")),
+    "Export": lambda dock: press(button(dock.folder, "Export")),
+    "Kinds": lambda dock: press(button(dock.images, "Kinds…")),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_without_a_project_every_button_says_what_is_missing(dock, act):
+    dock.heard.clear()
+    ACTS[act](dock)
+    assert dock.heard == [("open a project first, or make one of a folder of pictures.", True)]
+    assert not any(made.isChecked() for made in dock.correct.buttons.values())
+
+
+def test_a_picture_that_cannot_be_read_does_not_stand_in_the_way(dock, hand, pictures):
+    for name in ("a", "c"):
+        (pictures / f"{name}.png").write_bytes(b"no picture")
+    dock.open(pictures)
+    assert dock.session.entry.name == "b.png"
+    assert any(wrong and "a.png" in sentence for sentence, wrong in dock.heard)
+    press(dock.images.next)
+    assert dock.session.entry.name == "d.png"
+    hand.click((30, 30))
+    assert marked(dock, (30, 30)) == 1
+
+
+def test_only_pictures_that_cannot_be_read(dock, pictures):
+    for file in pictures.iterdir():
+        file.write_bytes(b"no picture")
+    dock.open(pictures)
+    press(dock.images.next)
+    assert dock.session.entry is None
+    assert dock.heard[-1][1]
+
+
+def test_a_folder_that_is_named_like_a_picture_is_told_of(dock, pictures):
+    (pictures / "x.png").mkdir()
+    dock.open(pictures)
+    assert [sentence for sentence, _ in dock.heard if "x.png" in sentence and "folder" in sentence]
+    assert dock.images.table.rowCount() == 3
+
+
+LAYERS = ("Picture", "Predicted: objects", "Predicted: classes", "Inner regions", "Interface scribbles", "Shapes to marks")
+
+
+@pytest.mark.parametrize("name", [*LAYERS, None], ids=[*LAYERS, "all"])
+def test_layers_that_were_thrown_away_are_not_missed(dock, hand, window, built_in, name):
+    viewer, _ = window
+    dock.open(built_in)
+    hand.click((30, 30))
+    answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)])
+    if name is None:
+        viewer.layers.clear()
+    else:
+        viewer.layers.remove(name)
+    press(dock.draw.kinds["detection"])
+    hand.click((20, 120))
+    assert (marked(dock, (30, 30)), marked(dock, (20, 120))) == (1, 1)
+    dock.tabs.setCurrentIndex(2)
+    press(dock.correct.buttons["Split"])
+    hand.stroke([(60, 30), (60, 65), (60, 100)])
+    assert len(np.unique(dock.session.maps.objects)) == 4
+    dock.tabs.setCurrentIndex(0)
+    line = next(line for line, entry in enumerate(dock.images._order) if entry is dock.session.entry)
+    dock.images._clicked(line, 0)
+    shown = {layer.name for layer in viewer.layers}
+    assert shown >= {"Picture", "Inner regions", "Interface scribbles", "Exact masks", "Predicted: objects"}
+    press(dock.images.next)
+    assert not dock.session.marks.layers["detection"].data.any()
+
+
+def test_a_layer_of_naparis_own_is_told_of(dock, window, built_in):
+    viewer, _ = window
+    dock.open(built_in)
+    dock.heard.clear()
+    viewer._new_labels()
+    ((sentence, wrong),) = dock.heard
+    assert wrong
+    assert "saved nowhere" in sentence
+    viewer.layers.remove(viewer.layers.selection.active)
+
+
+def test_undo_of_everything_and_more(dock, hand, built_in, until):
+    dock.open(built_in)
+    for place in ((30, 30), (60, 60)):
+        hand.click(place)
+    for _ in range(5):
+        hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    until(lambda: not dock.session.entry.drawn)
+    assert not any("detection" in item for item in load_datalist(built_in)["training"])
+    for _ in range(5):
+        hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    until(lambda: dock.session.entry.drawn == {"detection"})
+    assert (marked(dock, (30, 30)), marked(dock, (60, 60))) == (1, 1)
+
+
+def test_a_picture_that_is_added_joins_the_list(dock, pictures):
+    dock.open(pictures)
+    shutil.copy(pictures / "b.png", pictures / "new.png")
+    dock.session.look_again()
+    assert dock.images.table.rowCount() == 4
+    assert "new.png" in dock.heard[-1][0]
+
+
+def test_a_picture_that_is_renamed_keeps_its_marks(dock, hand, pictures):
+    dock.open(pictures)
+    hand.click((30, 30))
+    (pictures / "b.png").rename(pictures / "z.png")
+    hand.click((60, 60))
+    dock.session.look_again()
+    assert dock.session.entry.name == "z.png"
+    hand.click((90, 90))
+    press(dock.images.next)
+    assert dock.session.entry.name != "z.png"
+    dock.session.close()
+    dock.open(pictures)
+    dock.session.show(dock.session.project.entry("z.png"))
+    assert [marked(dock, place) for place in ((30, 30), (60, 60), (90, 90))] == [1, 1, 1]
+
+
+def test_a_picture_that_is_taken_away_is_told_of(dock, pictures):
+    dock.open(pictures)
+    (pictures / "b.png").unlink()
+    dock.session.look_again()
+    assert any(wrong and "b.png" in sentence for sentence, wrong in dock.heard)
+    press(dock.images.next)
+    assert dock.session.entry.name == "c.png"
+
+
+def test_finished_on_a_picture_without_objects(dock, built_in, until, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    dock.open(built_in)
+    answer(dock, [])
+    press(dock.images.finished)
+    assert not dock.heard[-1][1]
+    dock.sizes.report()
+    until(lambda: opened or any(wrong for _, wrong in dock.heard))
+    assert opened
