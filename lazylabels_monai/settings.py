@@ -179,6 +179,7 @@ SETTINGS: dict[str, Setting] = {
     "crop_size": _SIZE,
     "window_size": _SIZE,
     "learning_rate": _number(example="0.0002 (in a file 2.0e-4, as YAML takes 2e-4 for text)"),
+    "head_learning_rate": _number(example="0.0002 (in a file 2.0e-4, as YAML takes 2e-4 for text)"),
     "lr_decay": _yes_or_no(),
     "ema_decay": _number(0.0, 1.0, below=True, example="0.99"),
     "val_interval": _whole(1, example=5),

@@ -42,6 +42,7 @@ WRONG = {
     "val_time_share": ["x", None, True, [], {}, math.nan, math.inf, -0.1, 0, 1, 25, "0.25"],
     **dict.fromkeys(("dice_weight", "anchor_weight", "interface_tolerance"), NUMBER),
     "learning_rate": [*NUMBER, -1],
+    "head_learning_rate": [*NUMBER, -1],
     "dropout": [*NUMBER, 1, ["FOO", {}], "dropout"],
     "implied_background": ["x", True, [], -1, math.nan],
     **{name: ["x", True, None, [], {}, math.nan, ["x"]] for name in ("rotate_range", "intensity_jitter")},

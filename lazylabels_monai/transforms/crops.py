@@ -44,15 +44,13 @@ class CropCentresd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of ``data`` with (1, spatial...) float32 weights under :data:`CENTRES`, the sum of all is 1."""
         sample = dict(data)
-        found = []
-        for key in self.key_iterator(sample):
-            marks = np.asarray(sample[key][0]) > 0
-            if marks.any():
-                # of those crops [c - size // 2, c - size // 2 + size) that hold a mark
-                near = ndimage.maximum_filter(marks, self.size, mode="constant")
-                found.append(near / np.count_nonzero(near))
-            shape = marks.shape
-        anywhere = np.full(shape, 1.0 / np.prod(shape))
-        made = self.anywhere * anywhere + (1 - self.anywhere) * np.mean(found, axis=0) if found else anywhere
-        sample[CENTRES] = torch.as_tensor(made[None].astype(np.float32))
+        labels = [np.asarray(sample[key][0]) for key in self.key_iterator(sample)]
+        marked = [label > 0 for label in labels if label.any()]
+        anywhere = self.anywhere if marked else 1.0
+        made = np.full(labels[0].shape, anywhere / labels[0].size, np.float32)
+        for marks in marked:
+            # of those crops [c - size // 2, c - size // 2 + size) that hold a mark
+            near = ndimage.maximum_filter(marks, self.size, mode="constant")
+            made[near] += (1 - anywhere) / len(marked) / np.count_nonzero(near)
+        sample[CENTRES] = torch.as_tensor(made[None])
         return sample
