@@ -211,3 +211,27 @@ def test_find_images(tmp_path):
     for nothing in (tmp_path / "d.txt", tmp_path / "none", tmp_path / "*.bmp"):
         with pytest.raises(DatalistError, match=r"' holds no image: give a file, a folder or a pattern of \.png"):
             find_images(nothing)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "nii.gz"])
+@pytest.mark.parametrize("pattern", ["", "*"], ids=["folder", "pattern"])
+def test_a_folder_named_like_an_image_is_told_of(tmp_path, caplog, suffix, pattern):
+    (tmp_path / "a.png").write_bytes(b"")
+    assert find_images(tmp_path / pattern, pytest.fail) == [str(tmp_path / "a.png")]
+    (tmp_path / f"x.{suffix}").mkdir()
+    (tmp_path / ".hidden.png").mkdir()
+    (tmp_path / "folder").mkdir()
+    said = []
+    assert find_images(tmp_path / pattern, said.append) == [str(tmp_path / "a.png")]
+    (sentence,) = said
+    assert f"x.{suffix}" in sentence
+    assert "is a folder" in sentence
+    assert "hidden" not in sentence
+    find_images(tmp_path / pattern)
+    assert sentence in caplog.text
+    (tmp_path / f"y.{suffix}").mkdir()
+    find_images(tmp_path / pattern, said.append)
+    assert "1 more" in said[-1]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DatalistError, match=rf"holds no image.*x\.{suffix}"):
+        find_images(tmp_path / pattern)

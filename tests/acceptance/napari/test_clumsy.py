@@ -127,8 +127,8 @@ def test_undo_of_everything_and_more(dock, hand, built_in, until):
     assert not any("detection" in item for item in load_datalist(built_in)["training"])
     for _ in range(5):
         hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
-    until(lambda: dock.session.entry.drawn == {"detection"})
-    assert (marked(dock, (30, 30)), marked(dock, (60, 60))) == (1, 1)
+    until(lambda: (marked(dock, (30, 30)), marked(dock, (60, 60))) == (1, 1))
+    assert dock.session.entry.drawn == {"detection"}
 
 
 def test_a_picture_that_is_added_joins_the_list(dock, pictures):
