@@ -51,6 +51,9 @@ KEPT = 5
 #: Images without marks that are read at the begin of an epoch, which waits for them.
 PER_CALL = 4
 
+#: Pixels of the images without marks that are kept in memory, all together: seven bytes each.
+HELD_PIXELS = 64_000_000
+
 
 class LiveDataset(CacheDataset):
     """The images of one split that carry a label by now; empty until :meth:`take_up` is called for the first time.
@@ -115,7 +118,7 @@ class LiveDataset(CacheDataset):
 
     def _hold(self, others: Sequence[Mapping[str, Any]], before: Mapping[str, Any], taken: list, kept: list) -> None:
         """Images without marks behind those with some; one that cannot be used is passed over, as nobody asked for it."""
-        held, read = 0, 0
+        held, read, pixels = 0, 0, 0
         for item in others:
             name, sign = item["image"], _sign(item)
             if held == self.unmarked:
@@ -129,10 +132,11 @@ class LiveDataset(CacheDataset):
                 self._signs[name], refused = sign, dict(self.refused)
                 found = self._loaded(item)
                 self.refused = refused
-            if found is None:
+            size = 0 if found is None else int(np.prod(np.shape(found["image"])[1:]))
+            if found is None or pixels + size > HELD_PIXELS:
                 self._passed_over[name] = sign
                 continue
-            held += 1
+            held, pixels = held + 1, pixels + size
             taken.append(item)
             kept.append(found)
 

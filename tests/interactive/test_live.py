@@ -325,6 +325,19 @@ def test_where_outlines_are_put_right_one_by_one_the_other_regions_teach_on(part
     assert held[29, 35] == -1  # beside a region nobody knows
 
 
+def test_images_without_marks_that_would_fill_the_memory_are_passed_over(parts, project, monkeypatch):
+    monkeypatch.setattr("lazylabels_monai.interactive.live.HELD_PIXELS", 2 * (SHAPE[0] + 16) * (SHAPE[1] + 16))
+    dataset = parts().parser.get_parsed_content("train#dataset")
+    dataset.unmarked = 3
+    read = []
+    loaded = dataset._loaded
+    dataset._loaded = lambda item: read.append(item["image"]) or loaded(item)
+    for _ in range(3):
+        dataset.take_up()
+        assert (dataset.marked, len(dataset.data)) == (1, 3)
+    assert len(read) == len(set(read)) == 4  # each once, that for which there is no room, too
+
+
 def test_images_without_marks_are_held_a_few_at_a_time_and_drawn_as_their_share(tmp_path, monkeypatch):
     monkeypatch.setattr("lazylabels_monai.interactive.live.PER_CALL", 2)
     with Project.open(pictures(tmp_path / "my", 6, SHAPE), create=True) as project:
@@ -337,7 +350,7 @@ def test_images_without_marks_are_held_a_few_at_a_time_and_drawn_as_their_share(
         class Noted(MapTransform):
             def __call__(self, data):
                 read.append(os.path.basename(data["image"]))
-                return LoadImage(image_only=True)(data["image"]) is not None and dict(data)
+                return {**data, "image": LoadImage(image_only=True)(data["image"])[None]}
 
         dataset = LiveDataset(str(project.file), "training", TASKS, 2, Compose([Noted("image")]), unmarked=3)
         sampler = WeightedRandomSampler([1.0], 8)
