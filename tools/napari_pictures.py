@@ -45,7 +45,7 @@ def shoot(widget: QWidget, file: Path) -> None:
     temporary = file.with_suffix(".full.png")
     widget.grab().save(str(temporary))
     with Image.open(temporary) as picture:
-        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+        picture.convert("RGB").quantize(COLOURS, kmeans=3, dither=Image.Dither.NONE).save(file, optimize=True)
     temporary.unlink()
     print(f"written: {file} ({file.stat().st_size / 1e3:.0f} kB)")
 
