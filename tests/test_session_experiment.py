@@ -119,7 +119,7 @@ def test_a_session_is_played_and_shown(tmp_path, capsys):
     result = json.loads((tmp_path / "all" / "0" / "session.json").read_text())
     assert set(result["scores"]) == {"starter alone", "session", "in one go"}
     assert set(result["scores"]["session"]) == {"2"}
-    assert result["steps a round"] == 1
+    assert result["steps a round"] == 2
     assert 0 < result["drawn, seconds"]["1"] <= 60 < result["drawn, seconds"]["2"] <= 120
     capsys.readouterr()
     session_experiment.main(words)

@@ -222,7 +222,7 @@ def test_weights_that_were_there_are_kept_unless_the_training_goes_on_from_them(
 
 def test_a_training_that_goes_wrong_leaves_the_weights(parts, project, tmp_path):
     model = tmp_path / "out" / "models" / "model.pt"
-    workflow = parts(max_epochs=20, learning_rate=1e3, head_learning_rate=1e3, ema_decay=0.0)
+    workflow = parts(max_epochs=20, learning_rate=1e3, ema_decay=0.0)
     with pytest.raises(RuntimeError) as error:
         workflow.run()
     assert "learning_rate" in str(user_error(error.value))
