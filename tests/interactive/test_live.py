@@ -263,12 +263,17 @@ def test_a_training_waits_and_goes_on_and_stops_with_the_weights_of_that_moment(
     Obey(orders).attach(trainer)
     steps = []
 
+    def at_rest():
+        before = trainer.state.iteration
+        time.sleep(1.0)
+        return trainer.state.iteration == before
+
     def direct():
         wait = lambda condition: [time.sleep(0.02) for _ in range(1500) if not condition()]  # noqa: E731
         wait(lambda: trainer.state.iteration > 3)
         send(b"pause\n")
         wait(orders.paused.is_set)
-        time.sleep(0.5)
+        wait(at_rest)  # the step that was begun ends, however busy the machine is
         steps.append(trainer.state.iteration)
         time.sleep(0.5)
         steps.append(trainer.state.iteration)
