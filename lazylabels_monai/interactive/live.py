@@ -51,7 +51,7 @@ KEPT = 5
 #: Images without marks that are read at the begin of an epoch, which waits for them.
 PER_CALL = 4
 
-#: Pixels of the images without marks that are kept in memory, all together: seven bytes each.
+#: Pixels of the images without marks in memory, all together; image, labels and weights of crops are eleven bytes each.
 HELD_PIXELS = 64_000_000
 
 

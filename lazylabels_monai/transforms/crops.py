@@ -20,7 +20,7 @@ CENTRES = "crop_centres"
 class CropCentresd(MapTransform):
     """How often a crop is centred where, so that nearly every crop holds a mark and each task's marks count alike.
 
-    A few strokes in an image of a megapixel lie in a twentieth of its random crops. For each task that has marks the centres
+    A few strokes in a large image lie in few of its random crops. For each task that has marks the centres
     of the crops that hold one are drawn equally often, and the tasks equally often; a share of the crops lies anywhere. An
     image without any mark has crops anywhere.
 

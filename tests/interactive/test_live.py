@@ -386,6 +386,22 @@ def test_without_weights_to_hold_to_no_image_without_marks_is_read(parts):
     assert dataset.unmarked == 0
 
 
+@pytest.mark.parametrize(("decay", "at_half"), [(False, 1.0), (True, 0.5)])
+def test_last_layers_have_a_rate_of_their_own_and_both_follow_the_schedule(parts, decay, at_half):
+    parser = parts(learning_rate=1e-4, max_epochs=4, lr_decay=decay).parser
+    optimizer, network = (parser.get_parsed_content(name) for name in ("optimizer", "network_def"))
+    heads = {id(weight) for weight in network.heads.parameters()}
+    rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    assert [rates[weight] for weight in heads] == pytest.approx([5e-4] * len(heads))  # two kinds of object
+    assert {rate for weight, rate in rates.items() if weight not in heads} == {1e-4}
+    assert len(rates) == len(list(network.parameters()))
+    scheduler = parser.get_parsed_content("lr_scheduler")
+    for _ in range(2):
+        optimizer.step()
+        scheduler.step()
+    assert sorted(group["lr"] for group in optimizer.param_groups) == pytest.approx([1e-4 * at_half, 5e-4 * at_half])
+
+
 def test_what_the_config_repeats_is_what_it_repeats():
     config = yaml.safe_load(OVERLAY.read_text())
     starter = json.loads((ROOT / "lazylabels_monai" / "starter" / "network.json").read_text())
