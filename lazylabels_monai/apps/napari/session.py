@@ -478,6 +478,8 @@ class Session(QObject):
         if self.entry is None or found.entry_name != self.entry.name or found.sentence:
             return
         if self.seen is None:
+            self._show_kept()
+        if self.seen is None:
             self.seen = Seen(spatial_shape(self.entry, self.picture))
         self.seen.take(found)
         self._corrections = [replace(done, shown=None) for done in self._corrections]  # ids begin anew
