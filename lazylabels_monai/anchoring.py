@@ -20,7 +20,7 @@ from lazylabels_monai.inferers import AutocastInferer
 from lazylabels_monai.losses import MaskedMultiTaskLoss
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
-__all__ = ["AnchoredInferer", "AnchoredLoss"]
+__all__ = ["Agreement", "AnchoredInferer", "AnchoredLoss"]
 
 
 class AnchoredInferer(AutocastInferer):
@@ -45,6 +45,36 @@ class AnchoredInferer(AutocastInferer):
         return torch.cat([own, anchor], dim=1)
 
 
+class Agreement:
+    """How much of the objects that a person marked an anchor finds.
+
+    Attributes:
+        crops: with marks of objects so far.
+    """
+
+    #: Whose labels say where objects are; an interface is none.
+    TASKS = ("segmentation", "detection")
+
+    def __init__(self) -> None:
+        self.crops = 0
+        self._found = 0.0
+
+    def add(self, task: str, anchor: Tensor, label: Tensor) -> None:
+        """Take the anchor's logits (B, K, spatial...) of a task and the labels (B, spatial...), 255 where nobody marked."""
+        if task not in self.TASKS:
+            return
+        marked = (label != IGNORE) & (label != BACKGROUND)
+        pixels = marked.flatten(1).sum(1)
+        found = (marked & (anchor.argmax(1) != BACKGROUND)).flatten(1).sum(1)
+        self.crops += int((pixels > 0).sum())
+        self._found += float((found / pixels.clamp_min(1)).sum())
+
+    @property
+    def share(self) -> float | None:
+        """Of the marked pixels those that the anchor calls an object, the mean of the crops; None before the first mark."""
+        return self._found / self.crops if self.crops else None
+
+
 class AnchoredLoss(MaskedMultiTaskLoss):
     """:class:`~lazylabels_monai.losses.MaskedMultiTaskLoss`, and the divergence from the anchor's answer where nobody marked.
 
@@ -56,6 +86,9 @@ class AnchoredLoss(MaskedMultiTaskLoss):
         anchor_weight: of an unmarked pixel, 0 or more.
         args, kwargs: those of ``MaskedMultiTaskLoss``.
 
+    Attributes:
+        agreement: of the anchor with the marks so far.
+
     Raises:
         ValueError: when an argument is out of its range.
     """
@@ -65,6 +98,7 @@ class AnchoredLoss(MaskedMultiTaskLoss):
         if not 0 <= anchor_weight < float("inf"):
             raise ValueError(f"anchor_weight {anchor_weight} must be a finite number from 0 up.")
         self.anchor_weight = anchor_weight
+        self.agreement = Agreement()
 
     def task_losses(self, input: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parts of each task for logits (B, 2K, spatial...), the anchor's last; or (B, K, spatial...) without."""
@@ -73,7 +107,9 @@ class AnchoredLoss(MaskedMultiTaskLoss):
         own, anchor = input.chunk(2, dim=1)
         parts = super().task_losses(own, target)
         for task, channels in self.slices.items():
-            unmarked = self._labels(task, own, target) == IGNORE
+            label = self._labels(task, own, target)
+            self.agreement.add(task, anchor[:, channels], label)
+            unmarked = label == IGNORE
             divergence = _divergence(own[:, channels].float(), anchor[:, channels].float())
             parts[task] = parts[task] + self.anchor_weight * self.task_weights[task] * (divergence * unmarked).mean()
         return parts

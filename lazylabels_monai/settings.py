@@ -202,6 +202,8 @@ SETTINGS: dict[str, Setting] = {
     "class_weights": _by_task(_WEIGHTS, "lists of numbers from 0 up, one for each class,"),
     "dice_weight": _number(),
     "anchor_weight": _number(),
+    "anew_learning_rate": _number(example="0.001 (in a file 1.0e-3, as YAML takes 1e-3 for text)"),
+    "learns_anew": _yes_or_no(),
     "unmarked_images": _whole(0),
     "unmarked_share": _SHARE,
     "loss_normalization": _one_of("batch", "labelled"),

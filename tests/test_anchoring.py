@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lazylabels_monai.anchoring import AnchoredInferer, AnchoredLoss
+from lazylabels_monai.anchoring import Agreement, AnchoredInferer, AnchoredLoss
 from lazylabels_monai.losses import MaskedMultiTaskLoss
 from lazylabels_monai.tasks import IGNORE, TASKS, task_slices
 
@@ -71,3 +71,28 @@ def test_the_anchor_stays_as_the_network_was():
 def test_a_weight_must_be_a_number():
     with pytest.raises(ValueError, match="anchor_weight"):
         AnchoredLoss(num_classes=2, anchor_weight=-1.0)
+
+
+def test_the_agreement_is_the_share_of_marked_objects_that_the_anchor_finds():
+    agreement = Agreement()
+    assert agreement.share is None
+    answers = torch.zeros(2, 3, 2, 4)
+    answers[:, 2, :, :2] = 1  # an object of some kind in the left half
+    marks = torch.full((2, 2, 4), IGNORE)
+    marks[0, 0, :3], marks[0, 1, 3] = 1, 0  # two of three pixels; background is not asked for
+    agreement.add("separation", answers, marks)
+    assert agreement.crops == 0
+    agreement.add("detection", answers, marks)
+    assert (agreement.crops, agreement.share) == (1, pytest.approx(2 / 3))  # the second sample has no marks
+    marks[1, :, 3] = 2  # nothing of it is found
+    agreement.add("segmentation", answers, marks)
+    assert (agreement.crops, agreement.share) == (3, pytest.approx((2 / 3 + 2 / 3 + 0) / 3))
+
+
+def test_the_loss_asks_the_anchor_and_not_the_network():
+    loss, target = AnchoredLoss(num_classes=2), labels(value=1)
+    own, anchor = torch.zeros(2, 6, 3, 4), torch.zeros(2, 6, 3, 4)
+    own[:, [1, 3]], anchor[:, [0, 2]] = 5, 5
+    loss(torch.cat([own, anchor], 1), target)
+    assert loss.agreement.share == 0
+    assert loss.agreement.crops == 4

@@ -189,7 +189,7 @@ class Person:
                 line = self._through(objects, here, parts)
                 objects = self._applied(entry, objects, lambda o, line=line: correcting.join(o, line))
             elif error.kind == "false" and self._pay(entry, "scribble", None, "erase"):
-                objects = self._applied(entry, objects, lambda o, number=error.number: correcting.erase(o, number))
+                objects = self._applied(entry, objects, lambda o, number=error.number: correcting.erase(o, o == number))
             elif error.kind == "missed" and self._pay(entry, "inner", "detection", "missed object"):
                 self._mark(entry, self._region(entry, error.number), 1)
                 self._regions.setdefault(entry.name, set()).add(error.number)

@@ -144,36 +144,43 @@ def join(objects: np.ndarray, line: np.ndarray, classes: np.ndarray | None = Non
     return Correction(made, {kept: _class(classes, kept)}, {"separation": separation})
 
 
-def erase(objects: np.ndarray, number: int) -> Correction:
-    """There is no object: background.
+def erase(objects: np.ndarray, stroke: np.ndarray) -> Correction:
+    """What a stroke touches is no object: background, each of them to its border.
+
+    Args:
+        objects: (H, W) ids.
+        stroke: (H, W) bool; a click is a stroke of one pixel.
 
     Raises:
-        LazyLabelsError: when there is no object of this id.
+        LazyLabelsError: when the stroke touches no object.
     """
-    gone = _object(objects, number)
+    objects, stroke = _checked(objects, stroke, "stroke")
+    gone = np.isin(objects, _touched(objects, stroke))
     change = np.where(gone, BACKGROUND, KEEP).astype(np.int16)
     return Correction(np.where(gone, 0, objects).astype(np.int32), {}, {"segmentation": change, "detection": change.copy()})
 
 
-def relabel(objects: np.ndarray, number: int, value: int) -> Correction:
-    """The object is of another class: an inner region of it, and its class in an exact mask that shows it.
+def relabel(objects: np.ndarray, stroke: np.ndarray, value: int) -> Correction:
+    """What a stroke touches is of another class: an inner region of each, and its class in an exact mask that shows it.
 
     Args:
         objects: (H, W) ids.
-        number: of the object.
-        value: its class, 1 or more.
+        stroke: (H, W) bool; a click is a stroke of one pixel.
+        value: the class, 1 or more.
 
     Raises:
-        LazyLabelsError: when there is no object of this id.
+        LazyLabelsError: when the stroke touches no object.
     """
-    where = _object(objects, number)
+    objects, stroke = _checked(objects, stroke, "stroke")
+    numbers = _touched(objects, stroke)
+    where = np.isin(objects, numbers)
     box = _box(where)
     detection = np.full(where.shape, KEEP, np.int16)
-    inner = inner_regions(where[box].astype(np.int32), jitter=0.0) > 0
+    inner = inner_regions(np.where(where, objects, 0)[box], jitter=0.0) > 0
     detection[box][inner] = value
     return Correction(
-        np.asarray(objects, np.int32).copy(),
-        {int(number): int(value)},
+        objects.copy(),
+        {number: int(value) for number in numbers},
         {"detection": detection},
         np.where(where, value, KEEP).astype(np.int16),
     )
@@ -265,11 +272,11 @@ def _checked(objects: np.ndarray, drawn: np.ndarray, what: str) -> tuple[np.ndar
     return objects.astype(np.int32), drawn
 
 
-def _object(objects: np.ndarray, number: int) -> np.ndarray:
-    where = np.asarray(objects) == number
-    if number < 1 or not where.any():
-        raise LazyLabelsError(f"there is no object {number} any more: click on one that is shown.")
-    return where
+def _touched(objects: np.ndarray, stroke: np.ndarray) -> list[int]:
+    numbers = _under(objects, stroke)
+    if not numbers:
+        raise LazyLabelsError("there is no object here: click inside one, or draw over several.")
+    return numbers
 
 
 def _under(objects: np.ndarray, drawn: np.ndarray) -> list[int]:

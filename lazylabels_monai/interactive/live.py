@@ -20,6 +20,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import CacheDataset
 from monai.handlers import ValidationHandler
+from scipy import ndimage
 
 from lazylabels_monai.atomic import clean, whole_file, written_to
 from lazylabels_monai.data.datalist import LABEL_KEYS, read_items
@@ -31,9 +32,10 @@ from lazylabels_monai.handlers import TaskLossHandler
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import read_image_and_dims, read_label
 from lazylabels_monai.interactive.events import Event, EventWriter
+from lazylabels_monai.interactive.knowing import BEGUN_FILE, write_begun
 from lazylabels_monai.interactive.unmarked import unmarked_images
 from lazylabels_monai.stopping import uninterrupted
-from lazylabels_monai.tasks import IGNORE, num_task_classes, validate_tasks
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, num_task_classes, validate_tasks
 from lazylabels_monai.trained import BESIDE, WEIGHTS_FILE, write_classes, write_images, write_network
 
 if TYPE_CHECKING:
@@ -115,6 +117,14 @@ class LiveDataset(CacheDataset):
             self._hold(others, before, taken, kept)
         self.data, self._cache, self.cache_num = taken, kept, len(taken)
         return changed
+
+    def regions(self) -> int:
+        """How many inner regions are marked on the images."""
+        found = 0
+        for item in self._cache[: self.marked]:
+            marks = np.asarray(item["detection"][0]) if "detection" in item else np.zeros((1, 1))
+            found += ndimage.label(marks > BACKGROUND + 1)[1]  # here a zero means "not labelled"
+        return found
 
     def _hold(self, others: Sequence[Mapping[str, Any]], before: Mapping[str, Any], taken: list, kept: list) -> None:
         """Images without marks behind those with some; one that cannot be used is passed over, as nobody asked for it."""
@@ -271,6 +281,7 @@ class CurrentWeights:
         begun_from: ``init_weights``. Other weights than those that lie there are kept in ``before_<date>/`` first, the last
             :data:`KEPT` of them.
         events: told.
+        learns_anew: see :mod:`~lazylabels_monai.interactive.knowing`; it is written beside the weights.
     """
 
     def __init__(
@@ -283,11 +294,13 @@ class CurrentWeights:
         datalist: str,
         begun_from: str | None,
         events: EventWriter,
+        learns_anew: bool = False,
     ) -> None:
         self.path = Path(ckpt_dir) / WEIGHTS_FILE
         self.network, self.definition, self.classes = network, definition, classes
         self.trained_with, self.datalist, self.events = dict(trained_with), datalist, events
         self.goes_on = begun_from is not None and os.path.realpath(begun_from) == os.path.realpath(self.path)
+        self.learns_anew = bool(learns_anew)
         self._images = -1
         self._begun = False
 
@@ -322,13 +335,14 @@ class CurrentWeights:
             stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(self.path.stat().st_mtime))
             target = folder / f"before_{stamp}"
             target.mkdir(exist_ok=True)
-            for name in (WEIGHTS_FILE, *BESIDE):
+            for name in (WEIGHTS_FILE, *BESIDE, BEGUN_FILE):
                 if (folder / name).is_file():
                     shutil.copy2(folder / name, target / name)
             for old in sorted(folder.glob("before_*"))[:-KEPT]:
                 shutil.rmtree(old, ignore_errors=True)
         write_classes(folder, self.classes)
         write_network(folder, self.definition, **self.trained_with)
+        write_begun(folder, self.learns_anew)
         self._begun = True
 
 

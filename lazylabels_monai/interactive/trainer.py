@@ -27,10 +27,13 @@ from lazylabels_monai.stopping import ends_with_parent
 from lazylabels_monai.trained import WEIGHTS_FILE
 from lazylabels_monai.warm_start import NOTHING, STARTER, network_of, weights_named
 
-__all__ = ["LAST", "Trainer", "cores", "last_weights", "training_arguments", "with_network"]
+__all__ = ["ANEW", "LAST", "Trainer", "cores", "last_weights", "training_arguments", "with_network"]
 
 #: Go on from the weights that this project's last training left, or from the starter where there are none.
 LAST = "last"
+
+#: Begin from the starter and let go of its answers, where it knows nothing of such pictures.
+ANEW = "anew"
 
 #: Seconds after which a training that does not stop is stopped by SIGTERM, and after which by SIGKILL.
 PATIENCE = (6.0, 16.0)
@@ -48,7 +51,7 @@ class Trainer:
     Args:
         project: open.
         out: folder of the training; default ``training`` in the project's. The weights are ``models/model.pt`` in it.
-        weights: :data:`LAST`, ``"starter"`` or the path of a ``model.pt``.
+        weights: :data:`LAST`, :data:`ANEW`, ``"starter"`` or the path of a ``model.pt``.
         settings: ids of the configs and their values, such as ``max_epochs=20``.
 
     Attributes:
@@ -133,7 +136,8 @@ class Trainer:
         volumes = training_settings(entry.path for entry in drawn)
         weights = self._weights() if not volumes else self.current_weights or NOTHING  # the starter knows pictures only
         overlays = ("volume.yaml",) if volumes else ()
-        settings = {"orders": True, **volumes, **self.settings}
+        anew = {"learns_anew": True} if str(self.weights) == ANEW else {}
+        settings = {"orders": True, **anew, **volumes, **self.settings}
         arguments = _arguments(self.project.folder, self.out, weights, overlays, **settings)
         self.prepare()
         self._last, self._failed, self._signals = Event("epoch"), "", 0
@@ -193,7 +197,7 @@ class Trainer:
     def _weights(self) -> Path:
         if str(self.weights) == LAST:
             return self.current_weights or weights_named(STARTER)
-        return weights_named(self.weights)
+        return weights_named(STARTER if str(self.weights) == ANEW else self.weights)
 
     def _order(self, line: str) -> None:
         with suppress(OSError):  # where it has ended, poll will tell

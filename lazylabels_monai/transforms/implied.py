@@ -94,8 +94,9 @@ class ImpliedSegmentationd(MapTransform):
         enabled: False returns samples unchanged, so that a config value can switch the rule.
         background_margin: in depths of the nearest inner region, above 0; None says nothing about the background.
         fill_partial: say it of the unlabelled pixels (255) of an image with an exact mask of some objects, too: where single
-            outlines are put right, the others' inner regions teach on. And where nothing but background was drawn, as when
-            false objects were erased, it is background.
+            outlines are put right, the others' inner regions teach on. And where some pixels of the inner regions' label
+            are unlabelled (255), or it shows no region, its background was drawn as such, and is background whatever the
+            margin.
 
     Raises:
         ValueError: when ``background_margin`` is not above 0.
@@ -116,17 +117,21 @@ class ImpliedSegmentationd(MapTransform):
         if self.enabled and weak:
             known = np.asarray(sample["segmentation"][0])  # what ImpliedMarksd said, or 255
             inner = np.asarray(sample["detection"][0])
-            made = segmentation_of_inner_regions(inner, self.background_margin, known)
-            if self.fill_partial and ((inner == BACKGROUND) | (inner == IGNORE)).all():  # no region is near
-                made = np.where(made == IGNORE, inner, made)
-            sample["segmentation"] = _filled(sample["detection"], made)
+            sample["segmentation"] = _filled(sample["detection"], self._made(inner, known))
             sample[present_key("segmentation")] = 1
         elif self.enabled and self.fill_partial and sample.get(present_key("detection"), 0):
             known = np.asarray(sample["segmentation"][0])
             if (known == IGNORE).any():
-                made = segmentation_of_inner_regions(np.asarray(sample["detection"][0]), self.background_margin, known)
+                made = self._made(np.asarray(sample["detection"][0]), known)
                 sample["segmentation"] = _filled(sample["segmentation"], np.where(known == IGNORE, made, known))
         return sample
+
+    def _made(self, inner: np.ndarray, known: np.ndarray) -> np.ndarray:
+        made = segmentation_of_inner_regions(inner, self.background_margin, known)
+        marks = (inner == IGNORE).any() or ((inner == BACKGROUND) | (inner == IGNORE)).all()
+        if self.fill_partial and marks:  # background that somebody drew, be a region ever so near
+            made = np.where((made == IGNORE) & (inner == BACKGROUND), BACKGROUND, made)
+        return made
 
 
 def _filled(label: torch.Tensor, values: np.ndarray) -> torch.Tensor:

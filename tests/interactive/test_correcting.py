@@ -129,14 +129,30 @@ def test_an_outline_says_nothing_of_other_objects():
 
 
 def test_an_erased_object_is_background():
-    found = erase(scene(), 2)
+    found = erase(scene(), scene() == 2)
     assert np.array_equal(found.objects, np.where(scene() == 2, 0, scene()))
     for task in ("segmentation", "detection"):
         assert np.array_equal(found.labels[task], np.where(scene() == 2, 0, KEEP))
 
 
+def test_one_stroke_erases_all_that_it_touches():
+    found = erase(scene(), line_of([(20, 54), (48, 20)], SHAPE))
+    assert set(np.unique(scene()[line_of([(20, 54), (48, 20)], SHAPE)])) == {0, 2, 3}
+    assert np.array_equal(found.objects, np.where(scene() == 1, 1, 0))
+    assert np.array_equal(found.labels["detection"], np.where(scene() > 1, 0, KEEP))
+
+
+def test_one_stroke_gives_all_that_it_touches_another_class():
+    found = relabel(scene(), line_of([(20, 54), (48, 20)], SHAPE), 2)
+    assert np.array_equal(found.objects, scene())
+    assert found.classes == {2: 2, 3: 2}
+    inner = found.labels["detection"] == 2
+    assert set(np.unique(scene()[inner])) == {2, 3}  # an inner region of each
+    assert np.array_equal(found.overrule == 2, scene() > 1)
+
+
 def test_another_class_is_an_inner_region():
-    found = relabel(scene(), 2, 2)
+    found = relabel(scene(), scene() == 2, 2)
     inner = found.labels["detection"] == 2
     assert np.array_equal(found.objects, scene())
     assert found.classes == {2: 2}
@@ -153,9 +169,9 @@ def test_another_class_is_an_inner_region():
         (lambda: split(scene(), line_of([(20, 10), (20, 20)], SHAPE)), "parts no object"),
         (lambda: split(scene(), np.zeros((3, 3), bool)), "draw on this picture"),
         (lambda: join(scene(), line_of([(20, 10), (20, 20)], SHAPE)), "fewer than two"),
-        (lambda: erase(scene(), 7), "no object 7"),
-        (lambda: erase(scene(), 0), "no object 0"),
-        (lambda: relabel(scene(), 7, 1), "no object 7"),
+        (lambda: erase(scene(), scene() == 0), "no object here"),
+        (lambda: erase(scene(), np.zeros((3, 3), bool)), "draw on this picture"),
+        (lambda: relabel(scene(), scene() == 0, 1), "no object here"),
         (lambda: outline(scene(), 1, np.zeros(SHAPE, bool), 1), "no pixel"),
     ],
 )
@@ -209,7 +225,7 @@ def test_corrections_are_saved_as_labels_and_can_be_taken_back(project):
     assert set(apply(project, entry, first)) == {"separation"}
     assert np.array_equal(project.marks(entry, "separation"), labels_of(first.labels["separation"]))
     assert np.array_equal(project.marks(entry, "detection"), marks)
-    before = apply(project, entry, relabel(first.objects, 2, 2))
+    before = apply(project, entry, relabel(first.objects, first.objects == 2, 2))
     assert np.array_equal(before["detection"], marks)
     assert (project.marks(entry, "detection")[18:22, 14:20] == 1).all()
     assert (project.marks(entry, "detection") == 2).any()
@@ -225,7 +241,7 @@ def test_corrections_are_saved_as_labels_and_can_be_taken_back(project):
 def test_an_erased_object_is_kept_in_mind_where_no_object_is_drawn_yet(project):
     """Background alone is no exact mask; with the first outline it counts."""
     (entry,) = project.images
-    apply(project, entry, erase(scene(), 2))
+    apply(project, entry, erase(scene(), scene() == 2))
     assert entry.drawn == {"detection"}
     mask = np.zeros(SHAPE, bool)
     mask[disk((48, 20), 7)] = True
@@ -241,7 +257,7 @@ def test_another_class_replaces_that_of_an_exact_mask_that_is_there(project):
     (entry,) = project.images
     mask = scene() == 2
     apply(project, entry, outline(scene(), 2, mask, 1))
-    apply(project, entry, relabel(scene(), 2, 2))
+    apply(project, entry, relabel(scene(), scene() == 2, 2))
     segmentation, detection = (project.marks(entry, task) for task in ("segmentation", "detection"))
     assert (segmentation[mask] == 2).all()
     assert set(np.unique(segmentation)) == {0, 2, 255}

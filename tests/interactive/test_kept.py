@@ -47,8 +47,8 @@ def moved(objects: np.ndarray) -> np.ndarray:
 MADE = {
     "split": lambda: split(scene(), line_of([(2, 17), (18, 17)], SHAPE), CLASSES),
     "join": lambda: join(scene(), line_of([(10, 20), (10, 40)], SHAPE), CLASSES),
-    "erase": lambda: erase(scene(), 3),
-    "relabel": lambda: relabel(scene(), 1, 2),
+    "erase": lambda: erase(scene(), scene() == 3),
+    "relabel": lambda: relabel(scene(), scene() == 1, 2),
     "outline": lambda: outline(scene(), 2, np.indices(SHAPE)[1] // 10 == 4, 1),
     "outline of a new one": lambda: outline(scene(), 4, (np.indices(SHAPE) // 10 == [[[3]], [[4]]]).all(0), 2),
 }
@@ -70,7 +70,7 @@ def test_what_a_person_made_is_there_after_another_answer(tool):
 
 
 def test_the_network_decides_about_all_others():
-    kept = kept_of(erase(scene(), 3))
+    kept = kept_of(erase(scene(), scene() == 3))
     later = np.zeros(SHAPE, np.int32)
     later[5:15, 4:16], later[20:24, 40:50], later[26:36, 11:21] = 7, 2, 1
     _, shown, classes = over(kept, later, np.array([0, 1, 2, 0, 0, 0, 0, 1]))
@@ -78,7 +78,7 @@ def test_the_network_decides_about_all_others():
 
 
 def test_what_reaches_into_a_kept_object_is_cut_off():
-    kept = kept_of(relabel(scene(), 1, 2))
+    kept = kept_of(relabel(scene(), scene() == 1, 2))
     later = np.zeros(SHAPE, np.int32)
     later[5:15, 25:55] = 1
     _, shown, classes = over(kept, later, np.array([0, 1]))
@@ -89,11 +89,11 @@ def test_corrections_of_corrected_objects():
     """Split, then one of the pieces erased, then the other one of another class."""
     first = split(scene(), line_of([(2, 17), (18, 17)], SHAPE), CLASSES)
     kept = kept_of(first)
-    second = erase(first.objects, 4)
+    second = erase(first.objects, first.objects == 4)
     kept = kept_of(second, first.objects, kept)
     assert set(np.unique(kept.ids)) == {GONE, 0, 1}
     assert (kept.ids == GONE).sum() == (first.objects == 4).sum()
-    third = relabel(second.objects, 1, 2)
+    third = relabel(second.objects, second.objects == 1, 2)
     kept = kept_of(third, second.objects, kept)
     _, shown, classes = over(kept, scene(), CLASSES)
     assert masks(shown, classes) >= {((first.objects == 1).tobytes(), 2)}

@@ -147,7 +147,7 @@ def test_dice_of_a_validation_is_that_of_the_bundles_own(parts, bundle, tiny_dat
     events = events_of(parts(dataset_dir=str(tiny_data), max_epochs=1, ema_decay=0.0), tmp_path)
     (validated,) = [event for event in events if event.kind == "validated"]
     weights = tmp_path / "out" / "models" / "model.pt"
-    given = bundle.overrides(tiny_data, tmp_path / "other", section="validation", weights=str(weights))
+    given = bundle.overrides(tiny_data, tmp_path / "other", section="validation", weights=str(weights), cpu_bfloat16=False)
     bundle.run(bundle.files("train.yaml", "evaluate.yaml"), "train", **given, window_size=[768, 768])
     found = json.loads((tmp_path / "other" / "metrics.json").read_text())["segmentation"]["dice"]["mean"]
     assert validated.dice == pytest.approx(found, abs=1e-4)
@@ -268,8 +268,12 @@ def test_a_training_waits_and_goes_on_and_stops_with_the_weights_of_that_moment(
         time.sleep(1.0)
         return trainer.state.iteration == before
 
+    def wait(condition):
+        end = time.monotonic() + 60
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.02)
+
     def direct():
-        wait = lambda condition: [time.sleep(0.02) for _ in range(1500) if not condition()]  # noqa: E731
         wait(lambda: trainer.state.iteration > 3)
         send(b"pause\n")
         wait(orders.paused.is_set)
@@ -384,6 +388,30 @@ def test_images_without_marks_are_held_a_few_at_a_time_and_drawn_as_their_share(
 def test_without_weights_to_hold_to_no_image_without_marks_is_read(parts):
     dataset = parts(anchor_weight=1.0, init_weights="nothing").parser.get_parsed_content("train#dataset")
     assert dataset.unmarked == 0
+
+
+def test_a_training_that_learns_anew_lets_go_and_so_does_the_next_one(parts, bundle, project, tmp_path):
+    def looked(workflow):
+        found = [workflow.parser.get_parsed_content(name) for name in ("train#inferer", "train#dataset", "optimizer")]
+        return found[0].anchor is None, found[1].unmarked == 0, {group["lr"] for group in found[2].param_groups}
+
+    first = parts(init_weights="starter", channels="$[16, 32, 64, 128, 256]", num_multitask_blocks=4, max_epochs=1)
+    assert looked(first) == (False, False, {2e-4, 1e-3})
+    anew = parts(
+        init_weights="starter", channels="$[16, 32, 64, 128, 256]", num_multitask_blocks=4, learns_anew=True, max_epochs=1
+    )
+    assert looked(anew) == (True, True, {1e-3})
+    model = tmp_path / "out" / "models" / "model.pt"
+    for workflow, expected in ((first, (False, False, {2e-4, 1e-3})), (anew, (True, True, {1e-3}))):
+        workflow.run()
+        next_one = parts(init_weights=str(model), channels="$[16, 32, 64, 128, 256]", num_multitask_blocks=4)
+        assert looked(next_one) == expected
+
+
+def test_the_regions_on_the_images_are_counted(parts):
+    dataset = parts().parser.get_parsed_content("train#dataset")
+    dataset.take_up()
+    assert dataset.regions() == 1  # and a stroke of background
 
 
 @pytest.mark.parametrize(("decay", "at_half"), [(False, 1.0), (True, 0.5)])

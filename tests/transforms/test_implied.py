@@ -47,7 +47,7 @@ def test_of_a_mask_of_some_objects_the_rest_is_filled_where_that_is_asked_for():
     sample = _sample(segmentation=mask, detection=inner)
     assert torch.equal(ImpliedSegmentationd()(sample)["segmentation"], sample["segmentation"])
     filled = ImpliedSegmentationd(fill_partial=True)(sample)["segmentation"]
-    assert np.array_equal(filled[0].numpy(), _draw("0..", "1.2", "..1"))
+    assert np.array_equal(filled[0].numpy(), _draw("0.0", "1.2", "0.1"))
     assert np.array_equal(sample["segmentation"][0].numpy(), mask), "the input sample must not change"
     whole = _sample(segmentation=_draw("00", "11"), detection=_draw("22", "22"))
     assert torch.equal(ImpliedSegmentationd(fill_partial=True)(whole)["segmentation"], whole["segmentation"])
@@ -60,9 +60,20 @@ def test_background_alone_is_background_where_marks_are_partial():
     filled = ImpliedSegmentationd(fill_partial=True, background_margin=1.0)(erased)["segmentation"]
     assert np.array_equal(filled[0].numpy(), _draw("0..", "0..", "..."))
     assert (ImpliedSegmentationd(background_margin=1.0)(erased)["segmentation"] == IGNORE).all()
-    near = _sample(detection=_draw("01.", "0..", "..."))  # the object's border may be there
-    made = ImpliedSegmentationd(fill_partial=True, background_margin=1.0)(near)["segmentation"]
-    assert np.array_equal(made[0].numpy(), _draw(".1.", "...", "..."))
+
+
+def test_background_that_was_drawn_is_background_however_near_a_region_is():
+    def made(**given):
+        rule = ImpliedSegmentationd(fill_partial=True, background_margin=1.0)
+        return rule(_sample(**given))["segmentation"][0].numpy()
+
+    drawn = _draw("01.", "0..", "...")
+    assert np.array_equal(made(detection=drawn), drawn)
+    assert np.array_equal(made(detection=drawn, segmentation=_draw("..1", "2..", "..0")), _draw("011", "2..", "..0"))
+    # where all that is no region is 0, nobody drew it, and the object's border may be there
+    assert np.array_equal(made(detection=_draw("01", "00")), _draw(".1", ".."))
+    plain = ImpliedSegmentationd(background_margin=1.0)(_sample(detection=drawn))["segmentation"]
+    assert np.array_equal(plain[0].numpy(), _draw(".1.", "...", "..."))
 
 
 def test_implied_background_is_far_from_every_region():

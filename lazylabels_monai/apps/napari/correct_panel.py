@@ -16,12 +16,15 @@ from lazylabels_monai.interactive import correcting
 
 __all__ = ["CorrectPanel"]
 
+#: Pixels of the screen that a hand may move while it clicks.
+SHAKE = 4
+
 #: Tool, key, what to do with it.
 _TOOLS = (
     ("Split", "S", "Draw along the border of two objects that were taken for one: it becomes an interface."),
     ("Join", "J", "Draw from one object into the other: there is no interface between them."),
-    ("Erase", "D", "Click what is no object: it becomes background."),
-    ("Relabel", "R", "Click an object of the wrong class; the class chosen below is the right one."),
+    ("Erase", "D", "Click what is no object, or draw over several: they become background."),
+    ("Relabel", "R", "Click an object of the wrong class, or draw over several; the class chosen below is the right one."),
 )
 
 
@@ -119,18 +122,17 @@ class CorrectPanel(QWidget):
 
     def correct(self, name: str, points: np.ndarray) -> None:
         """Apply a tool to a stroke (N, 2) of (row, column)."""
-        objects = self.session.maps.objects
-        row, column = np.clip(np.floor(points[-1] + 0.5).astype(int), 0, np.array(objects.shape) - 1)
-        clicked = int(objects[row, column])
-        if name in ("Erase", "Relabel") and not clicked:
-            self.session.said.emit("There is no object here: click inside one.", True)
-            return
         value = self.classes.currentIndex() + 1
         acts: dict[str, Callable[[np.ndarray, np.ndarray], correcting.Correction]] = {
             "Split": lambda ids, classes: correcting.split(ids, correcting.line_of(points, ids.shape), classes),
             "Join": lambda ids, classes: correcting.join(ids, correcting.line_of(points, ids.shape), classes),
-            "Erase": lambda ids, classes: correcting.erase(ids, clicked),
-            "Relabel": lambda ids, classes: correcting.relabel(ids, clicked, value),
+            "Erase": lambda ids, classes: correcting.erase(ids, self._touch(points, ids.shape)),
+            "Relabel": lambda ids, classes: correcting.relabel(ids, self._touch(points, ids.shape), value),
         }
         changed = ", ".join(layer_name(task).lower() for task in self.session.correct(acts[name]))
         self.last.setText(f"{name}: {changed} changed." if changed else f"{name}: no mark changed.")
+
+    def _touch(self, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """The pixels under a stroke; under a click, be the hand unsteady, the one under its end."""
+        shake = np.ptp(points, axis=0).max() * self.session.viewer.scene.camera.zoom
+        return correcting.line_of(points if shake > SHAKE else points[-1:], shape, 0.5)

@@ -407,7 +407,8 @@ class Session(QObject):
         """Begin to train in a process of its own.
 
         Args:
-            weights: :data:`~lazylabels_monai.interactive.trainer.LAST` or :data:`~lazylabels_monai.warm_start.STARTER`.
+            weights: :data:`~lazylabels_monai.interactive.trainer.LAST`, :data:`~lazylabels_monai.interactive.trainer.ANEW` or
+                :data:`~lazylabels_monai.warm_start.STARTER`.
         """
         if self.is_open() and not self.trainer.running:
             self.marks.flush()

@@ -11,13 +11,17 @@ from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.interactive.events import Event
-from lazylabels_monai.interactive.trainer import LAST
+from lazylabels_monai.interactive.trainer import ANEW, LAST
 from lazylabels_monai.progress import clock
 from lazylabels_monai.warm_start import STARTER
 
 __all__ = ["TrainPanel"]
 
-_STARTS = {"From this project's last weights": LAST, "From the starter": STARTER}
+_STARTS = {
+    "From this project's last weights": LAST,
+    "From the starter": STARTER,
+    "From the starter, learning anew": ANEW,
+}
 
 
 class TrainPanel(QWidget):
@@ -30,7 +34,10 @@ class TrainPanel(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.start_from = choice(_STARTS, "the weights that the training begins from")
+        self.start_from = choice(
+            _STARTS,
+            "the weights that the training begins from; learning anew lets go of their answers, where they are of no use",
+        )
         self.train = button("Train", self._train, "learn from all that was drawn, in a process of its own")
         self.stop = button("Stop", self._stop, "end it; what was learnt is kept")
         self.pause = button("Pause", self._pause, "hold it, and go on", checkable=True)
