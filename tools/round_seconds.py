@@ -32,6 +32,7 @@ from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.interactive.correcting import apply, line_of, split
 from lazylabels_monai.interactive.predictor import WarmPredictor
 from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.proposals import outline_of
 from lazylabels_monai.interactive.trainer import Trainer
 
 
@@ -138,6 +139,11 @@ def train(
         started, spent = time.monotonic(), time.process_time()
         project.save_marks(entry, "detection", marks)
         note("one stroke to saved", time.monotonic() - started, time.process_time() - spent)
+    regions, count = ndimage.label(project.marks(entry, "detection") == 1)
+    for number in range(1, min(count, 5) + 1):
+        started, spent = time.monotonic(), time.process_time()
+        outline_of(picture, regions == number, (regions > 0) & (regions != number))
+        note("a click to GrabCut's outline", time.monotonic() - started, time.process_time() - spent)
     objects = after.objects
     largest = int(np.bincount(objects.ravel())[1:].argmax()) + 1
     rows, columns = ndimage.find_objects(objects)[largest - 1]

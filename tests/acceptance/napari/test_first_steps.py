@@ -111,6 +111,36 @@ def test_ctrl_z_takes_a_correction_back(predicted, hand):
     assert not (dock.session.project.marks(dock.session.entry, "separation") == INTERFACE).any()
 
 
+def test_a_stroke_erases_all_that_it_touches_and_an_unsteady_click_one(predicted, hand):
+    dock = predicted
+    hand.key(Qt.Key.Key_D)
+    hand.stroke([(60, 60), (75, 62), (100, 60)])
+    assert not dock.session.maps.objects.any()
+    assert marked(dock, (60, 60)) == marked(dock, (100, 60)) == 0
+    hand.key(Qt.Key.Key_Z, UNDO)
+    assert len(np.unique(dock.session.maps.objects)) == 3  # one step for both
+    shake = 2 / dock.session.viewer.scene.camera.zoom
+    answer(dock, [(40, 60, 40, 90), (60, 110, 40, 90)], token=2)
+    hand.stroke([(60.5 - shake, 60), (60.5, 60)])  # over the border of the two
+    assert list(np.unique(dock.session.maps.objects)) == [0, 1]
+    hand.key(Qt.Key.Key_D)
+
+
+def test_learning_anew_is_a_way_to_begin(dock, hand, built_in, until):
+    dock.open(built_in)
+    hand.click((64, 80))
+    dock.tabs.setCurrentIndex(1)
+    dock.train.start_from.setCurrentText("From the starter, learning anew")
+    press(dock.train.train)
+    begun = built_in / "training" / "models" / "begun.json"
+    until(begun.is_file)
+    press(dock.train.stop)
+    until(lambda: not dock.session.is_training)
+    assert '"anew": true' in begun.read_text()
+    assert dock.train.start_from.currentText() == "From this project's last weights"
+    dock.tabs.setCurrentIndex(0)
+
+
 def test_marks_shown_again_leave_the_brush_in_the_hand(dock, hand, built_in):
     dock.open(built_in)
     dock.tabs.setCurrentIndex(2)
