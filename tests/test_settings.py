@@ -43,6 +43,7 @@ WRONG = {
     **dict.fromkeys(("dice_weight", "anchor_weight", "interface_tolerance"), NUMBER),
     "learning_rate": [*NUMBER, -1],
     "head_learning_rate": [*NUMBER, -1],
+    "anew_learning_rate": [*NUMBER, -1],
     "dropout": [*NUMBER, 1, ["FOO", {}], "dropout"],
     "implied_background": ["x", True, [], -1, math.nan],
     **{name: ["x", True, None, [], {}, math.nan, ["x"]] for name in ("rotate_range", "intensity_jitter")},
@@ -51,7 +52,7 @@ WRONG = {
         (
             *("zero_init_residual", "amp", "channels_last", "cpu_bfloat16", "lr_decay", "resume", "implied_segmentation"),
             *("implied_detection", "implied_separation", "implied_interface", "mirroring", "save_probabilities"),
-            "crops_at_marks",
+            *("crops_at_marks", "learns_anew"),
             *("save_overlay", "save_instances", "class_aware_objects", "glas_metrics", "orders"),
         ),
         FLAG,

@@ -233,7 +233,11 @@ class Session:
         """Draw and correct on the image that is suggested."""
         entry = self.project.suggest()[0]
         left = self.given.seconds
-        if self.rounds or self.given.correct_first:
+        if self.rounds < self.given.exact:
+            self.person.paint(entry)
+        if self.given.draw_only:
+            pass
+        elif self.rounds or self.given.correct_first:
             self.answerer.load(weights)
             seen = whole(self.answerer, entry.name, self.project.picture(entry))
             self.project.note_predicted(entry)
@@ -389,6 +393,10 @@ def arguments() -> argparse.ArgumentParser:
     one.add_argument("--epochs", type=int, default=30, help="of each round; how many 60 s allow, see docs/napari.md")
     one.add_argument("--style", default="blob", help="of the inner regions")
     one.add_argument("--correct-first", action="store_true", help="correct the starter's prediction in the first round, too")
+    one.add_argument("--draw-only", action="store_true", help="never correct a prediction, as where it is of no use")
+    one.add_argument(
+        "--exact", type=int, default=0, help="first pictures of which the exact mask is painted, too; costs no time"
+    )
     one.add_argument("--one-go", type=int, nargs="*", default=[10], help="rounds whose marks are trained in one go, too")
     one.add_argument("--forest", type=Path, default=FOREST, help="python of the random forest; left out where it is not there")
     one.add_argument("--set", nargs="*", default=[], metavar="ID=VALUE", help="ids of the configs, such as ema_decay=0.99")

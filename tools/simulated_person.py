@@ -167,6 +167,11 @@ class Person:
         self._save(entry, detection=detection, separation=separation)
         return seconds - self._left
 
+    def paint(self, entry: ImageEntry) -> None:
+        """The exact mask of the whole image, at no cost."""
+        self._save(entry, segmentation=(self.truths[entry.name] > 0).astype(np.uint8))
+        self.done["exact mask"] += 1
+
     def correct(self, entry: ImageEntry, objects: np.ndarray, seconds: float) -> float:
         """Put right what is quick to put right, then mark what is missing or too much.
 

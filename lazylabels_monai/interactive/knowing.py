@@ -12,7 +12,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, Events
 
@@ -27,7 +27,6 @@ from lazylabels_monai.warm_start import NOTHING, STARTER
 if TYPE_CHECKING:
     from lazylabels_monai.anchoring import AnchoredLoss
     from lazylabels_monai.interactive.events import EventWriter
-    from lazylabels_monai.interactive.live import LiveDataset
 
 __all__ = ["BEGUN_FILE", "Hint", "crop_size", "learns_anew", "write_begun"]
 
@@ -41,7 +40,7 @@ def learns_anew(weights: str | os.PathLike | None) -> bool:
     """Whether weights, or None or ``"nothing"``, hold no knowledge but that of the marks they learnt from."""
     if weights in (None, "", NOTHING):
         return True
-    if weights == STARTER:
+    if weights == STARTER or not isinstance(weights, (str, os.PathLike)):  # the check of the settings refuses the latter
         return False
     try:
         found = json.loads((Path(weights).parent / BEGUN_FILE).read_text(encoding="utf-8"))
@@ -80,14 +79,14 @@ class Hint:
 
     Args:
         loss: whose agreement is looked at.
-        dataset: of the training.
+        dataset: of the training, a :class:`~lazylabels_monai.interactive.live.LiveDataset`.
         events: told.
     """
 
     #: Share of the marks below which it is told, and of how many regions it is told.
     SHARE, REGIONS = 0.4, 10
 
-    def __init__(self, loss: AnchoredLoss, dataset: LiveDataset, events: EventWriter) -> None:
+    def __init__(self, loss: AnchoredLoss, dataset: Any, events: EventWriter) -> None:
         self.loss, self.dataset, self.events = loss, dataset, events
         self._told = False
 

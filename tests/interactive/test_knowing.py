@@ -50,6 +50,7 @@ def test_weights_of_another_training_are_held_to_and_those_that_learnt_anew_are_
     assert not learns_anew(weights)
     (tmp_path / BEGUN_FILE).write_text("[")
     assert not learns_anew(weights)
+    assert not learns_anew(3)  # which is no weights, and refused as such
 
 
 @pytest.mark.parametrize(
