@@ -74,8 +74,9 @@ class BundleRunner:
         return [str(self.configs / name if isinstance(name, str) else name) for name in names]
 
     def overrides(self, data: Path, out: Path, **more: Any) -> dict[str, Any]:
-        """What every run is given."""
-        return {"dataset_dir": str(data), "output_dir": str(out), "ckpt_dir": str(out / "models"), **self.network, **more}
+        """What every run is given; float32, as in the plain re-statements that it is compared with, on any processor."""
+        folders = {"dataset_dir": str(data), "output_dir": str(out), "ckpt_dir": str(out / "models")}
+        return {**folders, "cpu_bfloat16": False, **self.network, **more}
 
     @contextmanager
     def workflow(self, files: list[str], kind: str, **overrides: Any) -> Iterator[ConfigWorkflow]:

@@ -34,7 +34,7 @@ from tests.interactive.folders import pictures, stroke
 
 OVERLAY = ROOT / "configs" / "interactive.yaml"
 #: Two steps an epoch; every epoch is validated.
-TINY = {"crops_per_epoch": 4, "batch_size": 2, "val_interval": 1, "ema_decay": 0.5, "cpu_bfloat16": False}
+TINY = {"crops_per_epoch": 4, "batch_size": 2, "val_interval": 1, "ema_decay": 0.5}
 SHAPE = (64, 80)
 NONE = np.full(SHAPE, 255, np.uint8)
 
@@ -147,7 +147,7 @@ def test_dice_of_a_validation_is_that_of_the_bundles_own(parts, bundle, tiny_dat
     events = events_of(parts(dataset_dir=str(tiny_data), max_epochs=1, ema_decay=0.0), tmp_path)
     (validated,) = [event for event in events if event.kind == "validated"]
     weights = tmp_path / "out" / "models" / "model.pt"
-    given = bundle.overrides(tiny_data, tmp_path / "other", section="validation", weights=str(weights), cpu_bfloat16=False)
+    given = bundle.overrides(tiny_data, tmp_path / "other", section="validation", weights=str(weights))
     bundle.run(bundle.files("train.yaml", "evaluate.yaml"), "train", **given, window_size=[768, 768])
     found = json.loads((tmp_path / "other" / "metrics.json").read_text())["segmentation"]["dice"]["mean"]
     assert validated.dice == pytest.approx(found, abs=1e-4)
