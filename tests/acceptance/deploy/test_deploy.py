@@ -121,6 +121,7 @@ def reference(bundle, weights, images, tmp_path_factory):
         "output_dir": out,
         "weights": weights,
         "save_probabilities": True,
+        "cpu_bfloat16": False,  # the app's network is a TorchScript in float32
     }
     arguments = bundle.arguments("inferring", bundle.files("inference.yaml"), **given)
     done = subprocess.run(
