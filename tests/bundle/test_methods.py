@@ -161,7 +161,12 @@ def test_method_is_evaluated_predicts_and_is_tuned(bundle, trained, data, tmp_pa
         assert metrics["separation"] == {"precision": None, "recall": None}
 
     # without any overlay: what the training wrote beside the weights is enough, and gives the same network
-    report = predict(data["lazy"] / "images", tmp_path / "predicted", weights=models / "model.pt", overrides={"device": "cpu"})
+    report = predict(
+        data["lazy"] / "images",
+        tmp_path / "predicted",
+        weights=models / "model.pt",
+        overrides={"device": "cpu", "cpu_bfloat16": False},
+    )
     assert not report.failed
     assert len(report.done) == 7
     names = {path.name for path in (tmp_path / "predicted").iterdir()}
