@@ -144,7 +144,16 @@ def test_the_configs_are_those_of_the_training(unzipped):
 
 def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden, bare, bundle, weights, tiny_data, tmp_path):
     arguments = ["-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.yaml"]
-    given = ["--dataset_dir", str(tiny_data), "--output_dir", str(tmp_path / "out"), "--save_probabilities", "True"]
+    given = [
+        "--dataset_dir",
+        str(tiny_data),
+        "--output_dir",
+        str(tmp_path / "out"),
+        "--save_probabilities",
+        "True",
+        "--cpu_bfloat16",
+        "False",
+    ]
     script = "import lazylabels_monai; print(lazylabels_monai.__file__)"
     found = subprocess.run([sys.executable, "-c", script], cwd=unzipped, env=hidden, capture_output=True, text=True)
     assert found.stdout.strip() == str(unzipped / "lazylabels_monai" / "__init__.py")

@@ -149,7 +149,7 @@ def test_uncertainty_beside_the_prediction_and_about_each_object(folder, trained
 
 def test_the_files_are_those_of_the_bundles_own_run(bundle, folder, trained, tmp_path):
     (folder / "broken.png").unlink()
-    predict(folder, tmp_path / "one", weights=trained, overrides={"device": "cpu"})
+    predict(folder, tmp_path / "one", weights=trained, overrides={"device": "cpu", "cpu_bfloat16": False})
     bundle.infer(folder, tmp_path / "two", ckpt_dir=str(trained.parent), dropout=0.2)
     (tmp_path / "one" / "classes.json").unlink()
     one, two = (Records(tmp_path / name) for name in ("one", "two"))
