@@ -7,6 +7,7 @@
 | ``classes.json`` | the names of the object classes 1, 2, ... | training |
 | ``network.json`` | the network and how it looks at images: ids of ``inference.yaml`` | training |
 | ``images.json`` | what the images of the training looked like | training |
+| ``begun.json`` | whether they know nothing but the marks they learnt from | a training beside a window |
 | ``instances.json`` | how objects are separated, by route | ``tune`` |
 """
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "BEGUN_FILE",
     "BESIDE",
     "CLASSES_FILE",
     "IMAGES_FILE",
@@ -43,6 +45,7 @@ __all__ = [
     "NETWORK_IDS",
     "SETTINGS_FILE",
     "WEIGHTS_FILE",
+    "begun_anew",
     "bundle_weights",
     "copy_trained",
     "load_weights",
@@ -56,6 +59,7 @@ __all__ = [
     "trained_normalization",
     "trained_settings",
     "trained_values",
+    "write_begun",
     "write_classes",
     "write_images",
     "write_network",
@@ -68,10 +72,12 @@ WEIGHTS_FILE = "model.pt"
 NETWORK_FILE = "network.json"
 #: What the images of the training looked like.
 IMAGES_FILE = "images.json"
+#: Whether the weights know nothing but the marks they learnt from.
+BEGUN_FILE = "begun.json"
 #: What ``tune`` found.
 SETTINGS_FILE = "instances.json"
 #: Files beside the weights that belong to them.
-BESIDE = (CLASSES_FILE, NETWORK_FILE, IMAGES_FILE, SETTINGS_FILE, WEIGHTS_FILE + DIGEST_SUFFIX)
+BESIDE = (CLASSES_FILE, NETWORK_FILE, IMAGES_FILE, BEGUN_FILE, SETTINGS_FILE, WEIGHTS_FILE + DIGEST_SUFFIX)
 
 #: Ids of the configs that say what network the weights belong to, those that training keeps in ``network.json``.
 NETWORK_IDS = (
@@ -93,6 +99,20 @@ NETWORK_IDS = (
 
 #: The ``normalization`` of trainings that did not write theirs down: there was no other.
 FORMER_NORMALIZATION = "mean_std"
+
+
+def write_begun(folder: str | Path, anew: bool) -> None:
+    """Write ``begun.json``: whether weights in ``folder`` know nothing but the marks they learnt from."""
+    write_text(Path(folder) / BEGUN_FILE, json.dumps({"anew": bool(anew)}) + "\n")
+
+
+def begun_anew(weights: str | Path) -> bool:
+    """What :func:`write_begun` said of weights; False of those of any other training."""
+    try:
+        found = json.loads((Path(weights).parent / BEGUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("anew") is True
 
 
 def bundle_weights(bundle: str | Path) -> Path:
@@ -393,7 +413,7 @@ def copy_trained(weights: str | Path, folder: str | Path) -> None:
     trained_images(weights), trained_settings(weights)  # what is none of these files, a link to another among them, stays here
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     for name in BESIDE:
-        if (file := weights.with_name(name)).is_file():
+        if name != BEGUN_FILE and (file := weights.with_name(name)).is_file():  # which no prediction asks for
             shutil.copyfile(file, folder / name)
     settle(folder / WEIGHTS_FILE)
     settings = folder / SETTINGS_FILE

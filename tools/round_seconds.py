@@ -34,6 +34,7 @@ from lazylabels_monai.interactive.predictor import WarmPredictor
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.proposals import outline_of
 from lazylabels_monai.interactive.trainer import Trainer
+from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 
 def cpu(process: int) -> float:
@@ -134,16 +135,16 @@ def train(
         note("new weights to picture", time.monotonic() - last, 0.0)
         last = time.monotonic() if number == 0 else last
     marks = project.marks(entry, "detection")
+    regions, _ = ndimage.label((marks != BACKGROUND) & (marks != IGNORE))
+    for number in np.bincount(regions.ravel())[1:].argsort()[::-1][:5] + 1:  # the largest take longest
+        started, spent = time.monotonic(), time.process_time()
+        outline_of(picture, regions == number, (regions > 0) & (regions != number))
+        note("a click to GrabCut's outline", time.monotonic() - started, time.process_time() - spent)
     for number in range(10):
         marks[number : number + 8, :20] = 1
         started, spent = time.monotonic(), time.process_time()
         project.save_marks(entry, "detection", marks)
         note("one stroke to saved", time.monotonic() - started, time.process_time() - spent)
-    regions, count = ndimage.label(project.marks(entry, "detection") == 1)
-    for number in range(1, min(count, 5) + 1):
-        started, spent = time.monotonic(), time.process_time()
-        outline_of(picture, regions == number, (regions > 0) & (regions != number))
-        note("a click to GrabCut's outline", time.monotonic() - started, time.process_time() - spent)
     objects = after.objects
     largest = int(np.bincount(objects.ravel())[1:].argmax()) + 1
     rows, columns = ndimage.find_objects(objects)[largest - 1]

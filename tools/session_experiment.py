@@ -235,9 +235,7 @@ class Session:
         left = self.given.seconds
         if self.rounds < self.given.exact:
             self.person.paint(entry)
-        if self.given.draw_only:
-            pass
-        elif self.rounds or self.given.correct_first:
+        if not self.given.draw_only and (self.rounds or self.given.correct_first):
             self.answerer.load(weights)
             seen = whole(self.answerer, entry.name, self.project.picture(entry))
             self.project.note_predicted(entry)

@@ -8,32 +8,20 @@ weights know of these pictures is in the marks.
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, Events
 
-from lazylabels_monai.atomic import write_text
-from lazylabels_monai.data.datalist import SECTIONS, load_datalist
-from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.headers import extent
 from lazylabels_monai.interactive.events import Event
-from lazylabels_monai.interactive.project import pictures_of
+from lazylabels_monai.trained import begun_anew
 from lazylabels_monai.warm_start import NOTHING, STARTER
 
 if TYPE_CHECKING:
     from lazylabels_monai.anchoring import AnchoredLoss
     from lazylabels_monai.interactive.events import EventWriter
 
-__all__ = ["BEGUN_FILE", "Hint", "crop_size", "learns_anew", "write_begun"]
-
-#: Beside weights: how the trainings began that made them.
-BEGUN_FILE = "begun.json"
-#: Pixels of which a crop's side is a multiple, and its least.
-_STEP, _LEAST = 32, 64
+__all__ = ["Hint", "learns_anew"]
 
 
 def learns_anew(weights: str | os.PathLike | None) -> bool:
@@ -42,34 +30,7 @@ def learns_anew(weights: str | os.PathLike | None) -> bool:
         return True
     if weights == STARTER or not isinstance(weights, (str, os.PathLike)):  # the check of the settings refuses the latter
         return False
-    try:
-        found = json.loads((Path(weights).parent / BEGUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # weights of any other training
-        return False
-    return isinstance(found, dict) and found.get("anew") is True
-
-
-def write_begun(folder: Path, anew: bool) -> None:
-    """Say so beside weights."""
-    write_text(folder / BEGUN_FILE, json.dumps({"anew": bool(anew)}) + "\n")
-
-
-def crop_size(folder: str | os.PathLike, most: int) -> list[int]:
-    """The sides of a training's crops: as large as the largest picture of a project, at most ``most`` pixels.
-
-    A crop reaches out of a smaller picture, and what lies outside is computed for nobody.
-
-    Args:
-        folder: of the project.
-        most: pixels.
-    """
-    folder = Path(folder)
-    names = set(pictures_of(folder))
-    with suppress(LazyLabelsError):  # whoever reads the datalist says what is wrong with it
-        content = load_datalist(folder)
-        names |= {item["image"] for section in SECTIONS for item in content.get(section, [])}
-    sides = [max(found) for name in names if (found := extent(folder / name))]
-    return [min(most, max(_LEAST, -(-max(sides, default=most) // _STEP) * _STEP))] * 2
+    return begun_anew(weights)
 
 
 class Hint:

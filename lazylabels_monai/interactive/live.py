@@ -32,11 +32,10 @@ from lazylabels_monai.handlers import TaskLossHandler
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import read_image_and_dims, read_label
 from lazylabels_monai.interactive.events import Event, EventWriter
-from lazylabels_monai.interactive.knowing import BEGUN_FILE, write_begun
 from lazylabels_monai.interactive.unmarked import unmarked_images
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, num_task_classes, validate_tasks
-from lazylabels_monai.trained import BESIDE, WEIGHTS_FILE, write_classes, write_images, write_network
+from lazylabels_monai.trained import BESIDE, WEIGHTS_FILE, write_begun, write_classes, write_images, write_network
 
 if TYPE_CHECKING:
     from torch.utils.data import WeightedRandomSampler
@@ -335,7 +334,7 @@ class CurrentWeights:
             stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(self.path.stat().st_mtime))
             target = folder / f"before_{stamp}"
             target.mkdir(exist_ok=True)
-            for name in (WEIGHTS_FILE, *BESIDE, BEGUN_FILE):
+            for name in (WEIGHTS_FILE, *BESIDE):
                 if (folder / name).is_file():
                     shutil.copy2(folder / name, target / name)
             for old in sorted(folder.glob("before_*"))[:-KEPT]:

@@ -128,8 +128,8 @@ class ImpliedSegmentationd(MapTransform):
 
     def _made(self, inner: np.ndarray, known: np.ndarray) -> np.ndarray:
         made = segmentation_of_inner_regions(inner, self.background_margin, known)
-        marks = (inner == IGNORE).any() or ((inner == BACKGROUND) | (inner == IGNORE)).all()
-        if self.fill_partial and marks:  # background that somebody drew, be a region ever so near
+        drawn = (inner == IGNORE).any() or (inner == BACKGROUND).all()
+        if self.fill_partial and drawn:  # background that somebody drew, be a region ever so near
             made = np.where((made == IGNORE) & (inner == BACKGROUND), BACKGROUND, made)
         return made
 

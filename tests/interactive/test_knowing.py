@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-
-import numpy as np
 import pytest
-from PIL import Image
 
 from lazylabels_monai.anchoring import Agreement
-from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.interactive.events import EventReader, EventWriter
-from lazylabels_monai.interactive.knowing import BEGUN_FILE, Hint, crop_size, learns_anew, write_begun
+from lazylabels_monai.interactive.knowing import Hint, learns_anew
+from lazylabels_monai.trained import BEGUN_FILE, write_begun
 
 
 class Engine:
@@ -65,24 +60,3 @@ def test_that_weights_find_little_of_what_was_marked_is_told_once(tmp_path, crop
     found = reader.read()
     assert len(found) == told
     assert all("10% of the 10 regions" in event.sentence and "learning anew" in event.sentence for event in found)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "side"), [([(128, 160)], 160), ([(100, 20), (30, 97)], 128), ([(40, 40)], 64), ([(900, 40)], 256), ([], 256)]
-)
-def test_crops_are_no_larger_than_the_largest_picture(tmp_path, sizes, side):
-    (tmp_path / "images").mkdir()
-    for number, size in enumerate(sizes):
-        Image.fromarray(np.zeros(size, np.uint8)).save(tmp_path / "images" / f"{number}.png")
-    assert crop_size(tmp_path, 256) == [side, side]
-
-
-def test_pictures_that_only_the_datalist_names_count(tmp_path):
-    for folder, size in (("images", (70, 70)), ("elsewhere", (10, 200))):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(np.zeros(size, np.uint8)).save(tmp_path / folder / "a.png")
-    (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["pore"], "training": [{"image": "elsewhere/a.png"}]}))
-    assert load_datalist(tmp_path)["training"]
-    assert crop_size(tmp_path, 256) == [224, 224]
-    os.remove(tmp_path / "datalist.json")
-    assert crop_size(tmp_path, 256) == [96, 96]
