@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QPushButton
 from test_first_steps import answer, marked
 
 from lazylabels_monai.data.datalist import load_datalist
+from lazylabels_monai.trained import sound_weights
 
 
 def button(panel, text) -> QPushButton:
@@ -174,3 +175,21 @@ def test_finished_on_a_picture_without_objects(dock, built_in, until, monkeypatc
     dock.sizes.report()
     until(lambda: opened or any(wrong for _, wrong in dock.heard))
     assert opened
+
+
+def test_a_project_closed_while_it_trains_is_whole_when_it_opens_again(dock, hand, built_in, until):
+    dock.open(built_in)
+    hand.click((64, 80))
+    session = dock.session
+    press(dock.train.train)
+    weights = built_in / "training" / "models" / "model.pt"
+    until(weights.is_file)
+    process, name = session.trainer._process, session.entry.name
+    hand.stroke([(30, 30), (30, 60)])  # not taken up by any epoch yet
+    session.close()
+    assert process.poll() is not None
+    assert dock.open(built_in)
+    assert session.project.marks(session.project.entry(name), "detection")[30, 45] == 1
+    assert session.weights == weights
+    sound_weights(weights)
+    assert dock.train.start_from.currentText() == "From this project's last weights"
