@@ -1,4 +1,4 @@
-"""The dock widget: the project's images above, what one does with them below, and one line that says what happened."""
+"""The dock widget: the project's images above, what one does with them below, and below that what happened."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from lazylabels_monai.apps.napari.correct_panel import CorrectPanel
 from lazylabels_monai.apps.napari.draw_panel import DrawPanel
 from lazylabels_monai.apps.napari.folder_panel import FolderPanel
 from lazylabels_monai.apps.napari.images_panel import ImagesPanel
+from lazylabels_monai.apps.napari.messages import Messages
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.sizes_panel import SizesPanel
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.train_panel import TrainPanel
-from lazylabels_monai.apps.napari.widgets import scrolled, words
+from lazylabels_monai.apps.napari.widgets import scrolled
 
 __all__ = ["LazyLabels"]
 
@@ -43,8 +44,7 @@ class LazyLabels(QWidget):
         for name in ("draw", "train", "correct", "sizes", "folder"):
             self.tabs.addTab(scrolled(getattr(self, name)), name.capitalize())
         self.tabs.currentChanged.connect(self._tab_chosen)
-        self.said = words("", "said")
-        self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.messages = Messages()
         parts = QSplitter(Qt.Orientation.Vertical)
         parts.addWidget(self.images)
         parts.addWidget(self.tabs)
@@ -54,8 +54,8 @@ class LazyLabels(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(parts, 1)
-        layout.addWidget(self.said)
-        self.session.said.connect(self.say)
+        layout.addWidget(self.messages)
+        self.session.said.connect(self.messages.say)
         window = getattr(viewer.window, "_qt_window", None)
         if window is not None:
             window.installEventFilter(self)
@@ -68,11 +68,6 @@ class LazyLabels(QWidget):
         """Who comes back to draw has the brush in the hand, not the tool of a correction."""
         if self.tabs.widget(number).widget() is self.draw and self.tool.name is not None:
             self.draw.choose(self.draw.task)
-
-    def say(self, sentence: str, wrong: bool) -> None:
-        """Show a sentence until the next one; what went wrong begins with a sign that needs no colour."""
-        self.said.setText(("⚠ " if wrong else "") + sentence)
-        self.said.setStyleSheet("font-weight: bold;" if wrong else "")
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Save before napari's window goes."""

@@ -1,4 +1,4 @@
-"""What the network says about the picture in view, as layers: classes, interfaces, objects, uncertainty, where to draw."""
+"""What the network says about the picture in view, as layers: one a task, objects, uncertainty, where to draw."""
 
 from __future__ import annotations
 
@@ -12,18 +12,29 @@ from napari.utils.colormaps import Colormap, DirectLabelColormap
 from lazylabels_monai.apps.napari.coding import layer_colours
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR
 
-__all__ = ["CHOSEN", "DRAW_HERE", "INTERFACES", "OBJECTS", "SEGMENTATION", "UNCERTAINTY", "PredictionLayers"]
+__all__ = [
+    "CHOSEN",
+    "DETECTION",
+    "DRAW_HERE",
+    "INTERFACES",
+    "OBJECTS",
+    "PREDICTED",
+    "SEGMENTATION",
+    "UNCERTAINTY",
+    "PredictionLayers",
+]
 
+#: What the network predicts, by task: it does so, and loses, without a mark of the task's own kind.
+PREDICTED = {"segmentation": "classes", "detection": "inner regions", "separation": "interfaces"}
 #: Names of the layers.
-SEGMENTATION = "Predicted: classes"
-INTERFACES = "Predicted: interfaces"
+SEGMENTATION, DETECTION, INTERFACES = (f"Predicted: {name}" for name in PREDICTED.values())
 OBJECTS = "Predicted: objects"
 UNCERTAINTY = "Uncertainty"
 DRAW_HERE = "Draw here"
 CHOSEN = "Chosen object"
 
 #: From below; all lie under the layers that a person draws in.
-_ORDER = (SEGMENTATION, UNCERTAINTY, INTERFACES, OBJECTS, DRAW_HERE, CHOSEN)
+_ORDER = (SEGMENTATION, DETECTION, UNCERTAINTY, INTERFACES, OBJECTS, DRAW_HERE, CHOSEN)
 
 
 class PredictionLayers:
@@ -36,7 +47,7 @@ class PredictionLayers:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self.layers: dict[str, Layer] = {}
-        self._hidden: dict[str, bool] = {UNCERTAINTY: True}
+        self._hidden: dict[str, bool] = {UNCERTAINTY: True, DETECTION: True}
 
     @property
     def objects(self) -> np.ndarray | None:
@@ -61,6 +72,7 @@ class PredictionLayers:
     def show(
         self,
         segmentation: np.ndarray,
+        detection: np.ndarray | None,
         interface: np.ndarray | None,
         objects: np.ndarray,
         uncertainty: np.ndarray | None,
@@ -71,6 +83,7 @@ class PredictionLayers:
 
         Args:
             segmentation: class values (H, W).
+            detection: class values of the inner regions (H, W).
             interface: probability of an interface (H, W).
             objects: ids (H, W).
             uncertainty: (H, W), any range from 0.
@@ -79,6 +92,8 @@ class PredictionLayers:
         """
         colours = layer_colours("segmentation", classes)
         self._put(SEGMENTATION, segmentation.astype(np.uint8), Labels, opacity=0.35, colormap=_direct(colours))
+        if detection is not None:
+            self._put(DETECTION, detection.astype(np.uint8), Labels, opacity=0.5, colormap=_direct(colours))
         self._put(OBJECTS, objects.astype(np.int32), Labels, opacity=0.9)
         self.layers[OBJECTS].contour = 2
         if interface is not None:

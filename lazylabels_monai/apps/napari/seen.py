@@ -24,6 +24,7 @@ class Seen:
 
     Attributes:
         segmentation: class values (H, W) uint8.
+        detection: class values (H, W) uint8 of the inner regions; None as long as the network has said nothing of them.
         interface: probability (H, W) float32.
         objects: ids (H, W) int32, as shown.
         classes: class by id (highest id + 1,).
@@ -36,6 +37,7 @@ class Seen:
 
     def __init__(self, shape: tuple[int, ...], kept: Kept | None = None) -> None:
         self.segmentation = np.zeros(shape, np.uint8)
+        self.detection: np.ndarray | None = None
         self.interface = np.zeros(shape, np.float32)
         self.uncertainty = np.zeros(shape, np.float32)
         self.answered = np.zeros(shape, np.int32)
@@ -55,6 +57,10 @@ class Seen:
             self.answered_classes = np.zeros(1, np.int64)
         if found.segmentation is not None:
             self.segmentation[found.region] = found.segmentation.argmax(0)
+        if found.detection is not None:
+            if self.detection is None:
+                self.detection = np.zeros_like(self.segmentation)
+            self.detection[found.region] = found.detection.argmax(0)
         if found.separation is not None:
             self.interface[found.region] = found.separation
         if found.uncertainty is not None:

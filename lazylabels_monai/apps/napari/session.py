@@ -496,7 +496,15 @@ class Session(QObject):
     def show_prediction(self) -> None:
         """Fill the layers with what is known of the picture in view."""
         seen = self.seen
-        self.maps.show(seen.segmentation, seen.interface, seen.objects, seen.uncertainty, self.project.classes, self.threshold)
+        self.maps.show(
+            seen.segmentation,
+            seen.detection,
+            seen.interface,
+            seen.objects,
+            seen.uncertainty,
+            self.project.classes,
+            self.threshold,
+        )
 
     def _draw_here(self) -> None:
         """Outline where a mark says most, on pictures that one still draws on."""

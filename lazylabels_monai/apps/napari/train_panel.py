@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QProgressBar, QSlider, QWidget
 
-from lazylabels_monai.apps.napari.coding import layer_name
-from lazylabels_monai.apps.napari.prediction_layers import UNCERTAINTY
+from lazylabels_monai.apps.napari.prediction_layers import DETECTION, PREDICTED, UNCERTAINTY
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
@@ -48,14 +49,20 @@ class TrainPanel(QWidget):
         self.epoch = words("Nothing is being trained.", "epoch")
         self.losses = words("", "losses")
         self.dice = words("", "dice")
+        self.told = words("", "told")
         self.threshold = QSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(1, 99)
         self.threshold.setValue(50)
         self.threshold.setToolTip("interfaces of a lower probability are not shown")
         self.threshold.valueChanged.connect(self._threshold)
         self.threshold_words = words()
-        self.uncertainty = QCheckBox("Show the uncertainty")
-        self.uncertainty.clicked.connect(self._show_uncertainty)
+        self.detection, self.uncertainty = QCheckBox("Inner regions"), QCheckBox("Uncertainty")
+        for box, layer, tip in (
+            (self.detection, DETECTION, "show where the network sees the insides of objects"),
+            (self.uncertainty, UNCERTAINTY, "show how uncertain the network is of the class of each pixel"),
+        ):
+            box.setToolTip(tip)
+            box.clicked.connect(partial(self.session.maps.set_visible, layer))
         parts = column(
             self.start_from,
             row(self.train, self.pause, self.stop),
@@ -63,27 +70,29 @@ class TrainPanel(QWidget):
             self.epoch,
             self.losses,
             self.dice,
+            self.told,
             button("Predict again", session.predict_again, "predict the image in view by the newest weights"),
             button("Rank the images", session.rank, "which image to draw on next, by the network's uncertainty; takes minutes"),
             Visibility(session),
-            self.uncertainty,
+            row(self.detection, self.uncertainty),
             self.threshold_words,
             self.threshold,
             None,
         )
         self.setLayout(parts.layout())
         self._scores: list[float] = []
+        self._sentences: list[str] = []
         session.opened.connect(self._opened)
         session.training.connect(self._heard)
         self._threshold(50)
         self._enable()
 
     def _opened(self) -> None:
-        self._scores = []
+        self._scores, self._sentences = [], []
         self.start_from.setCurrentIndex(0 if self.session.trainer.current_weights is not None else 1)
         self.epoch.setText("Nothing is being trained.")
-        self.losses.setText("")
-        self.dice.setText("")
+        for line in (self.losses, self.dice, self.told):
+            line.setText("")
         self._enable()
 
     def _enable(self) -> None:
@@ -101,8 +110,9 @@ class TrainPanel(QWidget):
         if self.session.is_training:
             self.progress.setRange(0, 0)  # busy, until the first epoch is over
             self.epoch.setText("The training starts; you can go on drawing.")
-            self._scores = []
+            self._scores, self._sentences = [], []
             self.dice.setText("")
+            self.told.setText("")
         self._enable()
 
     def _stop(self) -> None:
@@ -119,14 +129,18 @@ class TrainPanel(QWidget):
             self.progress.setValue(0)
             self.epoch.setText(event.sentence or f"The training ended after epoch {event.epoch}.")
             self.start_from.setCurrentIndex(0)
-        elif event.kind != "sentence" and event.epochs:
+        elif event.kind == "sentence":
+            if event.sentence not in self._sentences:  # they stay until the next training, whatever else is said
+                self._sentences.append(event.sentence)
+                self.told.setText("\n".join(self._sentences))
+        elif event.epochs:
             self.progress.setRange(0, event.epochs)
             self.progress.setValue(event.epoch)
             left = f", {clock(event.eta)} left" if event.eta is not None else ""
             self.epoch.setText(f"Epoch {event.epoch} of {event.epochs}{left}")
         if event.losses:
             self.losses.setText(
-                "Loss: " + ", ".join(f"{layer_name(t).lower()} {v:.3f}" for t, v in event.losses.items() if v is not None)
+                "Loss: " + ", ".join(f"{PREDICTED[t]} {v:.3f}" for t, v in event.losses.items() if v is not None)
             )
         if event.kind == "validated" and event.dice is not None:
             self._scores.append(event.dice)
@@ -138,6 +152,3 @@ class TrainPanel(QWidget):
     def _threshold(self, percent: int) -> None:
         self.threshold_words.setText(f"Interfaces shown from a probability of {percent / 100:.2f}")
         self.session.set_threshold(percent / 100)
-
-    def _show_uncertainty(self, shown: bool) -> None:
-        self.session.maps.set_visible(UNCERTAINTY, shown)

@@ -8,7 +8,9 @@ from hand import Hand, press
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QPushButton
+from scipy.ndimage import binary_erosion
 
+from lazylabels_monai.apps.napari.prediction_layers import DETECTION
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.interactive.answering import Prediction
@@ -36,13 +38,30 @@ def answer(dock, boxes, token=1) -> None:
     whole = slice(0, shape[0]), slice(0, shape[1])
     even = np.zeros(shape, np.float32)
     classes = np.minimum(np.arange(len(boxes) + 1), 1)
-    found = {"segmentation": scores, "separation": even, "objects": objects, "classes": classes}
+    core = binary_erosion(objects > 0, iterations=5)
+    inner = np.stack([~core, core, scores[2]]).astype(np.float32)
+    found = {"segmentation": scores, "detection": inner, "separation": even, "objects": objects, "classes": classes}
     dock.session._take(Prediction(token, entry.name, whole, **found, uncertainty=even, last=True))
     Hand.settle()
 
 
 def marked(dock, place, task="detection") -> int:
     return int(dock.session.project.marks(dock.session.entry, task)[place])
+
+
+def test_the_inner_regions_that_the_network_sees_can_be_shown(predicted):
+    dock = predicted
+    dock.tabs.setCurrentIndex(1)
+    assert not dock.session.maps.layers[DETECTION].visible
+    dock.train.detection.click()
+    shown = dock.session.maps.layers[DETECTION]
+    assert shown.visible
+    assert (shown.data[60, 65], shown.data[42, 65], shown.data[20, 65]) == (1, 0, 0)  # inside, at the border, outside
+    answer(dock, [(10, 30, 40, 90)], token=2)
+    assert shown.visible
+    assert (shown.data[60, 65], shown.data[20, 65]) == (0, 1)
+    dock.train.detection.click()
+    assert not shown.visible
 
 
 def test_after_an_outline_the_brush_is_in_the_hand_again(dock, hand, built_in, until, window):
