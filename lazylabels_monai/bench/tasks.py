@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
@@ -28,6 +28,8 @@ CLASSES = 3
 _ROWS = 8
 
 PLAIN, QUICK = "three tasks, PyTorch's own layers", "three tasks"
+#: Beside them where the bundle takes bfloat16 by itself.
+REDUCED, REDUCED_UNET = f"{QUICK}, bfloat16", "one U-Net (SingleTaskUNet), bfloat16"
 UNET, PLAIN_UNET, BASIC = "one U-Net (SingleTaskUNet)", "one U-Net, PyTorch's own layers", "one U-Net (MONAI's BasicUNet)"
 
 #: Settings of lighter networks (:class:`~lazylabels_monai.networks.MultiTaskUNet`).
@@ -62,22 +64,26 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     parts |= {f"segmentation and {task}": whole.part(["segmentation", task]) for task in ("detection", "separation")}
     lighter = {name: _ready(MultiTaskUNet(**shape, **settings)) for name, settings in LIGHTER.items()}
     networks = {PLAIN: whole, **parts, PLAIN_UNET: single, UNET: single, BASIC: basic, **lighter}
+    bfloat16 = use_bfloat16("auto", "cpu")
+    if bfloat16:
+        networks |= {REDUCED: whole, REDUCED_UNET: single}
 
     def predicting(name: str) -> Callable[[], object]:
         def call() -> None:
             networks[name].eval()
-            with torch.inference_mode(), plainly() if name in (PLAIN, PLAIN_UNET) else nullcontext():
+            with torch.inference_mode(), _way(name):
                 networks[name](window)
 
         return call
 
     # as the bundle trains on a CPU, and before
     steps = {name: (networks[name], crops) for name in (PLAIN, PLAIN_UNET)}
-    steps |= {name: _in_order(networks[name], crops, torch.contiguous_format) for name in (QUICK, UNET, BASIC, *lighter)}
+    plain_order = [name for name in networks if name in (QUICK, UNET, BASIC, REDUCED, REDUCED_UNET, *lighter)]
+    steps |= {name: _in_order(networks[name], crops, torch.contiguous_format) for name in plain_order}
 
     def training(name: str) -> Callable[[], object]:
         def call() -> None:
-            with plainly() if name in (PLAIN, PLAIN_UNET) else nullcontext():
+            with _way(name):
                 _step(*steps[name])
 
         return call
@@ -100,7 +106,8 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     for name in [name for name in networks if name not in lighter]:
         step = _cells(trained[name], trained[UNET]) if name in trained else " | "
         lines.append(f"| {name} | {_cells(predicted[name], predicted[UNET])} | {step} |")
-    gain, gained = (times[PLAIN].ratio_to(times[QUICK])[0] for times in (predicted, trained))
+    fastest = REDUCED if bfloat16 else QUICK
+    gain, gained = (times[PLAIN].ratio_to(times[fastest])[0] for times in (predicted, trained))
     over, over_step = (times[QUICK].ratio_to(times[UNET])[0] for times in (predicted, trained))
     basic_over, basic_step = (times[QUICK].ratio_to(times[BASIC])[0] for times in (predicted, trained))
     alone, lightest = predicted["segmentation alone"], "all three"
@@ -121,8 +128,9 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         f"{predicted[lightest].ratio_to(predicted[UNET])[0]:.2f} x, training step "
         f"{trained[lightest].ratio_to(trained[UNET])[0]:.2f} x | F and R at three resolutions, and norms and activations, "
         "which are no products |",
-        f"| prediction twice as fast as in PyTorch's own layers | {gain:.2f} x | convolutions are what is left |",
-        f"| training step twice as fast | {gained:.2f} x | the convolutions' way back |",
+        f"| prediction twice as fast as in PyTorch's own layers in float32 | {gain:.2f} x{_which(bfloat16)} | convolutions "
+        "are what is left |",
+        f"| training step twice as fast | {gained:.2f} x{_which(bfloat16)} | the convolutions' way back |",
         f"| bfloat16 where it is faster | {_precision()} | |",
         "",
         "Lighter networks ([settings](reference.md#a-lighter-network)), in turns with those above:",
@@ -150,6 +158,17 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         describe_machine(),
     ]
     return "\n".join(lines)
+
+
+def _way(name: str) -> AbstractContextManager:
+    """How what has this name in the tables is computed."""
+    if name in (PLAIN, PLAIN_UNET):
+        return plainly()
+    return torch.autocast("cpu", torch.bfloat16, enabled=name in (REDUCED, REDUCED_UNET))
+
+
+def _which(bfloat16: bool) -> str:
+    return ", in bfloat16" if bfloat16 else ""
 
 
 def _step(network: nn.Module, crops: Tensor) -> None:

@@ -11,6 +11,7 @@ from lazylabels_monai.bench.timing import describe_machine, interleaved
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.networks.quick import plainly
+from lazylabels_monai.precision import use_bfloat16
 
 __all__ = ["section"]
 
@@ -19,6 +20,9 @@ CHANNELS, WINDOW = (16, 32, 64, 128, 256), 256
 NORM = ("INSTANCE", {"affine": True})
 CLASSES = 3
 MONAI, ALL = "MONAI's inferer, PyTorch's own layers", "three tasks"
+#: Beside them where the bundle takes bfloat16 by itself.
+REDUCED, REDUCED_PART = "three tasks, bfloat16", "segmentation alone, bfloat16"
+PART = "segmentation alone"
 
 
 def section(
@@ -55,13 +59,16 @@ def section(
         ALL: ours(),
         "three tasks, 1 window at a time": ours(batch=1),
         "three tasks, 4 windows at a time": ours(batch=4),
-        "segmentation alone": ours(answered=["segmentation"]),
+        PART: ours(answered=["segmentation"]),
         "three tasks, overlap 0.25": ours(0.25),
     }
+    bfloat16 = use_bfloat16("auto", "cpu")
+    if bfloat16:
+        calls |= {REDUCED: ours(bfloat16=True), REDUCED_PART: ours(answered=["segmentation"], bfloat16=True)}
     windows = {}
     with torch.inference_mode():
         for name, call in calls.items():
-            if name != "segmentation alone":  # a part has no hooks of the whole
+            if name not in (PART, REDUCED_PART):  # a part has no hooks of the whole
                 seen[0] = 0
                 call()
                 windows[name] = seen[0]
@@ -80,14 +87,15 @@ def section(
         speed = pixels / times.median_cpu
         count = windows.get(name, windows[ALL])
         lines.append(f"| {name} | {count} | {speed:.3f} | {middle:.2f} ({least:.2f} to {most:.2f}) |")
-    gain = taken[MONAI].ratio_to(taken[ALL])[0]
+    gains = {name: taken[MONAI].ratio_to(taken[name])[0] for name in taken}
+    reduced = f"; in bfloat16 {gains[REDUCED]:.2f} x and {gains[REDUCED_PART]:.2f} x" if bfloat16 else ""
     lines += [
         "",
         "| target | reached | what holds it back |",
         "|---|---|---|",
-        f"| twice MONAI's inferer around the plain network | {gain:.2f} x for three tasks, "
-        f"{taken[MONAI].ratio_to(taken['segmentation alone'])[0]:.2f} x for segmentation alone | the convolutions: softmax and "
-        "blending are what MONAI's class does, a few per cent |",
+        f"| twice MONAI's inferer around the plain network in float32 | {gains[ALL]:.2f} x for three tasks, "
+        f"{gains[PART]:.2f} x for segmentation alone{reduced} | the convolutions: softmax and blending are what MONAI's class "
+        "does, a few per cent |",
         "",
         describe_machine(),
     ]

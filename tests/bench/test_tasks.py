@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
+from lazylabels_monai.bench import tasks, window
 from lazylabels_monai.bench.tasks import LIGHTER, section
 
 
@@ -21,3 +24,12 @@ def test_section_has_a_row_for_each_network_and_target():
     assert "`aten::mkldnn_convolution`" in text or "convolution" in text
     assert "threads" in text.splitlines()[-1]
     assert "nan" not in text
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_bfloat16_has_rows_where_the_bundle_takes_it(monkeypatch, bfloat16):
+    monkeypatch.setattr(tasks, "use_bfloat16", lambda setting, device: bfloat16)
+    monkeypatch.setattr(window, "use_bfloat16", lambda setting, device: bfloat16)
+    text = section(1, channels=(2, 3, 4, 5, 6), crop=32) + window.section(1, channels=(2, 3, 4), window=16, image=(24, 24))
+    for name, rows in ((tasks.REDUCED, 2), (tasks.REDUCED_UNET, 1), (window.REDUCED_PART, 1)):
+        assert len(re.findall(rf"^\| {re.escape(name)} \| \d", text, re.MULTILINE)) == rows * bfloat16
