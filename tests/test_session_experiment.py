@@ -106,6 +106,17 @@ def test_a_person_says_nothing_wrong_and_keeps_the_time(tmp_path_factory, seed, 
         assert touching[found["separation"] == 1].all()
 
 
+def test_regions_of_a_class_are_objects_where_there_are_no_ids(tmp_path):
+    (tmp_path / "classes").mkdir()
+    classes = np.zeros((9, 9), np.uint8)
+    classes[1:4, 1:4], classes[1:4, 4:8], classes[6:8, 1:8] = 1, 2, 1
+    Image.fromarray(classes).save(tmp_path / "classes" / "a.png")
+    found = session_experiment.true_ids(tmp_path, "a.png")
+    assert len(np.unique(found)) == 4  # 0 among them
+    assert found[2, 2] != found[2, 5]
+    assert not found[classes == 0].any()
+
+
 def test_a_session_is_played_and_shown(tmp_path, capsys):
     source = tmp_path / "source"
     (source / "masks").mkdir(parents=True)

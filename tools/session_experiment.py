@@ -12,8 +12,8 @@ from the starter), and a random forest on the same marks.
     python -m tools.session_experiment play PICTURES outputs/session/0 --weights STARTER --seed 0
     python -m tools.session_experiment table outputs/session docs/results/session
 
-PICTURES holds images/ and masks/ (ids). STARTER is a model.pt that has not learnt from such pictures. A session that has its
-session.json is left alone.
+PICTURES holds images/ and masks/ (ids), or classes/ (each connected region of a class is an object). STARTER is a model.pt
+that has not learnt from such pictures. A session that has its session.json is left alone.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from skimage.measure import label as connected_regions
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import FILE_NAME, load_datalist
@@ -72,6 +73,13 @@ class Score:
     def result(self) -> dict[str, float]:
         """The mean Dice of a picture; F1 of all objects at an IoU of 0.5."""
         return {"dice": round(float(np.nanmean(self.dice)), 4), "f1": round(float(self.matching.f1), 4)}
+
+
+def true_ids(pictures: Path, name: str) -> np.ndarray:
+    """Ids (H, W) int32 of the objects of a picture."""
+    if (pictures / "masks").is_dir():
+        return read_label(pictures / "masks" / name).astype(np.int32)
+    return connected_regions(read_label(pictures / "classes" / name), connectivity=1).astype(np.int32)
 
 
 def whole(answerer: Answerer, name: str, picture: np.ndarray) -> Any:
@@ -157,7 +165,7 @@ def choose(pictures: Path, draw: int, held: int, seed: int) -> tuple[list[str], 
 def play(given: argparse.Namespace) -> dict[str, Any]:
     """A session and what stands beside it; writes and returns the result."""
     drawn, names = choose(given.pictures, given.draw, given.held, given.seed)
-    truth = {name: read_label(given.pictures / "masks" / name).astype(np.int32) for name in [*drawn, *names]}
+    truth = {name: true_ids(given.pictures, name) for name in [*drawn, *names]}
     held = {name: (read_image(given.pictures / "images" / name), truth[name]) for name in names}
     folder = given.out / "project"
     shutil.rmtree(given.out, ignore_errors=True)
@@ -378,7 +386,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("play", help="one session")
-    one.add_argument("pictures", type=Path, help="folder with images/ and masks/ (ids), PNGs of the same names")
+    one.add_argument("pictures", type=Path, help="folder with images/ and masks/ or classes/, PNGs of the same names")
     one.add_argument("out", type=Path, help="folder of the session; what is in it is replaced unless it is finished")
     one.add_argument("--weights", type=Path, required=True, help="the starter: a model.pt")
     one.add_argument("--seed", type=int, default=0, help="of the pictures, the person and the training")
