@@ -142,7 +142,8 @@ def assign_sections(
             count = min(wanted["validation"], len(training) - 1)
         else:
             base = min(len(training), wanted.get("training", len(training)))
-            count = image_count(_VALIDATION_SHARE if validation is None else validation, base, "validation")
+            asked = _VALIDATION_SHARE if validation is None else validation
+            count = image_count(asked, base, "validation", most=len(training))  # they come beside the subset
             count = min(count, len(training) - 1) if validation is None else count
         training, held = cut(count)
     else:

@@ -11,14 +11,15 @@ from lazylabels_monai.data.simulating.items import SimulationError
 __all__ = ["fitting", "hours_of_work", "image_count", "shuffled"]
 
 
-def image_count(value: int | float | str, total: int, what: str) -> int:
+def image_count(value: int | float | str, total: int, what: str, most: int | None = None) -> int:
     """Number of images that ``value`` asks for.
 
     Args:
         value: a whole number of 1 or more is a count (so ``1``, ``1.0`` and ``"1"`` are one image); a number between 0
             and 1 is a share, rounded, of at least one image; ``"all"`` is every image; 0 is none.
-        total: images there are.
+        total: images there are, of which a share is taken.
         what: name of the parameter, for the error.
+        most: images that a count may ask for, where it is not ``total``.
 
     Raises:
         SimulationError: when ``value`` is neither, or more than there is.
@@ -31,8 +32,9 @@ def image_count(value: int | float | str, total: int, what: str) -> int:
         number = -1.0
     if not number >= 0 or (number >= 1 and number != int(number)):
         raise SimulationError(f"{what} {value!r} must be a whole number of images, a share between 0 and 1, or 'all'.")
-    if number >= 1 and number > total:
-        raise SimulationError(f"{what} {value} is more than the {total} training images there are: ask for fewer or for 'all'.")
+    most = total if most is None else most
+    if number >= 1 and number > most:
+        raise SimulationError(f"{what} {value} is more than the {most} training images there are: ask for fewer or for 'all'.")
     if number >= 1:
         return int(number)
     return min(total, max(1, int(number * total + 0.5))) if number > 0 else 0

@@ -187,6 +187,18 @@ def test_subset(tmp_path):
     assert not carried(tmp_path / "out", "image") & carried(tmp_path / "out", "image", "validation")
 
 
+def test_validation_images_come_beside_a_subset(tmp_path):
+    src = source(tmp_path / "src", splits=(("train", 10), ("test", 3)))
+    simulate(src, tmp_path / "out", subset={"train": 2}, validation=6)
+    assert [len(datalist(tmp_path / "out")[section]) for section in ("training", "validation")] == [2, 6]
+    simulate(src, tmp_path / "share", subset={"train": 4}, validation=0.5)  # a share is one of the subset
+    assert [len(datalist(tmp_path / "share")[section]) for section in ("training", "validation")] == [4, 2]
+    with pytest.raises(LazyLabelsError, match="validation 11 is more than the 10 training images"):
+        simulate(src, tmp_path / "many", subset={"train": 2}, validation=11)
+    with pytest.raises(LazyLabelsError, match="train=5 is more than the 4 images"):
+        simulate(src, tmp_path / "few", subset={"train": 5}, validation=6)
+
+
 def test_scale(tmp_path):
     simulate(source(tmp_path / "src", "both"), tmp_path / "out", scale=0.5)
     item = datalist(tmp_path / "out")["testing"][0]
