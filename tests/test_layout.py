@@ -44,7 +44,18 @@ ELSEWHERE = {
         f"apps/napari/{name}.py": f"acceptance/napari/test_{test}.py"
         for test, names in {
             "drawing": ("dock", "draw_panel", "images_panel", "mark_layers", "opening", "tools"),
-            "rounds": ("correct_panel", "prediction_layers", "session", "sizes_panel", "train_panel", "folder_panel"),
+            "messages": ("messages",),
+            "rounds": (
+                "correct_panel",
+                "prediction_layers",
+                "predictions",
+                "session",
+                "sizes_panel",
+                "train_panel",
+                "folder_panel",
+            ),
+            "first_steps": ("corrections", "finished", "predictions"),
+            "clumsy": ("current", "drawing_order", "picture_layer", "work"),
             "looks": ("visibility", "widgets"),
         }.items()
         for name in names

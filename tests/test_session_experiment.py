@@ -40,7 +40,7 @@ def project(tmp_path):
 
 
 def marks(project):
-    return {task: project.marks(project.images[0], task) for task in TASKS}
+    return {task: project.labels.read(project.images[0], task) for task in TASKS}
 
 
 def test_errors_are_what_they_are():

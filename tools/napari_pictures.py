@@ -54,7 +54,7 @@ def draw(dock: LazyLabels, full: Path, tasks: tuple[str, ...]) -> None:
     """Put the marks of the image in view into its layers, as one stroke each."""
     items = {item["image"]: item for item in load_datalist(full)["training"]}
     for task in tasks:
-        marks = to_shown(read_label(full / items[dock.session.entry.name][task]))
+        marks = to_shown(read_label(full / items[dock.session.current.entry.name][task]))
         where = np.nonzero(marks)
         dock.session.marks.layers[task].data_setitem(where, marks[where])
     dock.session.marks.flush()
@@ -80,7 +80,7 @@ def take(out: Path, epochs: int) -> None:
         dock.tabs.setCurrentWidget(dock.tabs.widget(0))
         session.maps.clear()
         shoot(window, out / "napari-draw.png")
-        session.predict()
+        session.predictions.predict()
         dock.tabs.setCurrentIndex(1)
         done = []
         session.training.connect(lambda event: done.append(event.epoch))
@@ -90,9 +90,9 @@ def take(out: Path, epochs: int) -> None:
         shoot(window, out / "napari-train.png")
         dock.train.stop.click()
         spin(120, lambda: not session.is_training)
-        session.seen = None
-        session.predict()
-        spin(120, lambda: session.seen is not None and session.seen.whole)
+        session.current.seen = None
+        session.predictions.predict()
+        spin(120, lambda: session.current.seen is not None and session.current.seen.whole)
         dock.tabs.setCurrentIndex(2)
         dock.correct.findChild(Visibility).marks.click()
         dock.correct.toggle("Split")

@@ -30,6 +30,7 @@ from scipy import ndimage
 from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.interactive.correcting import apply, line_of, split
+from lazylabels_monai.interactive.image_files import read_picture
 from lazylabels_monai.interactive.predictor import WarmPredictor
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.proposals import outline_of
@@ -92,7 +93,7 @@ def train(
     note: Callable[[str, float, float], None],
 ) -> None:
     entry = next(entry for entry in project.images if entry.section == "training")
-    picture = project.picture(entry)
+    picture = read_picture(entry.path)
     predictor.load(find_starter())
     predictor.request(entry.name, picture, token=0)
     before = wait(predictor.poll, lambda found: found.token == 0 and found.last)
@@ -134,7 +135,7 @@ def train(
         wait(predictor.poll, lambda found, number=number: found.token == f"u{number}")
         note("new weights to picture", time.monotonic() - last, 0.0)
         last = time.monotonic() if number == 0 else last
-    marks = project.marks(entry, "detection")
+    marks = project.labels.read(entry, "detection")
     regions, _ = ndimage.label((marks != BACKGROUND) & (marks != IGNORE))
     for number in np.bincount(regions.ravel())[1:].argsort()[::-1][:5] + 1:  # the largest take longest
         started, spent = time.monotonic(), time.process_time()
@@ -143,7 +144,7 @@ def train(
     for number in range(10):
         marks[number : number + 8, :20] = 1
         started, spent = time.monotonic(), time.process_time()
-        project.save_marks(entry, "detection", marks)
+        project.labels.save(entry, "detection", marks)
         note("one stroke to saved", time.monotonic() - started, time.process_time() - spent)
     objects = after.objects
     largest = int(np.bincount(objects.ravel())[1:].argmax()) + 1

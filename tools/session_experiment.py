@@ -40,6 +40,8 @@ from lazylabels_monai.data.datalist import FILE_NAME, load_datalist
 from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.instances import ROUTES, InstanceSettings, separate_objects
 from lazylabels_monai.interactive.answering import Answerer, Request
+from lazylabels_monai.interactive.image_files import read_picture
+from lazylabels_monai.interactive.next_images import next_images
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.trainer import training_arguments
 from lazylabels_monai.metrics.matching import Matching, count_matches, object_overlaps, ratio
@@ -239,14 +241,14 @@ class Session:
 
     def round(self, weights: Path) -> None:
         """Draw and correct on the image that is suggested."""
-        entry = self.project.suggest()[0]
+        entry = next_images(self.project)[0]
         left = self.given.seconds
         if self.rounds < self.given.exact:
             self.person.paint(entry)
         if not self.given.draw_only and (self.rounds or self.given.correct_first):
             self.answerer.load(weights)
-            seen = whole(self.answerer, entry.name, self.project.picture(entry))
-            self.project.note_predicted(entry)
+            seen = whole(self.answerer, entry.name, read_picture(entry.path))
+            self.project.records.note_predicted(entry)
             left -= self.person.correct(entry, seen.objects, left)
         left -= self.person.draw(entry, left)
         self.rounds += 1

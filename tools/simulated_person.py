@@ -17,7 +17,8 @@ from scipy import ndimage
 from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive import correcting
-from lazylabels_monai.interactive.project import ImageEntry, Project
+from lazylabels_monai.interactive.image_records import ImageEntry
+from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interface_labels
 from lazylabels_monai.tasks import BACKGROUND, INTERFACE
@@ -138,7 +139,7 @@ class Person:
         """
         self._left = seconds
         truth = self.truths[entry.name]
-        detection, separation = (self.project.marks(entry, task) for task in ("detection", "separation"))
+        detection, separation = (self.project.labels.read(entry, task) for task in ("detection", "separation"))
         marked = self._regions.setdefault(entry.name, set())
         if entry.name not in self._has_background:
             stroke = self._background(truth)
@@ -204,7 +205,7 @@ class Person:
 
     def _mark(self, entry: ImageEntry, where: np.ndarray, value: int) -> None:
         """Paint inner regions."""
-        detection = self.project.marks(entry, "detection")
+        detection = self.project.labels.read(entry, "detection")
         detection[where] = value
         self._save(entry, detection=detection)
 
@@ -270,14 +271,14 @@ class Person:
         if seconds > self._left:
             return False
         self._left -= seconds
-        self.project.spend(entry, seconds, task)
+        self.project.records.spend(entry, seconds, task)
         self.done[what] += 1
         return True
 
     def _save(self, entry: ImageEntry, **labels: np.ndarray) -> None:
         for task, label in labels.items():
-            if not np.array_equal(label, self.project.marks(entry, task)):
-                self.project.save_marks(entry, task, label)
+            if not np.array_equal(label, self.project.labels.read(entry, task)):
+                self.project.labels.save(entry, task, label)
 
     def _seed(self, entry: ImageEntry) -> int:
         return zlib.crc32(f"{self.seed} {entry.name}".encode())

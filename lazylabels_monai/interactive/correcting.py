@@ -15,7 +15,8 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.interactive.project import ImageEntry, Project
+from lazylabels_monai.interactive.image_records import ImageEntry
+from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, interface_labels, interfaces_where_known
 from lazylabels_monai.labels.rasterize import stroke_lines
@@ -244,25 +245,25 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
     before = {}
     changes = dict(correction.labels)
     if correction.overrule is not None and "segmentation" in entry.drawn:
-        drawn = project.marks(entry, "segmentation")
+        drawn = project.labels.read(entry, "segmentation")
         shown = (correction.overrule != KEEP) & (drawn != BACKGROUND) & (drawn != IGNORE)
         changes["segmentation"] = np.where(shown, correction.overrule, changes.get("segmentation", KEEP)).astype(np.int16)
     for task in TASKS:
         if task not in changes or (changes[task] == KEEP).all():
             continue
-        marks = project.marks(entry, task)
+        marks = project.labels.read(entry, task)
         made = np.where(changes[task] == KEEP, marks, changes[task]).astype(np.uint8)
         if not np.array_equal(made, marks):
             before[task] = marks
-            project.save_marks(entry, task, made)
-    project.note_corrected(entry, list(before))
+            project.labels.save(entry, task, made)
+    project.records.note_corrected(entry, list(before))
     return before
 
 
 def undo(project: Project, entry: ImageEntry, before: Mapping[str, np.ndarray]) -> None:
     """Save labels as :func:`apply` found them."""
     for task, marks in before.items():
-        project.save_marks(entry, task, marks)
+        project.labels.save(entry, task, marks)
 
 
 def _checked(objects: np.ndarray, drawn: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

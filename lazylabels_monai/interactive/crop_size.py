@@ -9,7 +9,7 @@ from pathlib import Path
 from lazylabels_monai.data.datalist import SECTIONS, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.headers import extent
-from lazylabels_monai.interactive.project import pictures_of
+from lazylabels_monai.interactive.image_files import pictures_of
 
 __all__ = ["crop_size"]
 

@@ -88,7 +88,7 @@ class WarmPredictor:
 
         Args:
             entry_name: of the picture.
-            picture: (H, W[, C]) as :meth:`~lazylabels_monai.interactive.project.Project.picture` gives it. The same array as
+            picture: (H, W[, C]) as :func:`~lazylabels_monai.interactive.image_files.read_picture` gives it. The same array as
                 before is not sent again.
             view: rows and columns on the screen, which are answered first; None: the picture as a whole.
             token: comes back with the answers: plain data.

@@ -13,7 +13,8 @@ import pandas as pd
 from lazylabels_monai.atomic import write_text, written_to
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.images.pixel_size import agreed_pixel_size, parse_pixel_size, read_pixel_size
-from lazylabels_monai.interactive.project import ImageEntry, Project
+from lazylabels_monai.interactive.image_records import ImageEntry
+from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.measure.folder import objects_csv
 from lazylabels_monai.measure.image import measure_image, unit_name
 from lazylabels_monai.result_files import image_stem
@@ -44,7 +45,7 @@ def pixel_size_of(project: Project, entry: ImageEntry) -> float | None:
         PixelSizeError: when they differ.
     """
     sizes: dict[str, float | None] = {f"file '{entry.path}'": read_pixel_size(entry.path)}
-    if (stated := project.item(entry).get("pixel_size")) is not None:
+    if (stated := project.records.item(entry).get("pixel_size")) is not None:
         sizes[f"the key pixel_size in {FILE_NAME}"] = parse_pixel_size(stated)
     return agreed_pixel_size(sizes, entry.name)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, load_datalist, read_items
-from lazylabels_monai.interactive.project import pictures_of
+from lazylabels_monai.interactive.image_files import pictures_of
 from lazylabels_monai.interactive.state import read_state
 from lazylabels_monai.tasks import present_key
 

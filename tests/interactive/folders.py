@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lazylabels_monai.interactive.project import Project
+
 SHAPE = (40, 56)
+#: A label on which nothing is drawn.
+NONE = np.full(SHAPE, 255, np.uint8)
 
 
 def pictures(folder: Path, count: int = 3, shape: tuple[int, int] = SHAPE) -> Path:
@@ -29,3 +33,9 @@ def stroke(label: np.ndarray, value: int, box: tuple[int, int, int, int]) -> np.
 
 def listed(folder: Path) -> dict:
     return json.loads((folder / "datalist.json").read_text())
+
+
+def again(project: Project) -> Project:
+    """The project opened by another window, after this one was closed."""
+    project.close()
+    return Project.open(project.folder)

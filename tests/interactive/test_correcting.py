@@ -220,21 +220,21 @@ def test_corrections_are_saved_as_labels_and_can_be_taken_back(project):
     (entry,) = project.images
     marks = NONE.copy()
     marks[18:22, 14:20] = 1
-    project.save_marks(entry, "detection", marks)
+    project.labels.save(entry, "detection", marks)
     first = split(scene(), line_of([(2, 27), (40, 28)], SHAPE))
     assert set(apply(project, entry, first)) == {"separation"}
-    assert np.array_equal(project.marks(entry, "separation"), labels_of(first.labels["separation"]))
-    assert np.array_equal(project.marks(entry, "detection"), marks)
+    assert np.array_equal(project.labels.read(entry, "separation"), labels_of(first.labels["separation"]))
+    assert np.array_equal(project.labels.read(entry, "detection"), marks)
     before = apply(project, entry, relabel(first.objects, first.objects == 2, 2))
     assert np.array_equal(before["detection"], marks)
-    assert (project.marks(entry, "detection")[18:22, 14:20] == 1).all()
-    assert (project.marks(entry, "detection") == 2).any()
+    assert (project.labels.read(entry, "detection")[18:22, 14:20] == 1).all()
+    assert (project.labels.read(entry, "detection") == 2).any()
     undo(project, entry, before)
-    assert np.array_equal(project.marks(entry, "detection"), marks)
+    assert np.array_equal(project.labels.read(entry, "detection"), marks)
     assert entry.corrected == {"separation", "detection"}
     # a join after a split overrules it where it says something
     apply(project, entry, join(first.objects, line_of([(20, 20), (20, 34)], SHAPE)))
-    assert 1 not in project.marks(entry, "separation")
+    assert 1 not in project.labels.read(entry, "separation")
     assert check_datalist(project.folder, ("training",)).errors == []
 
 
@@ -246,7 +246,7 @@ def test_an_erased_object_is_kept_in_mind_where_no_object_is_drawn_yet(project):
     mask = np.zeros(SHAPE, bool)
     mask[disk((48, 20), 7)] = True
     apply(project, entry, outline(scene(), 3, mask, 1))
-    segmentation = project.marks(entry, "segmentation")
+    segmentation = project.labels.read(entry, "segmentation")
     assert (segmentation[scene() == 2] == 0).all()
     assert (segmentation[mask] == 1).all()
     assert entry.drawn == set(TASKS)
@@ -258,7 +258,7 @@ def test_another_class_replaces_that_of_an_exact_mask_that_is_there(project):
     mask = scene() == 2
     apply(project, entry, outline(scene(), 2, mask, 1))
     apply(project, entry, relabel(scene(), scene() == 2, 2))
-    segmentation, detection = (project.marks(entry, task) for task in ("segmentation", "detection"))
+    segmentation, detection = (project.labels.read(entry, task) for task in ("segmentation", "detection"))
     assert (segmentation[mask] == 2).all()
     assert set(np.unique(segmentation)) == {0, 2, 255}
     assert 2 in detection

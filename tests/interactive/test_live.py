@@ -42,7 +42,7 @@ NONE = np.full(SHAPE, 255, np.uint8)
 @pytest.fixture
 def project(tmp_path):
     with Project.open(pictures(tmp_path / "my", 4, SHAPE), create=True, classes=["pore", "grain"]) as project:
-        project.save_marks(project.images[0], "detection", stroke(stroke(NONE, 1, (5, 5, 30, 30)), 0, (40, 40, 60, 60)))
+        project.labels.save(project.images[0], "detection", stroke(stroke(NONE, 1, (5, 5, 30, 30)), 0, (40, 40, 60, 60)))
         yield project
 
 
@@ -100,14 +100,14 @@ def test_marks_that_are_drawn_meanwhile_are_trained_on_from_the_next_epoch(parts
         seen[epoch] = {os.path.basename(i["image"]): cached for i, cached in zip(dataset.data, dataset._cache, strict=True)}
         seen[epoch]["weights"] = sampler.weights.tolist()
         if epoch == 1:
-            project.save_marks(b, "segmentation", stroke(np.zeros_like(NONE), 2, (10, 10, 20, 20)))
+            project.labels.save(b, "segmentation", stroke(np.zeros_like(NONE), 2, (10, 10, 20, 20)))
         if epoch == 2:
-            project.save_marks(a, "detection", stroke(project.marks(a, "detection"), 2, (5, 50, 20, 70)))
-            project.save_marks(c, "separation", stroke(NONE, 1, (5, 5, 8, 30)))
-            project.set_section(d, "validation")
-            project.save_marks(d, "segmentation", stroke(np.zeros_like(NONE), 1, (10, 10, 20, 20)))
+            project.labels.save(a, "detection", stroke(project.labels.read(a, "detection"), 2, (5, 50, 20, 70)))
+            project.labels.save(c, "separation", stroke(NONE, 1, (5, 5, 8, 30)))
+            project.records.set_section(d, "validation")
+            project.labels.save(d, "segmentation", stroke(np.zeros_like(NONE), 1, (10, 10, 20, 20)))
         if epoch == 3:
-            project.save_marks(c, "separation", NONE)
+            project.labels.save(c, "separation", NONE)
 
     trainer.add_event_handler(Events.EPOCH_COMPLETED, draw)
     events = events_of(workflow, tmp_path)
@@ -158,7 +158,7 @@ def test_dice_of_a_validation_is_that_of_the_bundles_own(parts, bundle, tiny_dat
 def spoil(project, kind):
     """What another program may leave among the labels."""
     file = project.folder / "detection" / "b.png"
-    project.save_marks(project.images[1], "detection", stroke(NONE, 1, (5, 5, 30, 30)))
+    project.labels.save(project.images[1], "detection", stroke(NONE, 1, (5, 5, 30, 30)))
     if kind == "no picture":
         file.write_bytes(b"no picture")
     if kind == "another size":
@@ -190,7 +190,7 @@ def test_a_datalist_that_is_broken_meanwhile_leaves_the_images_of_before(parts, 
 
 def test_nothing_to_train_on_is_said(parts, project, tmp_path):
     workflow = parts()
-    project.save_marks(project.images[0], "detection", NONE)
+    project.labels.save(project.images[0], "detection", NONE)
     with pytest.raises(RuntimeError) as error:
         workflow.run()
     assert "has marks" in str(user_error(error.value))
@@ -231,8 +231,8 @@ def test_a_training_that_goes_wrong_leaves_the_weights(parts, project, tmp_path)
 
 def test_validations_take_no_more_than_their_share(parts, project, tmp_path, monkeypatch):
     """A validation of a second among epochs of little more than none comes rarely."""
-    project.set_section(project.images[1], "validation")
-    project.save_marks(project.images[1], "detection", stroke(NONE, 1, (5, 5, 30, 30)))
+    project.records.set_section(project.images[1], "validation")
+    project.labels.save(project.images[1], "detection", stroke(NONE, 1, (5, 5, 30, 30)))
     workflow = parts(max_epochs=12, val_time_share=0.1)
     evaluator = workflow.parser.get_parsed_content("validate#evaluator")
     run = evaluator.run
@@ -310,7 +310,7 @@ def test_labels_and_images_are_what_the_files_hold(parts, project):
     """Guards the helpers above: the reader of the training and that of the project are one."""
     (item,) = (dataset := parts().parser.get_parsed_content("train#dataset")).take_up() and dataset.data
     assert read_image(item["image"]).shape == SHAPE
-    assert np.array_equal(read_label(item["detection"]), project.marks(project.images[0], "detection"))
+    assert np.array_equal(read_label(item["detection"]), project.labels.read(project.images[0], "detection"))
 
 
 def test_where_outlines_are_put_right_one_by_one_the_other_regions_teach_on(parts, project):
@@ -319,8 +319,8 @@ def test_where_outlines_are_put_right_one_by_one_the_other_regions_teach_on(part
     detection = stroke(stroke(NONE, 1, (5, 5, 15, 15)), 2, (30, 30, 40, 40))
     detection[detection == 255] = 0
     segmentation = stroke(stroke(NONE, 0, (2, 2, 18, 18)), 1, (4, 4, 16, 16))
-    project.save_marks(a, "detection", detection)
-    project.save_marks(a, "segmentation", segmentation)
+    project.labels.save(a, "detection", detection)
+    project.labels.save(a, "segmentation", segmentation)
     workflow = parts()
     dataset = workflow.parser.get_parsed_content("train#dataset")
     dataset.take_up()
@@ -351,9 +351,9 @@ def test_images_without_marks_are_held_a_few_at_a_time_and_drawn_as_their_share(
     monkeypatch.setattr("lazylabels_monai.interactive.live.PER_CALL", 2)
     with Project.open(pictures(tmp_path / "my", 6, SHAPE), create=True) as project:
         a, b, *_ = project.images
-        project.set_section(b, "testing")
+        project.records.set_section(b, "testing")
         (project.folder / "images" / "c.png").write_bytes(b"no picture")
-        project.save_marks(a, "detection", stroke(NONE, 1, (5, 5, 30, 30)))
+        project.labels.save(a, "detection", stroke(NONE, 1, (5, 5, 30, 30)))
         read = []
 
         class Noted(MapTransform):
@@ -361,7 +361,7 @@ def test_images_without_marks_are_held_a_few_at_a_time_and_drawn_as_their_share(
                 read.append(os.path.basename(data["image"]))
                 return {**data, "image": LoadImage(image_only=True)(data["image"])[None]}
 
-        dataset = LiveDataset(str(project.file), "training", TASKS, 2, Compose([Noted("image")]), unmarked=3)
+        dataset = LiveDataset(str(project.records.datalist.file), "training", TASKS, 2, Compose([Noted("image")]), unmarked=3)
         sampler = WeightedRandomSampler([1.0], 8)
         take_up = TakeUp(dataset, sampler, {}, EventWriter(str(tmp_path / "events.jsonl")), unmarked_share=0.4)
         sizes = []
@@ -377,7 +377,7 @@ def test_images_without_marks_are_held_a_few_at_a_time_and_drawn_as_their_share(
         assert sampler.weights.tolist() == pytest.approx([0.6, *[0.4 / 3] * 3])
         assert EventReader(tmp_path / "events.jsonl").read() == []  # nobody asked for c.png
         drawn = next(entry for entry in project.images if entry.name.endswith("e.png"))
-        project.save_marks(drawn, "detection", stroke(NONE, 1, (5, 5, 30, 30)))
+        project.labels.save(drawn, "detection", stroke(NONE, 1, (5, 5, 30, 30)))
         take_up(None)
         assert dataset.marked == 2
         assert os.path.basename(dataset.data[1]["image"]) == "e.png"

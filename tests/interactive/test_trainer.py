@@ -28,7 +28,7 @@ TINY = {"crop_size": [32, 32], "crops_per_epoch": 4, "device": "cpu", "cpu_bfloa
 @pytest.fixture
 def project(tmp_path):
     with Project.open(pictures(tmp_path / "my", 3, SHAPE), create=True, classes=["pore", "grain"]) as project:
-        project.save_marks(project.images[0], "detection", stroke(stroke(NONE, 1, (5, 5, 30, 30)), 0, (40, 40, 60, 60)))
+        project.labels.save(project.images[0], "detection", stroke(stroke(NONE, 1, (5, 5, 30, 30)), 0, (40, 40, 60, 60)))
         yield project
 
 
@@ -75,10 +75,10 @@ def test_draw_train_draw_pause_stop_and_go_on(trainer, project):
     assert found[1].weights == str(trainer.current_weights)
     sound_weights(trainer.current_weights)
     # another image, and one that validates
-    project.save_marks(project.images[1], "detection", stroke(NONE, 2, (5, 5, 30, 30)))
+    project.labels.save(project.images[1], "detection", stroke(NONE, 2, (5, 5, 30, 30)))
     until(trainer, lambda event: event.kind == "epoch" and event.images == 2)
-    project.set_section(project.images[2], "validation")
-    project.save_marks(project.images[2], "segmentation", stroke(np.zeros_like(NONE), 1, (5, 5, 30, 30)))
+    project.records.set_section(project.images[2], "validation")
+    project.labels.save(project.images[2], "segmentation", stroke(np.zeros_like(NONE), 1, (5, 5, 30, 30)))
     (validated,) = [event for event in until(trainer, kind("validated")) if event.kind == "validated"]
     assert 0 <= validated.dice <= 1
     trainer.pause()
@@ -175,11 +175,11 @@ def test_a_training_ends_with_its_window(project, python, weights, paused):
 
 
 def test_nothing_to_train_on_is_said_at_once(trainer, project):
-    project.save_marks(project.images[0], "detection", NONE)
+    project.labels.save(project.images[0], "detection", NONE)
     with pytest.raises(LazyLabelsError, match="draw inner regions"):
         trainer.start()
     trainer.weights = "nowhere.pt"
-    project.save_marks(project.images[0], "detection", stroke(NONE, 1, (5, 5, 30, 30)))
+    project.labels.save(project.images[0], "detection", stroke(NONE, 1, (5, 5, 30, 30)))
     with pytest.raises(LazyLabelsError, match=r"nowhere\.pt"):
         trainer.start()
     assert trainer.state == "idle"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pytest
 
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.unmarked import unmarked_images
 from lazylabels_monai.tasks import TASKS, present_key
-from tests.interactive.folders import SHAPE, pictures, stroke
-
-NONE = np.full(SHAPE, 255, np.uint8)
+from tests.interactive.folders import NONE, pictures, stroke
 
 
 @pytest.fixture
@@ -22,15 +19,15 @@ def project(tmp_path):
 
 
 def names(project, section, tasks=TASKS):
-    return {os.path.basename(item["image"]) for item in unmarked_images(str(project.file), section, tasks)}
+    return {os.path.basename(item["image"]) for item in unmarked_images(str(project.records.datalist.file), section, tasks)}
 
 
 def test_marked_images_and_those_of_other_splits_are_left_out(project):
     a, b, c, *_ = project.images
-    project.save_marks(a, "detection", stroke(NONE, 1, (5, 5, 20, 20)))
-    project.set_section(b, "testing")  # without a mark: it stands in no datalist
-    project.set_section(c, "validation")
-    project.save_marks(c, "detection", stroke(NONE, 1, (5, 5, 20, 20)))
+    project.labels.save(a, "detection", stroke(NONE, 1, (5, 5, 20, 20)))
+    project.records.set_section(b, "testing")  # without a mark: it stands in no datalist
+    project.records.set_section(c, "validation")
+    project.labels.save(c, "detection", stroke(NONE, 1, (5, 5, 20, 20)))
     assert names(project, "training") == {"d.png", "e.png", "f.png"}
     assert names(project, "validation") == set()
     assert names(project, "testing") == {"b.png"}
@@ -38,9 +35,9 @@ def test_marked_images_and_those_of_other_splits_are_left_out(project):
 
 
 def test_items_are_ready_for_a_data_set_and_in_the_same_order_of_chance(project):
-    project.save_marks(project.images[0], "detection", stroke(NONE, 1, (5, 5, 20, 20)))
-    found = unmarked_images(str(project.file), "training", TASKS)
-    assert found == unmarked_images(str(project.file), "training", TASKS)
+    project.labels.save(project.images[0], "detection", stroke(NONE, 1, (5, 5, 20, 20)))
+    found = unmarked_images(str(project.records.datalist.file), "training", TASKS)
+    assert found == unmarked_images(str(project.records.datalist.file), "training", TASKS)
     assert all(os.path.isabs(item["image"]) and os.path.isfile(item["image"]) for item in found)
     assert all(item[present_key(task)] == 0 for item in found for task in TASKS)
     order = [item["image"] for item in found]

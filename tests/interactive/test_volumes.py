@@ -15,6 +15,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.interactive import finish, volumes
 from lazylabels_monai.interactive.answering import Answerer, Request
+from lazylabels_monai.interactive.image_files import read_picture
 from lazylabels_monai.interactive.label_files import is_ours
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.trainer import Trainer
@@ -50,14 +51,14 @@ def test_marks_of_a_slice_lie_where_they_were_drawn(tmp_path, suffix):
     with Project.open(make(tmp_path, suffix), create=True) as project:
         (entry,) = project.images
         assert entry.name == f"images/a{suffix}"
-        picture = project.picture(entry)
+        picture = read_picture(entry.path)
         assert picture.shape == SHAPE[::-1]
         assert np.array_equal(picture.T, read_image(entry.path))
-        marks = project.marks(entry, "detection")
+        marks = project.labels.read(entry, "detection")
         assert marks.shape == SHAPE[::-1]
         marks[8, 6, 1:3] = 1  # the last slice, the last row
         marks[0, 0, 4] = 0
-        project.save_marks(entry, "detection", marks)
+        project.labels.save(entry, "detection", marks)
         file = tmp_path / "detection" / "a.nii.gz"
         assert is_ours(file)
         stored = read_label(file)  # as the training reads it
@@ -69,7 +70,7 @@ def test_marks_of_a_slice_lie_where_they_were_drawn(tmp_path, suffix):
         if suffix.startswith(".nii"):  # in the same place in space
             assert np.array_equal(written.affine, nibabel.load(entry.path).affine)
         assert np.allclose(np.abs(written.header.get_zooms()), [0.5, 2, 4])
-        assert np.array_equal(project.marks(entry, "detection"), marks)
+        assert np.array_equal(project.labels.read(entry, "detection"), marks)
         (item,) = listed(tmp_path)["training"]
         assert item["detection"] == "detection/a.nii.gz"
     require_valid(tmp_path / "datalist.json", ["training"])
@@ -79,13 +80,13 @@ def test_what_was_drawn_is_there_after_a_kill_and_is_taken_back(tmp_path):
     with Project.open(make(tmp_path, ".nii.gz"), create=True) as project:
         (entry,) = project.images
         before = listed(tmp_path)
-        marks = project.marks(entry, "detection")
+        marks = project.labels.read(entry, "detection")
         marks[2, 3, 3] = 1
-        project.save_marks(entry, "detection", marks)
-        project.set_complete(entry, "detection", True)
-        assert np.count_nonzero(project.marks(entry, "detection") == 0) == marks.size - 1
-        project.set_complete(entry, "detection", False)
-        assert np.array_equal(project.marks(entry, "detection"), marks)
+        project.labels.save(entry, "detection", marks)
+        project.labels.set_complete(entry, "detection", True)
+        assert np.count_nonzero(project.labels.read(entry, "detection") == 0) == marks.size - 1
+        project.labels.set_complete(entry, "detection", False)
+        assert np.array_equal(project.labels.read(entry, "detection"), marks)
     (tmp_path / "datalist.json").write_text(json.dumps(before))
     with Project.open(tmp_path) as project:
         assert project.images[0].drawn == {"detection"}
@@ -101,7 +102,7 @@ def test_labels_of_others_are_kept(tmp_path):
     assert not is_ours(theirs)
     with Project.open(folder, create=True) as project:
         (entry,) = project.images
-        project.save_marks(entry, "detection", np.ones(SHAPE[::-1], np.uint8))
+        project.labels.save(entry, "detection", np.ones(SHAPE[::-1], np.uint8))
     assert (folder / "replaced" / "detection" / "a.nii.gz").read_bytes() == content
 
 
@@ -113,9 +114,9 @@ def test_what_cannot_be_drawn_on_is_one_sentence(tmp_path):
     make(tmp_path / "channels", ".nii.gz", np.zeros((*SHAPE, 3), np.uint8))
     sentence = r"512 x 512 x 200 voxels.* cut it into blocks"
     with Project.open(folder, create=True) as project, pytest.raises(LazyLabelsError, match=sentence):
-        project.picture(project.entry("images/b.nii"))
+        read_picture(project.entry("images/b.nii").path)
     with Project.open(tmp_path / "channels", create=True) as project, pytest.raises(LazyLabelsError, match="one channel"):
-        project.picture(project.images[0])
+        read_picture(project.images[0].path)
 
 
 def test_the_network_is_that_of_the_images(tmp_path):
@@ -204,8 +205,8 @@ def test_marks_on_pictures_and_volumes_do_not_go_together(tmp_path):
     shutil.copy(tmp_path / "a" / "images" / "a.nii.gz", folder / "images" / "v.nii.gz")
     with Project.open(folder, create=True) as project:
         for entry in project.images:
-            marks = project.marks(entry, "detection")
+            marks = project.labels.read(entry, "detection")
             marks[..., 1, 1] = 1
-            project.save_marks(entry, "detection", marks)
+            project.labels.save(entry, "detection", marks)
         with pytest.raises(LazyLabelsError, match="use two projects"):
             Trainer(project).start()

@@ -8,7 +8,8 @@ import numpy as np
 from qtpy.QtWidgets import QButtonGroup, QWidget
 
 from lazylabels_monai.apps.napari.coding import layer_name
-from lazylabels_monai.apps.napari.session import BACK, Session
+from lazylabels_monai.apps.napari.finished import BACK
+from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.tools import PictureTool
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
@@ -57,27 +58,27 @@ class CorrectPanel(QWidget):
             self.classes,
             self.hint,
             self.last,
-            button("Undo the correction", session.undo_correction, "the last one of this picture: objects and marks"),
-            button(BACK, session.forget_corrections, "objects that you corrected or accepted are predicted again; marks stay"),
+            button("Undo the correction", session.corrections.undo, "the last one of this picture: objects and marks"),
+            button(BACK, session.corrections.forget, "objects that you corrected or accepted are predicted again; marks stay"),
             None,
         )
         self.setLayout(parts.layout())
         session.opened.connect(self._opened)
         session.named.connect(self._opened)
         session.shown.connect(lambda: self.choose(None))
-        session.predicted.connect(self._bind_undo)
+        session.predictions.changed.connect(self._bind_undo)
         tool.chosen.connect(self._tool_chosen)
         tool.drawn.connect(self._drawn)
 
     def _opened(self) -> None:
         self.classes.clear()
-        self.classes.addItems(self.session.project.classes)
+        self.classes.addItems(self.session.current.project.classes)
 
     def _bind_undo(self) -> None:
         """Ctrl+Z on the predicted objects takes back a correction: nothing else can be done to them."""
         layer = self.session.maps.objects_layer
         if layer is not None:
-            layer.bind_key("Control-Z", lambda layer: self.session.undo_correction(), overwrite=True)
+            layer.bind_key("Control-Z", lambda layer: self.session.corrections.undo(), overwrite=True)
 
     def _tool_chosen(self, name: str | None) -> None:
         """The buttons show what is in the hand, whoever put it there."""
@@ -96,13 +97,13 @@ class CorrectPanel(QWidget):
         chosen = name if name is not None and self.buttons[name].isChecked() else None
         for other, made in self.buttons.items():
             made.setChecked(other == chosen)
-        if chosen is not None and not self.session.is_open():
+        if chosen is not None and not self.session.current.is_open():
             self.buttons[chosen].setChecked(False)
             return
-        if chosen is not None and self.session.seen is not None and self.session.maps.objects_layer is None:
-            self.session.show_prediction()  # somebody threw the layer away
+        if chosen is not None and self.session.current.seen is not None and self.session.maps.objects_layer is None:
+            self.session.predictions.show()  # somebody threw the layer away
         layer = self.session.maps.objects_layer
-        if chosen is not None and self.session.is_volume:
+        if chosen is not None and self.session.current.is_volume:
             self.session.said.emit("The tools correct objects of pictures; in a volume, draw marks where it is wrong.", True)
             self.buttons[chosen].setChecked(False)
             chosen = None
@@ -129,7 +130,7 @@ class CorrectPanel(QWidget):
             "Erase": lambda ids, classes: correcting.erase(ids, self._touch(points, ids.shape)),
             "Relabel": lambda ids, classes: correcting.relabel(ids, self._touch(points, ids.shape), value),
         }
-        changed = ", ".join(layer_name(task).lower() for task in self.session.correct(acts[name]))
+        changed = ", ".join(layer_name(task).lower() for task in self.session.corrections.correct(acts[name]))
         self.last.setText(f"{name}: {changed} changed." if changed else f"{name}: no mark changed.")
 
     def _touch(self, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

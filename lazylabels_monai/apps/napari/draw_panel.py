@@ -100,7 +100,7 @@ class DrawPanel(QWidget):
         self.task = "detection"
         session.shown.connect(self._image_shown)
         session.viewer.layers.selection.events.active.connect(lambda event: self._layer_chosen())
-        session.predicted.connect(self._bind_digits)
+        session.predictions.changed.connect(self._bind_digits)
         tool.drawn.connect(self._tool_used)
         session.viewer.bind_key("G", lambda viewer: self.ask_for_object(), overwrite=True)
 
@@ -121,7 +121,7 @@ class DrawPanel(QWidget):
                 layer.bind_key(str(digit), lambda layer, digit=digit: self._digit(digit), overwrite=True)
 
     def _digit(self, digit: int) -> None:
-        *classes, background = [value for value, _ in values_to_draw(self.task, self.session.project.classes)]
+        *classes, background = [value for value, _ in values_to_draw(self.task, self.session.current.project.classes)]
         if digit <= len(classes):
             self.choose(self.task, classes[digit - 1] if digit else background)
 
@@ -151,7 +151,7 @@ class DrawPanel(QWidget):
             self._show_complete()
 
     def _fill_palette(self) -> None:
-        project = self.session.project
+        project = self.session.current.project
         drawn_now = None if project is None else (self.task, *project.classes)
         if drawn_now == self._palette:
             self._show_palette()
@@ -201,10 +201,10 @@ class DrawPanel(QWidget):
         self._show_complete()
 
     def _show_complete(self) -> None:
-        project, entry = self.session.project, self.session.entry
+        project, entry = self.session.current.project, self.session.current.entry
         self.complete.setEnabled(entry is not None)
         if project is not None and entry is not None:
-            complete = project.complete(entry, self.task)
+            complete = project.labels.is_complete(entry, self.task)
             self.complete.setChecked(complete)
             self.complete_words.setText(
                 "What is not marked is background." if complete else "Only some objects are marked: the rest says nothing."
@@ -214,7 +214,7 @@ class DrawPanel(QWidget):
 
     def draw_shapes(self, mode: str) -> None:
         """Take the polygon or the line; what is drawn becomes marks of the kind and class chosen here."""
-        layer = self._shapes_layer() if self.session.is_open() else None
+        layer = self._shapes_layer() if self.session.current.is_open() else None
         if layer is not None:
             self.tool.choose(None)
             layer.visible = True
@@ -223,7 +223,7 @@ class DrawPanel(QWidget):
 
     def _shapes_layer(self) -> Shapes | None:
         layers = self.session.viewer.layers
-        if self.session.entry is None:
+        if self.session.current.entry is None:
             return None
         if SHAPES not in layers:
             active = layers.selection.active
@@ -259,9 +259,9 @@ class DrawPanel(QWidget):
 
     def ask_for_object(self) -> None:
         """The next click says which object is to be outlined."""
-        if self.session.is_volume:
+        if self.session.current.is_volume:
             self.session.said.emit("Outlines are proposed in pictures; in a volume, paint the masks of its slices.", True)
-        elif self.session.is_open() and self.session.entry is not None:
+        elif self.session.current.is_open() and self.session.current.entry is not None:
             self.tool.choose("propose")
             self.session.said.emit("Click an object with an inner region, or a predicted one: its outline is proposed.", False)
 
@@ -284,11 +284,11 @@ class DrawPanel(QWidget):
             if not number:
                 self.session.said.emit(str(error), True)
                 return
-            inner, value = objects == number, int(self.session.seen.classes[number])
+            inner, value = objects == number, int(self.session.current.seen.classes[number])
         others = (marks != IGNORE) & (marks != BACKGROUND) & ~inner
         interfaces = to_stored(self.session.marks.layers["separation"].data) == INTERFACE
-        picture = self.session.picture
-        self.session.behind(
+        picture = self.session.current.picture
+        self.session.work.behind(
             lambda: outline_of(picture, inner, others, interfaces), lambda mask: self._show_proposal(mask, value, number)
         )
 
@@ -317,7 +317,9 @@ class DrawPanel(QWidget):
             layer, value, number = self._proposal
             mask = layer.data > 0
             self.refuse()
-            self.session.correct(lambda ids, classes: correcting.outline(ids, number or int(ids.max()) + 1, mask, value))
+            self.session.corrections.correct(
+                lambda ids, classes: correcting.outline(ids, number or int(ids.max()) + 1, mask, value)
+            )
 
     def refuse(self) -> None:
         """Drop it."""

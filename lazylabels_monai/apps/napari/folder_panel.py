@@ -66,8 +66,8 @@ class FolderPanel(QWidget):
             self.told.setText("Name the folder of the pictures and a folder for the results.")
             return
         arguments = ["-m", "lazylabels_monai", "predict", source, "--out", out]
-        if self.session.weights is not None:
-            arguments += ["--weights", str(self.session.weights)]
+        if self.session.predictions.weights is not None:
+            arguments += ["--weights", str(self.session.predictions.weights)]
         self._process = QProcess(self)
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.readyReadStandardError.connect(self._read_errors)
@@ -109,9 +109,9 @@ class FolderPanel(QWidget):
     def export(self) -> None:
         """Write the objects of the finished pictures in the format of another program."""
         session, chosen = self.session, _FORMATS[self.format.currentText()]
-        if session.is_open():
-            project, folder = session.project, session.results
-            session.behind(
+        if session.current.is_open():
+            project, folder = session.current.project, session.finished.folder
+            session.work.behind(
                 lambda: finish.export(folder, chosen, project),
                 lambda report: session.said.emit(f"written: {len(report.files)} files in {folder}", False),
             )

@@ -20,7 +20,8 @@ from qtpy.QtWidgets import (
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS
-from lazylabels_monai.interactive.project import ImageEntry, has_pictures
+from lazylabels_monai.interactive.image_files import has_pictures
+from lazylabels_monai.interactive.image_records import ImageEntry
 
 __all__ = ["ImagesPanel"]
 
@@ -82,7 +83,7 @@ class ImagesPanel(QWidget):
         self.split.activated.connect(self._split_chosen)
         self.finished = QCheckBox("finished")
         self.finished.setToolTip("you are done with the image in view; it is suggested no more")
-        self.finished.clicked.connect(lambda checked: session.finish(checked))
+        self.finished.clicked.connect(lambda checked: session.finished.finish(checked))
         self.next = button("Next ▸", session.next, "the image to draw on next")
         buttons = row(
             button("Open…", self.ask_for_project, f"a folder with a {FILE_NAME}"),
@@ -96,8 +97,8 @@ class ImagesPanel(QWidget):
         self._order: list[ImageEntry] = []
         session.opened.connect(self._arrange)
         session.shown.connect(self._arrange)
-        session.ranked.connect(self._arrange)
-        session.listed.connect(self.fill)
+        session.order.changed.connect(self._arrange)
+        session.current.listed.connect(self.fill)
         self.fill()
 
     def ask_for_project(self) -> None:
@@ -124,8 +125,8 @@ class ImagesPanel(QWidget):
 
     def ask_for_classes(self) -> None:
         """Ask what the kinds of object are called, and whether there are more of them."""
-        project = self.session.project
-        if not self.session.is_open():
+        project = self.session.current.project
+        if not self.session.current.is_open():
             return
         if self.session.is_training:  # before names are asked for in vain
             self.session.set_classes(project.classes)
@@ -139,15 +140,15 @@ class ImagesPanel(QWidget):
 
     def _arrange(self) -> None:
         """The suggested image first; the list stays in order while one draws."""
-        project = self.session.project
+        project = self.session.current.project
         if project is not None:
-            suggested = [entry for entry in self.session.suggested() if entry is not self.session.entry][:1]
+            suggested = [entry for entry in self.session.order.images() if entry is not self.session.current.entry][:1]
             self._order = suggested + [entry for entry in project.images if entry not in suggested]
         self.fill()
 
     def fill(self) -> None:
         """Show how far each image is."""
-        project = self.session.project
+        project = self.session.current.project
         entries = [entry for entry in self._order if project is not None and entry in project.images]
         if project is not None:
             self.folder.setText(f"<b>{project.folder.name}</b>: {', '.join(project.classes)}")
@@ -155,7 +156,7 @@ class ImagesPanel(QWidget):
         names = _short({entry.name for entry in entries})
         self.table.setRowCount(len(entries))
         for line, entry in enumerate(entries):
-            first = line == 0 and entry is not self.session.entry and entry.section == "training" and not entry.finished
+            first = line == 0 and entry is not self.session.current.entry and entry.section == "training" and not entry.finished
             cells = [
                 ("next: " if first else "") + names[entry.name],
                 *(_TICK if has(entry) else "" for _, _, has in _TICKS),
@@ -173,9 +174,9 @@ class ImagesPanel(QWidget):
                     item.setText(text)
                 if not place:
                     item.setToolTip(str(entry.path))
-            if entry is self.session.entry and self.table.currentRow() != line:
+            if entry is self.session.current.entry and self.table.currentRow() != line:
                 self.table.selectRow(line)
-        entry = self.session.entry
+        entry = self.session.current.entry
         for widget in (self.split, self.finished):
             widget.setEnabled(entry is not None)
         self.next.setEnabled(project is not None)
@@ -184,10 +185,10 @@ class ImagesPanel(QWidget):
             self.finished.setChecked(entry.finished)
 
     def _clicked(self, line: int, place: int) -> None:
-        entries = [entry for entry in self._order if entry in self.session.project.images]
+        entries = [entry for entry in self._order if entry in self.session.current.project.images]
         if line < len(entries):
             self.session.show(entries[line])
 
     def _split_chosen(self) -> None:
-        if self.session.entry is not None:
-            self.session.set_section(self.session.entry, self.split.currentText())
+        if self.session.current.entry is not None:
+            self.session.set_section(self.session.current.entry, self.split.currentText())

@@ -18,7 +18,8 @@ from lazylabels_monai.apps.napari.coding import (
     values_to_draw,
 )
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.interactive.project import ImageEntry, Project
+from lazylabels_monai.interactive.image_records import ImageEntry
+from lazylabels_monai.interactive.project import Project
 
 __all__ = ["DRAWN_LAST_ON_TOP", "HELP", "MarkLayers"]
 
@@ -70,7 +71,7 @@ class MarkLayers(QObject):
             LazyLabelsError: when a label cannot be read; nothing is shown then.
         """
         self.flush()
-        marks = {task: to_shown(project.marks(entry, task)) for task in DRAWN_LAST_ON_TOP}
+        marks = {task: to_shown(project.labels.read(entry, task)) for task in DRAWN_LAST_ON_TOP}
         before, active = self.layers, self.task_of(self.viewer.layers.selection.active)
         self.remove()
         self.project, self.entry = project, entry
@@ -153,7 +154,7 @@ class MarkLayers(QObject):
         if self.project is None or self.entry is None:
             return
         for task, layer in self.layers.items():
-            now = to_shown(self.project.marks(self.entry, task))
+            now = to_shown(self.project.labels.read(self.entry, task))
             self._on_disk.pop(task)  # what napari tells while it changes the layer is not saved
             changed = np.nonzero(now != layer.data)
             if len(changed[0]):
@@ -182,7 +183,7 @@ class MarkLayers(QObject):
         if layer.data.shape == saved.shape and np.array_equal(layer.data, saved):
             return
         try:
-            self.project.save_marks(self.entry, task, to_stored(layer.data))
+            self.project.labels.save(self.entry, task, to_stored(layer.data))
         except (LazyLabelsError, OSError) as error:
             self.failed.emit(str(error))
             return

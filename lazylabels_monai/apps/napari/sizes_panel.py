@@ -62,7 +62,7 @@ class SizesPanel(QWidget):
         )
         self.setLayout(parts.layout())
         self._rows, self._size, self._asked, self._out_of_date = None, None, 0, True
-        session.predicted.connect(self._changed)
+        session.predictions.changed.connect(self._changed)
         session.shown.connect(self._changed)
         tool.drawn.connect(self._clicked)
         tool.chosen.connect(lambda name: self.find.setChecked(name == "find"))
@@ -80,24 +80,24 @@ class SizesPanel(QWidget):
 
     def measure(self) -> None:
         """Measure the objects in view, in a thread of its own."""
-        session, seen, entry = self.session, self.session.seen, self.session.entry
+        session, seen, entry = self.session, self.session.current.seen, self.session.current.entry
         self._out_of_date = False
         self._asked += 1
         asked, given = self._asked, self.pixel_size.text().strip()
-        if seen is None or entry is None or session.is_volume:
+        if seen is None or entry is None or session.current.is_volume:
             self._show(asked, None, None)
-            if seen is not None and session.is_volume:
+            if seen is not None and session.current.is_volume:
                 count = len(np.unique(seen.objects[seen.objects > 0]))
                 self.summary.setText(f"{count} objects. Sizes are measured in pictures, not in volumes.")
             return
-        project, picture, objects, classes = session.project, session.picture, seen.objects, seen.classes
+        project, picture, objects, classes = session.current.project, session.current.picture, seen.objects, seen.classes
 
         def act() -> tuple:
             size = parse_pixel_size(given) if given else sizes.pixel_size_of(project, entry)
             names = project.classes
             return sizes.table(objects, classes, size, name=entry.name, class_names=names, picture=picture), size
 
-        session.behind(act, lambda found: self._show(asked, *found))
+        session.work.behind(act, lambda found: self._show(asked, *found))
 
     def _show(self, asked: int, rows: object, size: float | None) -> None:
         if asked != self._asked:
@@ -126,15 +126,15 @@ class SizesPanel(QWidget):
             layer.selected_label = int(shown["id"])
             place = (shown["centroid_row_px"], shown["centroid_col_px"])
             self.session.viewer.scene.camera.center = place
-            self.session.maps.point_at(self.session.seen.objects == int(shown["id"]))
+            self.session.maps.point_at(self.session.current.seen.objects == int(shown["id"]))
 
     def _ask_for_object(self) -> None:
         self.tool.choose("find" if self.find.isChecked() else None)
 
     def _clicked(self, name: str, points: np.ndarray) -> None:
-        if name != "find" or self.session.seen is None:
+        if name != "find" or self.session.current.seen is None:
             return
-        objects = self.session.seen.objects
+        objects = self.session.current.seen.objects
         place = np.clip(np.floor(points[-1] + 0.5).astype(int), 0, np.array(objects.shape) - 1)
         self.find_object(int(objects[tuple(place)]))
 
@@ -157,17 +157,17 @@ class SizesPanel(QWidget):
         """Write the table of the picture in view as ``lazylabels measure`` writes it."""
         if self._rows is None:
             self.session.said.emit("there is nothing to save yet: wait for the prediction.", True)
-        elif self.session.attempt(lambda: sizes.write_csv([self._rows], file)):
+        elif self.session.work.attempt(lambda: sizes.write_csv([self._rows], file)):
             self.session.said.emit(f"written: {file}", False)
 
     def report(self) -> None:
         """Measure all finished pictures, write the page and open it in the browser."""
-        if not self.session.is_open():
+        if not self.session.current.is_open():
             return
-        project, folder = self.session.project, self.session.results
+        project, folder = self.session.current.project, self.session.finished.folder
         size = self.pixel_size.text().strip() or None
         self.session.said.emit("the report is being written.", False)
-        self.session.behind(lambda: finish.report(folder, project, size), self._open_report)
+        self.session.work.behind(lambda: finish.report(folder, project, size), self._open_report)
 
     def _open_report(self, page: Path) -> None:
         self.session.said.emit(f"written: {page}", False)

@@ -71,8 +71,12 @@ class TrainPanel(QWidget):
             self.losses,
             self.dice,
             self.told,
-            button("Predict again", session.predict_again, "predict the image in view by the newest weights"),
-            button("Rank the images", session.rank, "which image to draw on next, by the network's uncertainty; takes minutes"),
+            button("Predict again", session.predictions.predict_again, "predict the image in view by the newest weights"),
+            button(
+                "Rank the images",
+                session.order.rank,
+                "which image to draw on next, by the network's uncertainty; takes minutes",
+            ),
             Visibility(session),
             row(self.detection, self.uncertainty),
             self.threshold_words,
@@ -97,7 +101,7 @@ class TrainPanel(QWidget):
 
     def _enable(self) -> None:
         running = self.session.is_training
-        self.train.setEnabled(not running and self.session.project is not None)
+        self.train.setEnabled(not running and self.session.current.project is not None)
         self.start_from.setEnabled(not running)
         self.stop.setEnabled(running)
         self.pause.setEnabled(running)
@@ -151,4 +155,4 @@ class TrainPanel(QWidget):
 
     def _threshold(self, percent: int) -> None:
         self.threshold_words.setText(f"Interfaces shown from a probability of {percent / 100:.2f}")
-        self.session.set_threshold(percent / 100)
+        self.session.predictions.set_threshold(percent / 100)

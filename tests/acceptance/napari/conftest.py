@@ -37,7 +37,7 @@ def dock(window) -> Iterator[LazyLabels]:
     _, dock = window
     dock.session.said.connect(lambda *sentence: said.append(sentence))
     dock.heard = said
-    dock.session.ahead = False  # most tests need neither trainer nor network, whose processes take seconds to start
+    dock.session.predictions.ahead = False  # most tests need neither trainer nor network, whose processes take seconds to start
     yield dock
     dock.session.close()
 

@@ -17,9 +17,9 @@ def main(folder: Path) -> None:
     hand.settle()
     for layer in dock.session.marks.layers.values():
         layer.brush_size = 3
-    height, width = dock.session.picture.shape[:2]
+    height, width = dock.session.current.picture.shape[:2]
     places = [(row, column) for row in range(6, height - 6, 6) for column in range(6, width - 6, 6)]
-    print("image", dock.session.entry.name, flush=True)
+    print("image", dock.session.current.entry.name, flush=True)
     for row, column in places:
         hand.click((row, column))
         print("drawn", row, column, flush=True)

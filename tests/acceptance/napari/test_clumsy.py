@@ -13,7 +13,10 @@ from qtpy.QtWidgets import QPushButton
 from test_first_steps import answer, marked
 
 from lazylabels_monai.data.datalist import load_datalist
-from lazylabels_monai.trained import sound_weights
+from lazylabels_monai.interactive.next_images import next_images
+from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.trained import sound_weights, trained_settings
+from lazylabels_monai.warm_start import STARTER, weights_named
 
 
 def button(panel, text) -> QPushButton:
@@ -50,14 +53,26 @@ def test_without_a_project_every_button_says_what_is_missing(dock, act):
     assert not any(made.isChecked() for made in dock.correct.buttons.values())
 
 
+def test_ranked_images_come_in_the_order_of_their_uncertainty(dock, pictures, until):
+    dock.open(pictures)
+    dock.heard.clear()
+    ACTS["Rank"](dock)
+    until(lambda: len(dock.heard) > 1)
+    assert [wrong for _, wrong in dock.heard] == [False, False]
+    weights = weights_named(STARTER)
+    expected = next_images(dock.session.current.project, Model(weights), trained_settings(weights))
+    assert dock.session.order.images() == expected
+    assert len(expected) == 3
+
+
 def test_a_picture_that_cannot_be_read_does_not_stand_in_the_way(dock, hand, pictures):
     for name in ("a", "c"):
         (pictures / f"{name}.png").write_bytes(b"no picture")
     dock.open(pictures)
-    assert dock.session.entry.name == "b.png"
+    assert dock.session.current.entry.name == "b.png"
     assert any(wrong and "a.png" in sentence for sentence, wrong in dock.heard)
     press(dock.images.next)
-    assert dock.session.entry.name == "d.png"
+    assert dock.session.current.entry.name == "d.png"
     hand.click((30, 30))
     assert marked(dock, (30, 30)) == 1
 
@@ -67,7 +82,7 @@ def test_only_pictures_that_cannot_be_read(dock, pictures):
         file.write_bytes(b"no picture")
     dock.open(pictures)
     press(dock.images.next)
-    assert dock.session.entry is None
+    assert dock.session.current.entry is None
     assert dock.heard[-1][1]
 
 
@@ -99,7 +114,7 @@ def test_layers_that_were_thrown_away_are_not_missed(dock, hand, window, built_i
     hand.stroke([(60, 30), (60, 65), (60, 100)])
     assert len(np.unique(dock.session.maps.objects)) == 4
     dock.tabs.setCurrentIndex(0)
-    line = next(line for line, entry in enumerate(dock.images._order) if entry is dock.session.entry)
+    line = next(line for line, entry in enumerate(dock.images._order) if entry is dock.session.current.entry)
     dock.images._clicked(line, 0)
     shown = {layer.name for layer in viewer.layers}
     assert shown >= {"Picture", "Inner regions", "Interface scribbles", "Exact masks", "Predicted: objects"}
@@ -124,12 +139,12 @@ def test_undo_of_everything_and_more(dock, hand, built_in, until):
         hand.click(place)
     for _ in range(5):
         hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    until(lambda: not dock.session.entry.drawn)
+    until(lambda: not dock.session.current.entry.drawn)
     assert not any("detection" in item for item in load_datalist(built_in)["training"])
     for _ in range(5):
         hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     until(lambda: (marked(dock, (30, 30)), marked(dock, (60, 60))) == (1, 1))
-    assert dock.session.entry.drawn == {"detection"}
+    assert dock.session.current.entry.drawn == {"detection"}
 
 
 def test_a_picture_that_is_added_joins_the_list(dock, pictures):
@@ -146,13 +161,13 @@ def test_a_picture_that_is_renamed_keeps_its_marks(dock, hand, pictures):
     (pictures / "b.png").rename(pictures / "z.png")
     hand.click((60, 60))
     dock.session.look_again()
-    assert dock.session.entry.name == "z.png"
+    assert dock.session.current.entry.name == "z.png"
     hand.click((90, 90))
     press(dock.images.next)
-    assert dock.session.entry.name != "z.png"
+    assert dock.session.current.entry.name != "z.png"
     dock.session.close()
     dock.open(pictures)
-    dock.session.show(dock.session.project.entry("z.png"))
+    dock.session.show(dock.session.current.project.entry("z.png"))
     assert [marked(dock, place) for place in ((30, 30), (60, 60), (90, 90))] == [1, 1, 1]
 
 
@@ -162,7 +177,7 @@ def test_a_picture_that_is_taken_away_is_told_of(dock, pictures):
     dock.session.look_again()
     assert any(wrong and "b.png" in sentence for sentence, wrong in dock.heard)
     press(dock.images.next)
-    assert dock.session.entry.name == "c.png"
+    assert dock.session.current.entry.name == "c.png"
 
 
 def test_finished_on_a_picture_without_objects(dock, built_in, until, monkeypatch):
@@ -184,12 +199,12 @@ def test_a_project_closed_while_it_trains_is_whole_when_it_opens_again(dock, han
     press(dock.train.train)
     weights = built_in / "training" / "models" / "model.pt"
     until(weights.is_file)
-    process, name = session.trainer._process, session.entry.name
+    process, name = session.trainer._process, session.current.entry.name
     hand.stroke([(30, 30), (30, 60)])  # not taken up by any epoch yet
     session.close()
     assert process.poll() is not None
     assert dock.open(built_in)
-    assert session.project.marks(session.project.entry(name), "detection")[30, 45] == 1
-    assert session.weights == weights
+    assert session.current.project.labels.read(session.current.project.entry(name), "detection")[30, 45] == 1
+    assert session.predictions.weights == weights
     sound_weights(weights)
     assert dock.train.start_from.currentText() == "From this project's last weights"

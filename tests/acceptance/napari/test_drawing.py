@@ -10,6 +10,7 @@ from hand import press
 from qtpy.QtCore import Qt
 
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.interactive.image_files import read_picture
 from lazylabels_monai.labels.rasterize import fill_polygons
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
@@ -26,7 +27,7 @@ def test_opening_shows_the_suggested_picture_with_three_layers_to_draw_in(dock, 
     viewer, _ = window
     names = [layer.name for layer in viewer.layers]
     assert {"Picture", "Inner regions", "Interface scribbles", "Exact masks"} <= set(names)
-    assert dock.session.entry.section == "training"
+    assert dock.session.current.entry.section == "training"
     assert viewer.layers.selection.active.name == "Inner regions"
     assert str(viewer.layers.selection.active.mode) == "paint"
     assert dock.images.table.rowCount() == 5
@@ -34,7 +35,7 @@ def test_opening_shows_the_suggested_picture_with_three_layers_to_draw_in(dock, 
 
 def test_a_stroke_is_in_the_file_when_the_button_goes_up(dock, hand, built_in):
     dock.open(built_in)
-    entry = dock.session.entry
+    entry = dock.session.current.entry
     hand.stroke([(40, 40), (40, 50), (40, 60)])
     shown = dock.session.marks.layers["detection"].data
     label = stored(built_in, "detection", entry)
@@ -46,7 +47,7 @@ def test_a_stroke_is_in_the_file_when_the_button_goes_up(dock, hand, built_in):
 
 def test_keys_choose_classes_background_and_the_eraser_rubs_out(dock, hand, built_in):
     dock.open(built_in)
-    entry = dock.session.entry
+    entry = dock.session.current.entry
     hand.click((30, 30))
     hand.key(Qt.Key.Key_2)
     hand.click((30, 80))
@@ -61,7 +62,7 @@ def test_keys_choose_classes_background_and_the_eraser_rubs_out(dock, hand, buil
 
 def test_the_palette_and_the_kinds_are_buttons_too(dock, hand, built_in, window):
     dock.open(built_in)
-    entry = dock.session.entry
+    entry = dock.session.current.entry
     press(dock.draw._buttons[2])
     hand.click((60, 60))
     press(dock.draw.kinds["separation"])
@@ -74,7 +75,7 @@ def test_the_palette_and_the_kinds_are_buttons_too(dock, hand, built_in, window)
 
 def test_undo_and_redo_are_saved(dock, hand, built_in, until):
     dock.open(built_in)
-    entry = dock.session.entry
+    entry = dock.session.current.entry
     hand.click((30, 30))
     hand.click((60, 60))
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -86,7 +87,7 @@ def test_undo_and_redo_are_saved(dock, hand, built_in, until):
 
 def test_everything_is_marked_and_back(dock, hand, built_in):
     dock.open(built_in)
-    entry = dock.session.entry
+    entry = dock.session.current.entry
     hand.click((30, 30))
     press(dock.draw.complete)
     label = stored(built_in, "detection", entry)
@@ -100,11 +101,11 @@ def test_everything_is_marked_and_back(dock, hand, built_in):
 def test_another_picture_and_back(dock, hand, built_in):
     """Marks, undo and time belong to their picture."""
     dock.open(built_in)
-    first = dock.session.entry
+    first = dock.session.current.entry
     hand.click((30, 30))
     hand.click((30, 60))
     press(dock.images.next)
-    second = dock.session.entry
+    second = dock.session.current.entry
     assert second is not first
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not dock.session.marks.layers["detection"].data.any()
@@ -116,7 +117,7 @@ def test_another_picture_and_back(dock, hand, built_in):
 
 def test_a_polygon_becomes_marks(dock, hand, built_in, until):
     dock.open(built_in)
-    entry = dock.session.entry
+    entry = dock.session.current.entry
     press(dock.draw.kinds["segmentation"])
     dock.draw.draw_shapes("add_polygon")
     corners = [(20, 20), (20, 60), (70, 60), (70, 20)]
@@ -137,8 +138,8 @@ def test_a_polygon_becomes_marks(dock, hand, built_in, until):
 
 def test_an_outline_is_proposed_and_taken_with_enter(dock, hand, built_in, until, window):
     dock.open(built_in)
-    entry = dock.session.entry
-    truth = dock.session.project.picture(entry)
+    entry = dock.session.current.entry
+    truth = read_picture(entry.path)
     assert truth.ndim == 2
     hand.click((64, 80))
     hand.key(Qt.Key.Key_G)
@@ -170,13 +171,13 @@ def test_all_tasks_have_a_kind(dock):
 
 def test_a_label_that_cannot_be_read_leaves_what_is_shown_as_it_is(dock, hand, built_in):
     dock.open(built_in)
-    shown = dock.session.entry
+    shown = dock.session.current.entry
     hand.click((30, 30))
-    other = next(entry for entry in dock.session.project.images if entry.section == "validation")
+    other = next(entry for entry in dock.session.current.project.images if entry.section == "validation")
     Path(built_in, "segmentation", Path(other.name).name).write_bytes(b"no picture")
     dock.session.show(other)
     assert dock.heard[-1][1]
-    assert dock.session.entry is shown
+    assert dock.session.current.entry is shown
     hand.click((60, 60))
     label = stored(built_in, "detection", shown)
     assert label[30, 30] == label[60, 60] == 1
@@ -189,4 +190,4 @@ def test_a_layer_that_was_thrown_away_comes_back_with_its_marks(dock, hand, buil
     press(dock.draw.kinds["detection"])
     assert window[0].layers["Inner regions"].data[30, 30] == 1
     hand.click((60, 60))
-    assert stored(built_in, "detection", dock.session.entry)[60, 60] == 1
+    assert stored(built_in, "detection", dock.session.current.entry)[60, 60] == 1

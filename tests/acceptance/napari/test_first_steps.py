@@ -30,7 +30,7 @@ def predicted(dock, built_in):
 
 def answer(dock, boxes, token=1) -> None:
     """The network answers for the picture in view: objects of the first class that fill boxes."""
-    entry, shape = dock.session.entry, dock.session.picture.shape[:2]
+    entry, shape = dock.session.current.entry, dock.session.current.picture.shape[:2]
     objects = np.zeros(shape, np.int32)
     for number, (top, bottom, left, right) in enumerate(boxes, 1):
         objects[top:bottom, left:right] = number
@@ -41,12 +41,12 @@ def answer(dock, boxes, token=1) -> None:
     core = binary_erosion(objects > 0, iterations=5)
     inner = np.stack([~core, core, scores[2]]).astype(np.float32)
     found = {"segmentation": scores, "detection": inner, "separation": even, "objects": objects, "classes": classes}
-    dock.session._take(Prediction(token, entry.name, whole, **found, uncertainty=even, last=True))
+    dock.session.predictions.take(Prediction(token, entry.name, whole, **found, uncertainty=even, last=True))
     Hand.settle()
 
 
 def marked(dock, place, task="detection") -> int:
-    return int(dock.session.project.marks(dock.session.entry, task)[place])
+    return int(dock.session.current.project.labels.read(dock.session.current.entry, task)[place])
 
 
 def test_the_inner_regions_that_the_network_sees_can_be_shown(predicted):
@@ -127,7 +127,7 @@ def test_ctrl_z_takes_a_correction_back(predicted, hand):
     assert len(np.unique(dock.session.maps.objects)) == 4
     hand.key(Qt.Key.Key_Z, UNDO)
     np.testing.assert_array_equal(dock.session.maps.objects, before)
-    assert not (dock.session.project.marks(dock.session.entry, "separation") == INTERFACE).any()
+    assert not (dock.session.current.project.labels.read(dock.session.current.entry, "separation") == INTERFACE).any()
 
 
 def test_a_stroke_erases_all_that_it_touches_and_an_unsteady_click_one(predicted, hand):
@@ -195,7 +195,7 @@ def test_finished_without_a_prediction_says_that_no_mask_was_written(dock, built
 def test_what_is_corrected_after_finished_is_written_anew(predicted, hand, built_in):
     dock = predicted
     press(dock.images.finished)
-    file = built_in / "finished" / f"{dock.session.entry.path.stem}_pred.png"
+    file = built_in / "finished" / f"{dock.session.current.entry.path.stem}_pred.png"
     assert np.asarray(Image.open(file))[60, 60] == 1
     hand.key(Qt.Key.Key_D)
     hand.click((60, 60))
@@ -247,10 +247,10 @@ def test_what_a_person_corrected_is_there_in_another_window(predicted, hand, bui
     hand.click((50, 60))
     if finished:
         press(dock.images.finished)
-    before, name = dock.session.maps.objects.copy(), dock.session.entry.name
+    before, name = dock.session.maps.objects.copy(), dock.session.current.entry.name
     dock.session.close()
     dock.open(built_in)
-    dock.session.show(dock.session.project.entry(name))
+    dock.session.show(dock.session.current.project.entry(name))
     if finished:  # at once, and for good
         np.testing.assert_array_equal(dock.session.maps.objects, before)
         answer(dock, [(0, 128, 0, 160)], token=2)
@@ -258,7 +258,7 @@ def test_what_a_person_corrected_is_there_in_another_window(predicted, hand, bui
     else:
         answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)], token=2)
         assert len({0, *ids_at(dock, (50, 60), (70, 60), (100, 60))}) == 4
-    assert [dock.session.seen.classes[n] for n in ids_at(dock, (50, 60), (70, 60))] == [2, 1]
+    assert [dock.session.current.seen.classes[n] for n in ids_at(dock, (50, 60), (70, 60))] == [2, 1]
 
 
 def test_a_project_that_was_finished_before_shows_what_was_finished(predicted, hand, built_in):
@@ -267,12 +267,12 @@ def test_a_project_that_was_finished_before_shows_what_was_finished(predicted, h
     hand.key(Qt.Key.Key_D)
     hand.click((60, 60))
     press(dock.images.finished)
-    name = dock.session.entry.name
+    name = dock.session.current.entry.name
     dock.session.close()
     for file in (built_in / "corrected").iterdir():
         file.unlink()
     dock.open(built_in)
-    dock.session.show(dock.session.project.entry(name))
+    dock.session.show(dock.session.current.project.entry(name))
     answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90)], token=2)
     assert ids_at(dock, (60, 60))[0] == 0
     assert ids_at(dock, (100, 60))[0] > 0
@@ -280,7 +280,7 @@ def test_a_project_that_was_finished_before_shows_what_was_finished(predicted, h
     assert not list((built_in / "finished").glob("*_pred.png"))
     dock.session.close()
     dock.open(built_in)
-    dock.session.show(dock.session.project.entry(name))
+    dock.session.show(dock.session.current.project.entry(name))
     assert ids_at(dock, (60, 60))[0] == 0
 
 
@@ -300,13 +300,13 @@ def test_back_to_the_prediction_and_undo(predicted, hand, built_in):
     hand.key(Qt.Key.Key_S)
     hand.stroke(SPLIT)
     hand.key(Qt.Key.Key_S)
-    marks = dock.session.project.marks(dock.session.entry, "separation")
+    marks = dock.session.current.project.labels.read(dock.session.current.entry, "separation")
     back = next(made for made in dock.correct.findChildren(QPushButton) if made.text() == "Back to the prediction")
     dock.tabs.setCurrentIndex(2)
     press(back)
     upper, lower = ids_at(dock, (50, 60), (70, 60))
     assert upper == lower
-    np.testing.assert_array_equal(dock.session.project.marks(dock.session.entry, "separation"), marks)
+    np.testing.assert_array_equal(dock.session.current.project.labels.read(dock.session.current.entry, "separation"), marks)
     hand.key(Qt.Key.Key_Z, UNDO)
     upper, lower = ids_at(dock, (50, 60), (70, 60))
     assert upper != lower
@@ -320,12 +320,12 @@ def test_corrected_objects_that_cannot_be_read_are_one_sentence(predicted, hand,
     dock = predicted
     hand.key(Qt.Key.Key_D)
     hand.click((60, 60))
-    name = dock.session.entry.name
+    name = dock.session.current.entry.name
     dock.session.close()
     (file,) = (built_in / "corrected").iterdir()
     file.write_bytes(b"no such thing")
     dock.open(built_in)
-    dock.session.show(dock.session.project.entry(name))
+    dock.session.show(dock.session.current.project.entry(name))
     assert any(wrong and file.name in sentence and "\n" not in sentence for sentence, wrong in dock.heard)
     answer(dock, [(40, 80, 40, 90)], token=2)
     hand.key(Qt.Key.Key_D)
@@ -352,11 +352,11 @@ def test_kinds_are_named_in_a_project_that_is_open(dock, hand, tmp_path, monkeyp
     for name in "ab":
         Image.fromarray(np.full((128, 160), 90, np.uint8)).save(tmp_path / f"{name}.png")
     dock.open(tmp_path)
-    entry = dock.session.entry
+    entry = dock.session.current.entry
     hand.click((30, 30))
     monkeypatch.setattr(QInputDialog, "getText", lambda *words, **more: ("bubble, crystal", True))
     press(next(made for made in dock.images.findChildren(QPushButton) if made.text() == "Kinds…"))
-    assert dock.session.entry is entry
+    assert dock.session.current.entry is entry
     assert load_datalist(tmp_path)["classes"] == ["bubble", "crystal"]
     assert [dock.draw._buttons[value].text() for value in (1, 2)] == ["1  bubble", "2  crystal"]
     assert dock.correct.classes.count() == 2

@@ -46,7 +46,7 @@ def test_no_stroke_is_lost(built_in, seed):
     assert len(drawn) >= enough
     with Project.open(built_in) as project:
         entry = project.entry(name)
-        marks = project.marks(entry, "detection")
+        marks = project.labels.read(entry, "detection")
         assert [place for place in drawn if marks[place] != 1] == []
         assert entry.seconds > 0
     assert load_datalist(built_in)["training"]

@@ -62,7 +62,7 @@ def draw(dock, hand, labels) -> None:
 def dice(dock, entry, truth) -> float:
     """Mean over the classes of what is shown of a picture."""
     exact = truth[entry.name]["segmentation"]
-    found = dock.session.seen.segmentation
+    found = dock.session.current.seen.segmentation
     return float(np.mean([2 * ((found == k) & (exact == k)).sum() / ((found == k).sum() + (exact == k).sum()) for k in (1, 2)]))
 
 
@@ -118,17 +118,17 @@ def train(dock, until, enough, weights_from: int, seconds: float = 1200) -> None
 
 
 def wait_for_prediction(dock, until) -> None:
-    dock.session.seen = None
-    dock.session.predict()
-    until(lambda: dock.session.seen is not None and dock.session.seen.whole, 300)
+    dock.session.current.seen = None
+    dock.session.predictions.predict()
+    until(lambda: dock.session.current.seen is not None and dock.session.current.seen.whole, 300)
 
 
 def test_draw_train_split_train(dock, hand, built_in, truth, until):
     session = dock.session
-    session.ahead = True
+    session.predictions.ahead = True
     assert dock.open(built_in)
-    pictures = [entry for entry in session.project.images if entry.section == "training"]
-    validation = next(entry for entry in session.project.images if entry.section == "validation")
+    pictures = [entry for entry in session.current.project.images if entry.section == "training"]
+    validation = next(entry for entry in session.current.project.images if entry.section == "validation")
     for entry in pictures:
         session.show(entry)
         draw(dock, hand, truth[entry.name])
@@ -136,14 +136,14 @@ def test_draw_train_split_train(dock, hand, built_in, truth, until):
         assert entry.seconds > 0
     session.show(validation)
     wait_for_prediction(dock, until)
-    before, shown = dice(dock, validation, truth), session.seen.segmentation.copy()
+    before, shown = dice(dock, validation, truth), session.current.seen.segmentation.copy()
 
     # train: what is seen changes by itself, and becomes better
     events = []
     session.training.connect(events.append)
     train(dock, until, lambda: events and dice(dock, validation, truth) > before + 0.1, weights_from=1)
     assert any(event.losses.get("separation") for event in events)
-    assert (session.seen.segmentation != shown).any()
+    assert (session.current.seen.segmentation != shown).any()
     wait_for_prediction(dock, until)
     assert dice(dock, validation, truth) > before + 0.1
     assert validation.predicted
@@ -155,11 +155,11 @@ def test_draw_train_split_train(dock, hand, built_in, truth, until):
         session.show(entry)
         wait_for_prediction(dock, until)
         assert session.viewer.layers["Draw here"].nshapes in (1, 2, 3)
-        pairs = taken_for_one(session.seen.objects, truth[entry.name])
+        pairs = taken_for_one(session.current.seen.objects, truth[entry.name])
         if pairs:
             break
     if not pairs:  # all are told apart: the person sees two in one that is large
-        found = max(regionprops(session.seen.objects), key=lambda region: region.area * (region.solidity > 0.85))
+        found = max(regionprops(session.current.seen.objects), key=lambda region: region.area * (region.solidity > 0.85))
         pairs = [(*halves(found), np.array(cut(found))[[0, -1]])]
     dock.tabs.setCurrentIndex(2)
     hand.key(Qt.Key.Key_S)
@@ -171,26 +171,31 @@ def test_draw_train_split_train(dock, hand, built_in, truth, until):
     hand.key(Qt.Key.Key_S)
     assert objects[first] != objects[second]
     assert "separation" in entry.corrected
-    drawn = session.project.marks(entry, "separation")
+    drawn = session.current.project.labels.read(entry, "separation")
     assert (drawn == INTERFACE)[line_of(stroke, drawn.shape)].mean() > 0.3
 
     # they stay apart whatever the next training answers, and the network begins to see an interface along the stroke
     def interface() -> float:
-        return float(session.seen.interface[line_of(stroke, drawn.shape)].mean())
+        return float(session.current.seen.interface[line_of(stroke, drawn.shape)].mean())
 
     unsure, trained = interface(), len(events)
-    train(dock, until, lambda: len(events) > trained + 4 and session.seen.whole and interface() > unsure + 0.05, weights_from=0)
+    train(
+        dock,
+        until,
+        lambda: len(events) > trained + 4 and session.current.seen.whole and interface() > unsure + 0.05,
+        weights_from=0,
+    )
     wait_for_prediction(dock, until)
     assert interface() > unsure
     assert session.maps.objects[first] != session.maps.objects[second]
 
     # opened again, it goes on from what was learnt, and what was corrected is as it was left
-    name = session.entry.name
+    name = session.current.entry.name
     session.close()
     assert dock.open(built_in)
-    session.show(session.project.entry(name))
+    session.show(session.current.project.entry(name))
     assert session.maps.objects[first] != session.maps.objects[second]
-    assert session.weights == built_in / "training" / "models" / "model.pt"
+    assert session.predictions.weights == built_in / "training" / "models" / "model.pt"
 
 
 def ends_of(region) -> tuple[np.ndarray, np.ndarray]:
@@ -220,29 +225,29 @@ def cut(region) -> list[np.ndarray]:
 def test_correct_and_measure(dock, hand, built_in, until, tmp_path, monkeypatch, run):
     """What the starter takes for objects, without any training."""
     session = dock.session
-    session.ahead = True
+    session.predictions.ahead = True
     assert dock.open(built_in)
-    entry = session.entry
-    until(lambda: session.seen is not None and session.seen.whole)
+    entry = session.current.entry
+    until(lambda: session.current.seen is not None and session.current.seen.whole)
     inside = [
         r
-        for r in regionprops(session.seen.objects)
+        for r in regionprops(session.current.seen.objects)
         if min(r.bbox[:2]) > 8 and r.bbox[2] < SIZE[0] - 8 and r.bbox[3] < SIZE[1] - 8
     ]
     found = max(inside, key=lambda region: region.area * (region.solidity > 0.85))
     first, second = halves(found)
 
     # a stroke parts an object, and Undo takes it back, marks and all
-    before = session.seen.objects.copy()
+    before = session.current.seen.objects.copy()
     dock.tabs.setCurrentIndex(2)
     press(dock.correct.buttons["Split"])
     hand.stroke(cut(found))
     assert session.maps.objects[first] != session.maps.objects[second]
     assert entry.corrected == {"separation"}
-    assert (session.project.marks(entry, "separation") == INTERFACE).any()
+    assert (session.current.project.labels.read(entry, "separation") == INTERFACE).any()
     press(next(b for b in dock.correct.findChildren(QPushButton) if b.text() == "Undo the correction"))
     np.testing.assert_array_equal(session.maps.objects, before)
-    assert not (session.project.marks(entry, "separation") == INTERFACE).any()
+    assert not (session.current.project.labels.read(entry, "separation") == INTERFACE).any()
 
     # a line joins two objects, a click relabels one, a click erases one
     hand.stroke(cut(found))
@@ -254,15 +259,15 @@ def test_correct_and_measure(dock, hand, built_in, until, tmp_path, monkeypatch,
     hand.key(Qt.Key.Key_R)
     dock.correct.classes.setCurrentIndex(1)
     hand.click(first)
-    assert session.seen.classes[session.maps.objects[first]] == 2
-    assert 2 in session.project.marks(entry, "detection")
+    assert session.current.seen.classes[session.maps.objects[first]] == 2
+    assert 2 in session.current.project.labels.read(entry, "detection")
     hand.key(Qt.Key.Key_R)
     other = next(region for region in inside if region.label != session.maps.objects[first])
     place = tuple(other.coords[len(other.coords) // 2])
     hand.key(Qt.Key.Key_D)
     hand.click(place)
     assert session.maps.objects[place] == 0
-    assert session.project.marks(entry, "detection")[place] == BACKGROUND
+    assert session.current.project.labels.read(entry, "detection")[place] == BACKGROUND
     hand.key(Qt.Key.Key_D)
 
     # the table is linked with the picture
@@ -274,7 +279,7 @@ def test_correct_and_measure(dock, hand, built_in, until, tmp_path, monkeypatch,
     np.testing.assert_allclose(centre, (shown["centroid_row_px"], shown["centroid_col_px"]), atol=1)
     assert "Chosen object" in session.viewer.layers
     press(dock.sizes.find)
-    number = int(session.seen.objects[first])
+    number = int(session.current.seen.objects[first])
     hand.click(first)
     assert dock.sizes.model.rows[dock.sizes.table.currentIndex().row()]["id"] == number
     press(dock.sizes.find)
@@ -314,7 +319,7 @@ def test_what_went_wrong_with_a_training_is_a_sentence_and_drawing_goes_on(dock,
     until(lambda: not session.is_training)
     assert any(wrong and "ended by the system" in sentence for sentence, wrong in dock.heard)
     hand.click((60, 60))
-    assert session.project.marks(session.entry, "detection")[60, 60] == 1
+    assert session.current.project.labels.read(session.current.entry, "detection")[60, 60] == 1
 
 
 def test_a_folder_is_predicted_with_progress(dock, built_in, until, tmp_path):

@@ -30,7 +30,7 @@ def test_a_stroke_lies_on_its_slice(dock, hand, tmp_path):
     nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 1, 3, 1])), tmp_path / "my" / "a.nii.gz")
     assert dock.session.open(tmp_path / "my", create=True, classes=["pore", "grain"])
     session = dock.session
-    assert session.picture.shape == (12, 40, 48)
+    assert session.current.picture.shape == (12, 40, 48)
     assert session.viewer.dims.current_step[0] == 6  # opened in its middle
     press(dock.draw.kinds["detection"])
     hand.key(Qt.Key.Key_Right)  # napari's own keys: the next slice
@@ -66,7 +66,7 @@ def test_what_is_not_there_for_volumes_is_said(dock, folder):
     assert dock.session.open(folder)
     dock.draw.ask_for_object()
     dock.correct.toggle("Split")
-    dock.session.predict()  # by the starter
+    dock.session.predictions.predict()  # by the starter
     said = " ".join(sentence for sentence, _ in dock.heard)
     for part in ("paint the masks of its slices", "correct objects of pictures", "the starter knows pictures, not volumes"):
         assert part in said
@@ -76,22 +76,23 @@ def test_what_is_not_there_for_volumes_is_said(dock, folder):
 def test_training_in_three_dimensions_shows_its_result_on_the_slices(dock, folder, until, tmp_path):
     session = dock.session
     assert session.open(folder)
-    entry = next(entry for entry in session.project.images if entry.section == "validation")
+    entry = next(entry for entry in session.current.project.images if entry.section == "validation")
     session.show(entry)
-    truth = session.project.marks(entry, "segmentation")
+    truth = session.current.project.labels.read(entry, "segmentation")
     began, told = time.monotonic(), []
     session.training.connect(told.append)
     session.train("last")
-    until(lambda: session.seen is not None or any(event.error for event in told))
+    until(lambda: session.current.seen is not None or any(event.error for event in told))
     first = time.monotonic() - began
     assert [event.sentence for event in told if event.error] == []
-    assert session.seen.segmentation.shape == session.picture.shape == truth.shape
-    shown = session.seen.segmentation.copy()
+    assert session.current.seen.segmentation.shape == session.current.picture.shape == truth.shape
+    shown = session.current.seen.segmentation.copy()
     early = dice(shown, truth)
     # how good it becomes takes longer than a test may: what is seen changes with the training, and objects appear
-    until(lambda: (session.seen.segmentation != shown).any() and (session.seen.objects > 0).any())
+    until(lambda: (session.current.seen.segmentation != shown).any() and (session.current.seen.objects > 0).any())
     print(
-        f"first prediction after {first:.0f} s, Dice {early:.2f}; {dice(session.seen.segmentation, truth):.2f} after ", end=""
+        f"first prediction after {first:.0f} s, Dice {early:.2f}; {dice(session.current.seen.segmentation, truth):.2f} after ",
+        end="",
     )
     print(f"{time.monotonic() - began:.0f} s")
     for name in (SEGMENTATION, OBJECTS):
@@ -99,8 +100,8 @@ def test_training_in_three_dimensions_shows_its_result_on_the_slices(dock, folde
         assert layer.data.shape == truth.shape
         session.viewer.dims.set_current_step(0, truth.shape[0] // 2)
         assert layer._slice.image.raw.shape == truth.shape[1:]
-    session.finish()
-    ids = read_label(session.results / f"{entry.path.name.removesuffix('.nii.gz')}_instances.nii.gz")
+    session.finished.finish()
+    ids = read_label(session.finished.folder / f"{entry.path.name.removesuffix('.nii.gz')}_instances.nii.gz")
     assert ids.shape == truth.shape[::-1]
     assert ids.max() >= 1
     session.stop_training()

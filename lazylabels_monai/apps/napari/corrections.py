@@ -1,0 +1,136 @@
+"""Corrections of the objects in view, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lazylabels_monai.apps.napari.clock import DrawingClock
+from lazylabels_monai.apps.napari.current import Current
+from lazylabels_monai.apps.napari.finished import FinishedImages
+from lazylabels_monai.apps.napari.mark_layers import MarkLayers
+from lazylabels_monai.apps.napari.predictions import Predictions
+from lazylabels_monai.apps.napari.work import Work
+from lazylabels_monai.interactive import correcting
+from lazylabels_monai.interactive.kept import Kept, nothing_kept
+
+__all__ = ["Corrections"]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A correction, to be undone.
+
+    Args:
+        marks: labels by task that it changed, as they were before.
+        kept: what was kept before.
+        shown: objects and classes that were shown; None: another prediction came since.
+    """
+
+    marks: dict[str, np.ndarray]
+    kept: Kept
+    shown: tuple[np.ndarray, np.ndarray] | None
+
+
+class Corrections:
+    """Those of the image in view, the newest last.
+
+    Args:
+        current: what is open.
+        marks: that a correction changes, beside the objects.
+        clock: to which a correction is an act.
+        finished: whose masks are written again where a finished image is corrected.
+        predictions: that are corrected.
+        work: says what goes wrong.
+    """
+
+    def __init__(
+        self,
+        current: Current,
+        marks: MarkLayers,
+        clock: DrawingClock,
+        finished: FinishedImages,
+        predictions: Predictions,
+        work: Work,
+    ) -> None:
+        self._current, self._marks, self._clock = current, marks, clock
+        self._finished, self._predictions, self._work = finished, predictions, work
+        self._done: list[_Done] = []
+        predictions.answered.connect(self._answered)
+
+    def correct(self, make: Callable[[np.ndarray, np.ndarray], correcting.Correction]) -> list[str]:
+        """Correct the objects in view and the marks.
+
+        Args:
+            make: gives a correction of the objects (ids) and their classes (by id); what it refuses is said.
+
+        Returns:
+            the tasks whose marks were changed.
+        """
+        project, entry = self._current.project, self._current.entry
+        if entry is None:
+            return []
+        seen = self._current.known()
+        self._marks.flush()
+        before: dict[str, np.ndarray] = {}
+        objects, classes, kept = seen.objects, seen.classes, seen.kept
+
+        def act() -> None:
+            correction = make(objects, classes)
+            before.update(correcting.apply(project, entry, correction))
+            seen.change(correction.objects, correction.classes)
+
+        if not self._work.attempt(act):
+            return []
+        self._clock.act()
+        self._done.append(_Done(before, kept, (objects, classes)))
+        self._show()
+        return list(before)
+
+    def undo(self) -> None:
+        """Take back the last correction of the picture in view, objects and marks."""
+        if not self._done:
+            self._work.say("there is no correction of this picture to undo.", False)
+            return
+        done = self._done.pop()
+        self._marks.flush()
+        if self._work.attempt(lambda: correcting.undo(self._current.project, self._current.entry, done.marks)):
+            self._current.seen.keep(done.kept, done.shown)
+            self._show()
+
+    def forget(self) -> None:
+        """Let the network decide about all objects of the picture in view; marks stay. It can be undone like a correction."""
+        seen = self._current.seen
+        if seen is None or seen.kept.nothing:
+            self._work.say("the objects of this picture are the network's already.", False)
+            return
+        if self._current.entry.finished:
+            self._work.say("this picture is finished: take the tick away first, and its objects can change again.", True)
+            return
+        self._done.append(_Done({}, seen.kept, (seen.objects, seen.classes)))
+        seen.keep(nothing_kept(seen.objects.shape))
+        self._show()
+        self._work.say("the network decides about all objects; your marks stay. Undo the correction takes this back.", False)
+        if not seen.answered.any():
+            self._predictions.predict()
+
+    def clear(self) -> None:
+        """None can be undone any more."""
+        self._done = []
+
+    def _answered(self) -> None:
+        self._done = [replace(done, shown=None) for done in self._done]  # ids begin anew
+
+    def _show(self) -> None:
+        """Save the objects, and show what is now."""
+        current = self._current
+        if current.entry.finished and current.seen.whole:
+            self._finished.write_masks()  # what was written is what is shown
+        else:
+            self._work.attempt(lambda: current.project.save_kept(current.entry, current.seen.kept))
+        self._marks.reload()
+        self._predictions.show()
+        self._predictions.changed.emit()
+        current.listed.emit()

@@ -1,0 +1,96 @@
+"""Finished images: their masks lie in a folder of the project, and their objects do not change any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lazylabels_monai.apps.napari.current import Current
+from lazylabels_monai.apps.napari.mark_layers import MarkLayers
+from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
+from lazylabels_monai.apps.napari.work import Work
+from lazylabels_monai.images.files import file_suffix
+from lazylabels_monai.interactive import finish
+
+__all__ = ["BACK", "RESULTS", "FinishedImages"]
+
+#: Folder of a project in which masks of finished images lie.
+RESULTS = "finished"
+#: The button that takes corrections of objects back.
+BACK = "Back to the prediction"
+
+
+class FinishedImages:
+    """Writes the masks of the image in view, and takes them back.
+
+    Args:
+        current: what is open.
+        marks: saved before an image is finished.
+        maps: in which a finished image is not to be drawn on.
+        work: says what goes wrong.
+    """
+
+    def __init__(self, current: Current, marks: MarkLayers, maps: PredictionLayers, work: Work) -> None:
+        self._current, self._marks, self._maps, self._work = current, marks, maps, work
+
+    @property
+    def folder(self) -> Path:
+        """Of the masks of finished images."""
+        return self._current.project.folder / RESULTS
+
+    def finish(self, finished: bool = True) -> None:
+        """Say that the image in view is done, or not; the masks of one that is done are written, and then stay as they are."""
+        current = self._current
+        if current.project is None or current.entry is None:
+            return
+        self._marks.flush()
+        if self._work.attempt(lambda: current.project.finish(current.entry, finished)):
+            (self.write_masks if finished else self._take_masks_back)()
+        current.listed.emit()
+
+    def write_masks(self) -> None:
+        """Of the finished image in view."""
+        project, entry, seen = self._current.project, self._current.entry, self._current.seen
+        if seen is None or not seen.whole:
+            self._work.say("no masks are written, as there is no prediction yet: wait for it, then tick finished again.", True)
+            return
+        name, classes = self._file_name(), project.classes
+        seen.accept()
+
+        def act() -> None:
+            finish.write_masks(self.folder, name, seen.objects, seen.classes, classes, entry.path)
+            project.save_kept(entry, seen.kept)
+
+        if self._work.attempt(act):
+            count = len(np.unique(seen.objects[seen.objects > 0]))
+            what = {0: "that there is no object in it is", 1: "its object is"}.get(count, f"its {count} objects are")
+            self._work.say(f"{what} written to {self.folder}, and will not change any more.", False)
+            self._maps.draw_here([])
+
+    def read_masks(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """What was written of the image in view, ids (H, W) int32 and class by id; None where nothing was.
+
+        Raises:
+            LazyLabelsError: when it cannot be read, or is of another size.
+        """
+        return finish.read_masks(self.folder, self._file_name(), self._current.shape, self._current.entry.path)
+
+    def _take_masks_back(self) -> None:
+        """An image that is not finished after all has none among the results; its objects stay on the screen."""
+        project, entry, seen = self._current.project, self._current.entry, self._current.seen
+
+        def act() -> None:
+            if seen is not None:
+                project.save_kept(entry, seen.kept)
+            finish.remove_masks(self.folder, self._file_name(), entry.path)
+
+        if self._work.attempt(act) and seen is not None and seen.kept.everything:
+            self._work.say(
+                f'it is not finished any more; its objects stay as they are until you press "{BACK}" on the tab Correct.', False
+            )
+
+    def _file_name(self) -> str:
+        """What the results of the image in view are called after."""
+        name = self._current.entry.name
+        return self._current.project.files.stem(name) + file_suffix(name)

@@ -1,0 +1,184 @@
+"""What is known of each image of a project: its item in the datalist, its state in ``project.json`` and its shape."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, has_key
+from lazylabels_monai.interactive.file_stamp import file_stamp
+from lazylabels_monai.interactive.image_files import read_picture, spatial_shape
+from lazylabels_monai.interactive.open_datalist import OpenDatalist
+from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_state, write_state
+from lazylabels_monai.tasks import TASKS, validate_tasks
+
+__all__ = ["ImageEntry", "ImageRecords"]
+
+
+@dataclass
+class ImageEntry:
+    """An image of a project, and how far the person is with it. The project keeps it up to date.
+
+    Args:
+        name: path of the image as the datalist has it (``images/a.png``), which tells images apart.
+        path: of the file.
+        section: ``"training"``, ``"validation"`` or ``"testing"``.
+        drawn: tasks that it has a label for.
+        predicted: whether a prediction of it was shown.
+        corrected: tasks whose labels a correction changed.
+        finished: whether the person is done with it.
+        seconds: that were spent on it.
+    """
+
+    name: str
+    path: Path
+    section: str = "training"
+    drawn: frozenset[str] = frozenset()
+    predicted: bool = False
+    corrected: frozenset[str] = frozenset()
+    finished: bool = False
+    seconds: float = 0.0
+
+
+class ImageRecords:
+    """Records by the names of the images. Entries are brought up to date with what is written here.
+
+    Args:
+        folder: of the project.
+
+    Attributes:
+        folder: of the project.
+        datalist: of the project.
+        lock: held while files of the project, and what is known of them, change.
+
+    Raises:
+        DatalistError: when there is no datalist, or it breaks the format.
+        LazyLabelsError: when ``project.json`` cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self.datalist = OpenDatalist(folder / FILE_NAME)
+        self._states = read_state(folder)
+        self._shapes: dict[str, tuple[Any, tuple[int, ...]]] = {}
+
+    # ------------------------------------------------------------------------------------------- what there is
+
+    def item(self, entry: ImageEntry) -> dict[str, Any]:
+        """What the datalist says of an image, a copy; empty where it does not name it."""
+        _, item = self.datalist.find(entry.name) or ("", {})
+        return dict(item)
+
+    def state(self, entry: ImageEntry) -> ImageState:
+        """What ``project.json`` says of an image; who changes it calls :meth:`save`."""
+        return self._states.setdefault(entry.name, ImageState())
+
+    def seconds(self, entry: ImageEntry) -> dict[str, float]:
+        """Seconds that were spent on an image, by task or :data:`~lazylabels_monai.interactive.state.UNASSIGNED`; a copy."""
+        with self.lock:
+            return dict(self.state(entry).seconds)
+
+    def shape(self, entry: ImageEntry) -> tuple[int, ...]:
+        """(H, W) of an image, (Z, Y, X) of a volume, which is read once as long as its file stays the same.
+
+        Raises:
+            ReadError: when it cannot be read.
+        """
+        stamp, known = file_stamp(entry.path), self._shapes.get(entry.name)
+        if known is not None and stamp is None:  # renamed while one draws on it
+            return known[1]
+        if known is None or known[0] != stamp:
+            known = self._shapes[entry.name] = (stamp, spatial_shape(entry.path, read_picture(entry.path)))
+        return known[1]
+
+    # ------------------------------------------------------------------------------------------- what changes
+
+    def update(self, entry: ImageEntry) -> None:
+        """Bring an entry up to date with the datalist and the state."""
+        state = self.state(entry)
+        section, item = self.datalist.find(entry.name) or (state.section or "training", {})
+        entry.section = section
+        entry.drawn = frozenset(task for task in TASKS if has_key(item, task))
+        entry.predicted, entry.finished, entry.corrected = state.predicted, state.finished, frozenset(state.corrected)
+        entry.seconds = sum(state.seconds.values())
+
+    def save(self, entry: ImageEntry) -> None:
+        """Write ``project.json`` after the state of an image has changed.
+
+        Raises:
+            LazyLabelsError: when the disk refuses it.
+        """
+        write_state(self.folder, self._states)
+        self.update(entry)
+
+    def set_section(self, entry: ImageEntry, section: str) -> None:
+        """Move an image to another split, where it stays.
+
+        Raises:
+            DatalistError: for a split that does not exist.
+        """
+        if section not in SECTIONS:
+            raise DatalistError(f'section "{section}" does not exist: use one of {", ".join(SECTIONS)}.')
+        with self.lock:
+            self.state(entry).section = section
+            self.save(entry)
+            before, _ = self.datalist.find(entry.name) or (section, {})
+            if before != section:
+
+                def move(content: dict[str, Any]) -> None:
+                    item = next((item for item in content[before] if item["image"] == entry.name), None)
+                    if item is not None:
+                        content[before].remove(item)
+                        content.setdefault(section, []).append(item)
+
+                self.datalist.change(move)
+            self.update(entry)
+
+    def spend(self, entry: ImageEntry, seconds: float, task: str | None = None) -> None:
+        """Count seconds of drawing.
+
+        Args:
+            entry: the image.
+            seconds: 0 or more.
+            task: what was drawn; None: what belongs to no task, such as looking.
+        """
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"seconds {seconds} must be 0 or more.")
+        with self.lock:
+            spent = self.state(entry).seconds
+            key = UNASSIGNED if task is None else validate_tasks(task)[0]
+            spent[key] = spent.get(key, 0.0) + float(seconds)
+            self.save(entry)
+
+    def note_predicted(self, entry: ImageEntry) -> None:
+        """Remember that a prediction of the image was shown."""
+        with self.lock:
+            if not self.state(entry).predicted:
+                self.state(entry).predicted = True
+                self.save(entry)
+
+    def note_corrected(self, entry: ImageEntry, tasks: Sequence[str]) -> None:
+        """Remember that a correction of a prediction changed labels."""
+        with self.lock:
+            if not set(tasks) <= self.state(entry).corrected:
+                self.state(entry).corrected |= set(tasks)
+                self.save(entry)
+
+    def rename(self, old: str, new: str) -> None:
+        """All that is known of an image goes with its new name."""
+
+        def change(content: dict[str, Any]) -> None:
+            for section in SECTIONS:
+                for item in content.get(section, []):
+                    if item["image"] == old:
+                        item["image"] = new
+
+        self.datalist.change(change)
+        self._states.setdefault(new, self._states.pop(old, ImageState()))
+        write_state(self.folder, self._states)
+        if old in self._shapes:
+            self._shapes[new] = self._shapes.pop(old)

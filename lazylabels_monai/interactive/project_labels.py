@@ -1,0 +1,227 @@
+"""The labels of a project: read and saved in its folder, and named by its datalist as soon as they say something.
+
+A stroke is in its label file before anything else is written. A kill in between leaves a label that no datalist names, which is
+taken up when the project is opened again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, has_key
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import file_suffix, read_image
+from lazylabels_monai.interactive.image_records import ImageEntry, ImageRecords
+from lazylabels_monai.interactive.label_files import is_ours, keep_copy, read_marks, write_marks
+from lazylabels_monai.interactive.project_files import ProjectFiles
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, LABELS, TASKS, num_task_classes, validate_tasks
+
+__all__ = ["ProjectLabels"]
+
+#: Keys of an item that this module writes itself; an item of other keys stays in the datalist when its marks are gone.
+_OWN_KEYS = {"image", "digest"}
+
+
+class ProjectLabels:
+    """Labels by image and task; a task is one of :data:`~lazylabels_monai.tasks.TASKS`.
+
+    Args:
+        records: of the images.
+        files: where the labels lie.
+    """
+
+    def __init__(self, records: ImageRecords, files: ProjectFiles) -> None:
+        self._records, self._files, self._datalist = records, files, records.datalist
+
+    def read(self, entry: ImageEntry, task: str) -> np.ndarray:
+        """The label of a task in its file's coding.
+
+        Args:
+            entry: the image.
+            task: of the label.
+
+        Returns:
+            (H, W), of a volume (Z, Y, X), uint8 of the caller's own: class values, 255 not labelled; 255 everywhere where there
+            is no label.
+
+        Raises:
+            LazyLabelsError: when image or label cannot be read, or do not fit each other.
+        """
+        shape = self._records.shape(entry)
+        _check(task)
+        file = self._named_file(entry, task)
+        if file is None:  # one of ours that says too little for a datalist, such as background alone
+            file = self._files.label(entry.name, task)
+            file = file if file.is_file() and is_ours(file) else None
+        return np.full(shape, IGNORE, np.uint8) if file is None else read_marks(file, entry.path, shape)
+
+    def is_complete(self, entry: ImageEntry, task: str) -> bool:
+        """Whether every object of the image is marked for the task, so that what is not marked is none.
+
+        Where nobody said so, a label without any unlabelled pixel is complete.
+        """
+        _check(task)
+        said = self._records.state(entry).complete.get(task)
+        if said is not None:
+            return said
+        return task in entry.drawn and not (self.read(entry, task) == IGNORE).any()
+
+    def save(self, entry: ImageEntry, task: str, label: np.ndarray) -> None:
+        """Save a label, whole or not at all.
+
+        Unmarked pixels of an image that is complete for the task are saved as background. A label of which nothing is left
+        stands in no datalist any more.
+
+        Args:
+            entry: the image.
+            task: of the label.
+            label: (H, W), of a volume (Z, Y, X), class values, 255 not labelled.
+
+        Raises:
+            LazyLabelsError: for a label of another size or with values that are no class, and when the disk refuses it;
+                nothing is changed then.
+        """
+        with self._records.lock:
+            label = self._checked(entry, task, label)
+            if self._records.state(entry).complete.get(task):
+                label = np.where(label == IGNORE, np.uint8(BACKGROUND), label)
+            self._write(entry, task, label)
+
+    def set_complete(self, entry: ImageEntry, task: str, complete: bool) -> None:
+        """Say that everything is marked for a task, or some objects only.
+
+        Taken back, what was not marked before is not labelled again; background that was drawn stays.
+        """
+        _check(task)
+        with self._records.lock:
+            state = self._records.state(entry)
+            if state.complete.get(task) == complete:
+                return
+            label, kept = self.read(entry, task), self._files.before_complete(entry.name, task)
+            if complete:
+                if (label == BACKGROUND).any() and (label == IGNORE).any():
+                    write_marks(kept, label, entry.path)
+                else:
+                    kept.unlink(missing_ok=True)
+                label[label == IGNORE] = BACKGROUND
+            elif self.is_complete(entry, task):
+                drawn = read_marks(kept, entry.path, label.shape) if kept.is_file() else np.full_like(label, IGNORE)
+                label[(label == BACKGROUND) & (drawn != BACKGROUND)] = IGNORE
+            # the label first: one that is complete without anybody saying so is read as what it is
+            self._write(entry, task, label, complete)
+            state.complete[task] = complete
+            self._records.save(entry)
+
+    # ------------------------------------------------------------------------------------------- names in the datalist
+
+    def name_complete(self, entry: ImageEntry) -> None:
+        """Name the complete labels of an image anew: those that show no object say something once it is finished."""
+        for task in TASKS:
+            if self._records.state(entry).complete.get(task):
+                self._name(entry, task, self.read(entry, task))
+
+    def adopt(self, images: Iterable[ImageEntry], note: Callable[[str], None]) -> None:
+        """Let the datalist name labels of ours that a kill left without their name.
+
+        Args:
+            images: all of the project.
+            note: takes a sentence about each of them.
+        """
+        for entry in images:
+            item = self._records.item(entry)
+            for task in TASKS:
+                file = self._files.label(entry.name, task)
+                if has_key(item, task) or not file.is_file() or not is_ours(file):
+                    continue
+                try:
+                    label = read_marks(file, entry.path, self._records.shape(entry))
+                except LazyLabelsError:
+                    continue
+                self._records.update(entry)
+                self._name(entry, task, label, file)
+                if has_key(self._records.item(entry), task):
+                    note(f"the {LABELS[task].name} of '{entry.name}', which a stop left unnamed, are there again.")
+
+    def _named_file(self, entry: ImageEntry, task: str) -> Path | None:
+        """The label file that the datalist names."""
+        item = self._records.item(entry)
+        return self._datalist.path(item[task]) if has_key(item, task) else None
+
+    def _checked(self, entry: ImageEntry, task: str, label: np.ndarray) -> np.ndarray:
+        _check(task)
+        label, shape, classes = np.asarray(label), self._records.shape(entry), self._datalist.classes
+        if label.shape != shape:
+            raise LazyLabelsError(f"the marks are of {label.shape} pixels, image '{entry.name}' of {shape}: draw on it again.")
+        top = num_task_classes(task, len(classes) + 1) - 1
+        if label.dtype.kind not in "biu" or ((label != IGNORE) & ((label < 0) | (label > top))).any():
+            raise LazyLabelsError(
+                f"the marks of image '{entry.name}' hold values other than 0 to {top} and {IGNORE}: draw with a class of the "
+                f"project ({', '.join(classes)})."
+            )
+        return label.astype(np.uint8)
+
+    def _write(self, entry: ImageEntry, task: str, label: np.ndarray, complete: bool | None = None) -> None:
+        """The label's file, then its name in the datalist."""
+        named, file, folder = self._named_file(entry, task), self._files.label(entry.name, task), self._records.folder
+        if named is not None and is_ours(named) and file_suffix(named) == file_suffix(file) and folder in named.parents:
+            file = named
+        elif named is None and not file.exists() and (label == IGNORE).all():
+            return
+        elif file.exists() and not is_ours(file):
+            keep_copy(file, self._files.replaced(task))
+        write_marks(file, label, entry.path)
+        self._name(entry, task, label, file, complete)
+        self._records.update(entry)
+
+    def _name(
+        self, entry: ImageEntry, task: str, label: np.ndarray, file: Path | None = None, complete: bool | None = None
+    ) -> None:
+        """Let the datalist name a label that says something, and no other."""
+        state = self._records.state(entry)
+        file = file or self._named_file(entry, task) or self._files.label(entry.name, task)
+        objects = bool(((label != BACKGROUND) & (label != IGNORE)).any())
+        filled = state.complete.get(task, False) if complete is None else complete
+        empty = filled and state.finished and not objects and file.exists()
+        said = objects or empty or (not filled and task != "segmentation" and bool((label == BACKGROUND).any()))
+        name = Path(os.path.relpath(file, self._records.folder)).as_posix() if said else None
+        item = self._records.item(entry)
+        is_empty = bool(item.get("empty", False))
+        if task == "segmentation":  # the flag of an item without a mask is somebody else's
+            is_empty = empty or (is_empty and not objects and not has_key(item, task))
+        if item.get(task) == name and item.get("empty", False) == is_empty:
+            return
+
+        def change(content: dict[str, Any]) -> None:
+            section, item = _item_of(content, entry)
+            item.pop(task, None)
+            item.pop("empty", None)
+            if name is not None:
+                item[task] = name
+            if is_empty:
+                item["empty"] = True
+            if not any(has_key(item, key) for key in LABEL_KEYS) and set(item) <= _OWN_KEYS:
+                content[section].remove(item)
+
+        self._datalist.change(change)
+
+
+def _item_of(content: dict[str, Any], entry: ImageEntry) -> tuple[str, dict[str, Any]]:
+    """The split and the item of an image in a datalist's content; added where there is none."""
+    for section in SECTIONS:
+        for item in content.get(section, []):
+            if item["image"] == entry.name:
+                return section, item
+    section, item = entry.section, {"image": entry.name}
+    item["digest"] = pixel_digest(read_image(entry.path))
+    content.setdefault(section, []).append(item)
+    return section, item
+
+
+def _check(task: str) -> None:
+    validate_tasks(task)
