@@ -21,10 +21,11 @@ from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.pictures import label_palette
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.project_files import mask_files
 from lazylabels_monai.interactive.sizes import class_map
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
-from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, image_stem
+from lazylabels_monai.result_files import INSTANCES_ENDING
 from lazylabels_monai.trained import write_classes
 
 __all__ = ["export", "read_masks", "remove_masks", "report", "write_masks"]
@@ -60,7 +61,7 @@ def write_masks(
     """
     out = Path(out)
     shown, ids = class_map(objects, classes), np.asarray(objects)
-    files = _files(out, name, image)
+    files = mask_files(out, name)
     if image is not None and volumes.is_volume(image):
         for file, values in zip(files, (shown, _narrow(ids)), strict=True):
             volumes.write_volume(file, values, image, "lazylabels-monai")
@@ -95,7 +96,7 @@ def read_masks(
     Raises:
         LazyLabelsError: when they cannot be read, or are of another size.
     """
-    files = _files(Path(out), name, image)
+    files = mask_files(Path(out), name)
     if not all(file.is_file() for file in files):
         return None
     shown, ids = (np.asarray(read_label(file)) for file in files)
@@ -113,22 +114,19 @@ def read_masks(
     return ids, classes
 
 
-def remove_masks(out: str | os.PathLike, name: str, image: Path | None = None) -> None:
+def remove_masks(out: str | os.PathLike, name: str) -> None:
     """Take the maps of an image that is not finished after all out of the results.
+
+    Args:
+        out: folder of the maps.
+        name: of the image's file.
 
     Raises:
         LazyLabelsError: when the disk refuses it.
     """
     with written_to(out):
-        for file in _files(Path(out), name, image):
+        for file in mask_files(Path(out), name):
             file.unlink(missing_ok=True)
-
-
-def _files(out: Path, name: str, image: Path | None) -> tuple[Path, Path]:
-    """Classes and ids of an image."""
-    endings = (volumes.SUFFIX,) * 2 if image is not None and volumes.is_volume(image) else (".png", ".tif")
-    stem = image_stem(name)
-    return out / f"{stem}{CLASSES_ENDING}{endings[0]}", out / f"{stem}{INSTANCES_ENDING}{endings[1]}"
 
 
 def _narrow(ids: np.ndarray) -> np.ndarray:

@@ -68,6 +68,12 @@ class ImageRecords:
 
     # ------------------------------------------------------------------------------------------- what there is
 
+    @property
+    def known(self) -> set[str]:
+        """Names of the images of which the datalist or ``project.json`` says something."""
+        said = {name for name, state in self._states.items() if state != ImageState()}
+        return said | {item["image"] for _, item in self.datalist.items()}
+
     def item(self, entry: ImageEntry) -> dict[str, Any]:
         """What the datalist says of an image, a copy; empty where it does not name it."""
         _, item = self.datalist.find(entry.name) or ("", {})

@@ -108,16 +108,24 @@ class Project:
         with self.records.lock:
             datalist.read()
             self._listed = pictures_of(self.folder, self._note)
+            self._count_files()  # of those that are gone, too, whose files have the names of then
             follow_renamed(self.records, self.files, self.images, self._listed, self._note)
-            names = [item["image"] for _, item in datalist.items()]
-            known = {os.path.realpath(datalist.path(name)) for name in names}
-            names += [name for name in self._listed if os.path.realpath(self.folder / name) not in known]
+            names = self._count_files()
             before = {entry.name: entry for entry in self.images}
             self.images = [before.get(name) or ImageEntry(name, datalist.path(name)) for name in dict.fromkeys(names)]
-            self.files.count(names)
             self.labels.adopt(self.images, self.notes.append)
             for entry in self.images:
                 self.records.update(entry)
+
+    def _count_files(self) -> list[str]:
+        """Names of all images that the datalist or the folder has; the files about them are called by these."""
+        datalist = self.records.datalist
+        names = [item["image"] for _, item in datalist.items()]
+        listed = {os.path.realpath(datalist.path(name)) for name in names}
+        names += [name for name in self._listed if os.path.realpath(self.folder / name) not in listed]
+        self.files.count(names)
+        self.files.settle(self.records.known)
+        return names
 
     def entry(self, name: str) -> ImageEntry:
         """The image of this name.

@@ -10,13 +10,10 @@ from lazylabels_monai.apps.napari.current import Current
 from lazylabels_monai.apps.napari.mark_layers import MarkLayers
 from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
 from lazylabels_monai.apps.napari.work import Work
-from lazylabels_monai.images.files import file_suffix
 from lazylabels_monai.interactive import finish
 
-__all__ = ["BACK", "RESULTS", "FinishedImages"]
+__all__ = ["BACK", "FinishedImages"]
 
-#: Folder of a project in which masks of finished images lie.
-RESULTS = "finished"
 #: The button that takes corrections of objects back.
 BACK = "Back to the prediction"
 
@@ -37,7 +34,7 @@ class FinishedImages:
     @property
     def folder(self) -> Path:
         """Of the masks of finished images."""
-        return self._current.project.folder / RESULTS
+        return self._current.project.files.finished_folder
 
     def finish(self, finished: bool = True) -> None:
         """Say that the image in view is done, or not; the masks of one that is done are written, and then stay as they are."""
@@ -83,7 +80,7 @@ class FinishedImages:
         def act() -> None:
             if seen is not None:
                 project.save_kept(entry, seen.kept)
-            finish.remove_masks(self.folder, self._file_name(), entry.path)
+            finish.remove_masks(self.folder, self._file_name())
 
         if self._work.attempt(act) and seen is not None and seen.kept.everything:
             self._work.say(
@@ -92,5 +89,4 @@ class FinishedImages:
 
     def _file_name(self) -> str:
         """What the results of the image in view are called after."""
-        name = self._current.entry.name
-        return self._current.project.files.stem(name) + file_suffix(name)
+        return self._current.project.files.result_name(self._current.entry.name)
