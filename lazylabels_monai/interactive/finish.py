@@ -22,10 +22,10 @@ from lazylabels_monai.images.pictures import label_palette
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.project_files import mask_files
-from lazylabels_monai.interactive.sizes import class_map
+from lazylabels_monai.interactive.sizes import class_map, pixel_size_of
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
-from lazylabels_monai.result_files import INSTANCES_ENDING
+from lazylabels_monai.result_files import INSTANCES_ENDING, image_stem
 from lazylabels_monai.trained import write_classes
 
 __all__ = ["export", "read_masks", "remove_masks", "report", "write_masks"]
@@ -152,8 +152,8 @@ def report(out: str | os.PathLike, project: Project, pixel_size: str | float | N
 
     Args:
         out: folder of the maps.
-        project: gives the images.
-        pixel_size: micrometres of the pixels of all images; None: as their files state it.
+        project: gives the images, and the pixel sizes that are stated.
+        pixel_size: micrometres, or text such as "120 nm", of the pixels of the images of which nothing is stated.
 
     Returns:
         the page.
@@ -164,7 +164,10 @@ def report(out: str | os.PathLike, project: Project, pixel_size: str | float | N
     out = Path(out)
     if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
         raise LazyLabelsError(f"'{out}' holds no result yet: finish an image first.")
+    sizes = {
+        image_stem(project.files.result_name(entry.name)): pixel_size_of(project, entry, pixel_size) for entry in project.images
+    }
     folders = {entry.path.parent for entry in project.images}
     images = folders.pop() if len(folders) == 1 else None
-    measure_folder(out, out / "measured", images=images, pixel_size=pixel_size, classes=project.classes, overwrite=True)
-    return make_report(out, images=images, pixel_size=pixel_size, classes=project.classes, overwrite=True)
+    measure_folder(out, out / "measured", images=images, pixel_size=sizes, classes=project.classes, overwrite=True)
+    return make_report(out, images=images, classes=project.classes, overwrite=True)

@@ -38,8 +38,13 @@ def class_map(objects: np.ndarray, classes: np.ndarray | Mapping[int, int]) -> n
     return by_id[objects]
 
 
-def pixel_size_of(project: Project, entry: ImageEntry) -> float | None:
-    """Micrometres of an image's pixels, as its file or its item in the datalist states them; None where neither does.
+def pixel_size_of(project: Project, entry: ImageEntry, else_size: str | float | None = None) -> float | None:
+    """Micrometres of an image's pixels, as its file or its item in the datalist states them.
+
+    Args:
+        project: of the image.
+        entry: the image.
+        else_size: micrometres, or text such as "120 nm", where neither states them; None: nobody knows.
 
     Raises:
         PixelSizeError: when they differ.
@@ -47,7 +52,8 @@ def pixel_size_of(project: Project, entry: ImageEntry) -> float | None:
     sizes: dict[str, float | None] = {f"file '{entry.path}'": read_pixel_size(entry.path)}
     if (stated := project.records.item(entry).get("pixel_size")) is not None:
         sizes[f"the key pixel_size in {FILE_NAME}"] = parse_pixel_size(stated)
-    return agreed_pixel_size(sizes, entry.name)
+    stated = agreed_pixel_size(sizes, entry.name)
+    return stated if stated is not None or else_size is None else parse_pixel_size(else_size)
 
 
 def table(

@@ -172,7 +172,7 @@ def measure_folder(
     out: str | Path,
     *,
     images: str | Path | None = None,
-    pixel_size: str | float | None = None,
+    pixel_size: str | float | Mapping[str, float | None] | None = None,
     classes: Sequence[str] | None = None,
     min_size: int = 1,
     border: str = "ml",
@@ -195,6 +195,7 @@ def measure_folder(
         images: folder of the images, matched by name: gives the intensities and TIFF metadata. Default: those that the data
             set names.
         pixel_size: side of a pixel in micrometres or as text ("120 nm"), for all images; overrides what files and items state.
+            Or that of each image by its name, None where nobody knows it.
         classes: names of the classes; default those of the data set, or "class 1", ...
         min_size: objects of fewer pixels are left out.
         border: "ml" or "none"; see :func:`~lazylabels_monai.measure.statistics.summarize`.
@@ -394,15 +395,17 @@ def _numbered(found: Sequence[LabelledImage]) -> list[str]:
 
 
 def pixel_sizes(
-    found: Sequence[LabelledImage], given: str | float | None, warn: Callable[[str], None]
+    found: Sequence[LabelledImage], given: str | float | Mapping[str, float | None] | None, warn: Callable[[str], None]
 ) -> dict[str, float | None]:
-    """Micrometres of each image's pixels by its name, or None: ``given`` for all, else what its files and its item state.
+    """Micrometres of each image's pixels by its name, or None: as ``given``, for all or by name, else as files and items state.
 
     Raises:
         PixelSizeError: when two sources differ.
     """
     if given is None:
         return {image.name: agreed_pixel_size(_stated_sizes(image), image.name) for image in found}
+    if isinstance(given, Mapping):
+        return {image.name: given.get(image.name) for image in found}
     chosen, overridden = parse_pixel_size(given), 0
     for image in found:
         try:

@@ -55,6 +55,22 @@ def test_report_and_csv_are_of_the_objects_on_the_screen(project, tmp_path):
     assert len(pd.read_csv(tmp_path / "mine.csv")) == 8
 
 
+def test_a_stated_pixel_size_goes_before_the_one_that_was_typed(tmp_path):
+    folder = pictures(tmp_path / "my", 2, SHAPE)
+    items = [{"image": "images/a.png", "pixel_size": "120 nm"}]
+    (folder / "datalist.json").write_text(json.dumps({"classes": ["pore", "grain"], "training": items}))
+    with Project.open(folder) as project:
+        for entry in project.images:
+            ids, classes = objects()
+            write_masks(tmp_path / "out", entry.name, ids, classes, project.classes)
+        with pytest.raises(LazyLabelsError, match="states no pixel size while"):
+            report(tmp_path / "out", project)
+        report(tmp_path / "out", project, "2um")
+    rows = pd.read_csv(tmp_path / "out" / "measured" / "objects.csv")
+    area = sum((ids == number).sum() for number in classes) / len(classes)  # the same objects in both
+    assert rows.groupby("image")["area_um2"].mean().to_dict() == pytest.approx({"a": area * 0.12**2, "b": area * 2.0**2})
+
+
 def test_objects_go_to_other_programs(project, tmp_path):
     for entry in project.images:
         ids, classes = objects()

@@ -45,7 +45,7 @@ class SizesPanel(QWidget):
         self.histogram = Histogram()
         self.pixel_size = QLineEdit()
         self.pixel_size.setPlaceholderText("pixel size, such as 0.5um")
-        self.pixel_size.setToolTip("where the file does not state it; empty: from the file, or sizes in pixels")
+        self.pixel_size.setToolTip("of all pictures whose files do not state it; without it their sizes are in pixels")
         self.pixel_size.editingFinished.connect(self.measure)
         self.summary = words("", "summary")
         self.find = button("Find in the table", self._ask_for_object, "click an object in the picture: its row is shown", True)
@@ -62,6 +62,7 @@ class SizesPanel(QWidget):
         )
         self.setLayout(parts.layout())
         self._rows, self._size, self._asked, self._out_of_date = None, None, 0, True
+        session.opened.connect(self.pixel_size.clear)  # another project's pictures are of another size
         session.predictions.changed.connect(self._changed)
         session.shown.connect(self._changed)
         tool.drawn.connect(self._clicked)
@@ -93,13 +94,15 @@ class SizesPanel(QWidget):
         project, picture, objects, classes = session.current.project, session.current.picture, seen.objects, seen.classes
 
         def act() -> tuple:
-            size = parse_pixel_size(given) if given else sizes.pixel_size_of(project, entry)
+            stated = sizes.pixel_size_of(project, entry)
+            size = parse_pixel_size(given) if given and stated is None else stated
             names = project.classes
-            return sizes.table(objects, classes, size, name=entry.name, class_names=names, picture=picture), size
+            rows = sizes.table(objects, classes, size, name=entry.name, class_names=names, picture=picture)
+            return rows, size, "as the file states" if stated is not None else "as you typed"
 
         session.work.behind(act, lambda found: self._show(asked, *found))
 
-    def _show(self, asked: int, rows: object, size: float | None) -> None:
+    def _show(self, asked: int, rows: object, size: float | None, source: str = "") -> None:
         if asked != self._asked:
             return  # another one is under way
         self._rows, self._size = rows, size
@@ -113,7 +116,7 @@ class SizesPanel(QWidget):
         found = sizes.distribution(rows, size)
         self.histogram.show_values(rows[found.column], found.column.replace("_", " "))
         unit = "pixels" if size is None else "µm"
-        pixel = "" if size is None else f" (pixel {size:g} µm)"
+        pixel = "" if size is None else f" (pixel {size:g} µm, {source})"
         self.summary.setText(f"{len(rows)} objects, median diameter {found.median:.3g} {unit}{pixel}")
 
     # --------------------------------------------------------------------------------------------- table and picture

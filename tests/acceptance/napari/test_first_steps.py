@@ -64,6 +64,16 @@ def test_the_inner_regions_that_the_network_sees_can_be_shown(predicted):
     assert not shown.visible
 
 
+def test_a_typed_pixel_size_is_told_and_does_not_go_to_another_project(predicted, until, built_in):
+    dock = predicted
+    dock.tabs.setCurrentIndex(3)
+    dock.sizes.pixel_size.setText("0.5um")
+    dock.sizes.pixel_size.editingFinished.emit()
+    until(lambda: "(pixel 0.5 µm, as you typed)" in dock.sizes.summary.text())
+    dock.open(built_in)
+    assert dock.sizes.pixel_size.text() == ""
+
+
 def test_after_an_outline_the_brush_is_in_the_hand_again(dock, hand, built_in, until, window):
     dock.open(built_in)
     hand.click((64, 80))
