@@ -51,7 +51,7 @@ def write_masks(
         objects: (H, W) ids.
         classes: class by id; see :func:`~lazylabels_monai.interactive.sizes.class_map`.
         class_names: of the classes 1, 2, ...
-        image: its file; without it that of a picture.
+        image: its file, whose place in space a volume's maps take.
 
     Returns:
         both files.
@@ -62,7 +62,7 @@ def write_masks(
     out = Path(out)
     shown, ids = class_map(objects, classes), np.asarray(objects)
     files = mask_files(out, name)
-    if image is not None and volumes.is_volume(image):
+    if volumes.is_volume(name):
         for file, values in zip(files, (shown, _narrow(ids)), strict=True):
             volumes.write_volume(file, values, image, "lazylabels-monai")
         write_classes(out, class_names)
@@ -100,7 +100,7 @@ def read_masks(
     if not all(file.is_file() for file in files):
         return None
     shown, ids = (np.asarray(read_label(file)) for file in files)
-    if image is not None and volumes.is_volume(image):
+    if volumes.is_volume(name):
         shown, ids = volumes.as_shown(shown), volumes.as_shown(ids)
     for file, values in zip(files, (shown, ids), strict=True):
         if values.shape != tuple(shape):

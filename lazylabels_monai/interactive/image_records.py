@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, has_key
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.image_files import read_picture, spatial_shape
 from lazylabels_monai.interactive.open_datalist import OpenDatalist
@@ -69,10 +71,26 @@ class ImageRecords:
     # ------------------------------------------------------------------------------------------- what there is
 
     @property
-    def known(self) -> set[str]:
-        """Names of the images of which the datalist or ``project.json`` says something."""
-        said = {name for name, state in self._states.items() if state != ImageState()}
-        return said | {item["image"] for _, item in self.datalist.items()}
+    def stems(self) -> dict[str, str]:
+        """What files about an image are called, by its name, where files were written; also of images that are gone."""
+        return {name: state.stem for name, state in self._states.items() if state.stem is not None}
+
+    @property
+    def labels(self) -> dict[Path, str]:
+        """Label files that the datalist names, and the image that each is about."""
+        items = [item for _, item in self.datalist.items()]
+        return {self.datalist.path(item[task]): item["image"] for item in items for task in TASKS if has_key(item, task)}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digests of the images' pixels, by name, where they are known; also of images that are gone."""
+        found = {name: state.digest for name, state in self._states.items() if state.digest}
+        return found | {item["image"]: item["digest"] for _, item in self.datalist.items() if item.get("digest")}
+
+    def is_known(self, name: str) -> bool:
+        """Whether something was done with an image; that a prediction of it was shown is nothing."""
+        said = set(self._states.get(name, ImageState()).as_dict())
+        return self.datalist.find(name) is not None or bool(said - {"predicted"})
 
     def item(self, entry: ImageEntry) -> dict[str, Any]:
         """What the datalist says of an image, a copy; empty where it does not name it."""
@@ -120,6 +138,18 @@ class ImageRecords:
         """
         write_state(self.folder, self._states)
         self.update(entry)
+
+    def claim(self, entry: ImageEntry, stem: str) -> None:
+        """Remember what the files about an image are called, before the first of them is written.
+
+        Raises:
+            LazyLabelsError: when the image cannot be read, or the disk refuses it.
+        """
+        state = self.state(entry)
+        if state.stem is None:
+            state.digest = self.digests.get(entry.name) or pixel_digest(read_image(entry.path))
+            state.stem = stem
+            self.save(entry)
 
     def set_section(self, entry: ImageEntry, section: str) -> None:
         """Move an image to another split, where it stays.
@@ -174,8 +204,8 @@ class ImageRecords:
                 self.state(entry).corrected |= set(tasks)
                 self.save(entry)
 
-    def rename(self, old: str, new: str) -> None:
-        """All that is known of an image goes with its new name."""
+    def rename(self, old: str, new: str, stem: str) -> None:
+        """All that is known of an image goes with its new name; files about it are called ``stem`` from now on."""
 
         def change(content: dict[str, Any]) -> None:
             for section in SECTIONS:
@@ -184,7 +214,8 @@ class ImageRecords:
                         item["image"] = new
 
         self.datalist.change(change)
-        self._states.setdefault(new, self._states.pop(old, ImageState()))
+        self._states[new] = self._states.pop(old, ImageState())  # of the new name nothing was known
+        self._states[new].stem = stem
         write_state(self.folder, self._states)
         if old in self._shapes:
             self._shapes[new] = self._shapes.pop(old)

@@ -107,24 +107,24 @@ class Project:
         datalist = self.records.datalist
         with self.records.lock:
             datalist.read()
-            self._listed = pictures_of(self.folder, self._note)
-            self._count_files()  # of those that are gone, too, whose files have the names of then
-            follow_renamed(self.records, self.files, self.images, self._listed, self._note)
-            names = self._count_files()
+            listed = pictures_of(self.folder, self._note)
+            self._name_files(listed)  # of those that are gone, too
+            follow_renamed(self.records, self.files, self.images, listed, self._note)
+            names = self._name_files(listed)
             before = {entry.name: entry for entry in self.images}
             self.images = [before.get(name) or ImageEntry(name, datalist.path(name)) for name in dict.fromkeys(names)]
             self.labels.adopt(self.images, self.notes.append)
             for entry in self.images:
                 self.records.update(entry)
+            self._listed = listed
 
-    def _count_files(self) -> list[str]:
+    def _name_files(self, listed: Sequence[str]) -> list[str]:
         """Names of all images that the datalist or the folder has; the files about them are called by these."""
         datalist = self.records.datalist
         names = [item["image"] for _, item in datalist.items()]
-        listed = {os.path.realpath(datalist.path(name)) for name in names}
-        names += [name for name in self._listed if os.path.realpath(self.folder / name) not in listed]
-        self.files.count(names)
-        self.files.settle(self.records.known)
+        named = {os.path.realpath(datalist.path(name)) for name in names}
+        names += [name for name in listed if os.path.realpath(self.folder / name) not in named]
+        self.files.assign(names, self.records.stems, self.records.labels)
         return names
 
     def entry(self, name: str) -> ImageEntry:
@@ -155,7 +155,17 @@ class Project:
             LazyLabelsError: when the disk refuses it.
         """
         with self.records.lock:
+            self.claim(entry)
             write_kept(self.files.kept(entry.name), kept, self.folder)
+
+    def claim(self, entry: ImageEntry) -> None:
+        """Files about the image are written: from now on they are called as they are, whatever other images come.
+
+        Raises:
+            LazyLabelsError: when the image cannot be read, or the disk refuses it.
+        """
+        with self.records.lock:
+            self.records.claim(entry, self.files.stem(entry.name))
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Name the classes anew: the first name is that of class 1. More names are more classes.

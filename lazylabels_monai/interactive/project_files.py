@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lazylabels_monai.images.files import file_suffix
@@ -20,10 +22,12 @@ _FINISHED = "finished"
 
 #: Labels as they were before "everything is marked here", so that it can be taken back.
 _BEFORE_COMPLETE = ".before_complete"
+#: Characters of a path that a file is called by, at most.
+_LONGEST = 120
 
 
 class ProjectFiles:
-    """Names of files by those of the images, such as ``images/a.png``; images of one stem have files of their own.
+    """Names of files by those of the images, such as ``images/a.png``; every image has files of its own.
 
     Args:
         folder: of the project.
@@ -31,21 +35,50 @@ class ProjectFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._names: list[str] = []
-        self._stems: Counter[str] = Counter()
+        self._stems: dict[str, str] = {}
 
-    def count(self, names: Iterable[str]) -> None:
-        """Take these as all images that there are."""
-        self._names = list(dict.fromkeys(names))
-        self._stems = Counter(_stem(name) for name in self._names)
+    def assign(self, names: Iterable[str], recorded: Mapping[str, str], labels: Mapping[Path, str]) -> None:
+        """Say what the files about each image are called.
+
+        An image whose files were called something keeps that. Any other is called by its own name without the ending, or by
+        its whole path where another image has that name, or had it when its files were written.
+
+        Args:
+            names: of all images.
+            recorded: what files are called, by image; also of images that are not there any more.
+            labels: files that the datalist names, and the image that each is about.
+        """
+        names = list(dict.fromkeys(names))
+        shared = Counter(_short_stem(name).lower() for name in names)
+        self._stems = dict(recorded)
+        taken = {stem.lower() for stem in recorded.values()}
+        named = {str(file).lower(): image for file, image in labels.items()}
+        for name in names:
+            if name in recorded:
+                continue
+
+            def is_free(stem: str, name: str = name) -> bool:
+                others = (named.get(str(self._label(stem, name, task)).lower(), name) for task in TASKS)
+                return stem.lower() not in taken and all(other == name for other in others)
+
+            self._stems[name] = next(filter(is_free, _stems_for(name, shared[_short_stem(name).lower()] > 1)))
+            taken.add(self._stems[name].lower())
 
     def stem(self, name: str) -> str:
-        """What files about an image are called: its own name without the ending, unless another image has that, too."""
-        return (_long_stem if self._stems[_stem(name)] > 1 else _short_stem)(name)
+        """What files about an image are called, without an ending."""
+        return self._stems.get(name) or _short_stem(name)
 
     def label(self, name: str, task: str) -> Path:
         """Where a window writes the label of an image."""
-        return self.folder / task / f"{self.stem(name)}{_label_suffix(name)}"
+        return self._label(self.stem(name), name, task)
+
+    def before_complete(self, name: str, task: str) -> Path:
+        """The label as it was before "everything is marked here"."""
+        return self._before_complete(self.stem(name), name, task)
+
+    def kept(self, name: str) -> Path:
+        """The objects that the person corrected or accepted."""
+        return self._kept(self.stem(name))
 
     @property
     def finished_folder(self) -> Path:
@@ -56,35 +89,35 @@ class ProjectFiles:
         """What the results of an image are called after."""
         return self.stem(name) + file_suffix(name)
 
-    def before_complete(self, name: str, task: str) -> Path:
-        """The label as it was before "everything is marked here"."""
-        return self._before_complete(self.stem(name), name, task)
+    def replaced(self, task: str) -> Path:
+        """Folder of what lay where labels of a task were written."""
+        return self.folder / REPLACED / task
 
-    def kept(self, name: str) -> Path:
-        """The objects that the person corrected or accepted."""
-        return self._kept(self.stem(name))
-
-    def unlisted(self, name: str) -> list[Path]:
-        """All files about an image that no datalist names, whether they are there or not."""
-        return self._unlisted(self.stem(name), name)
-
-    def settle(self, known: Collection[str]) -> None:
-        """Let files have the names of now that they got when another image of the same stem was there, or was not yet.
-
-        A short name that several images could have had belongs to the one that is known.
+    def move(self, old: str, new: str, labels: Collection[Path]) -> str:
+        """Let the files about an image that was renamed have its new name, all of them or none.
 
         Args:
-            known: names of the images of which the project has something.
+            old: name that the image had.
+            new: that it has.
+            labels: files that the datalist names, which stay where they are.
+
+        Returns:
+            what they are called now: as before where something else has the new name already, or the disk refuses it.
         """
-        for name in self._names:
-            owners = {other for other in known if other in self._names and _stem(other) == _stem(name)}
-            stem = self.stem(name)
-            for other in (_short_stem(name), _long_stem(name)):
-                if other == stem or (other == _short_stem(name) and owners != {name}):
-                    continue
-                for file, target in zip(self._unlisted(other, name), self._unlisted(stem, name), strict=True):
-                    if file.is_file() and not target.exists():
-                        file.rename(target)
+        stem, taken = self.stem(old), {other.lower() for name, other in self._stems.items() if name not in (old, new)}
+        for target in _stems_for(new, shared=False):
+            if target == stem or target.lower() in taken:
+                continue
+            pairs = list(zip(self._all(stem, old), self._all(target, new), strict=True))
+            if not any(there.exists() for _, there in pairs):
+                moving = [(file, there) for file, there in pairs if file.is_file() and file not in labels]
+                return target if _moved(moving) else stem
+            if target != _short_stem(new):
+                break
+        return stem
+
+    def _label(self, stem: str, name: str, task: str) -> Path:
+        return self.folder / task / f"{stem}{_label_suffix(name)}"
 
     def _kept(self, stem: str) -> Path:
         return self.folder / CORRECTED / f"{stem}.npz"
@@ -92,16 +125,13 @@ class ProjectFiles:
     def _before_complete(self, stem: str, name: str, task: str) -> Path:
         return self.folder / _BEFORE_COMPLETE / task / f"{stem}{_label_suffix(name)}"
 
-    def _unlisted(self, stem: str, name: str) -> list[Path]:
+    def _all(self, stem: str, name: str) -> list[Path]:
+        """All files about an image, whether they are there or not."""
         return [
             self._kept(stem),
-            *(self._before_complete(stem, name, task) for task in TASKS),
             *mask_files(self.finished_folder, stem + file_suffix(name)),
+            *(place(stem, name, task) for task in TASKS for place in (self._label, self._before_complete)),
         ]
-
-    def replaced(self, task: str) -> Path:
-        """Folder of what lay where labels of a task were written."""
-        return self.folder / REPLACED / task
 
 
 def mask_files(folder: Path, name: str) -> tuple[Path, Path]:
@@ -121,17 +151,31 @@ def _short_stem(name: str) -> str:
     return Path(name).name[: -len(file_suffix(name)) or None]
 
 
-def _long_stem(name: str) -> str:
-    """The whole path, which tells images of one stem apart."""
-    return Path(name).as_posix().replace("/", "_").replace("..", "up")
+def _stems_for(name: str, shared: bool) -> Iterator[str]:
+    """What files about an image may be called, the best first: endlessly many."""
+    if not shared:
+        yield _short_stem(name)
+    path = Path(name).as_posix().replace("/", "_").replace("..", "up")  # tells images of one name apart
+    if len(path) > _LONGEST:
+        path = f"{path[-_LONGEST:]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    yield path
+    yield from (f"{path}_{number}" for number in itertools.count(2))
+
+
+def _moved(pairs: Sequence[tuple[Path, Path]]) -> bool:
+    """Rename files; False, and all are where they were, when the disk refuses one."""
+    done: list[tuple[Path, Path]] = []
+    try:
+        for file, there in pairs:
+            file.rename(there)
+            done.append((file, there))
+    except OSError:
+        for file, there in done:
+            there.rename(file)
+        return False
+    return True
 
 
 def _label_suffix(image: str) -> str:
     """Ending of the label files of an image."""
     return volumes.SUFFIX if volumes.is_volume(image) else ".png"
-
-
-def _stem(name: str) -> str:
-    """Of a file in lower case, as file systems may not tell cases apart."""
-    name = Path(name).name
-    return name[: len(name) - len(file_suffix(name))].lower()

@@ -106,6 +106,7 @@ class ProjectLabels:
             label, kept = self.read(entry, task), self._files.before_complete(entry.name, task)
             if complete:
                 if (label == BACKGROUND).any() and (label == IGNORE).any():
+                    self._claim(entry)
                     write_marks(kept, label, entry.path)
                 else:
                     kept.unlink(missing_ok=True)
@@ -148,6 +149,10 @@ class ProjectLabels:
                 if has_key(self._records.item(entry), task):
                     note(f"the {LABELS[task].name} of '{entry.name}', which a stop left unnamed, are there again.")
 
+    def _claim(self, entry: ImageEntry) -> None:
+        """Before a file about the image is written."""
+        self._records.claim(entry, self._files.stem(entry.name))
+
     def _named_file(self, entry: ImageEntry, task: str) -> Path | None:
         """The label file that the datalist names."""
         item = self._records.item(entry)
@@ -175,6 +180,7 @@ class ProjectLabels:
             return
         elif file.exists() and not is_ours(file):
             keep_copy(file, self._files.replaced(task))
+        self._claim(entry)
         write_marks(file, label, entry.path)
         self._name(entry, task, label, file, complete)
         self._records.update(entry)

@@ -17,16 +17,16 @@ __all__ = ["follow_renamed"]
 def follow_renamed(
     records: ImageRecords,
     files: ProjectFiles,
-    images: Sequence[ImageEntry],
+    images: list[ImageEntry],
     pictures: Sequence[str],
     note: Callable[[str], None],
 ) -> None:
-    """Where an image of the datalist is not there, one of the same pixels that no item names is that image, renamed.
+    """Where an image that is known is not there, one of the same pixels of which nothing is known is that image, renamed.
 
     Args:
         records: of the images.
-        files: of the project.
-        images: entries as they were known; one that was renamed gets its new name.
+        files: of the project, which know what files about all images are called, those that are gone, too.
+        images: entries as they were known; one that was renamed gets its new name, and no other has it.
         pictures: names of those that are in the folder.
         note: takes a sentence about each that was renamed.
 
@@ -34,12 +34,13 @@ def follow_renamed(
         LazyLabelsError: when the disk refuses the new name.
     """
     datalist = records.datalist
-    items = [item for _, item in datalist.items()]
-    lost = {item["digest"]: item["image"] for item in items if item.get("digest") and not datalist.path(item["image"]).exists()}
+    lost = {digest: name for name, digest in records.digests.items() if not datalist.path(name).exists()}
     if not lost:
         return
-    known = {os.path.realpath(datalist.path(item["image"])) for item in items}
-    for new in [name for name in pictures if os.path.realpath(records.folder / name) not in known]:
+    named = {os.path.realpath(datalist.path(item["image"])) for _, item in datalist.items()}
+    for new in pictures:
+        if records.is_known(new) or os.path.realpath(records.folder / new) in named:
+            continue
         try:
             old = lost.pop(pixel_digest(read_image(datalist.path(new))), None)
         except LazyLabelsError:  # whoever shows it says so
@@ -49,11 +50,9 @@ def follow_renamed(
             note(f"'{old}' is called '{new}' now: what was drawn on it goes with it.")
 
 
-def _rename(records: ImageRecords, files: ProjectFiles, images: Sequence[ImageEntry], old: str, new: str) -> None:
+def _rename(records: ImageRecords, files: ProjectFiles, images: list[ImageEntry], old: str, new: str) -> None:
     entry = next((entry for entry in images if entry.name == old), None)
     if entry is not None:  # a window goes on with the same entry
+        images[:] = [other for other in images if other.name != new]
         entry.name, entry.path = new, records.datalist.path(new)
-    for file, target in zip(files.unlisted(old), files.unlisted(new), strict=True):
-        if file.is_file() and not target.exists():
-            file.rename(target)
-    records.rename(old, new)
+    records.rename(old, new, files.move(old, new, records.labels))

@@ -4,7 +4,8 @@
 
     {"version": 1,
      "images": {"images/a.png": {"section": "training", "finished": true, "predicted": true, "corrected": ["separation"],
-                                 "complete": {"detection": true}, "seconds": {"detection": 41.5}}}}
+                                 "complete": {"detection": true}, "seconds": {"detection": 41.5},
+                                 "stem": "a", "digest": "5f70bf18a0860070"}}}
 
 Every key of an image may be missing. It is data and nothing else: each value is checked, and an unknown key is refused.
 """
@@ -45,6 +46,8 @@ class ImageState:
         corrected: tasks whose labels a correction of a prediction changed.
         complete: by task, whether everything is marked (True) or some objects only (False); as the label says where missing.
         seconds: by task or :data:`UNASSIGNED`, how long the person drew.
+        stem: what the files about it are called, from the first of them on; whatever other images come, they stay its own.
+        digest: of its pixels, by which it is known when it is renamed.
     """
 
     section: str | None = None
@@ -53,6 +56,8 @@ class ImageState:
     corrected: set[str] = field(default_factory=set)
     complete: dict[str, bool] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    stem: str | None = None
+    digest: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What differs from an image that nobody looked at."""
@@ -63,6 +68,8 @@ class ImageState:
             "corrected": [task for task in TASKS if task in self.corrected],
             "complete": dict(self.complete),
             "seconds": {task: round(seconds, 2) for task, seconds in self.seconds.items()},
+            "stem": self.stem,
+            "digest": self.digest,
         }
         return {name: value for name, value in values.items() if value}
 
@@ -118,6 +125,8 @@ def _wrong(values: Any) -> str | None:
         "corrected": lambda v: isinstance(v, list) and all(task in TASKS for task in v),
         "complete": lambda v: isinstance(v, dict) and set(v) <= set(TASKS) and all(isinstance(b, bool) for b in v.values()),
         "seconds": lambda v: isinstance(v, dict) and set(v) <= {*TASKS, UNASSIGNED} and all(map(_is_time, v.values())),
+        "stem": lambda v: isinstance(v, str) and v not in ("", ".", "..") and not set(v) & {"/", "\\", "\0"},
+        "digest": lambda v: isinstance(v, str),
     }
     for key, value in values.items():
         if key not in good:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +12,10 @@ from PIL import Image
 from lazylabels_monai.interactive import finish
 from lazylabels_monai.interactive.kept import accepted
 from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.project_files import ProjectFiles
+from lazylabels_monai.interactive.state import STATE_FILE
 from lazylabels_monai.result_files import CLASSES_ENDING
+from lazylabels_monai.tasks import TASKS
 from tests.interactive.folders import NONE, SHAPE, again, pictures, stroke
 
 
@@ -25,76 +31,211 @@ def test_images_of_one_name_have_labels_of_their_own(tmp_path):
         assert all(np.array_equal(project.labels.read(e, "detection"), m) for e, m in zip(project.images, labels, strict=True))
 
 
-def work(project: Project, name: str, value: int) -> None:
-    """Everything that is kept about an image: marks, marks before they were complete, corrected objects, finished masks."""
+def work(project: Project, name: str, value: int, marks: bool = True) -> None:
+    """What a window keeps about an image: marks, marks before they were complete, corrected objects, finished masks."""
     entry, ids = project.entry(name), np.full(SHAPE, value, np.int32)
-    project.labels.save(entry, "detection", stroke(NONE, 1, (2, 2, 9, 9 + value)))
-    project.labels.set_complete(entry, "detection", True)
+    if marks:
+        project.labels.save(entry, "detection", stroke(NONE, 1, (2, 2, 9, 9 + value)))
+        project.labels.set_complete(entry, "detection", True)
+        project.labels.save(entry, "segmentation", stroke(NONE, 0, (2, 2, 9, 9 + value)))  # stands in no datalist
     project.finish(entry)
     classes = np.ones(value + 1, np.int64)
     project.save_kept(entry, accepted(ids, classes))
     finish.write_masks(project.files.finished_folder, project.files.result_name(name), ids, classes, project.classes)
 
 
-def assert_whole(project: Project, name: str, value: int) -> None:
-    """What :func:`work` left is there, and nothing is left lying under another name."""
+def assert_whole(project: Project, name: str, value: int, marks: bool = True) -> None:
+    """What :func:`work` left is there."""
     entry = project.entry(name)
+    assert entry.finished
     assert project.kept(entry).ids.max() == value
     found = finish.read_masks(project.files.finished_folder, project.files.result_name(name), SHAPE)
     assert found is not None
     assert found[0].max() == value
-    project.labels.set_complete(entry, "detection", False)
-    marks = project.labels.read(entry, "detection")
-    assert (np.count_nonzero(marks == 1), np.count_nonzero(marks == 0)) == (7 * (7 + value), 0)
+    seen = project.labels.read(entry, "detection")
+    assert np.count_nonzero(seen == 1) == (7 * (7 + value) if marks else 0)
+    assert np.count_nonzero(project.labels.read(entry, "segmentation") == 0) == (7 * (7 + value) if marks else 0)
+    if marks:
+        project.labels.set_complete(entry, "detection", False)
+        assert (project.labels.read(entry, "detection") != 0).all()
+        project.labels.set_complete(entry, "detection", True)
 
 
-@pytest.mark.parametrize("later", [again, lambda project: project.refresh() or project], ids=["next sitting", "same sitting"])
-@pytest.mark.parametrize("change", ["added", "taken away", "renamed", "both renamed"])
-def test_another_image_of_the_same_name_comes_or_goes_and_nothing_is_lost(tmp_path, change, later):
-    folder = pictures(tmp_path / "my", 2)
-    one, other = folder / "images" / "a.png", folder / "images" / "a.tif"
-    (folder / "images" / "b.png").rename(tmp_path / "b.png")
-    other_picture = Image.open(tmp_path / "b.png").copy()
-    if change != "added":
-        other_picture.save(other)
-    with Project.open(folder, create=True) as project:
-        work(project, "images/a.png", 3)
-        if change == "both renamed":
-            work(project, "images/a.tif", 5)
+def assert_untouched(project: Project, name: str) -> None:
+    """Nothing is known of an image."""
+    entry = project.entry(name)
+    assert not entry.finished
+    assert project.kept(entry).nothing
+    assert finish.read_masks(project.files.finished_folder, project.files.result_name(name), SHAPE) is None
+    assert all((project.labels.read(entry, task) == 255).all() for task in TASKS)
+
+
+def results(project: Project) -> int:
+    return len(list(project.files.finished_folder.glob(f"*{CLASSES_ENDING}*")))
+
+
+def looked_at(project: Project) -> Project:
+    project.refresh()
+    return project
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Folder of three images, of which only the first is in the project's folder; makes the others."""
+    folder = pictures(tmp_path / "my", 3) / "images"
+    kept = [Image.open(folder / f"{name}.png").copy() for name in "abc"]
+    for name in "bc":
+        (folder / f"{name}.png").unlink()
+    return folder, kept
+
+
+LATER = pytest.mark.parametrize("later", [again, looked_at], ids=["next sitting", "same sitting"])
+MARKS = pytest.mark.parametrize("marks", [True, False], ids=["marked", "not marked"])
+
+
+@LATER
+@MARKS
+@pytest.mark.parametrize("both", [True, False], ids=["both worked on", "one worked on"])
+@pytest.mark.parametrize("change", ["added", "taken away", "away and back", "renamed", "both renamed", "old name again"])
+def test_whatever_images_come_and_go_each_keeps_its_own(images, change, both, marks, later):
+    folder, (_, other, new) = images
+    png, tif = folder / "a.png", folder / "a.tif"
+    if change not in ("added", "old name again"):
+        other.save(tif)
+    with Project.open(folder.parent, create=True) as project:
+        work(project, "images/a.png", 3, marks)
+        if both and tif.exists():
+            work(project, "images/a.tif", 5, marks)
+        both = both and tif.exists()
+        one, second = "images/a.png", "images/a.tif"
         if change == "added":
-            other_picture.save(other)
-        elif change == "taken away":
-            other.unlink()
+            other.save(tif)
+        elif change in ("taken away", "away and back"):
+            content = png.read_bytes()
+            png.unlink()
         elif change == "renamed":
-            one.rename(folder / "images" / "z.png")
+            png.rename(folder / "z.png")
+            one = "images/z.png"
+        elif change == "both renamed":
+            png.rename(folder / "z.png")
+            tif.rename(folder / "y.tif")
+            one, second = "images/z.png", "images/y.tif"
         else:
-            one.rename(folder / "images" / "z.png")
-            other.rename(folder / "images" / "y.tif")
+            png.rename(folder / "z.png")
+            one = "images/z.png"
         with later(project) as opened:
-            name = "images/z.png" if "renamed" in change else "images/a.png"
-            assert_whole(opened, name, 3)
-            count = 1
-            if change == "both renamed":
-                assert_whole(opened, "images/y.tif", 5)
-                count = 2
-            assert len(list(opened.files.finished_folder.glob(f"*{CLASSES_ENDING}*"))) == count
-            if change == "added":
-                work(opened, "images/a.tif", 5)
-                assert_whole(opened, "images/a.png", 3)
+            if change == "away and back":
+                if both:
+                    assert_whole(opened, second, 5, marks)
+                png.write_bytes(content)
+                opened.refresh()
+            if change == "old name again":
+                new.save(png)
+                opened.refresh()
+            if change != "taken away":
+                assert_whole(opened, one, 3, marks)
+            if both:
+                assert_whole(opened, second, 5, marks)
+            assert results(opened) == 1 + both
+            if change in ("added", "old name again"):
+                newcomer = "images/a.tif" if change == "added" else "images/a.png"
+                assert_untouched(opened, newcomer)
+                work(opened, newcomer, 4, marks)
+                assert_whole(opened, one, 3, marks)
+                assert_whole(opened, newcomer, 4, marks)
+                assert results(opened) == 2
 
 
-def test_a_short_name_that_two_known_images_could_have_had_is_left_alone(tmp_path):
-    folder = pictures(tmp_path / "my", 1)
-    picture = Image.open(folder / "images" / "a.png").copy()
-    with Project.open(folder, create=True) as project:
+@MARKS
+def test_a_copy_whose_original_goes_is_the_original(images, marks):
+    folder, _ = images
+    with Project.open(folder.parent, create=True) as project:
+        work(project, "images/a.png", 3, marks)
+        entry = project.entry("images/a.png")
+        (folder / "z.png").write_bytes(entry.path.read_bytes())
+        project.refresh()
+        entry.path.unlink()
+        project.refresh()
+        assert [image.name for image in project.images] == ["images/z.png"]
+        assert project.images[0] is entry
+        assert_whole(project, "images/z.png", 3, marks)
+
+
+@LATER
+def test_a_name_that_something_else_has_is_not_taken(images, later):
+    """Of an image that is gone, or of no image at all: nothing is written over, and nothing shown for another's."""
+    folder, (_, other, _) = images
+    other.save(folder / "z.png")
+    with Project.open(folder.parent, create=True) as project:
         work(project, "images/a.png", 3)
-        kept = project.files.kept("images/a.png")
-    content = kept.read_bytes()
-    picture.save(folder / "images" / "a.tif")
-    with Project.open(folder) as project:
+        work(project, "images/z.png", 7)
+        (folder / "z.png").unlink()
+        (folder / "a.png").rename(folder / "z.png")
+        with later(project) as opened:
+            assert opened.kept(opened.entry("images/z.png")).ids.max() == 7  # the name is the other's, whose pixels it has not
+        (folder / "z.png").rename(folder / "a.png")
+        stray = project.files.finished_folder / f"y{CLASSES_ENDING}.png"
+        stray.write_bytes(b"somebody's")
+        (folder / "a.png").rename(folder / "y.png")
+    with Project.open(folder.parent) as project:
+        assert_whole(project, "images/y.png", 3)
+        assert stray.read_bytes() == b"somebody's"
+
+
+def test_a_disk_that_refuses_leaves_all_files_where_they_are(images, monkeypatch):
+    folder, _ = images
+    with Project.open(folder.parent, create=True) as project:
+        work(project, "images/a.png", 3)
+        (folder / "a.png").rename(folder / "z.png")
+        rename, calls = Path.rename, []
+
+        def refusing(path: Path, target: Path) -> Path:
+            calls.append(path)
+            if len(calls) == 3:
+                raise PermissionError("in use")
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", refusing)
+        project.refresh()
+        monkeypatch.undo()
+        assert len(calls) == 5  # two and one that failed, and two back
+        assert_whole(project, "images/z.png", 3)
+    with Project.open(folder.parent) as project:
+        assert_whole(project, "images/z.png", 3)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("scan.tif", "scan.tif.png"),
+        ("images/a.png", "images_a.png.png"),
+        ("s/t/b.png", "s_t/b.png"),
+        ("a.png", "A.bmp"),
+        ("x" * 240 + ".png", "y" * 240 + ".png"),
+        ("up/" * 80 + "a.png", "up/" * 81 + "a.png"),
+    ],
+)
+def test_no_two_images_share_a_file(tmp_path, names):
+    files = ProjectFiles(tmp_path)
+    for shared in (names, (*names, "other/" + Path(names[0]).name, "other/" + Path(names[1]).name)):
+        files.assign(shared, {}, {})
+        every = [str(path).lower() for name in dict.fromkeys(shared) for path in files._all(files.stem(name), name)]
+        assert len(set(every)) == len(every)
+        assert all(len(Path(path).name) < 256 + 20 for path in every)
+
+
+def test_a_project_of_before_has_its_files(images):
+    """Nothing is said of what its files are called: they are called as they were then."""
+    folder, (_, other, _) = images
+    other.save(folder / "a.tif")
+    with Project.open(folder.parent, create=True) as project:
+        work(project, "images/a.png", 3)
         work(project, "images/a.tif", 5)
-    kept.write_bytes(content)  # somebody puts a copy there
-    with Project.open(folder) as project:
-        assert kept.is_file()
-        assert project.kept(project.entry("images/a.png")).ids.max() == 3
-        assert project.kept(project.entry("images/a.tif")).ids.max() == 5
+    state = folder.parent / STATE_FILE
+    content = json.loads(state.read_text())
+    for values in content["images"].values():
+        del values["stem"], values["digest"]
+    state.write_text(json.dumps(content))
+    with Project.open(folder.parent) as project:
+        assert_whole(project, "images/a.png", 3)
+        assert_whole(project, "images/a.tif", 5)

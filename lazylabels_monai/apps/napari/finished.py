@@ -56,6 +56,7 @@ class FinishedImages:
         seen.accept()
 
         def act() -> None:
+            project.claim(entry)
             finish.write_masks(self.folder, name, seen.objects, seen.classes, classes, entry.path)
             project.save_kept(entry, seen.kept)
 

@@ -61,7 +61,8 @@ class Messages(QWidget):
         self.earlier.addItem(f"{datetime.now():%H:%M:%S} {shown}")
         if self.earlier.count() > KEPT:
             self.earlier.takeItem(0)
-        self.earlier.scrollToBottom()
+        if not self.earlier.isVisible():  # who reads there is left alone
+            self.earlier.scrollToBottom()
 
     def _show_earlier(self) -> None:
         self.earlier.setVisible(self.more.isChecked())

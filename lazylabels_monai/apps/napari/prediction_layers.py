@@ -22,6 +22,7 @@ __all__ = [
     "SEGMENTATION",
     "UNCERTAINTY",
     "PredictionLayers",
+    "is_prediction",
 ]
 
 #: What the network predicts, by task: it does so, and loses, without a mark of the task's own kind.
@@ -35,6 +36,11 @@ CHOSEN = "Chosen object"
 
 #: From below; all lie under the layers that a person draws in.
 _ORDER = (SEGMENTATION, DETECTION, UNCERTAINTY, INTERFACES, OBJECTS, DRAW_HERE, CHOSEN)
+
+
+def is_prediction(name: str) -> bool:
+    """Whether a layer of this name is one of the prediction's."""
+    return name in _ORDER
 
 
 class PredictionLayers:

@@ -17,7 +17,7 @@ from lazylabels_monai.apps.napari.drawing_order import DrawingOrder
 from lazylabels_monai.apps.napari.finished import FinishedImages
 from lazylabels_monai.apps.napari.mark_layers import MarkLayers
 from lazylabels_monai.apps.napari.picture_layer import PictureLayer
-from lazylabels_monai.apps.napari.prediction_layers import OBJECTS, SEGMENTATION, PredictionLayers
+from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers, is_prediction
 from lazylabels_monai.apps.napari.predictions import Predictions
 from lazylabels_monai.apps.napari.work import Work
 from lazylabels_monai.errors import LazyLabelsError
@@ -257,8 +257,9 @@ class Session(QObject):
 
     def _not_ours(self, event: object) -> None:
         """Napari's own buttons make layers, too, and what one draws there teaches nothing."""
-        name, ours = event.value.name, {*map(layer_name, TASKS), SEGMENTATION, OBJECTS, PROPOSAL}
-        if self.current.entry is not None and isinstance(event.value, Labels) and name not in ours:
+        name = event.value.name
+        ours = is_prediction(name) or name in {*map(layer_name, TASKS), PROPOSAL}
+        if self.current.entry is not None and isinstance(event.value, Labels) and not ours:
             self.said.emit(
                 f"what is drawn in the layer '{name}' is saved nowhere, as it is napari's own: choose a kind on the tab Draw.",
                 True,

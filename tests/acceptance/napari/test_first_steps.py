@@ -64,6 +64,13 @@ def test_the_inner_regions_that_the_network_sees_can_be_shown(predicted):
     assert not shown.visible
 
 
+def test_a_prediction_says_nothing_and_warns_of_nothing(dock, built_in):
+    dock.open(built_in)
+    dock.heard.clear()
+    answer(dock, [(40, 80, 40, 90)])
+    assert dock.heard == []
+
+
 def test_a_typed_pixel_size_is_told_and_does_not_go_to_another_project(predicted, until, built_in):
     dock = predicted
     dock.tabs.setCurrentIndex(3)
