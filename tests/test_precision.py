@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lazylabels_monai import precision
-from lazylabels_monai.precision import measured_gain, use_bfloat16
+from lazylabels_monai.precision import measured_gain, trains_channels_last, use_bfloat16
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +68,14 @@ def test_measuring_draws_no_random_number_and_gives_a_ratio():
     assert 0 < measured_gain(0.01) < 100
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize(
+    ("instructions", "setting", "on_a_cpu"), [(True, "auto", True), (False, "auto", False), (True, False, False)]
+)
+def test_steps_are_in_channels_last_order_on_gpus_and_in_bfloat16(monkeypatch, instructions, setting, on_a_cpu):
+    machine(monkeypatch, instructions, 1.6)
+    assert trains_channels_last(2, "cpu", setting) is on_a_cpu
+    assert trains_channels_last(2, "cuda", setting) is True
+    assert trains_channels_last(3, "cuda", setting) is False
+    assert trains_channels_last(3, "cpu", setting) is False

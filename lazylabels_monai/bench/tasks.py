@@ -78,7 +78,8 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
 
     # as the bundle trains on a CPU, and before
     steps = {name: (networks[name], crops) for name in (PLAIN, PLAIN_UNET)}
-    plain_order = [name for name in networks if name in (QUICK, UNET, BASIC, REDUCED, REDUCED_UNET, *lighter)]
+    steps |= {name: _in_order(networks[name], crops, torch.channels_last) for name in (REDUCED, REDUCED_UNET) if bfloat16}
+    plain_order = (QUICK, UNET, BASIC, *lighter)
     steps |= {name: _in_order(networks[name], crops, torch.contiguous_format) for name in plain_order}
 
     def training(name: str) -> Callable[[], object]:
@@ -96,7 +97,8 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     reached = flops / predicted[QUICK].median_cpu / 1e9
     lines = [
         f"One window of {2 * crop} x {2 * crop} pixels, and a training step (forward and backward) of {BATCH} crops of",
-        f"{crop} x {crop}, in plain order of memory but for PyTorch's own layers; widths {', '.join(map(str, channels))},",
+        f"{crop} x {crop}, in plain order of memory but for PyTorch's own layers and in bfloat16; widths",
+        f"{', '.join(map(str, channels))},",
         f"instance normalization. CPU seconds of all threads, medians of {repeats} in turns, in brackets the smallest and",
         "largest ratio.",
         "",
@@ -142,8 +144,8 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
             for name, ratio in products.items()
         ),
         "",
-        "A training step in both orders of memory; predictions are faster in channels-last order, training steps on a CPU in",
-        "the other one, so that each is done in its own (`channels_last` of `train.yaml`):",
+        "A training step in both orders of memory. On a CPU the bundle trains in channels-last order where it takes bfloat16,",
+        "in the plain one in float32 (`channels_last` of `train.yaml`), and predicts in channels-last order:",
         "",
         *_orders(whole, crop, repeats),
         "",
@@ -183,11 +185,19 @@ def _in_order(network: nn.Module, crops: Tensor, order: torch.memory_format) -> 
 def _orders(network: nn.Module, crop: int, repeats: int) -> list[str]:
     """Markdown: a training step in channels-last and in plain order of memory, for batches and crops of several sizes."""
     lines = ["| crops | channels-last [CPU s] | plain order [CPU s] | ratio |", "|---|---|---|---|"]
-    for batch, side in ((BATCH, crop), (2 * BATCH, crop), (BATCH, 2 * crop), (2 * BATCH, 2 * crop)):
-        crops = torch.randn(batch, 1, side, side)
-        ways = {order: _in_order(network, crops, order) for order in (torch.channels_last, torch.contiguous_format)}
-        last, plain = interleaved({str(order): partial(_step, *way) for order, way in ways.items()}, repeats).values()
-        lines.append(f"| {batch} of {side} x {side} | {last.median_cpu:.3f} | {_cells(plain, last)} |")
+    sizes = ((BATCH, crop), (2 * BATCH, crop), (BATCH, 2 * crop), (2 * BATCH, 2 * crop))
+    for bfloat16 in (False, True) if use_bfloat16("auto", "cpu") else (False,):
+
+        def step(way: tuple[nn.Module, Tensor], bfloat16: bool = bfloat16) -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                _step(*way)
+
+        for batch, side in sizes:
+            crops = torch.randn(batch, 1, side, side)
+            ways = {order: _in_order(network, crops, order) for order in (torch.channels_last, torch.contiguous_format)}
+            last, plain = interleaved({str(order): partial(step, way) for order, way in ways.items()}, repeats).values()
+            what = f"{batch} of {side} x {side}{_which(bfloat16)}"
+            lines.append(f"| {what} | {last.median_cpu:.3f} | {_cells(plain, last)} |")
     return lines
 
 
