@@ -106,7 +106,9 @@ class ProjectFiles:
         """
         stem, taken = self.stem(old), {other.lower() for name, other in self._stems.items() if name not in (old, new)}
         for target in _stems_for(new, shared=False):
-            if target == stem or target.lower() in taken:
+            if target == stem:
+                break
+            if target.lower() in taken:
                 continue
             pairs = list(zip(self._all(stem, old), self._all(target, new), strict=True))
             if not any(there.exists() for _, there in pairs):

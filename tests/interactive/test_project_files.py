@@ -162,6 +162,19 @@ def test_a_copy_whose_original_goes_is_the_original(images, marks):
 
 
 @LATER
+def test_an_image_of_another_ending_keeps_its_files(images, later):
+    folder, (picture, _, _) = images
+    with Project.open(folder.parent, create=True) as project:
+        work(project, "images/a.png", 3)
+        files = sorted(path for path in folder.parent.rglob("*") if path.is_file() and path.parent != folder)
+        picture.save(folder / "a.tif")
+        (folder / "a.png").unlink()
+        with later(project) as opened:
+            assert_whole(opened, "images/a.tif", 3)
+            assert sorted(path for path in folder.parent.rglob("*") if path.is_file() and path.parent != folder) == files
+
+
+@LATER
 def test_a_name_that_something_else_has_is_not_taken(images, later):
     """Of an image that is gone, or of no image at all: nothing is written over, and nothing shown for another's."""
     folder, (_, other, _) = images
