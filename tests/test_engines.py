@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
+from lazylabels_monai import precision
 from lazylabels_monai.engines import PrepareEvaluationBatch, PrepareTrainingBatch, Validator
 from lazylabels_monai.tasks import TASKS, present_key
 from tests.helpers import ROOT
@@ -81,11 +84,21 @@ def test_a_validation_predicts_in_channels_last_order_and_leaves_the_training_in
 
 
 @pytest.mark.parametrize(
-    ("device", "dims", "expected"),
-    [("cpu", 2, False), ("cuda", 2, True), ("mps", 2, True), ("cpu", 3, False), ("cuda", 3, False)],
+    ("device", "dims", "bfloat16", "expected"),
+    [
+        ("cpu", 2, False, False),
+        ("cpu", 2, True, True),
+        ("cuda", 2, False, True),
+        ("mps", 2, False, True),
+        ("cpu", 3, True, False),
+        ("cuda", 3, False, False),
+    ],
 )
-def test_training_steps_are_in_channels_last_order_where_that_is_faster(device, dims, expected):
+def test_training_steps_are_in_channels_last_order_where_that_is_faster(monkeypatch, device, dims, bfloat16, expected):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: bfloat16)
     parser = ConfigParser()
     parser.read_config(ROOT / "bundle" / "configs" / "train.yaml")
-    parser.update({"device": device, "spatial_dims": dims})
-    assert parser.get_parsed_content("channels_last") is expected
+    parser.update({"device": device, "spatial_dims": dims, "cpu_bfloat16": True})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the processor has none
+        assert parser.get_parsed_content("channels_last") is expected
