@@ -7,12 +7,14 @@ from datetime import datetime
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QSizePolicy, QVBoxLayout, QWidget
 
-from lazylabels_monai.apps.napari.widgets import button, words
+from lazylabels_monai.apps.napari.widgets import button, scrolled, words
 
 __all__ = ["Messages"]
 
 #: How long a warning stays above newer sentences, in milliseconds, and how many sentences are kept.
 STAYS, KEPT = 30_000, 200
+#: Lines of text that are seen without scrolling.
+_LINES = 3
 
 
 class Messages(QWidget):
@@ -31,15 +33,24 @@ class Messages(QWidget):
         self.earlier.hide()
         self.more = button("Earlier", self._show_earlier, "everything that was said, with its time", checkable=True)
         self.more.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        newest = QHBoxLayout()
-        newest.addWidget(self.said, 1)
-        newest.addWidget(self.more, 0, Qt.AlignmentFlag.AlignTop)
+        lines = QWidget()
+        below = QVBoxLayout(lines)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.setSpacing(2)
+        for line in (self.warning, self.said):
+            below.addWidget(line)
+        below.addStretch(1)
+        place = scrolled(lines)
+        # always as high: whatever is said, the picture beside it does not jump while one draws
+        place.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 4)
+        beside = QHBoxLayout()
+        beside.addWidget(place, 1)
+        beside.addWidget(self.more, 0, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         layout.addWidget(self.earlier)
-        layout.addWidget(self.warning)
-        layout.addLayout(newest)
+        layout.addLayout(beside)
         self._stays = QTimer(self)
         self._stays.setSingleShot(True)
         self._stays.timeout.connect(self.warning.hide)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hand import Hand
 
 from lazylabels_monai.apps.napari import messages
 from lazylabels_monai.apps.napari.messages import Messages
@@ -63,3 +64,18 @@ def test_what_a_training_tells_stays_with_the_training(dock, built_in):
     assert dock.train.losses.text() == "Loss: classes 0.500, interfaces 0.250"
     dock.open(built_in)
     assert dock.train.told.text() == ""
+
+
+def test_what_is_said_does_not_move_the_picture(dock, window, built_in):
+    dock.open(built_in)
+    Hand.settle()
+    canvas = window[0].window._qt_viewer.canvas.native
+    before = canvas.mapToGlobal(canvas.rect().topLeft()), canvas.size(), dock.messages.height()
+    for sentence, wrong in (
+        ("a warning of many words. " * 8, True),
+        ("written.", False),
+        ("more words than fit. " * 20, False),
+    ):
+        dock.session.said.emit(sentence, wrong)
+        Hand.settle()
+        assert (canvas.mapToGlobal(canvas.rect().topLeft()), canvas.size(), dock.messages.height()) == before
