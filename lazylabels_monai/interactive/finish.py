@@ -79,16 +79,13 @@ def write_masks(
     return files
 
 
-def read_masks(
-    out: str | os.PathLike, name: str, shape: tuple[int, ...], image: Path | None = None
-) -> tuple[np.ndarray, np.ndarray] | None:
+def read_masks(out: str | os.PathLike, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
     """What :func:`write_masks` wrote of an image; None where it did not.
 
     Args:
         out: folder of the maps.
         name: of the image's file.
         shape: (H, W) of the image, (Z, Y, X) of a volume.
-        image: its file; without it that of a picture.
 
     Returns:
         ids (H, W) int32 and class by id.
@@ -164,8 +161,11 @@ def report(out: str | os.PathLike, project: Project, pixel_size: str | float | N
     out = Path(out)
     if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
         raise LazyLabelsError(f"'{out}' holds no result yet: finish an image first.")
+    results = {project.files.result_name(entry.name): entry for entry in project.images}
     sizes = {
-        image_stem(project.files.result_name(entry.name)): pixel_size_of(project, entry, pixel_size) for entry in project.images
+        image_stem(name): pixel_size_of(project, entry, pixel_size)
+        for name, entry in results.items()
+        if mask_files(out, name)[0].is_file()  # another image may be gone, or of two sizes
     }
     folders = {entry.path.parent for entry in project.images}
     images = folders.pop() if len(folders) == 1 else None

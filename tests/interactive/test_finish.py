@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image, read_label
@@ -57,10 +58,13 @@ def test_report_and_csv_are_of_the_objects_on_the_screen(project, tmp_path):
 
 def test_a_stated_pixel_size_goes_before_the_one_that_was_typed(tmp_path):
     folder = pictures(tmp_path / "my", 2, SHAPE)
-    items = [{"image": "images/a.png", "pixel_size": "120 nm"}]
+    resolution = {"resolution": (2.0, 2.0), "metadata": {"unit": "um", "axes": "YX"}, "imagej": True}
+    tifffile.imwrite(folder / "images" / "c.tif", np.zeros(SHAPE, np.uint8), **resolution)
+    # of c, which is not finished, two sizes are stated: that is no matter of the others
+    items = [{"image": "images/a.png", "pixel_size": "120 nm"}, {"image": "images/c.tif", "pixel_size": "3um"}]
     (folder / "datalist.json").write_text(json.dumps({"classes": ["pore", "grain"], "training": items}))
     with Project.open(folder) as project:
-        for entry in project.images:
+        for entry in (entry for entry in project.images if entry.name != "images/c.tif"):
             ids, classes = objects()
             write_masks(tmp_path / "out", entry.name, ids, classes, project.classes)
         with pytest.raises(LazyLabelsError, match="states no pixel size while"):

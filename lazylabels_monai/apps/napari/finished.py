@@ -72,7 +72,7 @@ class FinishedImages:
         Raises:
             LazyLabelsError: when it cannot be read, or is of another size.
         """
-        return finish.read_masks(self.folder, self._file_name(), self._current.shape, self._current.entry.path)
+        return finish.read_masks(self.folder, self._file_name(), self._current.shape)
 
     def _take_masks_back(self) -> None:
         """An image that is not finished after all has none among the results; its objects stay on the screen."""
