@@ -28,7 +28,7 @@ from lazylabels_monai.provenance import machine, versions
 from lazylabels_monai.resuming import is_finished
 from lazylabels_monai.stopping import run_child
 
-__all__ = ["Places", "is_done", "run_table", "wanted"]
+__all__ = ["Places", "evaluating", "is_done", "run_table", "wanted"]
 
 _TRAIN, _EVALUATE = "bundle/configs/train.yaml", "bundle/configs/evaluate.yaml"
 _LOCK = ".lock"
@@ -206,30 +206,43 @@ class _Step:
 def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Step]:
     """Training, tuning and evaluation by the bundle."""
     models = folder / "models"
-    # absolute: of a relative one MONAI might run the name
-    places = {name: path.absolute() for name, path in {"dataset_dir": data, "output_dir": folder, "ckpt_dir": models}.items()}
-    config = resolve_config(run, folder, {**places, "seed": run.seed})
-
-    def bundle(run_id: str, files: Sequence[str], **values: Any) -> list[str]:
-        named = {**places, **run.values, **values}
-        options = [part for key, value in named.items() for part in (f"--{key}", str(value))]
-        return ["-m", "monai.bundle", "run", run_id, "--config_file", str([*files, *run.overlays]), *options]
-
+    config = resolve_config(run, folder, {**_absolute(data, folder, models), "seed": run.seed})
     evaluated = folder if section == "testing" else folder / section
     return [
         _Step(
             "training",
-            bundle("training", [_TRAIN], seed=run.seed, resume=True),
+            _bundle(run, "training", [_TRAIN], _absolute(data, folder, models), seed=run.seed, resume=True),
             folder / "trained",
             is_done=lambda: is_finished(models, config.get("max_epochs")),
         ),
         _Step("tuning", _tuning(data, models, bool(config.get("mirroring"))), models / "instances.json"),
-        _Step(
-            section,
-            bundle("evaluating", [_TRAIN, _EVALUATE], section=section, output_dir=evaluated),
-            evaluated / "metrics.json",
-        ),
+        _Step(section, evaluating(run, section, data, models, evaluated), evaluated / "metrics.json"),
     ]
+
+
+def evaluating(run: Run, section: str, data: Path, models: Path, out: Path, **values: Any) -> list[str]:
+    """Arguments of Python that score a run's weights on a data set.
+
+    Args:
+        run: its overlays and values configure the evaluation.
+        section: whose images judge.
+        data: folder of the data set.
+        models: folder of ``model.pt`` and ``instances.json``.
+        out: folder to make.
+        values: ids of the config and their values, after the run's own.
+    """
+    return _bundle(run, "evaluating", [_TRAIN, _EVALUATE], _absolute(data, out, models), section=section, **values)
+
+
+def _absolute(data: Path, out: Path, models: Path) -> dict[str, Path]:
+    """Folders by the config's ids; absolute: of a relative one MONAI might run the name."""
+    return {name: path.absolute() for name, path in {"dataset_dir": data, "output_dir": out, "ckpt_dir": models}.items()}
+
+
+def _bundle(run: Run, run_id: str, files: Sequence[str], folders: Mapping[str, Path], **values: Any) -> list[str]:
+    named = {**folders, **run.values, **values}
+    options = [part for key, value in named.items() for part in (f"--{key}", str(value))]
+    return ["-m", "monai.bundle", "run", run_id, "--config_file", str([*files, *run.overlays]), *options]
 
 
 def _tuning(data: Path, models: Path, mirroring: bool) -> list[str]:

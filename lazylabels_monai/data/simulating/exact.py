@@ -16,7 +16,7 @@ from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.result_files import without_results
 from lazylabels_monai.tasks import IGNORE
 
-__all__ = ["ExactImage", "assign_sections", "class_count", "find_exact_images", "loader", "scaled_image"]
+__all__ = ["ExactImage", "assign_sections", "class_count", "find_exact_images", "loader", "scaled_image", "scaled_label"]
 
 #: Share of the training images that become validation images where a source has none.
 _VALIDATION_SHARE = 0.2
@@ -176,8 +176,8 @@ def _label(path: Path) -> np.ndarray:
     return label.astype(np.int32)
 
 
-def _scaled_label(label: np.ndarray, scale: float) -> np.ndarray:
-    """Nearest neighbour, sampled at pixel centres."""
+def scaled_label(label: np.ndarray, scale: float) -> np.ndarray:
+    """A label map (H, W) resized by a factor: nearest neighbour, sampled at pixel centres."""
     if scale == 1:
         return label
     picks = []
@@ -236,6 +236,6 @@ def loader(source: ExactImage, scale: float) -> Callable[[], tuple[np.ndarray, n
             instances = instances_from_classes(classes)
         if classes is None:
             classes = (instances > 0).astype(np.int32)
-        return _scaled_label(classes, scale), _scaled_label(instances, scale)
+        return scaled_label(classes, scale), scaled_label(instances, scale)
 
     return load
