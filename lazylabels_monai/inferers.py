@@ -6,12 +6,14 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 from monai.utils import fall_back_tuple
 
+from lazylabels_monai.batch_threads import answer_batch
 from lazylabels_monai.errors import LazyLabelsError, is_out_of_memory
 from lazylabels_monai.precision import use_bfloat16
 from lazylabels_monai.tasks import TASKS, task_slices, total_channels, validate_tasks
@@ -54,6 +56,8 @@ def task_softmax(logits: torch.Tensor, num_classes: int, tasks: Sequence[str] = 
 class AutocastInferer(SimpleInferer):
     """MONAI's ``SimpleInferer`` with bfloat16 autocast on the CPU; its engines' ``amp`` knows CUDA only.
 
+    On a CPU the samples of a batch are computed side by side (:func:`~lazylabels_monai.batch_threads.answer_batch`).
+
     Args:
         enabled: False is plain float32. So is True on a CPU without bfloat16 instructions, with a warning: emulated, a step
             takes many times as long.
@@ -65,10 +69,11 @@ class AutocastInferer(SimpleInferer):
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the network's output in float32."""
+        spread = partial(answer_batch, network)
         if not self.enabled:
-            return super().__call__(inputs, network, *args, **kwargs)
+            return super().__call__(inputs, spread, *args, **kwargs)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return super().__call__(inputs, network, *args, **kwargs).float()
+            return super().__call__(inputs, spread, *args, **kwargs).float()
 
 
 class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
@@ -170,7 +175,7 @@ class MultiTaskSlidingWindowInferer(SlidingWindowInferer):
             total: torch.Tensor | float = 0.0
             for dims in mirrored:
                 with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16 and window.device.type == "cpu"):
-                    logits = part(torch.flip(window, dims) if dims else window, *a, **k)
+                    logits = answer_batch(part, torch.flip(window, dims) if dims else window, *a, **k)
                 if channels is not None:
                     self._require_channels(logits)
                     logits = logits[:, channels]

@@ -18,6 +18,7 @@ FLOORS = (
         "errors",
         "late",
         "threads",
+        "batch_threads",
         "bundle_program",
         "config_files",
         "config_text",

@@ -18,15 +18,21 @@ from lazylabels_monai.threads import CHOICES, IDLE, Computing
 
 __all__ = ["WAYS", "busy_neighbours", "section", "steps_in_turns"]
 
-#: How the threads wait, by name: variables of the environment, and whether :func:`~lazylabels_monai.threads.wait_asleep` is
-#: called once torch is there.
-WAYS: dict[str, tuple[Mapping[str, str], bool]] = {
-    "one thread": ({"OMP_NUM_THREADS": "1"}, False),
-    "as torch comes": ({}, False),
-    "`GOMP_SPINCOUNT=10000`": ({"GOMP_SPINCOUNT": "10000"}, False),
-    "`GOMP_SPINCOUNT=1000`": ({"GOMP_SPINCOUNT": "1000"}, False),
-    "always asleep (`OMP_WAIT_POLICY=passive`)": ({"OMP_WAIT_POLICY": "passive"}, False),
-    "asleep while others compute (this package)": ({}, True),
+#: By name: variables of the environment, and what the package does.
+Ways = Mapping[str, tuple[Mapping[str, str], Sequence[str]]]
+#: What the package does, given to the process: :func:`~lazylabels_monai.threads.wait_asleep`, once torch is there, and
+#: :func:`~lazylabels_monai.batch_threads.answer_batch`.
+_ASLEEP, _SIDE_BY_SIDE = "asleep", "side-by-side"
+#: How the threads wait.
+WAYS: Ways = {
+    "one thread": ({"OMP_NUM_THREADS": "1"}, ()),
+    "as torch comes": ({}, ()),
+    "`GOMP_SPINCOUNT=10000`": ({"GOMP_SPINCOUNT": "10000"}, ()),
+    "`GOMP_SPINCOUNT=1000`": ({"GOMP_SPINCOUNT": "1000"}, ()),
+    "always asleep (`OMP_WAIT_POLICY=passive`)": ({"OMP_WAIT_POLICY": "passive"}, ()),
+    "asleep while others compute": ({}, (_ASLEEP,)),
+    "samples side by side": ({}, (_SIDE_BY_SIDE,)),
+    "both (this package)": ({}, (_ASLEEP, _SIDE_BY_SIDE)),
 }
 #: Seconds of steps for nothing at the beginning of a turn: longer than the package takes to see who computes.
 _SETTLE = 5.0
@@ -45,7 +51,10 @@ def busy_neighbours(count: int) -> Iterator[None]:
 
 
 def steps_in_turns(
-    ways: Mapping[str, tuple[Mapping[str, str], bool]], neighbours: Sequence[int], repeats: int, settle: float = _SETTLE
+    ways: Ways,
+    neighbours: Sequence[int],
+    repeats: int,
+    settle: float = _SETTLE,
 ) -> dict:
     """Seconds of a training step by the number of neighbours and the way of waiting.
 
@@ -60,9 +69,9 @@ def steps_in_turns(
     """
     children = {}
     try:
-        for name, (variables, spare) in ways.items():
+        for name, (variables, means) in ways.items():
             own = {name: value for name, value in os.environ.items() if name not in (*CHOICES, "OMP_NUM_THREADS")}
-            command = [sys.executable, "-m", "lazylabels_monai.bench.threads", *["spare"] * spare]
+            command = [sys.executable, "-m", "lazylabels_monai.bench.threads", *means]
             children[name] = subprocess.Popen(
                 command, env={**own, **variables}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
@@ -130,8 +139,8 @@ def section(repeats: int) -> str:
     for name in names:
         walls = " | ".join(f"{found[n][name].median_wall:.2f} ({max(found[n][name].wall):.2f})" for n in neighbours)
         lines.append(f"| {name} | {walls} | {found[0][name].median_cpu:.2f} | {found[neighbours[-1]][name].median_cpu:.2f} |")
-    asleep, as_comes = names[5], names[1]
-    idle = found[0][asleep].median_wall / found[0][as_comes].median_wall
+    ours, as_comes = names[-1], names[1]
+    idle = found[0][ours].median_wall / found[0][as_comes].median_wall
     lines += [
         "",
         "| aim | reached |",
@@ -140,7 +149,7 @@ def section(repeats: int) -> str:
         + (f"{idle:.2f} times as torch comes |" if others < IDLE else f"not measured: others used {others:.1f} cores |"),
     ]
     for number, fair in zip(neighbours[1:], share[1:], strict=True):
-        slower = found[number][asleep].median_wall / found[0][asleep].median_wall
+        slower = found[number][ours].median_wall / found[0][ours].median_wall
         before = found[number][as_comes].median_wall / found[0][as_comes].median_wall
         lines.append(
             f"| at most 1.5 times as long beside {number} | {slower:.2f} times; as torch comes {before:.1f} times; with a fair "
@@ -157,8 +166,9 @@ def _serve() -> None:
     import_late()
     import torch
 
-    if "spare" in sys.argv[1:]:
+    if _ASLEEP in sys.argv[1:]:
         wait_asleep()
+    from lazylabels_monai.batch_threads import answer_batch
     from lazylabels_monai.losses import MaskedMultiTaskLoss
     from lazylabels_monai.networks import MultiTaskUNet
     from lazylabels_monai.tasks import TASKS, num_task_classes, present_key
@@ -175,7 +185,8 @@ def _serve() -> None:
     for _ in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
         optimizer.zero_grad(set_to_none=True)
-        loss(network(inputs), target).backward()
+        answer = answer_batch(network, inputs) if _SIDE_BY_SIDE in sys.argv[1:] else network(inputs)
+        loss(answer, target).backward()
         optimizer.step()
         print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
 

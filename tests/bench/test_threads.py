@@ -45,13 +45,13 @@ def test_ways_take_turns_beside_each_number_of_neighbours(monkeypatch):
         return real([sys.executable, "-S", "-c", code, *command[3:]], **options)
 
     monkeypatch.setattr(threads.subprocess, "Popen", start)
-    ways = {"one": ({"OMP_NUM_THREADS": "1"}, False), "plain": ({}, False), "spare": ({}, True)}
+    ways = {"one": ({"OMP_NUM_THREADS": "1"}, ()), "plain": ({}, ()), "ours": ({}, ("asleep",))}
     found = threads.steps_in_turns(ways, (0, 2), 2, settle=0.0)
     assert len(extra) == 2
     each = {
         "one": Times((1.0,) * 2, (0.0,) * 2),
         "plain": Times((0.0,) * 2, (0.0,) * 2),
-        "spare": Times((0.0,) * 2, (1.0,) * 2),
+        "ours": Times((0.0,) * 2, (1.0,) * 2),
     }
     assert found == {0: each, 2: each}
 

@@ -1,0 +1,140 @@
+"""The samples of a batch side by side, each computed by threads of its own.
+
+torch splits every operation over all threads, which wait for each other at its end. Where another program has one of the
+cores, all wait each time for the thread that shares that core, hundreds of times in a step. Samples do not depend on each
+other: when each has threads of its own, these wait for each other once in a forward pass and once in a backward pass. The
+answer is the same but for rounding. Measured in docs/performance.md, "Threads on a busy machine".
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+from monai.data import MetaTensor
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+
+__all__ = ["answer_batch"]
+
+T, R = TypeVar("T"), TypeVar("R")
+_lock = threading.Lock()
+
+
+def answer_batch(network: Callable[..., Tensor], inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """``network(inputs, *args, **kwargs)``, on a CPU with its samples side by side where they do not depend on each other.
+
+    They do in batch normalization while it learns and where a random generator is asked; such networks, those of other devices
+    and wrapped ones are called as they are. As many parts are made as there are samples or torch's threads, whichever are
+    fewer, and the threads are shared out among them. Autocast and the grad mode of the caller hold in all of them.
+
+    Args:
+        network: gives one tensor whose first axis is that of ``inputs``.
+        inputs: (B, C, spatial...).
+        args, kwargs: of the network; the same for all samples.
+
+    Returns:
+        (B, ...), of the type of ``inputs`` (its metadata included where it has some), with the graph for a backward pass where
+        gradients are recorded.
+    """
+    count = min(inputs.shape[0], torch.get_num_threads()) if inputs.device.type == "cpu" else 1
+    if count < 2 or not _independent(network) or inputs.requires_grad:
+        return network(inputs, *args, **kwargs)
+    answer = _in_this_state(lambda part: network(part, *args, **kwargs))
+    outputs = _spread(answer, inputs.as_subclass(Tensor).tensor_split(count), count)
+    if not all(isinstance(output, Tensor) for output in outputs):
+        return network(inputs, *args, **kwargs)  # such as deep supervision: not ours to put together
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    together = _Together.apply(outputs, *weights) if torch.is_grad_enabled() and weights else torch.cat(outputs)
+    return MetaTensor(together).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else together
+
+
+class _Together(torch.autograd.Function):
+    """The outputs of all parts as one tensor; backwards, each part's graph by its own threads, and the sum of the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Sequence[Tensor], *weights: Tensor) -> Tensor:
+        ctx.outputs, ctx.weights = outputs, weights
+        return torch.cat([output.detach() for output in outputs])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        outputs, weights = ctx.outputs, ctx.weights
+        del ctx.outputs, ctx.weights
+        parts = gradient.split([len(output) for output in outputs])
+
+        def back(pair: tuple[Tensor, Tensor]) -> tuple[Tensor | None, ...]:
+            return torch.autograd.grad(pair[0], weights, pair[1], allow_unused=True)
+
+        found = _spread(back, list(zip(outputs, parts, strict=True)), len(outputs))
+        return None, *(_sum(of_weight) for of_weight in zip(*found, strict=True))
+
+
+def _sum(gradients: Sequence[Tensor | None]) -> Tensor | None:
+    """In the order of the samples, so that it is the same each time."""
+    first, *others = [gradient for gradient in gradients if gradient is not None] or [None]
+    for other in others:
+        first = first + other
+    return first
+
+
+def _independent(network: Callable[..., Tensor]) -> bool:
+    """Whether no sample's answer, nor what the network keeps, depends on another sample or on chance."""
+    if not isinstance(network, nn.Module) or isinstance(network, nn.parallel.DistributedDataParallel):
+        return False
+    if not network.training:
+        return True
+    if isinstance(network, torch.jit.ScriptModule):  # its modules do not say what they are
+        return False
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and module.training:
+            return False
+        if isinstance(module, _NormBase) and module.training and module.track_running_stats:
+            return False
+        if isinstance(module, _DropoutNd) and module.training and module.p > 0:
+            return False
+    return True
+
+
+def _in_this_state(function: Callable[[T], R]) -> Callable[[T], R]:
+    """A function that runs in any thread as it would here: torch keeps grad mode and autocast for each thread."""
+    gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    autocast, kind = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    def call(argument: T) -> R:
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients), torch.autocast("cpu", kind, enabled=autocast):
+            return function(argument)
+
+    return call
+
+
+def _spread(function: Callable[[T], R], arguments: Sequence[T], count: int) -> list[R]:
+    with _lock:
+        pool = _pool(os.getpid(), count, torch.get_num_threads())
+    return list(pool.map(function, arguments))
+
+
+@cache
+def _pool(process: int, count: int, threads: int) -> ThreadPoolExecutor:
+    """``count`` threads among which torch's ``threads`` are shared out; a forked process has none of its parent's."""
+    begun = threading.Barrier(count + 1)
+
+    def begin() -> None:
+        torch.get_num_threads()  # at its first call a thread takes over torch's number of threads
+        torch.set_num_threads(max(1, threads // count))
+        begun.wait()
+
+    pool = ThreadPoolExecutor(count, "lazylabels-batch", initializer=begin)
+    for _ in range(count):
+        pool.submit(lambda: None)
+    begun.wait()
+    torch.set_num_threads(threads)  # those of this thread and of new ones
+    return pool
