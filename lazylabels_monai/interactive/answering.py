@@ -302,15 +302,12 @@ class Answerer:
         import torch
 
         model, on_cpu = self.model, self.model.device.type == "cpu"
+        if on_cpu and image.ndim == 4:  # as `predict` does; there is no such order for volumes
+            model.network.to(memory_format=torch.channels_last)
         if exact:
-            if on_cpu and image.ndim == 4:  # there is no such order for volumes
-                model.network.to(memory_format=torch.channels_last)  # to the last digit
             return model.answer({"image": image})
         inferer = copy(model.inferer)
         inferer.roi_size, inferer.overlap = tuple(min(WINDOW, side) for side in image.shape[2:]), OVERLAP
-        inferer.sw_batch_size = 1
-        if on_cpu:  # instance normalization would turn each map round twice
-            model.network.to(memory_format=torch.contiguous_format)
         with torch.inference_mode(), torch.autocast(model.device.type, enabled=model.amp and not on_cpu):
             return inferer(image.to(model.device), model.network)
 
