@@ -241,7 +241,7 @@ def prediction(record: Record, data: Path, device: str, seconds: float, quick: b
     for dtype in (torch.float16 if kind == "cuda" else torch.bfloat16, None):
         for batch, answered in ((2, None), (8, None), (2, ["segmentation"])):
             inferer = MultiTaskSlidingWindowInferer(window, batch, 0.5, num_classes=classes, answered=answered)
-            seen = [0]
+            seen: list[int] = []
 
             def call(dtype: Any = dtype, inferer: Any = inferer) -> None:
                 with torch.inference_mode(), torch.autocast(kind, dtype, enabled=dtype is not None):
@@ -249,12 +249,10 @@ def prediction(record: Record, data: Path, device: str, seconds: float, quick: b
 
             windows = None
             if answered is None:  # a part of the network has no hooks of the whole
-                handle = network.register_forward_pre_hook(
-                    lambda _, given, seen=seen: seen.__setitem__(0, seen[0] + len(given[0]))
-                )
+                handle = network.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(len(given[0])))
                 call()
                 handle.remove()
-                windows = seen[0]
+                windows = sum(seen)
             if kind == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             took = _seconds(call, device, seconds / 8)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import nn
 
 from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.suggest import expected_work, suggest
+from lazylabels_monai.suggest.suggesting import _mean_features
 from tests.suggest.faked import FakeUncertainty, fake_model, maps_of
 
 
@@ -62,3 +65,17 @@ def test_what_the_network_cannot_tell_is_refused(folder):
         suggest(folder, fake_model(("segmentation",)), tasks=["separation"])
     with pytest.raises(LazyLabelsError, match="measure 'guess' does not exist"):
         suggest(folder, fake_model(), measure="guess")
+
+
+def test_features_are_the_same_whatever_window_is_ready_first():
+    network = nn.Module()
+    network.down = nn.ModuleList([nn.Identity()])
+    windows = [torch.randn(size, 5, 7, 9, generator=torch.Generator().manual_seed(size)) for size in (1, 2, 3, 4, 5)]
+    found = []
+    for turn in range(5):
+        with _mean_features(network) as features:
+            for window in windows[turn:] + windows[:turn]:
+                network.down[0](window)
+            found.append(features())
+    assert len({each.tobytes() for each in found}) == 1
+    torch.testing.assert_close(torch.as_tensor(found[0]), torch.cat(windows).mean((0, 2, 3)))
