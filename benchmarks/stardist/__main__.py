@@ -9,61 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
-from benchmarks.exported import (
-    TRAINED,
-    BenchmarkError,
-    Exported,
-    arguments,
-    main,
-    read_exported,
-    read_image,
-    write_about,
-    write_predictions,
-)
+from benchmarks.exported import TRAINED, arguments, main, read_exported, read_image, write_about, write_predictions
+from benchmarks.masks import class_map, exact_masks
 from benchmarks.stardist.network import normalized, star_dist_2d
-
-#: Pixels around an object that belong to it although a scribble lies there.
-_SCRIBBLE = 4
-
-
-def exact_masks(exported: Exported) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Images (H, W[, C]) as stored and ids (H, W) int32 of the training images of which every pixel is known.
-
-    Objects are the parts between the interface scribbles, whose pixels go to the nearest object.
-
-    Raises:
-        BenchmarkError: for several classes, which class maps of objects alone cannot tell apart, and without two exact masks:
-            one of them chooses the weights.
-    """
-    if len(exported.classes) > 1:
-        raise BenchmarkError(f"{exported.folder}: StarDist is given one class here; export a data set that has one.")
-    found = [
-        (image, objects_of(label, exported.interface))
-        for image, label, _ in exported.training()
-        if not (label == exported.unknown).any()
-    ]
-    if len(found) < 2:
-        raise BenchmarkError(f"{exported.folder}: {len(found)} images have exact masks; StarDist needs two or more.")
-    return found
-
-
-def objects_of(label: np.ndarray, interface: int) -> np.ndarray:
-    """Ids (H, W) int32 of an exported label map."""
-    ids = ndimage.label((label > 0) & (label < interface))[0]
-    distance, nearest = ndimage.distance_transform_edt(ids == 0, return_indices=True)
-    return np.where((label == interface) & (distance <= _SCRIBBLE), ids[tuple(nearest)], ids).astype(np.int32)
-
-
-def class_map(ids: np.ndarray, interface: int) -> np.ndarray:
-    """Class map (H, W) uint8 of objects of one class: 1 inside, ``interface`` where two objects touch."""
-    lines = np.zeros(ids.shape, bool)
-    for axis in (0, 1):
-        first, second = (np.take(ids, range(start, ids.shape[axis] - 1 + start), axis) for start in (0, 1))
-        touch = (first != second) & (first > 0) & (second > 0)
-        lines |= np.pad(touch, [(0, int(n == axis)) for n in (0, 1)]) | np.pad(touch, [(int(n == axis), 0) for n in (0, 1)])
-    return np.where(lines, interface, ids > 0).astype(np.uint8)
 
 
 def augmented(image: np.ndarray, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.keras.utils.set_random_seed(options.seed)
     exported = read_exported(options.labels)
-    *given, held = [(normalized(image), ids) for image, ids in exact_masks(exported)]
+    # one of them chooses the weights
+    *given, held = [(normalized(image), ids) for image, ids in exact_masks(exported, "StarDist", least=2)]
     patch = min(options.patch, *(side // 16 * 16 for image, _ in (*given, held) for side in image.shape))
     model = star_dist_2d(options.out / "stardist", new=True, train_patch_size=(patch, patch), train_batch_size=options.batch)
     model.prepare_for_training()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.masks import grey
+
 if TYPE_CHECKING:
     from stardist.models import StarDist2D
 
@@ -35,4 +37,4 @@ def normalized(image: np.ndarray) -> np.ndarray:
     """(H, W) float32; percentiles 1 and 99.8 become 0 and 1, as in StarDist's examples. Colours become grey."""
     from csbdeep.utils import normalize
 
-    return normalize(image.mean(-1) if image.ndim == 3 else image, 1, 99.8)
+    return normalize(grey(image), 1, 99.8)

@@ -52,6 +52,7 @@ class Contender:
         note: what it is given.
         begin: of ours, ``init_weights``.
         program: another program; None: ours.
+        options: that it is given (docs/benchmarks.md).
     """
 
     name: str
@@ -60,6 +61,7 @@ class Contender:
     note: str
     begin: str = ""
     program: Program | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
@@ -72,6 +74,9 @@ def _other(module: str, target: str) -> Program:
 
 
 _LAZY, _EXACT = "all labels of the 60 images", "the exact masks alone"
+_EVERY = "exact masks of all 60 images, which the lazy labels do not have"
+#: Of Cellpose: with its batch of eight it predicts nothing after minutes (docs/benchmarks.md).
+_SHORT = ("--batch", "1")
 CONTENDERS: tuple[Contender, ...] = (
     Contender("starter", "**Lazy Labels**, from the starter", "lazy", _LAZY, "starter"),
     Contender("nothing", "**Lazy Labels**, from nothing", "lazy", _LAZY, "nothing"),
@@ -81,6 +86,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "lazy",
         f"{_LAZY}; widths 16 to 256, 128-pixel patches",
         program=_other("benchmarks.nnunet_ignore", "benchmark-nnunet"),
+        options=("--no-mirroring",),  # as ours: one view
     ),
     Contender(
         "forest", "random forest", "lazy", _LAZY, program=_other("benchmarks.random_forest.__main__", "benchmark-random-forest")
@@ -96,8 +102,24 @@ CONTENDERS: tuple[Contender, ...] = (
         "stardist_full",
         "StarDist 0.9.2, more labels",
         "full",
-        "exact masks of all 60 images, which nobody else has",
+        _EVERY,
         program=_other("benchmarks.stardist.__main__", "benchmark-stardist"),
+    ),
+    Contender(
+        "cellpose",
+        "Cellpose 3.1, from random weights",
+        "lazy",
+        f"{_EXACT}, 6 images",
+        program=_other("benchmarks.cellpose3.__main__", "benchmark-cellpose3"),
+        options=_SHORT,
+    ),
+    Contender(
+        "cellpose_full",
+        "Cellpose 3.1, from random weights, more labels",
+        "full",
+        _EVERY,
+        program=_other("benchmarks.cellpose3.__main__", "benchmark-cellpose3"),
+        options=_SHORT,
     ),
 )
 
@@ -158,8 +180,7 @@ def _external(contender: Contender, data: Path, out: Path, minutes: float | None
     if not labels.is_dir():
         _lazylabels("export", data, labels)
     limit = [] if minutes is None or contender.name == "forest" else ["--minutes", f"{minutes:.2f}"]
-    views = ["--no-mirroring"] if contender.name == "nnunet" else []  # as ours: one view
-    _call([program.python, "-m", program.module, labels, out, "--overwrite", *limit, *views])
+    _call([program.python, "-m", program.module, labels, out, "--overwrite", *limit, *contender.options])
     predicted, chosen = out / "predictions", out / "validation_predictions"
     _lazylabels("score", data, predicted, "--out", out, "--tune", chosen, "--interfaces", "--overwrite")
 

@@ -65,13 +65,18 @@ def test_the_others_get_the_minutes_that_ours_took(commands, tmp_path):
         for parts in commands
         if "benchmarks." in parts[2]
     }
-    assert limits == {"nnunet": "5.25", "forest": None, "stardist": "5.25", "stardist_full": "5.25"}
+    exact = ("stardist", "stardist_full", "cellpose", "cellpose_full")
+    assert limits == {"nnunet": "5.25", "forest": None, **dict.fromkeys(exact, "5.25")}
+    for option, names in (("--no-mirroring", ["nnunet"]), ("--batch", ["cellpose", "cellpose_full"])):
+        assert [Path(parts[4]).name for parts in commands if option in parts] == names
     assert "| StarDist 0.9.2 | the exact masks alone, 6 images | 4.5 | 0.750 | 0.625 | 0.500, - | distance |" in text
+    assert "| Cellpose 3.1, from random weights | the exact masks alone, 6 images | 4.5 | 0.750 |" in text
     assert "| **Lazy Labels**, from nothing | all labels of the 60 images | 5.2 | 0.750 |" in text
     assert all(len(line) < 120 for line in text.splitlines() if not line.startswith("|"))
-    # the route that validation chose, not the best one on test images; masks of all images for one row alone
+    # the route that validation chose, not the best one on test images; masks of all images for two rows alone
     assert len([parts for parts in commands if "simulate" in parts]) == 2
-    assert sum("data_full_exported" in parts[3] for parts in commands if "benchmarks." in parts[2]) == 1
+    full = [Path(parts[4]).name for parts in commands if "benchmarks." in parts[2] and "data_full_exported" in parts[3]]
+    assert full == ["stardist_full", "cellpose_full"]
     count = len(commands)
     assert minutes.section() == text
     assert len(commands) == count, "what is done is read"

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -22,6 +24,7 @@ from tests.helpers import ROOT
 
 FOREST = ROOT / "benchmarks" / "random_forest" / ".venv" / "bin" / "python"
 NNUNET = ROOT / "benchmarks" / "nnunet_ignore" / ".venv" / "bin" / "python"
+CELLPOSE = ROOT / "benchmarks" / "cellpose3" / ".venv" / "bin" / "python"
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +151,7 @@ def test_class_maps_replace_earlier_ones_as_a_whole(exported, tmp_path):
 
 
 def test_objects_of_an_exact_mask_are_what_lies_between_its_scribbles():
-    from benchmarks.stardist.__main__ import objects_of
+    from benchmarks.masks import objects_of
 
     label = np.zeros((12, 30), np.uint8)
     label[2:10, 2:12] = label[2:10, 12:22] = 1  # two squares that touch, a third one apart
@@ -164,7 +167,7 @@ def test_objects_of_an_exact_mask_are_what_lies_between_its_scribbles():
 
 @given(ids=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=7), elements=st.integers(0, 3)))
 def test_a_class_map_of_objects_has_an_interface_where_two_touch(ids):
-    from benchmarks.stardist.__main__ import class_map
+    from benchmarks.masks import class_map
 
     found = class_map(ids, 2)
     for (row, column), value in np.ndenumerate(ids):
@@ -174,18 +177,178 @@ def test_a_class_map_of_objects_has_an_interface_where_two_touch(ids):
         assert found[row, column] == (2 if touches else int(value > 0))
 
 
-def test_stardist_is_given_exact_masks_alone(exported, tmp_path):
-    from benchmarks.exported import BenchmarkError, read_exported
-    from benchmarks.stardist import __main__ as stardist
+def of_one_class(folder: Path, labels: list[np.ndarray | None]) -> None:
+    """Make an exported set one of one class, whose training images have these labels; None: scribbles alone."""
+    about = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**about, "classes": ["object"], "interface": 2}))
+    for path, label in zip(labels_of(folder), labels, strict=True):
+        scribbles = np.full((64, 80), 255, np.uint8)
+        scribbles[30:34, 20:24] = 2
+        Image.fromarray(scribbles if label is None else label).save(path)
 
-    with pytest.raises(BenchmarkError, match="one class"):
-        stardist.exact_masks(read_exported(exported))
-    about = json.loads((exported / "dataset.json").read_text())
-    (exported / "dataset.json").write_text(json.dumps({**about, "classes": ["object"], "interface": 2}))
-    for number, path in enumerate(labels_of(exported)):
-        Image.fromarray(np.full((64, 80), 0 if number < 1 else 255, np.uint8)).save(path)
-    with pytest.raises(BenchmarkError, match="1 images have exact masks"):
-        stardist.exact_masks(read_exported(exported))
+
+def squares() -> np.ndarray:
+    """Exact label map (64, 80) of two squares that touch at a scribble, and a third one."""
+    label = np.zeros((64, 80), np.uint8)
+    label[10:30, 10:50] = label[40:55, 60:75] = 1
+    label[8:32, 28:32] = 2
+    return label
+
+
+@pytest.mark.parametrize(("program", "least"), [("StarDist", 2), ("Cellpose", 1)])
+def test_exact_masks_alone_are_given_to_those_that_learn_objects(exported, program, least):
+    from benchmarks.exported import BenchmarkError, read_exported
+    from benchmarks.masks import exact_masks
+
+    with pytest.raises(BenchmarkError, match=f"{program} is given one class"):
+        exact_masks(read_exported(exported), program, least)
+    of_one_class(exported, [squares()] * (least - 1) + [None] * (5 - least))
+    with pytest.raises(BenchmarkError, match=f"exact masks: {least - 1}; {program} needs {least} or more"):
+        exact_masks(read_exported(exported), program, least)
+    of_one_class(exported, [squares()] * least + [None] * (4 - least))
+    found = exact_masks(read_exported(exported), program, least)
+    assert [ids.max() for _, ids in found] == [3] * least
+
+
+class FakeCellpose:
+    """Stands in for Cellpose: a step takes ``step`` seconds of a clock that stands still otherwise, the start 5 of them."""
+
+    GOOD = (0.0, -1.0)  # thresholds of flow and inside by which objects are found
+    MODULES = ("models", "train", "dynamics", "metrics")
+
+    def __init__(self, monkeypatch, step: float):
+        self.clock, self.step, self.trained, self.diameters, self.asked, self.steps = 5.0, step, [], [], [], set()
+        models, train, dynamics, metrics = (types.ModuleType(f"cellpose.{name}") for name in self.MODULES)
+        train._loss_fn_seg = lambda *given: torch.tensor(0.5)
+        train.train_seg = self.train_seg
+        models.CellposeModel = self.model
+        dynamics.resize_and_compute_masks = self.objects
+        metrics.average_precision = self.counts
+        package = types.ModuleType("cellpose")
+        package.train, package.models = train, models
+        for module in (package, models, train, dynamics, metrics):
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr("benchmarks.cellpose3.__main__.time.process_time", lambda: self.clock)
+        monkeypatch.setattr("benchmarks.exported.version", lambda name: "0")
+
+    def model(self, pretrained_model: str | None = None) -> types.SimpleNamespace:
+        net = torch.nn.Conv2d(1, 1, 1)
+        net.save_model = lambda path: torch.save(net.state_dict(), path)
+        if pretrained_model is not None:
+            net.load_state_dict(torch.load(pretrained_model, weights_only=True))
+        return types.SimpleNamespace(net=net, diam_mean=30.0, diam_labels=60.0, device="cpu", eval=self.eval)
+
+    def train_seg(self, net, images, ids, n_epochs, batch_size, nimg_per_epoch=None, **more):
+        self.trained.append({"ids": ids, "epochs": n_epochs, "batch": batch_size, "per": nimg_per_epoch, **more})
+        self.clock += 2  # flows
+        for _ in range(n_epochs):
+            for _ in range(0, nimg_per_epoch or len(images), batch_size):
+                net(torch.zeros(1, 1, 1, 1))
+                sys.modules["cellpose.train"]._loss_fn_seg(None, None, None)
+                self.clock += self.step
+
+    def eval(self, image, channels, diameter, compute_masks=True, **thresholds):
+        assert channels == [0, 0]
+        self.diameters.append(diameter)
+        if not compute_masks:
+            return None, [None, "flow", image], None
+        self.asked.append(tuple(thresholds.values()))
+        ids = np.zeros(image.shape, int)
+        ids[5:20, 5:15], ids[5:20, 15:40] = 1, 2
+        return ids, None, None
+
+    def objects(self, flow, inside, niter, device, flow_threshold, cellprob_threshold):
+        """Two of three objects by the thresholds that fit, one of three by others."""
+        self.steps.add(niter)
+        return 2 if (flow_threshold, cellprob_threshold) == self.GOOD else 1
+
+    def counts(self, true, found, threshold):
+        assert [ids.max() for ids in true] == [3] * len(found), "the images that it learnt from, objects apart"
+        hit = np.array([[count] * len(threshold) for count in found])
+        return None, hit, hit * 0, 3 - hit
+
+
+def trained_by(monkeypatch, exported: Path, out: Path, step: float, *arguments: str) -> tuple[FakeCellpose, dict]:
+    """What stood in for Cellpose, and ``about.json``."""
+    from benchmarks.cellpose3 import __main__ as cellpose
+
+    fake = FakeCellpose(monkeypatch, step)
+    out.mkdir()
+    cellpose.run(cellpose.parse().parse_args([str(exported), str(out), *arguments]))
+    return fake, json.loads((out / "about.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "planned"),
+    [
+        (2.0, 57, 100),  # 120 seconds less 5 of the start and 2 of the flows; the last step ends after the time
+        (0.5, 227, 251),
+    ],
+)
+def test_cellpose_ends_with_its_minutes(exported, tmp_path, monkeypatch, step, steps, planned):
+    of_one_class(exported, [squares(), squares(), None, np.zeros((64, 80), np.uint8)])
+    fake, about = trained_by(monkeypatch, exported, tmp_path / "out", step, "--minutes", "2", "--batch", "2")
+    settings = about["settings"]
+    assert abs(settings["minutes of training"] - 2) < 0.03
+    assert settings["planned"] == planned
+    assert settings["epochs of a batch"] == steps
+    assert [epoch for epoch, _ in about["curves"]["loss/Cellpose"]] == list(range(1, settings["epochs of a batch"] + 1))
+    timed, real = fake.trained
+    assert timed["epochs"] < 10
+    assert settings["seconds of timing, not counted"] == round(2 + timed["epochs"] * step)
+    assert (real["batch"], real["per"], real["min_train_masks"]) == (2, 2, 1)
+    # exact masks with objects, the squares that touch apart
+    assert [ids.max() for ids in real["ids"]] == [3, 3]
+    assert settings["images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs"), [(1, 100), (86, 100), (100, 115), (200, 225), (300, 325), (301, 346), (2000, 2050)]
+)
+def test_cellpose_plans_a_few_epochs_more_than_fit(steps, epochs):
+    from benchmarks.cellpose3.__main__ import planned
+
+    assert planned(steps * 1.5 + 0.1, 1.5) == epochs
+
+
+def test_cellpose_without_minutes_takes_epochs_of_all_images(exported, tmp_path, monkeypatch):
+    of_one_class(exported, [squares()] * 3 + [None])
+    fake, about = trained_by(monkeypatch, exported, tmp_path / "out", 1.0, "--epochs", "4", "--batch", "2")
+    assert len(fake.trained) == 1
+    assert (fake.trained[0]["epochs"], fake.trained[0]["per"]) == (4, None)
+    assert len(about["curves"]["loss/Cellpose"]) == 8
+    assert about["settings"]["minutes of training"] == round((5 + 2 + 8) / 60, 2)
+
+
+@pytest.mark.parametrize(("flag", "diameter", "steps"), [("--rescale", None, 400), ("--no-rescale", 30.0, 200)])
+def test_cellpose_sees_pictures_at_the_size_that_it_learnt_from(exported, tmp_path, monkeypatch, flag, diameter, steps):
+    of_one_class(exported, [squares()] * 4)
+    fake, about = trained_by(monkeypatch, exported, tmp_path / "out", 1.0, "--epochs", "1", flag)
+    assert fake.trained[0]["rescale"] == about["settings"]["rescaled by diameter"] == (diameter is None)
+    assert set(fake.diameters) == {diameter}
+    assert fake.steps == {steps}
+    found = np.asarray(Image.open(next((tmp_path / "out" / "predictions").iterdir())))
+    assert found.shape == (64, 80)
+    assert (found[5:20, 14:16] == 2).all()
+    assert (found[5:20, 5:14] == 1).all()
+
+
+@pytest.mark.parametrize("good", [(0.0, -1.0), (0.4, 2.0), (0.4, 0.0), None])
+def test_cellpose_chooses_its_thresholds_on_what_it_learnt_from(exported, tmp_path, monkeypatch, good):
+    of_one_class(exported, [squares()] * 4)
+    monkeypatch.setattr(FakeCellpose, "GOOD", good)
+    fake, about = trained_by(monkeypatch, exported, tmp_path / "out", 1.0, "--epochs", "1")
+    chosen = good or (0.4, 0.0)  # Cellpose's own, where all are alike
+    assert set(fake.asked) == {chosen}
+    assert (about["settings"]["flow_threshold"], about["settings"]["cellprob_threshold"]) == chosen
+
+
+def test_cellpose_wants_objects(exported, tmp_path, monkeypatch):
+    from benchmarks.exported import BenchmarkError
+
+    of_one_class(exported, [np.zeros((64, 80), np.uint8)] * 4)
+    with pytest.raises(BenchmarkError, match="no exact mask holds an object"):
+        trained_by(monkeypatch, exported, tmp_path / "out", 1.0)
 
 
 # ------------------------------------------------------------------------------------------------ how fast they are
@@ -324,3 +487,19 @@ def test_nnunet_plans_learns_and_predicts_by_its_ignore_label(exported, tmp_path
     maps = [np.asarray(Image.open(path)) for path in (out / "predictions").iterdir()]
     assert {array.shape for array in maps} == {(64, 80)}
     assert set(np.unique(maps)) <= {0, 1, 2, 3}, "the ignore label is never predicted"
+
+
+@pytest.mark.slow
+def test_cellpose_learns_and_its_maps_fit_the_pictures(exported, tmp_path):
+    of_one_class(exported, [squares(), squares(), None, None])
+    out, options = tmp_path / "out", ("--epochs", "2", "--batch", "2")
+    done = run_program(CELLPOSE, "benchmarks.cellpose3", "benchmark-cellpose3", exported, out, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["about.json", "cellpose", "predictions", "validation_predictions"]
+    about = json.loads((out / "about.json").read_text())
+    assert about["versions"]["cellpose"] == "3.1.1.2"
+    assert len(about["curves"]["loss/Cellpose"]) == 2
+    assert about["settings"]["images"] == 2
+    maps = [np.asarray(Image.open(path)) for path in (out / "predictions").iterdir()]
+    assert {array.shape for array in maps} == {(64, 80)}
+    assert set(np.unique(maps)) <= {0, 1, 2}
