@@ -14,7 +14,9 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from PIL import Image
 
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import to_picture, to_tiff_order
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.instances import InstanceSettings, separate_objects
 from lazylabels_monai.result_files import INSTANCES_ENDING, OVERLAY_ENDING, image_stem, probability_ending
@@ -59,7 +61,9 @@ class SplitTasksd(MapTransform):
 class SaveOverlayd(MapTransform):
     """Write ``<output_dir>/<image name>_overlay.png``: the image with contours in class colours.
 
-    Of a volume the middle slice along the last axis is drawn. Arrays are MONAI's (C, W, H) and turned to (H, W).
+    The image is that of its file, whose colours the network does not see: each channel is normalised on its own, or all are
+    one gray. Where there is no such file it is what the network sees. Of a volume the middle slice along the last axis is
+    drawn. Arrays are MONAI's (C, W, H) and turned to (H, W).
 
     Args:
         keys: key of the (1, spatial...) class map.
@@ -82,9 +86,21 @@ class SaveOverlayd(MapTransform):
         self.output_dir.mkdir(parents=True, exist_ok=True)
         ids = None if self.instances_key is None else to_picture(data[self.instances_key])[..., 0]
         for key in self.key_iterator(dict(data)):
-            picture = overlay_contours(to_picture(image), to_picture(data[key])[..., 0], ids)
+            picture = overlay_contours(_as_stored(image), to_picture(data[key])[..., 0], ids)
             Image.fromarray(picture).save(self.output_dir / f"{image_stem(file_name(image))}{OVERLAY_ENDING}.png")
         return dict(data)
+
+
+def _as_stored(image: torch.Tensor) -> np.ndarray:
+    """(H, W[, C]) of the file of an image (C, W, H), or the image itself where no file of that name has its size."""
+    seen = to_picture(image)
+    if image.ndim != 3:
+        return seen
+    try:
+        stored = read_image(file_name(image))
+    except LazyLabelsError:
+        return seen
+    return stored if stored.shape[:2] == seen.shape[:2] else seen
 
 
 class SaveProbabilitiesd(MapTransform):

@@ -48,6 +48,25 @@ def test_prediction_files(tmp_path):
     assert tifffile.imread(tmp_path / "a_separation_probability.tif").shape == (2, 4, 6)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_overlay_has_the_colours_of_the_file(tmp_path, channels):
+    """Pink tissue stays pink, although each channel is normalised on its own, or all become one gray."""
+    picture = np.random.default_rng(0).integers(0, 60, (4, 6, 3)) + np.array([190, 60, 150])
+    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "a.png")
+    seen = torch.randn(channels, 6, 4)
+    sample = {
+        "image": MetaTensor(seen, meta={"filename_or_obj": str(tmp_path / "a.png")}),
+        "pred": torch.zeros(1, 6, 4, dtype=torch.uint8),
+    }
+    SaveOverlayd("pred", str(tmp_path))(sample)
+    shown = np.asarray(Image.open(tmp_path / "a_overlay.png")).astype(float)
+    assert np.corrcoef(shown.ravel(), picture.ravel())[0, 1] > 0.99
+    sample["image"] = MetaTensor(torch.randn(3, 8, 4), meta=sample["image"].meta)  # another size: not that of this answer
+    sample["pred"] = torch.zeros(1, 8, 4, dtype=torch.uint8)
+    SaveOverlayd("pred", str(tmp_path))(sample)
+    assert Image.open(tmp_path / "a_overlay.png").size == (8, 4)
+
+
 def one_hot(classes, count):
     return np.stack([classes == k for k in range(count)]).astype(np.float32)
 
