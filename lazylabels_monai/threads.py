@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
-__all__ = ["CHOICES", "IDLE", "Computing", "wait_asleep"]
+__all__ = ["CHOICES", "IDLE", "Computing", "compute_with", "wait_asleep"]
 
 #: Variables by which a user says himself how threads wait: then nothing is changed.
 CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
@@ -54,6 +54,26 @@ def wait_asleep(environment: MutableMapping[str, str] | None = None) -> None:
     if "torch" in sys.modules:
         watch.look()
     threading.Thread(target=watch.run, name="lazylabels-cores", daemon=True).start()
+
+
+def compute_with(threads: int, others: int) -> None:
+    """Let torch compute with so many threads in the thread that calls this, and in no other.
+
+    Args:
+        threads: 1 or more.
+        others: torch's threads elsewhere, to which its own setting is put back where it has to be asked: that one also holds
+            for threads that begin to use torch later.
+    """
+    import torch
+
+    torch.get_num_threads()  # at its first call a thread takes over the setting
+    for library in _gnu_openmp():
+        ctypes.CDLL(library).omp_set_num_threads(threads)  # of this thread
+    if torch.get_num_threads() != threads:  # another library than GNU's
+        torch.set_num_threads(threads)
+        aside = threading.Thread(target=torch.set_num_threads, args=(others,))
+        aside.start()
+        aside.join()
 
 
 class Computing:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ from lazylabels_monai.experiments.statistics import mean_dice, paired_difference
 from lazylabels_monai.provenance import machine  # noqa: E402
 
 Picture = np.ndarray
-AS_IS = "as they are"
+AS_IS, INSTANCES = "as they are", "instances.json"
 #: Gray values of 0 to 1, in and out.
 GRAYS: Mapping[str, Callable[[Picture, np.random.Generator], Picture]] = {
     AS_IS: lambda image, rng: image,
@@ -63,24 +64,26 @@ def altered_copy(data: Path, out: Path, condition: str, most: int) -> None:
                 imsave(target, scaled_label(imread(data / name), scale), check_contrast=False)
                 continue
             image = scaled_image(data / name, scale)
-            grays = GRAYS.get(condition, GRAYS[AS_IS])(image / 255.0, np.random.default_rng(number))
-            imsave(target, np.round(grays.clip(0, 1) * 255).astype(np.uint8), check_contrast=False)
+            top = np.iinfo(image.dtype).max  # of integers alone: what would be dark of others nobody knows
+            grays = GRAYS.get(condition, GRAYS[AS_IS])(image / top, np.random.default_rng(number))
+            imsave(target, np.round(grays.clip(0, 1) * top).astype(image.dtype), check_contrast=False)
     (out / FILE_NAME).write_text(json.dumps({**datalist, "training": [], "validation": [], "testing": items}), encoding="utf-8")
 
 
 def score(run: Run, condition: str, places: runner.Places, most: int) -> dict[str, list[Any]]:
     """Scores of a run's images under a condition, by column (:func:`records.images_of`)."""
     source = runner.make_data(run, run.data, places)
-    short = f"{CONDITIONS.index(condition)}"
+    short = re.sub(r"[^a-z0-9.]+", "_", condition).strip("_")
     data = places.data / "conditions" / f"{source.parent.name}_{source.name}_{most}" / short
     if not (data / FILE_NAME).is_file():
         altered_copy(source, data, condition, most)
     folder = places.out / run.name
-    out = folder / "conditions" / f"{most}_{short}"
-    if not (out / "metrics.json").is_file():
+    models, out = folder / "models", folder / "conditions" / f"{most}_{short}"
+    made = out / "metrics.json"
+    if not made.is_file() or any((models / name).stat().st_mtime > made.stat().st_mtime for name in ("model.pt", INSTANCES)):
         out.mkdir(parents=True, exist_ok=True)
-        runner.call(runner.evaluating(run, "testing", data, folder / "models", out, mirroring=False), out / "evaluating.log")
-    route = json.loads((folder / "models" / "instances.json").read_text(encoding="utf-8"))["best"]
+        runner.call(runner.evaluating(run, "testing", data, models, out, mirroring=False), out / "evaluating.log")
+    route = json.loads((models / INSTANCES).read_text(encoding="utf-8"))["best"]
     return images_of(out, route)
 
 
@@ -89,12 +92,15 @@ def lost(statistic: Callable[[Picture], float], columns: int) -> Callable[[Pictu
     return lambda images: statistic(images[:, :columns]) - statistic(images[:, columns:])
 
 
-def table(found: Mapping[str, Mapping[str, Sequence[Mapping[str, list[Any]]]]], titles: Sequence[str]) -> list[str]:
+def table(
+    found: Mapping[str, Mapping[str, Sequence[Mapping[str, list[Any]]]]], titles: Sequence[str], images_by_seed: bool = False
+) -> list[str]:
     """Rows of Markdown: for each condition, both methods' scores and what they lose.
 
     Args:
         found: by condition and method, the images of each seed.
         titles: of the two methods.
+        images_by_seed: each seed has test images of its own.
     """
     first, second = next(iter(found.values()))
     dice = [name for name in found[AS_IS][first][0] if name.startswith("dice ")]
@@ -115,7 +121,7 @@ def table(found: Mapping[str, Mapping[str, Sequence[Mapping[str, list[Any]]]]], 
                 cells += ["", ""]
                 continue
             pairs = [[np.hstack(pair) for pair in zip(before[m], arrays[m], strict=True)] for m in (first, second)]
-            difference = paired_difference(*pairs, lost(statistic, len(names)))
+            difference = paired_difference(*pairs, lost(statistic, len(names)), images_by_seed)
             cells.append(" / ".join(f"{loss:.3f}" for loss in losses))
             cells.append(f"{difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})")
         lines.append(f"| {' | '.join(cells)} |")
@@ -137,7 +143,7 @@ def main() -> None:
     places = runner.Places(given.out, given.results, given.made, given.data)
     names = given.methods.split(",")
     runs = [run for run in runner.chosen(read_table(given.table)) if given.only in run.name and run.method.name in names]
-    trained = [run for run in runs if (places.out / run.name / "models" / "instances.json").is_file()]
+    trained = [run for run in runs if (places.out / run.name / "models" / INSTANCES).is_file()]
     seeds = sorted(set.intersection(*({run.seed for run in trained if run.method.name == name} for name in names)))
     if not seeds or len({(run.dataset.name, run.data) for run in trained}) != 1:
         sys.exit(f"{given.table}: train {' and '.join(names)} of one set first, by `lazylabels experiment`; --only names it.")
@@ -162,7 +168,7 @@ def main() -> None:
         f"{example.scale.name}.\n{machine()}. First {titles[0]}, then {titles[1]}. *Difference of the losses*: what the\n"
         "first loses less what the second loses, and its 95 % interval (bootstrap over seeds and images); below 0 the first\n"
         "loses less.",
-        "\n".join(table(found, titles)),
+        "\n".join(table(found, titles, example.dataset.images_by_seed)),
     ]
     (given.results / f"{stem}.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
     pd.DataFrame(rows).round(5).to_csv(given.results / f"{stem}.csv", index=False)

@@ -1,9 +1,9 @@
 """A network that stays loaded and answers for pictures as they are on the screen: the process of
 :class:`~lazylabels_monai.interactive.predictor.WarmPredictor`, ``python -m lazylabels_monai.interactive.answering``.
 
-An answer is made with windows as large as what is asked for, so that nothing is computed twice, and on the processor in the
-memory layout that instance normalization likes: three times as fast as ``lazylabels predict`` and nearly the same. On request a
-whole picture is answered exactly as ``predict`` does: the same pre-processing, windows and objects.
+An answer is made with windows as large as what is asked for, so that little is computed twice: sooner than ``lazylabels
+predict`` and nearly the same. On request a whole picture is answered exactly as ``predict`` does: the same pre-processing,
+windows and objects.
 """
 
 from __future__ import annotations
