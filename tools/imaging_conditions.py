@@ -52,9 +52,10 @@ CONDITIONS = [*GRAYS, *MAGNIFICATIONS]
 
 
 def altered_copy(data: Path, out: Path, condition: str, most: int) -> None:
-    """A data set of a data set's first ``most`` test images under a condition; labels follow the magnification."""
+    """A data set of ``most`` of a data set's test images, evenly spread, under a condition; labels follow the magnification."""
     datalist = json.loads((data / FILE_NAME).read_text(encoding="utf-8"))
-    items = datalist["testing"][:most]
+    every = datalist["testing"]
+    items = [every[n] for n in np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))]
     scale = MAGNIFICATIONS.get(condition, 1.0)
     for number, item in enumerate(items):
         for key, name in item.items():
