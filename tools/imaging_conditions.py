@@ -16,6 +16,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +165,11 @@ def main() -> None:
     stem = f"conditions_{example.dataset.name}-{example.data}"
     text = [
         f"# {example.dataset.title}: images taken otherwise than those learnt from",
-        f"Made by `python tools/imaging_conditions.py {given.table} --only {given.only}`; do not edit.",
+        f"Made by `python tools/imaging_conditions.py {given.table} --only {given.only} --most {given.most}`; do not edit.",
         f"Variant {example.data}, seeds {', '.join(map(str, seeds))}, {given.most} test images in one view, scale "
-        f"{example.scale.name}.\n{machine()}. First {titles[0]}, then {titles[1]}. *Difference of the losses*: what the\n"
-        "first loses less what the second loses, and its 95 % interval (bootstrap over seeds and images); below 0 the first\n"
-        "loses less.",
+        f"{example.scale.name}.\n{date.today()}, {machine()}.\nFirst {titles[0]}, then {titles[1]}.\n"
+        "*Difference of the losses*: what the first loses less what the second loses, and its 95 % interval (bootstrap over\n"
+        "seeds and images); below 0 the first loses less.",
         "\n".join(table(found, titles, example.dataset.images_by_seed)),
     ]
     (given.results / f"{stem}.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
