@@ -28,7 +28,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
-demo: $(VENV)/.runtime ## train, evaluate, predict and report on the built-in data; about 12 minutes on two CPU cores, with the installation
+demo: $(VENV)/.runtime ## train, evaluate, predict and report on the built-in data; 4 to 12 minutes on two CPU cores, with the installation
 	$(BUNDLE) training --config_file "['bundle/configs/train.yaml',$(DEMO_CONFIGS)]"
 	$(BUNDLE) evaluating --config_file "['bundle/configs/train.yaml','bundle/configs/evaluate.yaml',$(DEMO_CONFIGS)]" $(DEMO_RESULTS)
 	$(BUNDLE) inferring --config_file "['bundle/configs/inference.yaml',$(DEMO_CONFIGS)]" --save_probabilities True $(DEMO_RESULTS)

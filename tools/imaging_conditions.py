@@ -106,7 +106,7 @@ def table(
     """
     first, second = next(iter(found.values()))
     dice = [name for name in found[AS_IS][first][0] if name.startswith("dice ")]
-    head = [f"{score}, {title} / {titles[1]}" for score in ("Dice", "object F1") for title in titles[:1]]
+    head = [f"{score}, {titles[0]} / {titles[1]}" for score in ("Dice", "object F1")]
     lines = [
         f"| images | {head[0]} | lost | difference of the losses | {head[1]} | lost | difference of the losses |",
         "|---|---|---|---|---|---|---|",
