@@ -22,30 +22,31 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from lazylabels_monai.data.simulating import synthetic
+from lazylabels_monai.data.simulating import microstructures
+from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.measure import STATISTICS, ImageMeasurements, measure_image, measure_objects, summarize
 
 SIZE, RADIUS, CONDITIONS, DATA_SET_SIZES = (256, 320), (9.0, 20.0), 10, (3, 6, 12)
 NAMES = [name.format(u="px") for name in STATISTICS]
-CLASSES = range(1, len(synthetic.CLASS_NAMES) + 1)
+CLASSES = range(1, len(CLASS_NAMES) + 1)
 Field = tuple[ImageMeasurements, list[np.ndarray]]
 
 
 def make_field(seeds: tuple[Sequence[int], Sequence[int]]) -> Field:
     """Measurements of one window, and the true diameters of each class's objects whose centroid it holds."""
-    # the labels of synthetic.make_image, without its grey values, which take most of the time
-    condition, rng = synthetic.draw_condition(np.random.default_rng(seeds[0]), RADIUS), np.random.default_rng(seeds[1])
+    # the labels of make_image, without its grey values, which take most of the time
+    condition, rng = microstructures.draw_condition(np.random.default_rng(seeds[0]), RADIUS), np.random.default_rng(seeds[1])
     margin = math.ceil(3 * condition.radius)
     size = tuple(n + 2 * margin for n in SIZE)
-    packed = synthetic.pack_objects(size, rng, condition.radius, condition.spread, condition.bubbles, condition.fill)
-    instances, classes, _ = synthetic.paint_objects(packed, size)
+    packed = microstructures.pack_objects(size, rng, condition.radius, condition.spread, condition.bubbles, condition.fill)
+    instances, classes, _ = microstructures.paint_objects(packed, size)
     whole, diameters = measure_objects(instances, classes), []
     for axis, n in zip(("row", "col"), SIZE, strict=True):
         whole = whole[whole[f"centroid_{axis}_px"].between(margin - 0.5, margin + n - 0.5, inclusive="left")]
     for k in CLASSES:
         diameters.append(whole.loc[whole["class"] == k, "equivalent_diameter_px"].to_numpy())
     window = tuple(slice(margin, margin + n) for n in SIZE)
-    return measure_image(instances[window], classes[window], class_names=synthetic.CLASS_NAMES), diameters
+    return measure_image(instances[window], classes[window], class_names=microstructures.CLASS_NAMES), diameters
 
 
 def truth(fields: Sequence[Field]) -> np.ndarray:

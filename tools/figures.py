@@ -43,7 +43,7 @@ def drawn_labels() -> dict[str, np.ndarray]:
     """The image (H, W) and its labels as somebody would draw them: class maps (H, W), 0 background, 255 unlabelled."""
     import torch
 
-    from lazylabels_monai.data.simulating.synthetic import make_image
+    from lazylabels_monai.data.simulating.microstructures import make_image
     from lazylabels_monai.labels.marking import Marking
     from lazylabels_monai.tasks import present_key
     from lazylabels_monai.transforms import ImpliedSegmentationd

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.plausible import Look, look_at, suspect_classes, suspect_ids
 

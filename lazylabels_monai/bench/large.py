@@ -1,8 +1,9 @@
 """How long a large picture takes and how much memory: ``python -m lazylabels_monai bench large``. Nothing is asserted on it.
 
 The pictures are mosaics of the built-in ones, the network a tiny one (widths 4 and 8) that learns from them for a minute, so
-that what the tiles cost shows beside what the network costs. ``python -m lazylabels_monai.bench.large --picture memory.png``
-also draws the memory over time of the last, ``--side 4096`` predicts that one alone.
+that what the tiles cost shows beside what the network costs; then the starter, as a user would run it.
+``python -m lazylabels_monai.bench.large --picture memory.png`` also draws the memory over time of the last, ``--side 4096``
+predicts that one alone, ``--starter`` with the starter alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ __all__ = ["Run", "draw_memory", "make_mosaic", "predict_watched", "section", "t
 
 #: Sides of the pictures of the table, in pixels; LAZYLABELS_BENCH_SIDES names others.
 _SIDES = (1024, 4096, 16384, 20000)
-#: Windows of the network: 512 pixels, side by side.
+_TINY, _STARTER = "widths 4 and 8", "the starter"
+#: Windows of the tiny network: 512 pixels, side by side. The starter's are its own.
 _CONFIG = "window_size: [512, 512]\noverlap: 0.0\n"
 
 
@@ -193,14 +195,18 @@ def _sources(folder: Path) -> list[np.ndarray]:
     return [read_image(path) for path in sorted((folder / "data" / "images").iterdir())]
 
 
-def _one(folder: Path, side: int) -> Run:
-    weights = tiny_weights(folder)
-    picture, out, config = folder / f"mosaic{side}.tif", folder / f"out{side}", folder / "large.yaml"
+def _one(folder: Path, side: int, network: str) -> Run:
+    from lazylabels_monai.bundle_folder import find_starter
+
+    tiny = tiny_weights(folder)
+    picture, config = folder / f"mosaic{side}.tif", folder / "large.yaml"
     config.write_text(_CONFIG, encoding="utf-8")
     if not picture.is_file():
         make_mosaic(picture, side, _sources(folder))
     _children_seconds()
-    return predict_watched(picture, out, weights, config)
+    if network == _STARTER:
+        return predict_watched(picture, folder / f"starter{side}", find_starter())
+    return predict_watched(picture, folder / f"out{side}", tiny, config)
 
 
 def section(repeats: int) -> str:
@@ -211,23 +217,23 @@ def section(repeats: int) -> str:
     """
     sides = tuple(int(side) for side in os.environ.get("LAZYLABELS_BENCH_SIDES", "").split(",") if side) or _SIDES
     with tempfile.TemporaryDirectory() as folder:
-        return table({side: _one(Path(folder), side) for side in sides})
+        return table({(name, side): _one(Path(folder), side, name) for name in (_TINY, _STARTER) for side in sides})
 
 
-def table(runs: dict[int, Run]) -> str:
-    """The runs by side, in Markdown."""
+def table(runs: dict[tuple[str, int], Run]) -> str:
+    """The runs by network and side, in Markdown."""
     lines = [
-        "`predict --large` on mosaics of the built-in pictures, a network of widths 4 and 8, windows of 512 pixels side by",
-        f"side; one run each, the process's start (imports, model) included. {describe_machine()}.",
+        "`predict --large` on mosaics of the built-in pictures, with a network of widths 4 and 8 (windows of 512 pixels side",
+        "by side) and with the starter, without any option; one run each, the process's start (imports, model) included.",
+        f"{describe_machine()}.",
         "",
-        "| picture | objects | CPU s | CPU s per Mpixel | seconds | peak resident |",
-        "|---|---|---|---|---|---|",
+        "| network | picture | objects | CPU s | CPU s per Mpixel | seconds | peak resident |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for side, run in runs.items():
-        each = run.cpu / (side * side / 1e6)
-        lines.append(
-            f"| {side} x {side} | {run.objects} | {run.cpu:.0f} | {each:.2f} | {run.wall:.0f} | {run.peak / 1024:.2f} GiB |"
-        )
+    for (name, side), run in runs.items():
+        row = [name, f"{side} x {side}", run.objects, f"{run.cpu:.0f}", f"{run.cpu / (side * side / 1e6):.2f}"]
+        row += [f"{run.wall:.0f}", f"{run.peak / 1024:.2f} GiB"]
+        lines.append(f"| {' | '.join(map(str, row))} |")
     return "\n".join(lines)
 
 
@@ -235,15 +241,16 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Predict large mosaics and draw the memory over time of the last.")
     parser.add_argument("--side", type=int, nargs="+", default=list(_SIDES), help="of the pictures in pixels")
     parser.add_argument("--folder", type=Path, help="where the network, the picture and the results go; default: a new one")
+    parser.add_argument("--starter", action="store_true", help="with the starter; default: the tiny network")
     parser.add_argument("--picture", type=Path, help="PNG of the memory over time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         place = given.folder or Path(made)
         place.mkdir(parents=True, exist_ok=True)
-        runs = {}
+        runs, name = {}, _STARTER if given.starter else _TINY
         for side in given.side:
-            runs[side] = _one(place, side)
+            runs[name, side] = _one(place, side, name)
             print(table(runs), flush=True)
     if given.picture is not None:
-        title = f"predict --large, {side} x {side} pixels, a tiny network, {os.cpu_count()} cores, no GPU"
-        draw_memory(runs[side], given.picture, title)
+        title = f"predict --large, {side} x {side} pixels, {name}, {os.cpu_count()} cores, no GPU"
+        draw_memory(runs[name, side], given.picture, title)

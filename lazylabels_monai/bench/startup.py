@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from lazylabels_monai.bench.timing import Times, describe_machine
-from lazylabels_monai.data.simulating.synthetic import make_dataset, make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
+from lazylabels_monai.data.simulating.synthetic import make_dataset
 
 __all__ = ["run_commands", "section"]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lazylabels_monai.atomic import write_bytes, written_to
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import to_numpy_order
 from lazylabels_monai.images.files import PathLike

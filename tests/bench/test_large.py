@@ -28,7 +28,7 @@ def test_the_tiny_network_is_made_once(tmp_path):
 
 def test_table_and_picture(tmp_path):
     run = large.Run(12.0, 6.0, ((0.0, 100.0), (6.0, 1024.0), (11.0, 512.0)), 345)
-    assert "| 1000 x 1000 | 345 | 6 | 6.00 | 12 | 1.00 GiB |" in large.table({1000: run})
+    assert "| the starter | 1000 x 1000 | 345 | 6 | 6.00 | 12 | 1.00 GiB |" in large.table({("the starter", 1000): run})
     large.draw_memory(run, tmp_path / "a.png", "title")
     assert (tmp_path / "a.png").stat().st_size > 1000
 

@@ -370,7 +370,7 @@ def test_what_is_timed_of_ours_is_what_predict_writes(tmp_path, monkeypatch):
     from benchmarks import ours
     from benchmarks.serving import Clock
     from lazylabels_monai.bundle_folder import find_starter
-    from lazylabels_monai.data.simulating.synthetic import make_image
+    from lazylabels_monai.data.simulating.microstructures import make_image
     from lazylabels_monai.predicting.folder import predict
 
     for name in ("late.import_late", "threads.wait_asleep"):  # for a process of its own

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.data.datalist import find_images
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import user_error
 from lazylabels_monai.spreadsheets import from_cell
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -169,20 +167,14 @@ def test_dice_by_hand():
 
 
 @pytest.mark.real_data
-def test_powder_is_fast_and_its_regions_are_as_rough_as_the_papers(data_root):
+def test_regions_of_powder_are_as_rough_as_the_papers(data_root):
     path = sorted((data_root / "powder" / "train" / "masks").glob("*.png"))[0]
     instances = np.array(Image.open(path))
-    start = time.process_time()
     region = inner_regions(instances)
-    middle = time.process_time()
     _labels, pairs = interface_labels(instances, 2, 3)
-    end = time.process_time()
     assert len(pairs) == len(touching_pairs(instances, 2)) > 100
     assert 0.67 < dice_of_inner_regions(region, instances > 0) < 0.77
     assert set(np.unique(instances[region > 0])) == set(np.unique(instances)) - {0}
-    # About 0.2 and 0.5 s here; the limit leaves room for a loaded machine.
-    assert middle - start < 2
-    assert end - middle < 2
 
 
 def check_regions(instances, region):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label as connected
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.plausible import look_at, suspect_classes, suspect_ids
 from tests.labels.mistaken import MISTAKEN, RESAMPLING, binary, objects, resized, swapped, touching

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 
 
 def discs(shape, centres, radii) -> np.ndarray:

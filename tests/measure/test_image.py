@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.measure import regionprops
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.measure import (
     measure_image,

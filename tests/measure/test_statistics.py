@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.measure import (
     STATISTICS,

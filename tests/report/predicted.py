@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.images.pictures import overlay_contours
 from lazylabels_monai.measure.folder import measure_folder
 

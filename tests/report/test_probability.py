@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.measure import measure_objects
 from lazylabels_monai.report.probability import object_probability
 from tests.report.predicted import SHAPE, soft

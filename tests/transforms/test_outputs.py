@@ -11,7 +11,7 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.instances import (
     InstanceSettings,

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from lazylabels_monai.data.simulating.items import SimulationError
+from lazylabels_monai.data.simulating.microstructures import Seed
 
 __all__ = ["KINDS", "make_scene"]
 
@@ -39,8 +39,6 @@ MIN_PIXELS = 20
 
 #: At most so many objects are placed one by one.
 MAX_OBJECTS = 220
-
-Seed = int | Sequence[int] | np.random.SeedSequence
 
 
 def make_scene(size: tuple[int, int] = (384, 384), seed: Seed = 0, kind: str | None = None) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from PIL import Image
 from lazylabels_monai.apps.deploy.app import LazyLabelsApp
 from lazylabels_monai.apps.deploy.operators import from_image, require_exported_name, to_image
 from lazylabels_monai.apps.deploy.staging import MODEL, stage
-from lazylabels_monai.data.simulating.synthetic import make_image
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks import MultiTaskUNet
