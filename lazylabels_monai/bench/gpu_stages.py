@@ -228,6 +228,7 @@ def prediction(record: Record, data: Path, device: str, seconds: float, quick: b
     """Mpixel/s of a picture in windows, as ``predict`` cuts them, with the network of ``lazylabels train`` on a GPU."""
     import torch
 
+    from lazylabels_monai.bench.tasks import PART, WHOLE
     from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 
     kind = torch.device(device).type
@@ -258,7 +259,7 @@ def prediction(record: Record, data: Path, device: str, seconds: float, quick: b
             took = _seconds(call, device, seconds / 8)
             memory = torch.cuda.max_memory_allocated(device) if kind == "cuda" else None
             name = "float32" if dtype is None else str(dtype).removeprefix("torch.")
-            asked = "three tasks" if answered is None else "segmentation alone"
+            asked = WHOLE if answered is None else PART
             found.append(
                 {"precision": name, "batch": batch, "asked": asked, "seconds": took, "windows": windows, "memory": memory}
             )

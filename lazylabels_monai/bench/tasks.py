@@ -27,9 +27,11 @@ CLASSES = 3
 #: Operators in the table.
 _ROWS = 8
 
-PLAIN, QUICK = "three tasks, PyTorch's own layers", "three tasks"
+#: Rows, of the other parts, too.
+WHOLE, PART = "three tasks", "segmentation alone"
+PLAIN = f"{WHOLE}, PyTorch's own layers"
 #: Beside them where the bundle takes bfloat16 by itself.
-REDUCED, REDUCED_UNET = f"{QUICK}, bfloat16", "one U-Net (SingleTaskUNet), bfloat16"
+REDUCED, REDUCED_UNET = f"{WHOLE}, bfloat16", "one U-Net (SingleTaskUNet), bfloat16"
 UNET, PLAIN_UNET, BASIC = "one U-Net (SingleTaskUNet)", "one U-Net, PyTorch's own layers", "one U-Net (MONAI's BasicUNet)"
 
 #: Settings of lighter networks (:class:`~lazylabels_monai.networks.MultiTaskUNet`).
@@ -60,7 +62,7 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         BasicUNet(2, 1, CLASSES, features=(*channels, *[channels[-1]] * (5 - len(channels)), channels[0]), norm=NORM)
     )
     window, crops = (_ready(torch.randn(*shape)) for shape in ((1, 1, 2 * crop, 2 * crop), (BATCH, 1, crop, crop)))
-    parts: dict[str, nn.Module] = {QUICK: whole, "segmentation alone": whole.part(["segmentation"])}
+    parts: dict[str, nn.Module] = {WHOLE: whole, PART: whole.part(["segmentation"])}
     parts |= {f"segmentation and {task}": whole.part(["segmentation", task]) for task in ("detection", "separation")}
     lighter = {name: _ready(MultiTaskUNet(**shape, **settings)) for name, settings in LIGHTER.items()}
     networks = {PLAIN: whole, **parts, PLAIN_UNET: single, UNET: single, BASIC: basic, **lighter}
@@ -79,7 +81,7 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     # as the bundle trains on a CPU, and before
     steps = {name: (networks[name], crops) for name in (PLAIN, PLAIN_UNET)}
     steps |= {name: _in_order(networks[name], crops, torch.channels_last) for name in (REDUCED, REDUCED_UNET) if bfloat16}
-    plain_order = (QUICK, UNET, BASIC, *lighter)
+    plain_order = (WHOLE, UNET, BASIC, *lighter)
     steps |= {name: _in_order(networks[name], crops, torch.contiguous_format) for name in plain_order}
 
     def training(name: str) -> Callable[[], object]:
@@ -92,9 +94,9 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     predicted = interleaved({name: predicting(name) for name in networks}, repeats)
     trained = interleaved({name: training(name) for name in steps}, repeats)
     flops = _flops(whole.eval(), window)
-    products = {name: _flops(networks[name].eval(), window) / _flops(single.eval(), window) for name in (QUICK, *lighter)}
+    products = {name: _flops(networks[name].eval(), window) / _flops(single.eval(), window) for name in (WHOLE, *lighter)}
     peak = 2 * 1024**3 / min(interleaved({"": _product()}, max(3, repeats))[""].cpu) / 1e9
-    reached = flops / predicted[QUICK].median_cpu / 1e9
+    reached = flops / predicted[WHOLE].median_cpu / 1e9
     lines = [
         f"One window of {2 * crop} x {2 * crop} pixels, and a training step (forward and backward) of {BATCH} crops of",
         f"{crop} x {crop}, in plain order of memory but for PyTorch's own layers and in bfloat16; widths",
@@ -108,11 +110,11 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
     for name in [name for name in networks if name not in lighter]:
         step = _cells(trained[name], trained[UNET]) if name in trained else " | "
         lines.append(f"| {name} | {_cells(predicted[name], predicted[UNET])} | {step} |")
-    fastest = REDUCED if bfloat16 else QUICK
+    fastest = REDUCED if bfloat16 else WHOLE
     gain, gained = (times[PLAIN].ratio_to(times[fastest])[0] for times in (predicted, trained))
-    over, over_step = (times[QUICK].ratio_to(times[UNET])[0] for times in (predicted, trained))
-    basic_over, basic_step = (times[QUICK].ratio_to(times[BASIC])[0] for times in (predicted, trained))
-    alone, lightest = predicted["segmentation alone"], "all three"
+    over, over_step = (times[WHOLE].ratio_to(times[UNET])[0] for times in (predicted, trained))
+    basic_over, basic_step = (times[WHOLE].ratio_to(times[BASIC])[0] for times in (predicted, trained))
+    alone, lightest = predicted[PART], "all three"
     lines += [
         "",
         f"The convolutions in prediction are {flops / 1e9:.1f} GFLOP as the plain layers count; {reached:.0f} GFLOP/s of",
@@ -151,11 +153,11 @@ def section(repeats: int = 5, channels: tuple[int, int, int, int, int] = CHANNEL
         "",
         "Operators of a prediction of one window, share of its CPU time:",
         "",
-        *_operators(lambda plain: predicting(PLAIN if plain else QUICK)),
+        *_operators(lambda plain: predicting(PLAIN if plain else WHOLE)),
         "",
         "Operators of a training step:",
         "",
-        *_operators(lambda plain: training(PLAIN if plain else QUICK)),
+        *_operators(lambda plain: training(PLAIN if plain else WHOLE)),
         "",
         describe_machine(),
     ]

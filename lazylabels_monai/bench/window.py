@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from monai.inferers import SlidingWindowInferer
 
+from lazylabels_monai.bench.tasks import CHANNELS, CLASSES, NORM, PART, REDUCED, WHOLE
 from lazylabels_monai.bench.timing import describe_machine, interleaved
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
@@ -15,14 +16,10 @@ from lazylabels_monai.precision import use_bfloat16
 
 __all__ = ["section"]
 
-#: Of configs/cpu.yaml.
-CHANNELS, WINDOW = (16, 32, 64, 128, 256), 256
-NORM = ("INSTANCE", {"affine": True})
-CLASSES = 3
-MONAI, ALL = "MONAI's inferer, PyTorch's own layers", "three tasks"
-#: Beside them where the bundle takes bfloat16 by itself.
-REDUCED, REDUCED_PART = "three tasks, bfloat16", "segmentation alone, bfloat16"
-PART = "segmentation alone"
+WINDOW = 256  # of configs/cpu.yaml
+MONAI = "MONAI's inferer, PyTorch's own layers"
+#: Beside the others where the bundle takes bfloat16 by itself.
+REDUCED_PART = f"{PART}, bfloat16"
 
 
 def section(
@@ -56,11 +53,11 @@ def section(
 
     calls: dict[str, Callable[[], object]] = {
         MONAI: monais,
-        ALL: ours(),
-        "three tasks, 1 window at a time": ours(batch=1),
-        "three tasks, 4 windows at a time": ours(batch=4),
+        WHOLE: ours(),
+        f"{WHOLE}, 1 window at a time": ours(batch=1),
+        f"{WHOLE}, 4 windows at a time": ours(batch=4),
         PART: ours(answered=["segmentation"]),
-        "three tasks, overlap 0.25": ours(0.25),
+        f"{WHOLE}, overlap 0.25": ours(0.25),
     }
     bfloat16 = use_bfloat16("auto", "cpu")
     if bfloat16:
@@ -84,7 +81,7 @@ def section(
     ]
     for name, times in taken.items():
         middle, least, most = taken[MONAI].ratio_to(times)
-        speed, count = pixels / times.median_cpu, windows.get(name, windows[ALL])
+        speed, count = pixels / times.median_cpu, windows.get(name, windows[WHOLE])
         clock = f"{pixels / times.median_wall:.3f} | {taken[MONAI].median_wall / times.median_wall:.2f}"
         lines.append(f"| {name} | {count} | {speed:.3f} | {middle:.2f} ({least:.2f} to {most:.2f}) | {clock} |")
     # in seconds on the clock, which are those that a person waits, threads' waiting for each other included
@@ -94,7 +91,7 @@ def section(
         "",
         "| target | reached | what holds it back |",
         "|---|---|---|",
-        f"| twice MONAI's inferer around the plain network in float32 | {gains[ALL]:.2f} x on the clock for three tasks, "
+        f"| twice MONAI's inferer around the plain network in float32 | {gains[WHOLE]:.2f} x on the clock for three tasks, "
         f"{gains[PART]:.2f} x for segmentation alone{reduced} | the convolutions: softmax and blending are what MONAI's class "
         "does, a few per cent |",
         "",
