@@ -123,17 +123,23 @@ def _seconds(results: Mapping[str, Any]) -> str:
 
 
 def _score_table(results: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]:
-    lines = ["| set | Dice with | Dice without |", "|---|---|---|"]
+    lines = [
+        "As they were validated while they learnt, in parts of at most 512 pixels, emps and glas at half their size:",
+        "",
+        "| set | Dice with | Dice without |",
+        "|---|---|---|",
+    ]
     runs = {run["name"]: run for run in results["runs"] if run.get("validations")}
     for domain, own in runs["final"]["validations"][-1]["scores"].items():
         other = runs.get(f"without_{domain}")
         value = f"{other['validations'][-1]['scores'][domain]['dice']:.3f}" if other else "-"
         cells = (f"{own['dice']:.3f}", value) if domain in results["shares"] else ("-", f"{own['dice']:.3f}")
         lines.append(f"| {domain} | {' | '.join(cells)} |")
-    lines += ["", "As they were validated while they learnt, in parts of at most 512 pixels; emps and glas at half their size."]
     if not scores.get("final"):
         return lines
     lines += [
+        "",
+        "As `predict` sees them, in whole pictures (go by these; `python -m lazylabels_monai.starter score OUT SETS`):",
         "",
         "| set | pictures | Dice with | Dice without | object F1 with | object F1 without |",
         "|---|---|---|---|---|---|",
@@ -144,11 +150,7 @@ def _score_table(results: Mapping[str, Any], scores: Mapping[str, Any]) -> list[
         if domain not in results["shares"]:  # never learnt
             cells = ["-", cells[0], "-", cells[2]]
         lines.append(f"| {domain} | {own['images']} | {' | '.join(cells)} |")
-    return [
-        *lines,
-        "",
-        "As `predict` sees them, whole pictures in windows: `python -m lazylabels_monai.starter score OUT SETS`.",
-    ]
+    return lines
 
 
 def _cell(score: Mapping[str, Any] | None, name: str) -> str:
