@@ -30,7 +30,7 @@ __all__ = ["PictureNetwork", "pack_bioimage"]
 #: arXiv's numbers of the method's papers, in the order of ``references`` in metadata.json.
 _PAPERS = {
     "Ke et al. 2020, Multi-task deep learning for image segmentation using recursive approximation tasks": "2005.13053",
-    "Ke et al. 2019, Learning to segment microscopy images with lazy labels": "1906.12177",
+    "Ke et al. 2020, Learning to segment microscopy images with lazy labels": "1906.12177",
 }
 
 
