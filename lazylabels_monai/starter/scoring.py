@@ -49,8 +49,9 @@ def place_weights(weights: Path, results: Mapping[str, Any], folder: Path) -> Pa
     network, crop = results["network"], int(results["settings"]["crop_size"])
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     settle(folder / WEIGHTS_FILE)
-    windows = {"crop_size": [crop, crop], "window_size": [WINDOW, WINDOW]}
-    write_network(folder, MultiTaskUNet(num_classes=2, **network), **network, **windows)
+    # as trainings have it: a hot pixel of a camera must not turn the whole picture gray
+    seen = {"crop_size": [crop, crop], "window_size": [WINDOW, WINDOW], "normalization": "percentiles"}
+    write_network(folder, MultiTaskUNet(num_classes=2, **network), **network, **seen)
     write_classes(folder, [CLASS])
     return folder / WEIGHTS_FILE
 

@@ -4,12 +4,16 @@ import json
 import re
 import subprocess
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 
 from lazylabels_monai.bundle_folder import find_starter
+from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.starter import shipping
 from lazylabels_monai.starter.making import NETWORK, half_precision
 from lazylabels_monai.starter.scoring import score_weights
@@ -101,6 +105,21 @@ def test_the_starter_that_is_shipped_does_what_its_card_says():
     found = score_weights(weights, "builtin", most=CHECK_PICTURES)
     assert found["dice"] == pytest.approx(float(dice), abs=0.01)
     assert found["f1"] == pytest.approx(float(f1), abs=0.01)
+
+
+def test_a_hot_pixel_does_not_turn_the_starters_picture_gray(tmp_path):
+    """One pixel at the top of 16 bits: without clipping all else becomes flat, and most objects are missed."""
+    model = Model(find_starter(), overrides={"device": "cpu"})
+    picture = make_image((128, 160), 3)["image"].astype(np.uint16)
+    hot = picture.copy()
+    hot[9, 7] = 65535
+    masks = []
+    for name, image in (("clean", picture), ("hot", hot)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image)
+        masks.append(model.probabilities(tmp_path / f"{name}.tif")["segmentation"].argmax(0) > 0)
+    clean, found = masks
+    assert clean.mean() > 0.2
+    assert 2 * (clean & found).sum() / (clean.sum() + found.sum()) > 0.98
 
 
 def test_no_other_weights_are_committed():
