@@ -32,7 +32,7 @@ import lazylabels_monai
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.provenance import made
 from lazylabels_monai.regular import why_no_file
-from lazylabels_monai.result_files import RECORDS_FILE, predicted_files
+from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, RECORDS_FILE, image_stem, predicted_files
 
 __all__ = [
     "ANSWERS",
@@ -183,6 +183,9 @@ class Record:
         facts: size in bytes, and times of the last change of content and of the entry in the folder in nanoseconds: a file of
             the same ones need not be read again.
         class_map: :func:`file_digest` of the class map, by which one that was altered or put there is told.
+        files: names of all files of the result, with :func:`file_digest` of the class maps and ids, which people correct, and
+            "" for the others; empty where an earlier version wrote the record. While the result is being replaced those of
+            both.
     """
 
     stamp: str | None
@@ -190,6 +193,7 @@ class Record:
     digest: str = ""
     facts: tuple[int, ...] = ()
     class_map: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stamp: Stamp, image: str | os.PathLike, folder: str | os.PathLike) -> Record:
@@ -197,9 +201,11 @@ class Record:
         facts = _facts(image)  # before the content: what changes meanwhile is seen the next time
         return cls(stamp.id, _from_folder(image, folder), file_digest(image), facts)
 
-    def giving(self, result: str | os.PathLike) -> Record:
-        """The record with the digest of the class map."""
-        return replace(self, class_map=file_digest(result))
+    def giving(self, result: str | os.PathLike, others: Iterable[str | os.PathLike] = ()) -> Record:
+        """The record with the digest of the class map, and with the names of all files that were made."""
+        class_map = file_digest(result)
+        digests = {Path(file).name: file_digest(file) if _is_corrected(file) else "" for file in others}
+        return replace(self, class_map=class_map, files={**digests, Path(result).name: class_map})
 
     def same_image(self, image: str | os.PathLike) -> bool:
         """Whether a file has the content of the recorded one, wherever it lies now."""
@@ -212,6 +218,11 @@ class Record:
     def same_place(self, image: str | os.PathLike, folder: str | os.PathLike) -> bool:
         """Whether a file lies where the recorded one lay."""
         return self.image == _from_folder(image, folder)
+
+
+def _is_corrected(file: str | os.PathLike) -> bool:
+    """Whether a file of a result is of those that people correct by hand."""
+    return image_stem(file).endswith((CLASSES_ENDING, INSTANCES_ENDING))
 
 
 def _facts(path: str | os.PathLike) -> tuple[int, ...]:
@@ -313,15 +324,20 @@ class Records:
             self._append({"result": result, **vars(record)})
             yield
 
-    def void(self, result: str, stamp: Stamp) -> None:
+    def void(self, result: str, stamp: Stamp, files: Iterable[str] = ()) -> None:
         """Say that what lies there of a result is being replaced.
+
+        Args:
+            result: name of the image.
+            stamp: of those who replace it.
+            files: names of all files that are removed or come.
 
         Raises:
             StampError: when somebody has begun with another stamp.
         """
         with locked(self.folder):
             self._require_current(stamp.id)
-            self._append({"result": result, "stamp": None})
+            self._append({"result": result, "stamp": None, "files": dict.fromkeys(files, "")})
 
     def _require_current(self, stamp: str | None) -> None:
         if stamp != self.refresh().current:

@@ -29,7 +29,6 @@ from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.files import (
-    PICTURE_SUFFIXES,
     VOLUME_SUFFIXES,
     ReadError,
     file_suffix,
@@ -41,15 +40,13 @@ from lazylabels_monai.images.regions import is_zarr, open_regions
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.predicting.large.store import REMEDY, missing_packages
 from lazylabels_monai.predicting.model import Model
-from lazylabels_monai.predicting.stamping import require_same_stamp
+from lazylabels_monai.predicting.stamping import made_files, require_same_stamp, result_paths
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.progress import Progress, clock, silent
 from lazylabels_monai.result_files import (
     CLASSES_ENDING,
     CLASSES_FILE,
-    ENDINGS,
     INSTANCES_ENDING,
-    OBJECTS_ENDING,
     image_stem,
     predicted_files,
     predicted_stems,
@@ -151,11 +148,12 @@ def _predict(
     given = {key: value for key, value in given.items() if value is not None} | {"output_dir": str(partial)}
     model = Model(weights, bundle, overlays, given, needed_only=not uncertainty)
     samples = dropout_samples if uncertainty else None
-    state = _Folder(out, model.stamp.having(uncertainty=None if samples is None else {"dropout_samples": samples}))
+    stamp = model.stamp.having(uncertainty=None if samples is None else {"dropout_samples": samples})
+    state = _Folder(out, stamp, overwrite)
     say = progress or silent
     report = PredictionReport()
     try:
-        state.begin(paths, trained_classes(weights), overwrite, lambda path: _answers_alike(model, path, partial, out), say)
+        state.begin(paths, trained_classes(weights), lambda path: _answers_alike(model, path, partial, out), say)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     report.skipped = [] if overwrite else [str(path) for path in paths if state.is_done(path)]
@@ -373,7 +371,8 @@ def _answers_alike(model: Model, path: Path, partial: Path, out: Path) -> bool |
     try:
         sample = model.load(path)
         model.write(sample, model.answer(sample))
-        files = [next(f for f in _files(folder, path, CLASSES_ENDING) if os.path.isfile(f)) for folder in (out, partial)]
+        found = [result_paths(folder, path, [CLASSES_ENDING]) for folder in (out, partial)]
+        files = [next(filter(os.path.isfile, paths)) for paths in found]
         there, now = map(read_label, files)
     except Exception:  # the image or the map is broken: whoever comes to it will say so
         return None
@@ -391,17 +390,17 @@ class _Folder:
     Args:
         out: the folder.
         stamp: of the results to come.
+        overwrite: results that are there are replaced.
     """
 
-    def __init__(self, out: Path, stamp: Stamp) -> None:
-        self.out, self.stamp = out, stamp
+    def __init__(self, out: Path, stamp: Stamp, overwrite: bool = False) -> None:
+        self.out, self.stamp, self.overwrite = out, stamp, overwrite
         self.records = Records(out)
 
     def begin(
         self,
         paths: Sequence[Path],
         classes: Sequence[str],
-        overwrite: bool,
         alike: Callable[[Path], bool | None],
         say: Progress,
     ) -> None:
@@ -410,20 +409,20 @@ class _Folder:
         Args:
             paths: the images that are asked for.
             classes: names of the classes.
-            overwrite: their results are replaced.
             alike: tells whether the result of an image is what would be predicted now.
             say: is told what a user should know of results that are there.
 
         Raises:
             LazyLabelsError: when results or files there would be mixed or replaced.
         """
+        overwrite = self.overwrite
         there, asked = set(predicted_stems(self.out)), {image_stem(path): path for path in paths}
         replaced = [*asked] if overwrite else []
         remedy = ", or replace them with --overwrite" if not overwrite and there <= set(asked) else ", or remove these results"
         require_same_stamp(self.records, self.stamp, replaced, remedy)
         unknown = self.records.by_stamp(there - set(replaced)).get(None, [])
         self._check_classes(classes, there, bool(unknown), overwrite)
-        self._check_files(paths, overwrite)
+        self._check_files(paths)
         checked = None
         if not overwrite:
             self._check_images(asked, there, say)
@@ -451,7 +450,7 @@ class _Folder:
 
     def is_done(self, path: Path) -> bool:
         """Whether the results of an image are there, made by the stamp from the image as it is; or of unknown origin."""
-        if not any(os.path.isfile(file) for file in _files(self.out, path, CLASSES_ENDING)):
+        if not any(os.path.isfile(file) for file in result_paths(self.out, path, [CLASSES_ENDING])):
             return False
         record = self.records.refresh().images.get(image_stem(path))
         return record is None or (record.stamp == self.stamp.id and record.same_image(path))
@@ -462,19 +461,24 @@ class _Folder:
         The file that says that the image is done goes first and comes last, so that a kill leaves an image that is not done;
         its record comes just before it, so that no result lies there with another's record.
 
+        What no prediction made stays; what of it is in the way is replaced with ``overwrite`` alone.
+
         Raises:
             StampError: when another process has begun to predict otherwise into the folder.
+            LazyLabelsError: when a file of the user's is in the way.
         """
-        stem = image_stem(path)
-        self.records.void(stem, self.stamp)
-        for ending in ENDINGS:
-            for old in _files(self.out, path, ending):
-                remove_tree(old) if old.is_dir() else old.unlink(missing_ok=True)
-        (self.out / f"{stem}{OBJECTS_ENDING}.csv").unlink(missing_ok=True)
+        stem, new = image_stem(path), [self.out / file.name for file in partial.iterdir()]
+        former = made_files(self.records.refresh(), path)
+        in_the_way = [file for file in new if os.path.lexists(file) and file not in former]
+        if in_the_way and not self.overwrite:
+            raise LazyLabelsError(_no_result(in_the_way[0], path, replaceable=True))
+        self.records.void(stem, self.stamp, [file.name for file in (*former, *new)])
+        for old in (*former, *in_the_way):  # the class map first
+            remove_tree(old) if old.is_dir() and not old.is_symlink() else old.unlink(missing_ok=True)
         *others, last = sorted(partial.iterdir(), key=lambda f: (f.stem.endswith(CLASSES_ENDING) and f.is_file(), f.name))
         for file in others:
             os.replace(file, self.out / file.name)
-        with self.records.adding(stem, record.giving(last)):
+        with self.records.adding(stem, record.giving(last, (self.out / file.name for file in others))):
             os.replace(last, self.out / last.name)
 
     def _check_classes(self, classes: Sequence[str], there: set[str], unknown: bool, overwrite: bool) -> None:
@@ -524,23 +528,23 @@ class _Folder:
                 )
         return None
 
-    def _check_files(self, paths: Sequence[Path], overwrite: bool) -> None:
+    def _check_files(self, paths: Sequence[Path]) -> None:
         """Neither an image nor a file of the user's whose name a result would take is replaced."""
         if not self.out.is_dir():
             return
-        there = set(os.listdir(self.out))
         images = {os.path.realpath(path) for path in paths}
         for path in paths:
             stem = image_stem(path)
-            files = [file for ending in ENDINGS for file in _files(self.out, path, ending) if file.name in there]
+            files = result_paths(self.out, path)
             own = [file for file in files if os.path.realpath(file) in images]
             is_result = stem in self.records.images or f"{stem}{CLASSES_ENDING}" in map(image_stem, files)
-            if own or (files and not is_result and not overwrite):
-                remedy = "" if own else ", or replace it with --overwrite"
-                raise LazyLabelsError(
-                    f"'{(own or files)[0]}' is no known result and would be replaced by one of '{path}': name another folder"
-                    f"{remedy}."
-                )
+            if own or (files and not is_result and not self.overwrite):
+                raise LazyLabelsError(_no_result((own or files)[0], path, replaceable=not own))
+
+
+def _no_result(file: Path, image: Path, replaceable: bool) -> str:
+    remedy = ", or move the file away, or replace it with --overwrite" if replaceable else ""
+    return f"'{file}' is no known result and would be replaced by one of '{image}': name another folder{remedy}."
 
 
 def _some(names: Sequence[str]) -> str:
@@ -550,8 +554,3 @@ def _some(names: Sequence[str]) -> str:
 
 def _listed(names: Any) -> str:
     return ", ".join(map(str, names)) if isinstance(names, (list, tuple)) else str(names)
-
-
-def _files(out: Path, path: Path, ending: str) -> list[Path]:
-    """Where a prediction of this ending may lie."""
-    return [out / f"{image_stem(path)}{ending}{suffix}" for suffix in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".zarr")]

@@ -14,11 +14,20 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
-from lazylabels_monai.result_files import image_stem, predicted_files, predicted_stems
+from lazylabels_monai.result_files import (
+    CLASSES_ENDING,
+    ENDINGS,
+    INSTANCES_ENDING,
+    OBJECTS_ENDING,
+    image_stem,
+    predicted_files,
+    predicted_stems,
+)
 from lazylabels_monai.stamps import ANSWERS, Record, Records, Stamp, described, file_digest, locked, unlock
 
-__all__ = ["RecordsHandler", "require_same_stamp", "stamp_of"]
+__all__ = ["RecordsHandler", "made_files", "require_same_stamp", "result_paths", "stamp_of"]
 
 
 def stamp_of(
@@ -51,6 +60,40 @@ def stamp_of(
         **written,
     }
     return Stamp(file_digest(weights), json.loads(json.dumps(settings)), Path(weights).name, answers=ANSWERS)
+
+
+def result_paths(folder: Path, image: str | os.PathLike, endings: Sequence[str] = (*ENDINGS, OBJECTS_ENDING)) -> list[Path]:
+    """What lies in a folder under the names of an image's results, files and folders, whoever made it."""
+    suffixes = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".zarr")
+    named = [(ending, suffix) for ending in endings for suffix in ((".csv",) if ending == OBJECTS_ENDING else suffixes)]
+    paths = [Path(folder) / f"{image_stem(image)}{ending}{suffix}" for ending, suffix in named]
+    return [path for path in paths if os.path.lexists(path)]
+
+
+def made_files(records: Records, image: str | os.PathLike) -> list[Path]:
+    """Those of :func:`result_paths` that a prediction made, which alone may be replaced without being asked.
+
+    Records of earlier versions do not say so. Then all are taken for results but the table of the objects, which predictions
+    in tiles alone have written: that must look like theirs.
+    """
+    there = result_paths(records.folder, image)
+    record = records.images.get(image_stem(image))
+    if record is not None and record.files:
+        return [path for path in there if path.name in record.files]
+    stems = [image_stem(path) for path in there]
+    if record is None and f"{image_stem(image)}{CLASSES_ENDING}" not in stems:
+        return []
+    in_tiles = os.path.isdir(records.folder / f"{image_stem(image)}{INSTANCES_ENDING}.zarr")
+    return [path for path in there if path.suffix != ".csv" or (in_tiles and _is_table(path))]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file begins as :func:`~lazylabels_monai.predicting.large.table.object_table` does."""
+    with path.open("rb") as file:
+        return file.read(len(_TABLE)) == _TABLE
+
+
+_TABLE = b"image,id,class,class_name,area_"
 
 
 def require_same_stamp(records: Records, stamp: Stamp, replaced: Sequence[str], remedy: str) -> None:
@@ -93,6 +136,7 @@ class RecordsHandler:
     def __init__(self, output_dir: str | os.PathLike, made_by: Callable[[], Stamp], items: Sequence[dict[str, Any]]) -> None:
         self.records, self.made_by = Records(Path(output_dir)), made_by
         self.images = [item["image"] for item in items]
+        self._before: dict[Path, tuple[int, ...]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -123,12 +167,22 @@ class RecordsHandler:
 
     def _replace(self, engine: Engine) -> None:
         for path in _paths(engine):
-            self.records.void(image_stem(path), self.stamp)
+            former = made_files(self.records.refresh(), path)
+            there = {file: _state(file) for file in result_paths(self.records.folder, path)}
+            self._before.update({file: state for file, state in there.items() if file not in former})
+            self.records.void(image_stem(path), self.stamp, [file.name for file in former])
 
     def _record(self, engine: Engine) -> None:
         for path in _paths(engine):
             stem, folder = image_stem(path), self.records.folder
-            self.records.add(stem, Record.of(self.stamp, path, folder).giving(predicted_files(folder)[stem]))
+            made = [file for file in result_paths(folder, path) if self._before.get(file) != _state(file)]
+            self.records.add(stem, Record.of(self.stamp, path, folder).giving(predicted_files(folder)[stem], made))
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """What tells a file that was written again."""
+    found = file.lstat()
+    return (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def _paths(engine: Engine) -> list[str]:

@@ -23,9 +23,10 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.measure.folder import measure_folder
-from lazylabels_monai.predicting.folder import predict
+from lazylabels_monai.predicting.folder import _Folder, predict
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.uncertainty import object_uncertainty, uncertainty_maps
+from lazylabels_monai.result_files import ENDINGS
 from lazylabels_monai.stamps import Records, require_one_stamp
 from lazylabels_monai.trained import write_settings
 from tests.predicting.images import images_to_predict
@@ -465,6 +466,67 @@ def test_a_file_of_the_users_is_not_replaced(place):
         with pytest.raises(LazyLabelsError, match=r"a_overlay\.png' is no known result and .*another folder\.$"):
             again(place, out=place / "in", overwrite=overwrite)
     assert sorted(files(place / "in")) == ["a.png", "a_overlay.png", "b.png"]
+
+
+#: Every name that a result of "a" may have, and what else a prediction once wrote.
+NAMES = [f"a{ending}{suffix}" for ending in ENDINGS for suffix in (".png", ".tif", ".nii.gz")] + ["a_objects.csv"]
+
+
+def test_without_results_no_file_under_any_of_their_names_is_replaced(place, trained):
+    out = place / "mine"
+    out.mkdir()
+    mine = [name for name in NAMES if name[-4:] in (".tif", ".csv") and "_pred" not in name]
+    state = _Folder(out, Model(trained, overrides=CPU).stamp)
+    for name in mine:
+        (out / name).write_bytes(b"mine")
+        with pytest.raises(LazyLabelsError, match=rf"{name}' is no known result.*--overwrite\.$"):
+            state.begin([place / "in" / "a.png"], ["cell"], lambda path: None, print)
+        assert files(out) == {name: b"mine"}
+        (out / name).unlink()
+    for name in mine:
+        (out / name).write_bytes(b"mine")
+    assert again(place, out=out, overwrite=True) == ["a.png", "b.png"]
+    changed = [name for name in mine if (out / name).read_bytes() != b"mine"]
+    assert changed == ["a_instances.tif"], "only what a result takes the place of"
+
+
+@pytest.mark.parametrize("records", ["now", "earlier"])
+def test_beside_results_no_file_of_the_users_is_removed(records, place):
+    """The image changes and is predicted again; a former version's records do not say which files were made."""
+    out = place / "out"
+    mine = {"a_objects.csv"} if records == "earlier" else {name for name in NAMES if not (out / name).exists()}
+    mine = {name for name in mine if not name.startswith(("a_pred", "a_instances"))}  # corrections of results
+    if records == "earlier":
+        lines = [json.loads(line) for line in (out / "predicted.jsonl").read_text().splitlines()]
+        (out / "predicted.jsonl").write_text(
+            "".join(json.dumps({k: v for k, v in line.items() if k != "files"}) + "\n" for line in lines)
+        )
+    for name in mine:
+        (out / name).write_bytes(b"image,id,class,class_name,area_px2\n")
+    Image.fromarray(255 - read_image(place / "in" / "a.png")).save(place / "in" / "a.png")
+    overwrite = records == "earlier"
+    assert again(place, place / "in" / "a.png", overwrite=overwrite) == ["a.png"]
+    assert {name for name in mine if (out / name).read_bytes().startswith(b"image,")} == mine
+    assert again(place, overwrite=True) == ["a.png", "b.png"]
+    assert {name for name in mine if (out / name).read_bytes().startswith(b"image,")} == mine
+
+
+def test_a_file_of_the_users_in_the_way_of_a_later_result_is_named_and_the_others_are_done(place):
+    """Results that do not hold such a file yet, so that it must be the user's."""
+    out = place / "out"
+    for name in ("a_overlay.png", "a_pred.png", "b_pred.png"):
+        (out / name).unlink()
+    lines = [json.loads(line) for line in (out / "predicted.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.get("files", {}).pop("a_overlay.png", None)
+    (out / "predicted.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (out / "a_overlay.png").write_bytes(b"mine")
+    report = predict(place / "in", out, weights=place / "models" / "model.pt", overrides=CPU)
+    assert [Path(path).name for path in report.done] == ["b.png"]
+    assert "a_overlay.png' is no known result" in report.failed[str(place / "in" / "a.png")]
+    assert (out / "a_overlay.png").read_bytes() == b"mine"
+    assert again(place, overwrite=True) == ["a.png", "b.png"]
+    assert (out / "a_overlay.png").read_bytes() != b"mine"
 
 
 def test_results_beside_other_weights_leave_their_classes(place):
