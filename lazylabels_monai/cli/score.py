@@ -48,8 +48,6 @@ def score(
     there = [path for path in (out / "metrics.json", out / "metrics.csv", out / SETTINGS_FILE) if path.exists()]
     if there and not overwrite:
         raise FileExistsError(f"{there[0]} is there already: name another folder, or pass --overwrite.")
-    for path in there:
-        path.unlink()
-    found = score_predictions(data, predictions, out, section, tune, interfaces, gap, glas, typer.echo)
+    found = score_predictions(data, predictions, out, section, tune, interfaces, gap, glas, typer.echo, overwrite)
     typer.echo(format_results(found))
     typer.echo(f"written: {out / 'metrics.json'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def score_predictions(
     gap: int = 2,
     glas: bool = False,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write ``metrics.json`` and ``metrics.csv`` for class maps that any program made.
 
@@ -86,11 +88,13 @@ def score_predictions(
         gap: objects at most this many pixels apart touch.
         glas: the scores of the GlaS challenge too.
         progress: called with lines of text.
+        overwrite: settings that an earlier run picked are removed, or replaced, once all is computed.
 
     Returns:
         what ``metrics.json`` holds.
 
     Raises:
+        LazyLabelsError: when ``out`` holds settings that no earlier run picked, such as those of weights.
         LazyLabelsError: when an image has no class map, or one of another size or with other values; when the maps say that
             not all of them were made by the same weights and settings.
     """
@@ -102,6 +106,7 @@ def score_predictions(
     routes = ROUTES if interfaces else [route for route in ROUTES if route != "three maps"]
     settings = {route: InstanceSettings(route=route) for route in routes}
     ranked: list[InstanceSettings] = []
+    former = _former_settings(out)
     made_by = _one_stamp(predictions, dataset_dir, section)
     if tune_on is not None:
         tuned = _one_stamp(tune_on, dataset_dir, "validation")
@@ -123,8 +128,8 @@ def score_predictions(
         found = {route: tune_settings(cases, route, progress=say) for route in routes}
         settings = {route: pair[0] for route, pair in found.items()}
         ranked = [settings[route] for route in sorted(found, key=lambda route: -np.nan_to_num(found[route][1]))]
-    elif (out / SETTINGS_FILE).exists():
-        raise LazyLabelsError(f"{out / SETTINGS_FILE} is of an earlier run: remove it, or name --tune again.")
+    elif former is not None and not overwrite:
+        raise LazyLabelsError(f"{former} is of an earlier run: name --tune again, or pass --overwrite.")
     dice = SegmentationDiceMetric(num_classes, tasks)
     lines = InterfaceMetric(num_classes, tasks, gap=gap)
     objects = {name: ObjectMetric(num_classes, tasks, settings[name], glas=glas) for name in routes}
@@ -139,8 +144,29 @@ def score_predictions(
     if ranked:
         out.mkdir(parents=True, exist_ok=True)
         write_settings(out / WEIGHTS_FILE, ranked, section="validation", images=len(cases))  # beside weights that are not there
+    elif former is not None:
+        former.unlink()
     writer = ResultsWriter(out, classes, dice, lines, objects, weights=None if made_by is None else made_by.weights)
     return writer.write([Path(item["image"]).name for item in items])
+
+
+def _former_settings(out: Path) -> Path | None:
+    """The settings that an earlier run picked; None where there are none.
+
+    Raises:
+        LazyLabelsError: for settings of weights or a file of another kind, which are no scores.
+    """
+    file = out / SETTINGS_FILE
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        content = None
+    # those that ``tune`` picked name their data set
+    if (out / WEIGHTS_FILE).exists() or not isinstance(content, dict) or "best" not in content or "dataset" in content:
+        raise LazyLabelsError(f"'{file}' is not of earlier scores, but of weights or of another program: name another folder.")
+    return file
 
 
 def _one_stamp(predictions: PathLike, dataset_dir: PathLike, section: str) -> Stamp | None:

@@ -27,6 +27,15 @@ def test_command_replaces_earlier_scores_only_when_told(tiny_data, tmp_path):
     assert "--overwrite" in str(refused.exception)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
+    wrong = (["score", str(tiny_data), str(maps) + "x"], ["score", str(tmp_path / "none"), str(maps)])
+    wrong += (["score", str(tiny_data), str(maps), "--tune", str(tmp_path / "none")],)
+    for mistyped in wrong:
+        failed = CliRunner().invoke(app, [*mistyped, "--out", str(out), "--overwrite"])
+        assert failed.exit_code != 0
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before, (
+            "earlier scores stay until there are new ones"
+        )
+
     again = CliRunner().invoke(app, [*command, "--overwrite"])
     assert again.exit_code == 0, again.output
     assert json.loads((out / "metrics.json").read_text())["segmentation"]["dice"]["mean"] == 1.0

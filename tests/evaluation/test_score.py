@@ -224,8 +224,24 @@ def test_settings_need_ids_on_validation_images(tiny_data, tmp_path):
 def test_settings_of_an_earlier_run_are_not_taken_in_silence(tiny_data, tmp_path):
     maps = write_maps(tmp_path / "maps", tiny_data, "testing", same)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "instances.json").write_text("{}")
-    assert "instances.json" in message(tiny_data, maps, tmp_path / "out")
+    file = tmp_path / "out" / "instances.json"
+    file.write_text('{"best": "components", "routes": {}}')
+    assert "instances.json is of an earlier run" in message(tiny_data, maps, tmp_path / "out")
+    for overwrite in (False, True):  # neither are others' files
+        for content, weights in (
+            ("{}", False),
+            ("mine", False),
+            ('{"best": "distance", "dataset": "d"}', False),
+            ('{"best": ""}', True),
+        ):
+            file.write_text(content)
+            (file.parent / "model.pt").touch() if weights else (file.parent / "model.pt").unlink(missing_ok=True)
+            assert "instances.json' is not of earlier scores" in message(tiny_data, maps, file.parent, overwrite=overwrite)
+            assert file.read_text() == content
+    (file.parent / "model.pt").unlink()
+    file.write_text('{"best": "components", "routes": {}}')
+    score_predictions(tiny_data, maps, file.parent, overwrite=True)
+    assert sorted(path.name for path in file.parent.iterdir()) == ["metrics.csv", "metrics.json"]
 
 
 def test_maps_of_two_models_are_not_scored_as_one(tiny_data, tmp_path):
