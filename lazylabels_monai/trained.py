@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "ANY_OBJECT",
     "BEGUN_FILE",
     "BESIDE",
     "CLASSES_FILE",
@@ -50,6 +52,7 @@ __all__ = [
     "copy_trained",
     "load_weights",
     "require_finite_weights",
+    "require_same_classes",
     "require_same_network",
     "require_weights",
     "sound_weights",
@@ -76,6 +79,8 @@ IMAGES_FILE = "images.json"
 BEGUN_FILE = "begun.json"
 #: What ``tune`` found.
 SETTINGS_FILE = "instances.json"
+#: The class of weights that know objects of any kind: alone, it is where every class begins.
+ANY_OBJECT = "object"
 #: Files beside the weights that belong to them.
 BESIDE = (CLASSES_FILE, NETWORK_FILE, IMAGES_FILE, BEGUN_FILE, SETTINGS_FILE, WEIGHTS_FILE + DIGEST_SUFFIX)
 
@@ -213,6 +218,33 @@ def trained_classes(weights: str | Path) -> list[str]:
         raise LazyLabelsError(
             f"{path}: the names of the classes cannot be read ({error}); write them as a JSON list, or pass --classes."
         ) from error
+
+
+def require_same_classes(weights: str | Path, classes: Sequence[str]) -> None:
+    """Refuse to judge answers by a data set whose values 1, 2, ... mean other classes, or the same in another order.
+
+    Args:
+        weights: ``model.pt``, or this name in a folder of predictions, which need not be there; the names lie beside it. Where
+            none do, or the one class of either is "object", nothing is compared.
+        classes: of the data set.
+
+    Raises:
+        LazyLabelsError: naming both and what to do.
+    """
+    file, classes = Path(weights).with_name(CLASSES_FILE), list(classes)
+    known = trained_classes(weights) if file.is_file() else classes
+    if known == classes or (len(known) == len(classes) == 1 and ANY_OBJECT in (*known, *classes)):
+        return
+    if sorted(known) == sorted(classes):
+        raise LazyLabelsError(
+            f"'{file}' has the classes in the order {', '.join(known)}, the data set {', '.join(classes)}, so that each would "
+            f"be taken for another: make the data set with the order of the former (lazylabels datalist ... --classes "
+            f"{shlex.quote(','.join(known))} --overwrite)."
+        )
+    raise LazyLabelsError(
+        f"'{file}' names the classes {', '.join(known)}, the data set {', '.join(classes)}: name a data set of the same "
+        "classes, or, where only the words differ, write those of the data set into that file."
+    )
 
 
 def write_network(folder: str | Path, network: torch.nn.Module, **settings: Any) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from lazylabels_monai import tensor_files
 from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.trained import CLASSES_FILE, require_finite_weights, trained_classes, trained_network
+from lazylabels_monai.trained import ANY_OBJECT, CLASSES_FILE, require_finite_weights, trained_classes, trained_network
 
 __all__ = [
     "ANY_OBJECT",
@@ -45,9 +45,6 @@ STARTER = "starter"
 
 #: The word for a beginning from nothing, where a config would begin from weights.
 NOTHING = "nothing"
-
-#: The class of weights that know objects of any kind: alone, it is where every class begins.
-ANY_OBJECT = "object"
 
 #: Settings of a network that a training takes from beside the weights from which it begins.
 NETWORK_TAKEN = ("channels", "num_multitask_blocks", "detection_stride", "finest_width", "separation_conv", "norm")

@@ -18,6 +18,7 @@ from lazylabels_monai.trained import (
     bundle_weights,
     copy_trained,
     load_weights,
+    require_same_classes,
     require_weights,
     trained_classes,
     trained_images,
@@ -213,6 +214,31 @@ def test_a_folder_whose_name_is_an_expression_is_a_folder(bundle, tmp_path, monk
     model = Model(f"{folder.name}/model.pt", bundle.configs.parent, overrides={"device": "cpu"})
     assert model.num_classes == 3
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "words"),
+    [
+        (["ice", "air"], ["air", "ice"], r"in the order ice, air, the data set air, ice.*--classes ice,air --overwrite"),
+        (["a b", "c"], ["c", "a b"], r"--classes 'a b,c' --overwrite"),
+        (["ice", "air"], ["ice"], "names the classes ice, air, the data set ice: name a data set of the same"),
+        (["ice", "air"], ["ice", "fog"], "names the classes ice, air, the data set ice, fog"),
+        (["nucleus"], ["cell"], "names the classes nucleus, the data set cell"),
+        (["object"], ["ice", "air"], "names the classes object"),
+        (["ice", "air"], ["ice", "air"], None),
+        (["object"], ["cell"], None),
+        (["cell"], ["object"], None),
+        (None, ["cell"], None),
+    ],
+)
+def test_a_data_set_of_other_classes_judges_nothing(tmp_path, known, given, words):
+    if known is not None:
+        write_classes(tmp_path, known)
+    if words is None:
+        require_same_classes(tmp_path / "model.pt", given)
+        return
+    with pytest.raises(LazyLabelsError, match=words):
+        require_same_classes(tmp_path / "model.pt", tuple(given))
 
 
 def test_values_of_a_training_are_its_network_and_its_classes(tmp_path):

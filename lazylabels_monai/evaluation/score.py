@@ -24,7 +24,7 @@ from lazylabels_monai.progress import Progress, silent
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.stamps import Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
-from lazylabels_monai.trained import SETTINGS_FILE, WEIGHTS_FILE, write_settings
+from lazylabels_monai.trained import SETTINGS_FILE, WEIGHTS_FILE, require_same_classes, write_settings
 
 __all__ = ["maps_of_classes", "score_predictions"]
 
@@ -94,6 +94,7 @@ def score_predictions(
         what ``metrics.json`` holds.
 
     Raises:
+        LazyLabelsError: when ``classes.json`` beside the class maps names others than the data set, or in another order.
         LazyLabelsError: when ``out`` holds settings that no earlier run picked, such as those of weights.
         LazyLabelsError: when an image has no class map, or one of another size or with other values; when the maps say that
             not all of them were made by the same weights and settings.
@@ -107,6 +108,8 @@ def score_predictions(
     settings = {route: InstanceSettings(route=route) for route in routes}
     ranked: list[InstanceSettings] = []
     former = _former_settings(out)
+    for folder in filter(None, (predictions, tune_on)):
+        require_same_classes(Path(folder) / WEIGHTS_FILE, classes)  # the names lie beside the predictions
     made_by = _one_stamp(predictions, dataset_dir, section)
     if tune_on is not None:
         tuned = _one_stamp(tune_on, dataset_dir, "validation")

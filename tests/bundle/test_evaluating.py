@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lazylabels_monai.errors import user_error
 from lazylabels_monai.metrics import (
     IOU_THRESHOLDS,
 )
@@ -78,3 +80,16 @@ def test_switches_of_the_evaluation_reach_every_method(bundle, tiny_data, tmp_pa
         assert [metric.settings.route for metric in metrics] == ["three maps", "components", "distance"]
         assert [(metric.glas, metric.class_aware) for metric in metrics] == [(wanted, wanted)] * 3
         assert all(metric.thresholds == IOU_THRESHOLDS for metric in metrics)
+
+
+def test_a_data_set_with_the_classes_in_another_order_is_refused(bundle, tiny_data, trained, tmp_path):
+    """The same marks under swapped names: every class would be judged as the other."""
+    shutil.copytree(tiny_data, tmp_path / "data")
+    content = json.loads((tmp_path / "data" / "datalist.json").read_text())
+    content["classes"] = content["classes"][::-1]
+    (tmp_path / "data" / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(RuntimeError) as refused:  # MONAI's, around ours
+        bundle.evaluate(tmp_path / "data", tmp_path / "out", ckpt_dir=str(trained / "models"))
+    said = str(user_error(refused.value))
+    assert "in the order air bubble, ice crystal, the data set ice crystal, air bubble" in said
+    assert not (tmp_path / "out" / "metrics.json").exists()

@@ -193,6 +193,19 @@ def test_what_is_missing_or_wrong_is_named(tiny_data, tmp_path):
     assert not (tmp_path / "out").exists(), "nothing is written before all is known"
 
 
+def test_class_maps_whose_values_mean_other_classes_are_not_scored(tiny_data, tmp_path):
+    maps = write_maps(tmp_path / "maps", tiny_data, "testing", same)
+    validation = write_maps(tmp_path / "validation", tiny_data, "validation", same)
+    for folder, given in ((maps, {}), (validation, {"tune_on": validation})):
+        (folder / "classes.json").write_text('["ice crystal", "air bubble"]')
+        found = message(tiny_data, maps, tmp_path / "out", **given)
+        assert f"'{folder / 'classes.json'}' has the classes in the order ice crystal, air bubble, the" in found
+        (folder / "classes.json").write_text('["air bubble", "ice crystal"]')
+    assert not (tmp_path / "out").exists()
+    found = score_predictions(tiny_data, maps, tmp_path / "out")
+    assert found["segmentation"]["dice"]["mean"] == 1.0
+
+
 def test_validation_maps_of_another_size_are_named(tiny_data, tmp_path):
     testing = write_maps(tmp_path / "maps", tiny_data, "testing", same)
     cut = write_maps(tmp_path / "cut", tiny_data, "validation", lambda classes, number: classes[:60])
