@@ -18,7 +18,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -186,6 +186,8 @@ class Record:
         files: names of all files of the result, with :func:`file_digest` of the class maps and ids, which people correct, and
             "" for the others; empty where an earlier version wrote the record. While the result is being replaced those of
             both.
+        pixels: :func:`~lazylabels_monai.images.digest.file_pixels` of the image, for files whose tags alone were changed; ""
+            where it is unknown.
     """
 
     stamp: str | None
@@ -194,6 +196,7 @@ class Record:
     facts: tuple[int, ...] = ()
     class_map: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    pixels: str = ""
 
     @classmethod
     def of(cls, stamp: Stamp, image: str | os.PathLike, folder: str | os.PathLike) -> Record:
@@ -201,19 +204,47 @@ class Record:
         facts = _facts(image)  # before the content: what changes meanwhile is seen the next time
         return cls(stamp.id, _from_folder(image, folder), file_digest(image), facts)
 
-    def giving(self, result: str | os.PathLike, others: Iterable[str | os.PathLike] = ()) -> Record:
-        """The record with the digest of the class map, and with the names of all files that were made."""
+    def giving(self, result: str | os.PathLike, others: Iterable[str | os.PathLike] | None = None) -> Record:
+        """The record with the digest of the class map and, where they are known, the names of all files that were made."""
         class_map = file_digest(result)
+        if others is None:
+            return replace(self, class_map=class_map)
         digests = {Path(file).name: file_digest(file) if _is_corrected(file) else "" for file in others}
         return replace(self, class_map=class_map, files={**digests, Path(result).name: class_map})
 
-    def same_image(self, image: str | os.PathLike) -> bool:
-        """Whether a file has the content of the recorded one, wherever it lies now."""
+    def same_image(self, image: str | os.PathLike, pixels: Callable[[str | os.PathLike], str] | None = None) -> bool:
+        """Whether a file has the content of the recorded one, wherever it lies now.
+
+        Args:
+            image: the file.
+            pixels: gives ``pixels`` of a file: one of other bytes with the same pixels is the same image then.
+        """
+        return self.same_bytes(image) or bool(
+            pixels and self.pixels and why_no_file(image) is None and self.pixels == pixels(image)
+        )
+
+    def same_bytes(self, image: str | os.PathLike) -> bool:
+        """Whether a file has the bytes of the recorded one."""
         if os.path.isdir(image):  # whose own facts do not tell of the files in it
             return self.digest == file_digest(image)
         if why_no_file(image) is not None:
             return False
         return self.facts == _facts(image) or self.digest == file_digest(image)
+
+    def altered(self, files: Iterable[str | os.PathLike]) -> tuple[Path, bool] | None:
+        """The first of some class maps and ids that is not as it was made; whether that is proven.
+
+        Records of earlier versions tell of the class map alone: nothing is proven of ids then.
+        """
+        for file in map(Path, files):
+            known = self.files.get(file.name, "" if self.files else None)
+            if known is None:
+                known = self.class_map if image_stem(file).endswith(CLASSES_ENDING) and file.is_file() else ""
+                if not known:
+                    return file, False
+            if known != file_digest(file):
+                return file, True
+        return None
 
     def same_place(self, image: str | os.PathLike, folder: str | os.PathLike) -> bool:
         """Whether a file lies where the recorded one lay."""

@@ -6,7 +6,10 @@ import hashlib
 
 import numpy as np
 
-__all__ = ["pixel_digest"]
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import PathLike, read_image_and_dims
+
+__all__ = ["file_pixels", "pixel_digest"]
 
 
 def pixel_digest(array: np.ndarray) -> str:
@@ -18,3 +21,12 @@ def pixel_digest(array: np.ndarray) -> str:
     content = hashlib.blake2b(f"{array.shape}{array.dtype}".encode(), digest_size=16)
     content.update(np.ascontiguousarray(array))
     return content.hexdigest()
+
+
+def file_pixels(path: PathLike) -> str:
+    """:func:`pixel_digest` of an image's file with the number of its dimensions in space; "" where it cannot be read whole."""
+    try:
+        image, dims = read_image_and_dims(path)
+    except (LazyLabelsError, MemoryError):
+        return ""
+    return f"{pixel_digest(image)} {dims}"

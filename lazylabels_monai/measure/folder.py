@@ -23,6 +23,7 @@ from lazylabels_monai.data.datalist import (
     load_datalist,
 )
 from lazylabels_monai.images.axes import like_image
+from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, read_image, read_label
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
@@ -159,7 +160,7 @@ def _tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Call
     """Name images that are not those that were predicted."""
     records = Records(expanded(folder)).images
     pairs = [(image, records[image.name]) for image in found if image.image and image.name in records]
-    others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image)]
+    others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image, file_pixels)]
     if others:
         warn(
             f"{len(others)} of {len(found)} images are not those that were predicted ('{others[0].image}' is one): predict "

@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from lazylabels_monai.atomic import clean, has_ended, refusal, remove_tree, writ
 from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
+from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import (
     VOLUME_SUFFIXES,
     ReadError,
@@ -176,7 +177,9 @@ def _predict(
                     if not overwrite and state.is_done(path):
                         report.skipped.append(str(path))
                         continue
-                    failure = _predict_one(model, path, partial, state, samples, tiles)
+                    failure = None if overwrite else state.why_kept(path)
+                    if failure is None:
+                        failure = _predict_one(model, path, partial, state, samples, tiles)
                 if failure is None:
                     report.done.append(str(path))
                 else:  # one bad image must not cost the others
@@ -348,7 +351,7 @@ def _predict_one(
                     "--uncertainty, or save it as TIFF."
                 )
             model.require_room(path, uncertainty=True)
-        sample = model.load(path)
+        sample, record = model.load(path), replace(record, pixels=file_pixels(path))
         if dropout_samples is None:
             model.write(sample, model.answer(sample))
         else:
@@ -440,6 +443,7 @@ class _Folder:
             if checked is not None:
                 record = Record.of(self.stamp, checked, self.out)
                 self.records.add(image_stem(checked), record.giving(predicted_files(self.out)[image_stem(checked)]))
+            self._renew(asked)
         except BaseException:
             self.end()
             raise
@@ -453,7 +457,31 @@ class _Folder:
         if not any(os.path.isfile(file) for file in result_paths(self.out, path, [CLASSES_ENDING])):
             return False
         record = self.records.refresh().images.get(image_stem(path))
-        return record is None or (record.stamp == self.stamp.id and record.same_image(path))
+        return record is None or (record.stamp == self.stamp.id and record.same_image(path, file_pixels))
+
+    def why_kept(self, path: Path) -> str | None:
+        """Why an image is not to be predicted again unless told, as its result may have been corrected by hand; else None."""
+        record = self.records.refresh().images.get(image_stem(path))
+        if record is None or record.stamp is None:
+            return None
+        found = record.altered(result_paths(self.out, path, [CLASSES_ENDING, INSTANCES_ENDING]))
+        if found is None:
+            return None
+        file, proven = found
+        why = "was corrected by hand" if proven else "may have been corrected by hand, which its record cannot tell"
+        return (
+            f"'{path}' would be predicted again, but '{file}' {why}, and is left as it is: move it away, or replace it with "
+            "--overwrite."
+        )
+
+    def _renew(self, asked: Mapping[str, Path]) -> None:
+        """Images of the same pixels in other bytes are known by these from now on, so that they are read once."""
+        for stem, path in asked.items():
+            record = self.records.images.get(stem)
+            known = record is not None and record.stamp == self.stamp.id
+            if known and not record.same_bytes(path) and record.same_image(path, file_pixels):
+                now = Record.of(self.stamp, path, self.out)
+                self.records.add(stem, replace(record, digest=now.digest, facts=now.facts))
 
     def move_in(self, partial: Path, path: Path, record: Record) -> None:
         """Put an image's files in place of those of an earlier prediction, of which none stays.
@@ -504,14 +532,15 @@ class _Folder:
         changed = []
         for stem in sorted(there & set(asked)):
             record, path = self.records.images.get(stem), asked[stem]
-            if record is None or record.stamp is None or record.same_image(path):
+            if record is None or record.stamp is None or record.same_image(path, file_pixels):
                 continue
             if not record.same_place(path, self.out):
                 raise LazyLabelsError(
                     f"'{path}' would replace the results of another image of its name in '{self.out}' ('{record.image}' from "
                     "there): name another folder, or replace them with --overwrite."
                 )
-            changed.append(stem)
+            if self.why_kept(path) is None:
+                changed.append(stem)
         if changed:
             say(f"changed since the last prediction, and predicted again: {_some(changed)}")
 

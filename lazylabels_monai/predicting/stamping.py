@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.result_files import (
@@ -172,11 +173,14 @@ class RecordsHandler:
             self._before.update({file: state for file, state in there.items() if file not in former})
             self.records.void(image_stem(path), self.stamp, [file.name for file in former])
 
+    def _of(self, path: str) -> Record:
+        return dataclasses.replace(Record.of(self.stamp, path, self.records.folder), pixels=file_pixels(path))
+
     def _record(self, engine: Engine) -> None:
         for path in _paths(engine):
             stem, folder = image_stem(path), self.records.folder
             made = [file for file in result_paths(folder, path) if self._before.get(file) != _state(file)]
-            self.records.add(stem, Record.of(self.stamp, path, folder).giving(predicted_files(folder)[stem], made))
+            self.records.add(stem, self._of(path).giving(predicted_files(folder)[stem], made))
 
 
 def _state(file: Path) -> tuple[int, ...]:

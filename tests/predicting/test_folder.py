@@ -411,6 +411,79 @@ def test_an_image_that_changed_is_predicted_again_and_it_is_said(place):
     assert again(place) == []
 
 
+def with_other_tags(file):
+    """The same pixels in other bytes, as when somebody adds a pixel size."""
+    Image.fromarray(read_image(file)).save(file, dpi=(5080, 5080), compress_level=1)
+
+
+def corrected(out, ending):
+    """Some of a result erased by hand."""
+    file = next(out.glob(f"a{ending}.*"))
+    array = tifffile.imread(file) if file.suffix == ".tif" else np.array(Image.open(file))
+    array[:, :30] = 0
+    tifffile.imwrite(file, array) if file.suffix == ".tif" else Image.fromarray(array).save(file)
+    return file
+
+
+def without(out, *keys):
+    """Records as earlier versions wrote them."""
+    lines = [json.loads(line) for line in (out / "predicted.jsonl").read_text().splitlines()]
+    kept = [{key: value for key, value in line.items() if key not in keys} for line in lines]
+    (out / "predicted.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+def test_an_image_whose_tags_alone_changed_is_the_same(place, monkeypatch):
+    corrected(place / "out", "_instances"), corrected(place / "out", "_pred")
+    with_other_tags(place / "in" / "a.png")
+    before, said = files(place / "out"), []
+    assert again(place, said=said) == []
+    assert not any("changed" in line for line in said)
+    after = files(place / "out")
+    assert {**after, "predicted.jsonl": 0} == {**before, "predicted.jsonl": 0}
+    record = Records(place / "out").images["a"]
+    assert record.same_image(place / "in" / "a.png"), "from now on by its bytes"
+    monkeypatch.setattr("lazylabels_monai.predicting.folder.file_pixels", lambda path: pytest.fail("was read once more"))
+    assert again(place) == []
+
+
+def test_the_images_of_earlier_records_are_compared_by_their_bytes(place):
+    without(place / "out", "files", "pixels", "class_map")
+    assert again(place) == []
+    (place / "out" / "a_instances.tif").unlink(), (place / "out" / "a_pred.png").unlink()
+    with_other_tags(place / "in" / "a.png")
+    assert again(place) == ["a.png"]
+
+
+@pytest.mark.parametrize("ending", ["_instances", "_pred"])
+@pytest.mark.parametrize("record", ["now", "earlier", "earliest"])
+@pytest.mark.parametrize("map_there", [True, False])
+def test_what_was_corrected_by_hand_is_not_predicted_again_unless_told(ending, record, map_there, place):
+    if not map_there and ending == "_pred":
+        return
+    file = corrected(place / "out", ending)
+    if record != "now":
+        without(place / "out", "files", "pixels", *(["class_map"] if record == "earliest" else []))
+    if not map_there:
+        (place / "out" / "a_pred.png").unlink()
+    for name in "ab":
+        Image.fromarray(255 - read_image(place / "in" / f"{name}.png")).save(place / "in" / f"{name}.png")
+    (place / "out" / "b_instances.tif").unlink()
+    (place / "out" / "b_pred.png").unlink()
+    before, said = files(place / "out"), []
+    report = predict(place / "in", place / "out", weights=place / "models" / "model.pt", overrides=CPU, progress=said.append)
+    assert [Path(path).name for path in report.done] == ["b.png"]
+    (words,) = report.failed.values()
+    assert words.startswith(f"'{place / 'in' / 'a.png'}' would be predicted again, but '{place / 'out'}")
+    assert words.endswith("corrected by hand, and is left as it is: move it away, or replace it with --overwrite.") or (
+        record != "now" and "may have been corrected" in words
+    )
+    assert not any(line.startswith("changed") and "'a'" in line for line in said)
+    after = files(place / "out")
+    assert {name: after.get(name) for name in before if name[:2] == "a_"} == {n: c for n, c in before.items() if n[:2] == "a_"}
+    assert again(place, overwrite=True) == ["a.png", "b.png"]
+    assert file.read_bytes() != before[file.name]
+
+
 def test_another_image_of_the_same_name_replaces_nothing(place):
     """plate1/a.png and plate2/a.png, or a.png and a.bmp."""
     (place / "plate2").mkdir()
