@@ -32,6 +32,7 @@ from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, check_plain, public_path
 from lazylabels_monai.result_files import CLASSES_FILE
+from lazylabels_monai.stamps import file_digest
 from lazylabels_monai.tensor_files import check_fits, read_state, require_file
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ __all__ = [
     "bundle_weights",
     "copy_trained",
     "load_weights",
+    "of_other_weights",
     "require_finite_weights",
     "require_same_classes",
     "require_same_network",
@@ -244,6 +246,23 @@ def require_same_classes(weights: str | Path, classes: Sequence[str]) -> None:
     raise LazyLabelsError(
         f"'{file}' names the classes {', '.join(known)}, the data set {', '.join(classes)}: name a data set of the same "
         "classes, or, where only the words differ, write those of the data set into that file."
+    )
+
+
+def of_other_weights(results: Mapping[str, Any], folder: Path, training: Path) -> str | None:
+    """A sentence where scores are of other weights than those that a training left in its folder since; else None.
+
+    Args:
+        results: ``metrics.json``; that of versions which wrote no digest of the weights proves nothing.
+        folder: where it lies.
+        training: output folder of the training.
+    """
+    weights, judged = training / "models" / WEIGHTS_FILE, results.get("weights")
+    if not isinstance(judged, str) or not weights.is_file() or (now := file_digest(weights)) == judged:
+        return None
+    return (
+        f"The scores in '{folder / 'metrics.json'}' are of other weights ({judged[:6]}) than '{weights}' ({now[:6]}), such as "
+        "those before it was trained again: evaluate again."
     )
 
 

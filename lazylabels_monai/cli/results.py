@@ -14,11 +14,15 @@ __all__ = ["picture", "results"]
 def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evaluation")]) -> None:
     """Print the table of an evaluation and where its pictures are."""
     from lazylabels_monai.evaluation.results import format_results, read_results
+    from lazylabels_monai.trained import of_other_weights
 
     path = folder / "metrics.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: run evaluating with --output_dir {folder} first.")
-    typer.echo(format_results(read_results(path)))
+    found = read_results(path)
+    typer.echo(format_results(found))
+    if (other := of_other_weights(found, folder, folder)) is not None:
+        typer.echo(f"warning: {other}", err=True)
     typer.echo(f"per image: {folder / 'metrics.csv'}")
     pictures = sorted(folder.rglob("*_overlay.png"))
     if pictures:

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.stamps import file_digest
 from lazylabels_monai.tasks import IGNORE
 
-__all__ = ["ResultsWriter", "format_results", "read_results", "results_picture"]
+__all__ = ["ResultsWriter", "format_results", "number_of", "read_results", "results_picture"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class ResultsWriter:
             are named ``f1@0.5 <route>`` and so on, those of the first one ``f1@0.5`` too. None leaves that part out.
         root: file names are given relative to this folder.
         weights: ``model.pt``, or the digest that a prediction's stamp has of it; a digest is written as ``weights``.
+        section, dataset: of the images, written as they are given.
     """
 
     def __init__(
@@ -56,12 +57,15 @@ class ResultsWriter:
         objects: dict[str, ObjectMetric] | None = None,
         root: str | Path | None = None,
         weights: str | Path | None = None,
+        section: str | None = None,
+        dataset: str | Path | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.classes = tuple(classes)
         self.dice, self.interfaces, self.objects = dice, interfaces, objects or {}
         self.root = Path(root).resolve() if root is not None else None
         self.weights = weights
+        self.images_of = {"section": section, "dataset": None if dataset is None else str(dataset)}
         self._names: list[str] = []
 
     def attach(self, engine: Engine) -> None:
@@ -102,6 +106,7 @@ class ResultsWriter:
     def results(self, images: int) -> dict[str, Any]:
         """The content of ``metrics.json``; numbers that are unknown or infinite are null."""
         results: dict[str, Any] = {"images": images}
+        results.update({name: value for name, value in self.images_of.items() if value is not None})
         if self.weights is not None:
             results["weights"] = file_digest(self.weights) if Path(self.weights).is_file() else str(self.weights)
         if self.dice is not None:
@@ -213,9 +218,16 @@ def read_results(path: Path) -> dict[str, Any]:
     return content
 
 
+def number_of(results: Mapping[str, Any]) -> str:
+    """How many images of which section: "4 images of the section testing"; earlier versions did not write the section."""
+    count = f"{results.get('images')} image{'' if results.get('images') == 1 else 's'}"
+    return f"{count} of the section {results['section']}" if "section" in results else count
+
+
 def format_results(results: dict[str, Any]) -> str:
     """A plain table of ``metrics.json`` for a terminal."""
-    lines = [f"{'Dice':<32}{'per image':>10}{'pooled':>10}"]
+    lines = [f"{number_of(results)} of '{results.get('dataset', 'unknown')}'"] if "section" in results else []
+    lines += [f"{'Dice':<32}{'per image':>10}{'pooled':>10}"]
     dice = results.get("segmentation", {}).get("dice", {})
     pooled = results.get("segmentation", {}).get("dice_pooled", {})
     lines += [f"  {name:<30}{_shown(value):>10}{_shown(pooled.get(name)):>10}" for name, value in dice.items()]

@@ -149,7 +149,8 @@ def score_predictions(
         write_settings(out / WEIGHTS_FILE, ranked, section="validation", images=len(cases))  # beside weights that are not there
     elif former is not None:
         former.unlink()
-    writer = ResultsWriter(out, classes, dice, lines, objects, weights=None if made_by is None else made_by.weights)
+    about = {"weights": None if made_by is None else made_by.weights, "section": section, "dataset": str(dataset_dir)}
+    writer = ResultsWriter(out, classes, dice, lines, objects, **about)
     return writer.write([Path(item["image"]).name for item in items])
 
 

@@ -40,6 +40,7 @@ from lazylabels_monai.report.reading import (
     read_weights,
     require_same_weights,
 )
+from lazylabels_monai.trained import of_other_weights
 
 __all__ = ["REPORT_NAME", "make_report"]
 
@@ -138,6 +139,10 @@ def make_report(
     if training is None and chosen is not None:
         places.append((chosen if chosen.is_dir() else chosen.parent).parent)
     curves, curves_from = read_curves(places, notes.append)
+    if evaluation is not None:
+        trainings = dict.fromkeys([*places, *([] if curves_from is None else [curves_from.parent])])
+        said = (of_other_weights(evaluation.results, evaluation.folder, place) for place in trainings)
+        notes += [sentence for sentence in said if sentence is not None]
 
     objects, means = _probabilities(predicted, notes.append)
     order = _order(means, evaluation)
@@ -366,6 +371,8 @@ def _evaluation(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     columns = [c for c in evaluation.rows.columns if c.startswith("dice ") or c in _IMAGE_METRICS]
     return {
         "images": results.get("images"),
+        "section": results.get("section"),
+        "dataset": results.get("dataset"),
         "dice": [
             {"name": name, "value": value, "pooled": pooled.get(name), "colour": colours.get(name)}
             for name, value in dice.items()

@@ -25,12 +25,13 @@ def plain_dice(prediction: np.ndarray, truth: np.ndarray, value: int) -> float:
     return 2 * ((prediction == value) & (truth == value)).sum() / total if total else math.nan
 
 
-def test_metrics_file_keeps_its_contract(predicted):
+def test_metrics_file_keeps_its_contract(predicted, tiny_data):
     metrics = json.loads((predicted / "metrics.json").read_text())
     assert list(metrics["segmentation"]["dice"]) == [*CLASSES, "mean"]
     assert set(metrics["separation"]) == {"precision", "recall"}
     assert "f1@0.5" in metrics["objects"]
     assert metrics["images"] == 2
+    assert (metrics["section"], metrics["dataset"]) == ("testing", str(tiny_data))
     dice = metrics["segmentation"]["dice"]
     assert dice["mean"] == pytest.approx((dice["air bubble"] + dice["ice crystal"]) / 2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -32,6 +33,27 @@ def test_results_prints_the_table(run, tmp_path):
     assert rows["recall",] == "0.820"
     assert rows["f1@0.5", "components"] == "0.250"
     assert "a_overlay.png" in result.output
+    assert "section" not in result.output
+    assert "warning" not in result.output
+
+
+def test_results_say_of_which_images_and_weights_they_are(run, tmp_path):
+    """Weights that were trained anew since have other scores."""
+    (tmp_path / "models").mkdir()
+    weights = tmp_path / "models" / "model.pt"
+    weights.write_bytes(b"these")
+    digest = hashlib.blake2b(b"these", digest_size=16).hexdigest()
+    metrics = {"images": 1, "section": "validation", "dataset": "data/ice", "weights": digest}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    result = run("results", tmp_path)
+    assert "1 image of the section validation of 'data/ice'" in result.output
+    assert "warning" not in result.output
+    weights.write_bytes(b"others")
+    result = run("results", tmp_path)
+    assert result.exit_code == 0
+    assert f"are of other weights ({digest[:6]}) than '{weights}' (" in result.output
+    (tmp_path / "metrics.json").write_text(json.dumps({**metrics, "weights": None}))
+    assert "warning" not in run("results", tmp_path).output
 
 
 @pytest.mark.parametrize(

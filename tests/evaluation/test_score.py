@@ -164,6 +164,7 @@ def test_settings_are_picked_on_the_validation_maps(tiny_data, tmp_path):
 def test_validation_can_be_scored(tiny_data, tmp_path):
     maps = write_maps(tmp_path / "maps", tiny_data, "validation", same)
     found = score_predictions(tiny_data, maps, tmp_path / "out", section="validation", tune_on=maps)
+    assert (found["section"], found["dataset"]) == ("validation", str(tiny_data))
     assert found["segmentation"]["dice"]["mean"] == 1.0
 
 

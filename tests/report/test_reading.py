@@ -130,6 +130,25 @@ def test_of_an_epoch_trained_twice_the_last_counts(tmp_path):
     assert folder == tmp_path / "tensorboard"
 
 
+def test_scores_of_weights_before_another_training_are_told(tmp_path):
+    out, trained = tmp_path / "out", tmp_path / "trained"
+    out.mkdir()
+    (trained / "models").mkdir(parents=True)
+    write_events(trained / "tensorboard", {"loss/total": [3, 2]})
+    (trained / "models" / "model.pt").write_bytes(b"these")
+    metrics = {"images": 2, "section": "validation", "weights": file_digest(trained / "models" / "model.pt")}
+    (out / "metrics.json").write_text(json.dumps(metrics))
+    page = make_report(out, training=trained).read_text()
+    assert "2 images of the section validation." in page
+    assert "are of other weights" not in page
+    (trained / "models" / "model.pt").write_bytes(b"others")
+    for training in (trained, trained / "tensorboard"):
+        page = make_report(out, training=training, overwrite=True).read_text()
+        assert page.count(f"are of other weights ({metrics['weights'][:6]})") == 1
+    shutil.copytree(trained, out, dirs_exist_ok=True)
+    assert "are of other weights" in make_report(out, overwrite=True).read_text()
+
+
 def test_a_report_is_of_one_stamp_and_of_its_weights(tmp_path):
     weights = tmp_path / "models" / "model.pt"
     weights.parent.mkdir()
