@@ -28,6 +28,13 @@ def measure(
     ] = "ml",
     gap: Annotated[int, typer.Option(help="objects at most this many pixels apart are neighbours")] = 2,
     truth: Annotated[Path | None, typer.Option(help="exact labels of the same images: adds the errors")] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            help="values: each value of masks/ or _instances is one object, whatever it looks like; pieces: each of its "
+            "connected pieces is one, as in a binary mask"
+        ),
+    ] = None,
     confidence: Annotated[float, typer.Option(help="level of the intervals")] = 0.95,
     seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
     overwrite: Annotated[bool, typer.Option(help="replace the files of an earlier run")] = False,
@@ -46,6 +53,7 @@ def measure(
         border=exclude_border,
         gap=gap,
         truth=truth,
+        ids=ids,
         confidence=confidence,
         seed=seed,
         overwrite=overwrite,

@@ -18,7 +18,7 @@ from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
-from lazylabels_monai.measure.folder import LabelledImage, measure_files, pixel_sizes, read_maps, with_images
+from lazylabels_monai.measure.folder import LabelledImage, believed, measure_files, pixel_sizes, read_maps, with_images
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.tasks import IGNORE
@@ -95,6 +95,7 @@ def export_objects(
         found = with_images(found, images)
     names = _unique(classes or stated or _numbered(found))
     folder = home_of(source) / format if to is None else expanded(to)
+    believed(source, found, bool(classes or stated), warn, ids=False)  # ids are looked at one by one, below
     writer = FORMATS[format](names)
     _check_target(folder, writer.names([image.name for image in found]), overwrite)
     if format == "coco" and (lost := sum(image.image is None for image in found)):

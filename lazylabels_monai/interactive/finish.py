@@ -169,5 +169,7 @@ def report(out: str | os.PathLike, project: Project, pixel_size: str | float | N
     }
     folders = {entry.path.parent for entry in project.images}
     images = folders.pop() if len(folders) == 1 else None
-    measure_folder(out, out / "measured", images=images, pixel_size=sizes, classes=project.classes, overwrite=True)
+    # ids="values": what a person corrected in the window are objects, in however many pieces
+    options = {"images": images, "pixel_size": sizes, "classes": project.classes, "ids": "values"}
+    measure_folder(out, out / "measured", **options, overwrite=True)
     return make_report(out, images=images, classes=project.classes, overwrite=True)

@@ -28,6 +28,7 @@ from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, read_im
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.images.tiff import read_planes
+from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
 from lazylabels_monai.overrides import expanded
@@ -45,9 +46,11 @@ from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
+    "IDS",
     "IN_ONE_PIECE",
     "OUTPUTS",
     "LabelledImage",
+    "believed",
     "find_labels",
     "format_measurements",
     "is_large",
@@ -61,6 +64,9 @@ __all__ = [
 
 #: Files that :func:`measure_folder` writes.
 OUTPUTS = ("objects.csv", "summary.csv", "summary.json")
+
+#: What a value of an id map may be said to be: one object, or a mark whose connected pieces are the objects.
+IDS = ("values", "pieces")
 
 #: Pixels of an image that is measured and shown in one piece, at most; a larger one is read in tiles.
 IN_ONE_PIECE = 2**26
@@ -142,6 +148,32 @@ def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tupl
     return found
 
 
+def believed(
+    source: str | Path,
+    found: Sequence[LabelledImage],
+    named: bool,
+    warn: Callable[[str], None],
+    ids: bool = True,
+) -> None:
+    """Refuse maps that hardly are the ids or classes that their names say; what ``datalist`` or ``predict`` made is believed.
+
+    Args:
+        source: of the maps, as for :func:`find_labels`.
+        found: the images.
+        named: whether somebody named the classes.
+        warn: is told what is doubtful and may be meant.
+        ids: whether ids are looked at, too.
+
+    Raises:
+        MeasureError: naming a file and what to do.
+    """
+    doubtful = doubtful_maps(source, [image.name for image in found])
+    asked = [image for image in found if image.name in doubtful]
+    if ids:
+        require_ids([image.instances for image in asked if image.instances is not None], warn)
+    require_classes([image.classes for image in asked if image.classes is not None], named, warn)
+
+
 def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> Stamp | None:
     """What made the maps of a folder, where it says so; two stamps are refused, and maps of unknown origin beside it named."""
     folder = expanded(folder)
@@ -179,6 +211,7 @@ def measure_folder(
     border: str = "ml",
     gap: int = 2,
     truth: str | Path | None = None,
+    ids: str | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -202,6 +235,8 @@ def measure_folder(
         border: "ml" or "none"; see :func:`~lazylabels_monai.measure.statistics.summarize`.
         gap: pixels between two objects that still count as in contact.
         truth: exact labels of the same images, as for :func:`find_labels`; adds the errors to the summary.
+        ids: "values": every value of an id map is one object, whatever it looks like; "pieces": each of its connected pieces is
+            one, as in a binary mask. Default: values, and maps that hardly are ids are refused.
         confidence, resamples, seed: of the intervals.
         overwrite: replace the three files of an earlier run; other files in ``out`` are left alone.
         dry_run: write nothing, and read no pixels but the labels' classes.
@@ -221,6 +256,10 @@ def measure_folder(
         raise MeasureError(f"'{out}' holds {there[0]} already: name another folder, or pass --overwrite.")
     if min_size < 1:
         raise MeasureError(f"min size {min_size} must be 1 pixel or more.")
+    if ids is not None and ids not in IDS:
+        raise MeasureError(
+            f"--ids {ids}: write values (one value is one object) or pieces (each connected piece is an object)."
+        )
     found, stated = find_labels(predictions)
     stamp = _one_stamp(predictions, found, warn)
     if images is not None:
@@ -233,9 +272,10 @@ def measure_folder(
         return {"images": rows, "classes": list(names), "writes": [str(out / name) for name in OUTPUTS]}
 
     _require_one_unit(found, sizes)
+    believed(predictions, found, bool(classes or stated), warn, ids=ids is None)
     options = {"gap": gap, "min_size": min_size, "class_names": names}
     statistics = {"border": border, "confidence": confidence, "resamples": resamples, "seed": seed}
-    measured = [_measure(image, sizes[image.name], options) for image in found]
+    measured = [_measure(image, sizes[image.name], options, ids == "pieces") for image in found]
     summary = summarize(measured, **statistics)
     distinct = sorted({size for size in sizes.values() if size is not None})
     result: dict[str, Any] = {
@@ -250,11 +290,13 @@ def measure_folder(
         "classes": summary_dict(summary),
     }
     if truth is not None:
-        exact = {image.name: image for image in find_labels(truth)[0]}
+        known, exact_names = find_labels(truth)
+        exact = {image.name: image for image in known}
         if missing := [image.name for image in found if image.name not in exact]:
             raise MeasureError(
                 f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set."
             )
+        believed(truth, [exact[image.name] for image in found], exact_names is not None, warn, ids=ids is None)
         exact_measured = [_measure(replace(exact[m.name], image=None), m.pixel_size, options) for m in measured]
         errors = measurement_error(measured, exact_measured, **statistics).astype(object)
         result["truth"] = str(truth)
@@ -508,9 +550,18 @@ def _require_one_unit(found: Sequence[LabelledImage], sizes: Mapping[str, float 
         )
 
 
-def _measure(files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any]) -> ImageMeasurements:
+def _measure(
+    files: LabelledImage, pixel_size: float | None, options: Mapping[str, Any], pieces: bool = False
+) -> ImageMeasurements:
     if is_large(files):
+        if pieces:
+            raise MeasureError(f"'{files.instances}' is too large for --ids pieces: cut it into smaller images.")
         from lazylabels_monai.measure.large import measure_large
 
         return measure_large(files.instances, files.classes, files.image, pixel_size=pixel_size, name=files.name, **options)
-    return measure_files(files, read_maps(files), pixel_size, **options)
+    from skimage.measure import label as connected
+
+    maps = read_maps(files)
+    if pieces and maps["instances"] is not None:
+        maps["instances"] = connected(maps["instances"], background=0, connectivity=1)  # of each value by itself
+    return measure_files(files, maps, pixel_size, **options)

@@ -179,7 +179,7 @@ def test_measurements(tmp_path):
     assert [row["id"] for row in anew] == sorted(set(scene().ravel().tolist()) - {0})
     assert all(row["area_um2"] == 0.25 * (scene() == row["id"]).sum() for row in anew)
     assert measurements(export_objects(source, "geojson", tmp_path / "2", measurements=False)) == [None] * len(anew)
-    measure_folder(source, source / "measured", images=images, pixel_size=0.1)
+    measure_folder(source, source / "measured", images=images, pixel_size=0.1, ids="values")
     said = []
     found = measurements(export_objects(source, "geojson", tmp_path / "3", warn=said.append))
     assert [row["area_um2"] for row in found] == pytest.approx([row["area_um2"] / 25 for row in anew])

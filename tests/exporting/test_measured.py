@@ -17,7 +17,9 @@ from tests.exporting.maps import objects, predictions, scene
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
-    measure_folder(predictions(folder / "p", {"a": scene(), "b": scene((20, 33), 2)}), folder / "p" / "m", pixel_size=0.5)
+    measure_folder(
+        predictions(folder / "p", {"a": scene(), "b": scene((20, 33), 2)}), folder / "p" / "m", pixel_size=0.5, ids="values"
+    )
     return folder / "p"
 
 
