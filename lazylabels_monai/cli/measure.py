@@ -18,7 +18,8 @@ def measure(
     ],
     out: Annotated[Path, typer.Argument(help="folder of objects.csv, summary.csv and summary.json")],
     images: Annotated[
-        Path | None, typer.Option(help="folder of the images: adds intensities, and pixel sizes from TIFF")
+        Path | None,
+        typer.Option(help="folder of the images, or a pattern in quotes: adds intensities, and pixel sizes from TIFF"),
     ] = None,
     pixel_size: Annotated[str | None, typer.Option(help="of all images, such as 0.5um or 120nm; default: from TIFF")] = None,
     classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,

@@ -21,6 +21,7 @@ from lazylabels_monai.exporting.objects import ExportError, ImageObjects, object
 from lazylabels_monai.measure.folder import LabelledImage, believed, measure_files, pixel_sizes, read_maps, with_images
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
+from lazylabels_monai.stamps import Records
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = ["ExportReport", "export_objects"]
@@ -92,7 +93,7 @@ def export_objects(
         raise ExportError(f"--measurements: the format {format} holds none: leave it out, or say --format geojson.")
     found, stated, unsure = label_maps(source, values)
     if images is not None:
-        found = with_images(found, images)
+        found = with_images(found, images, Records(home_of(source)))
     names = _unique(classes or stated or _numbered(found))
     folder = home_of(source) / format if to is None else expanded(to)
     believed(source, found, bool(classes or stated), warn, ids=False)  # ids are looked at one by one, below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from lazylabels_monai.result_files import (
     uncertainty_ending,
 )
 from lazylabels_monai.spreadsheets import cells
-from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
+from lazylabels_monai.stamps import Record, Records, Stamp, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "believed",
     "find_labels",
     "format_measurements",
+    "images_by_name",
     "is_large",
     "measure_files",
     "measure_folder",
@@ -204,7 +205,7 @@ def measure_folder(
     predictions: str | Path,
     out: str | Path,
     *,
-    images: str | Path | None = None,
+    images: str | Path | Mapping[str, str | Path] | None = None,
     pixel_size: str | float | Mapping[str, float | None] | None = None,
     classes: Sequence[str] | None = None,
     min_size: int = 1,
@@ -226,8 +227,8 @@ def measure_folder(
     Args:
         predictions: see :func:`find_labels`.
         out: folder of the files, made when missing.
-        images: folder of the images, matched by name: gives the intensities and TIFF metadata. Default: those that the data
-            set names.
+        images: folder of the images or a pattern, matched by name, or the file of each name: gives the intensities and TIFF
+            metadata. Default: those that the data set names.
         pixel_size: side of a pixel in micrometres or as text ("120 nm"), for all images; overrides what files and items state.
             Or that of each image by its name, None where nobody knows it.
         classes: names of the classes; default those of the data set, or "class 1", ...
@@ -263,7 +264,7 @@ def measure_folder(
     found, stated = find_labels(predictions)
     stamp = _one_stamp(predictions, found, warn)
     if images is not None:
-        found = with_images(found, images)
+        found = with_images(found, images, Records(expanded(predictions)))
         _tell_changed(predictions, found, warn)
     names = tuple(classes or stated or _numbered(found))
     sizes = pixel_sizes(found, pixel_size, warn)
@@ -411,17 +412,59 @@ def is_large(files: LabelledImage) -> bool:
     return sides is not None and _is_picture(files.instances) and math.prod(sides) > IN_ONE_PIECE
 
 
-def with_images(found: Sequence[LabelledImage], folder: str | Path) -> list[LabelledImage]:
-    """The same with the images of a folder, matched by name.
+def images_by_name(paths: Iterable[str], names: Collection[str], records: Records | None = None) -> dict[str, str]:
+    """The file of each name; of several of one name that which the results' records say they were made of.
+
+    Args:
+        paths: image files.
+        names: those that matter.
+        records: of the results.
 
     Raises:
-        MeasureError: when an image is missing.
+        MeasureError: for two files of one name where no record tells which.
     """
-    by_name = {Path(path).stem: path for path in find_images(folder)}
+    files: dict[str, list[str]] = {}
+    for path in paths:
+        if Path(path).stem in names:
+            files.setdefault(Path(path).stem, []).append(path)
+    return {name: _the_one(same, records.images.get(name) if records else None, records) for name, same in files.items()}
+
+
+def _the_one(files: Sequence[str], record: Record | None, records: Records | None) -> str:
+    if len(files) > 1 and record is not None and record.stamp is not None:
+        same = [path for path in files if record.same_image(path)]
+        files = [path for path in same if record.same_place(path, records.folder)] or same or files
+    if len(files) > 1:
+        suffix = Path(files[0]).suffix
+        raise MeasureError(
+            f"'{files[0]}' and '{files[1]}' share a name, so that nobody can tell which of them the results are of: name one "
+            f"kind by a pattern in quotes, such as --images '{Path(files[0]).parent / '*'}{suffix}', or rename one."
+        )
+    return files[0]
+
+
+def with_images(
+    found: Sequence[LabelledImage], folder: str | Path | Mapping[str, str | Path], records: Records | None = None
+) -> list[LabelledImage]:
+    """The same with the images of a folder, matched by name.
+
+    Args:
+        found: the label maps.
+        folder: of the images or a pattern, or the file of each name.
+        records: of the results; see :func:`images_by_name`.
+
+    Raises:
+        MeasureError: when an image is missing, or two have the same name.
+    """
+    if isinstance(folder, Mapping):
+        by_name = {name: str(path) for name, path in folder.items()}
+    else:
+        by_name = images_by_name(find_images(folder), {image.name for image in found}, records)
     missing = [image.name for image in found if image.name not in by_name]
     if missing:
+        where = "what was given" if isinstance(folder, Mapping) else f"'{folder}'"
         raise MeasureError(
-            f"'{folder}' holds no image of the name '{missing[0]}' ({len(missing)} missing in all): name the folder of the "
+            f"{where} holds no image of the name '{missing[0]}' ({len(missing)} missing in all): name the folder of the "
             "images that were predicted."
         )
     return [replace(image, image=by_name[image.name]) for image in found]

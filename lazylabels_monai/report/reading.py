@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
-from lazylabels_monai.measure.folder import IN_ONE_PIECE, OUTPUTS, find_labels, measure_folder
+from lazylabels_monai.measure.folder import IN_ONE_PIECE, OUTPUTS, find_labels, images_by_name, measure_folder
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
-from lazylabels_monai.stamps import file_digest, require_one_stamp
+from lazylabels_monai.stamps import Records, file_digest, require_one_stamp
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE
 
@@ -152,7 +152,7 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
             f"{len(unknown)} of {len(labelled)} predictions, of which '{unknown[0]}' is the first, do not say what made them, "
             "or were altered since."
         )
-    originals, stated = _originals(images, note)
+    originals, stated = _originals(images, {image.name for image in labelled}, Records(out), note)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
     volumes = len(labelled) - len(flat) + len(list(out.glob(f"*{CLASSES_ENDING}.nii.gz")))
@@ -182,8 +182,14 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
     return predicted, names or stated
 
 
-def _originals(images: str | Path | None, note: Note) -> tuple[dict[str, Path], tuple[str, ...] | None]:
-    """Images by stem, and the class names of a datalist."""
+def _originals(
+    images: str | Path | None, names: Collection[str], records: Records, note: Note
+) -> tuple[dict[str, Path], tuple[str, ...] | None]:
+    """Images by stem, and the class names of a datalist.
+
+    Raises:
+        MeasureError: for two images of one of the names where no record tells which was predicted.
+    """
     if images is None:
         return {}, None
     given = expanded(images)
@@ -191,8 +197,10 @@ def _originals(images: str | Path | None, note: Note) -> tuple[dict[str, Path], 
         file = datalist_file(given)
         content = load_datalist(file)
         items = [item["image"] for section in SECTIONS for item in content.get(section, [])]
-        return {Path(item).stem: Path(absolute_path(file, item)) for item in items}, tuple(content["classes"])
-    return {Path(path).stem: Path(path) for path in find_images(given, note)}, None
+        paths, stated = list(dict.fromkeys(absolute_path(file, item) for item in items)), tuple(content["classes"])
+    else:
+        paths, stated = find_images(given, note), None
+    return {name: Path(path) for name, path in images_by_name(paths, names, records).items()}, stated
 
 
 def read_measurements(
@@ -220,9 +228,8 @@ def read_measurements(
             return None
         with tempfile.TemporaryDirectory() as made:
             # with the images, where all are there: they may state the size of a pixel
-            size = {image.name: image.image for image in predicted}
-            parents = {path.parent for path in size.values() if path is not None}
-            images = parents.pop() if None not in size.values() and len(parents) == 1 else None
+            images = {image.name: image.image for image in predicted}
+            images = None if None in images.values() else images
             measure_folder(out, made, images=images, pixel_size=pixel_size, classes=classes, warn=note)
             return _read_measured(Path(made), None)
     except LazyLabelsError as error:

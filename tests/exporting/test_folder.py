@@ -208,6 +208,16 @@ def test_names_of_image_files(tmp_path):
     assert json.loads(report.files[0].read_bytes())["images"][0]["file_name"] == "a.jpg"
 
 
+def test_two_images_of_one_name(tmp_path):
+    source = predictions(tmp_path / "p", {"a": scene()})
+    for suffix in ("jpg", "png"):
+        saved(tmp_path / "i" / f"a.{suffix}", np.zeros(scene().shape, np.uint8))
+    with pytest.raises(LazyLabelsError, match=r"share a name.* --images '.*/\*\.(jpg|png)'"):
+        export_objects(source, "coco", images=tmp_path / "i")
+    report = export_objects(source, "coco", images=tmp_path / "i" / "*.jpg")
+    assert json.loads(report.files[0].read_bytes())["images"][0]["file_name"] == "a.jpg"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

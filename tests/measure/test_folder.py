@@ -255,3 +255,43 @@ def test_an_image_without_a_pixel_size_among_others_is_named_by_its_file(tmp_pat
     (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["grain"], "training": items}))
     with pytest.raises(MeasureError, match=r"a\.tif' states no pixel size while '.*b\.tif' does"):
         measure_folder(tmp_path, tmp_path / "o", resamples=100)
+
+
+def twins(tmp_path):
+    """Predictions of s0 and s1, and a folder where s0 is a calibrated TIFF and, in other colours, a JPEG."""
+    (tmp_path / "im").mkdir()
+    for k in range(2):
+        tifffile.imwrite(
+            tmp_path / "im" / f"s{k}.TIF", np.full((64, 80), 50 + k, np.uint8), resolution=(20000, 20000), resolutionunit=3
+        )
+    Image.fromarray(np.full((64, 80), 200, np.uint8)).save(tmp_path / "im" / "s0.jpg")
+    return predictions(tmp_path / "p", count=2), tmp_path / "im"
+
+
+def test_two_images_of_one_name_are_refused_unless_a_pattern_says_which(tmp_path):
+    folder, images = twins(tmp_path)
+    remedy = rf"'{images}/s0\.(TIF|jpg)' and '.*s0\.(TIF|jpg)' share a name.*such as --images '{images}/\*\.(TIF|jpg)'"
+    with pytest.raises(MeasureError, match=remedy):
+        measure_folder(folder, tmp_path / "o", images=images)
+    assert not (tmp_path / "o").exists()
+    measure_folder(folder, tmp_path / "o", images=images / "*.TIF", resamples=100)
+    assert set(pd.read_csv(tmp_path / "o" / "objects.csv")["mean_intensity"]) == {50, 51}
+    (folder / "s0_pred.png").unlink()
+    (folder / "s0_instances.tif").unlink()
+    measure_folder(folder, tmp_path / "o1", images=images, resamples=100)  # nobody asks which s0 it is
+
+
+def test_predictions_that_say_which_image_they_are_of_take_that(tmp_path):
+    folder, images = twins(tmp_path)
+    records = Records(folder)
+    with locked(folder):
+        records.add_stamp(ONE)
+    for name, suffix in (("s0", "jpg"), ("s1", "TIF")):
+        records.add(name, Record.of(ONE, images / f"{name}.{suffix}", folder).giving(folder / f"{name}_pred.png"))
+    options = {"classes": ["a", "b"], "pixel_size": "1um", "resamples": 100}
+    measure_folder(folder, tmp_path / "o", images=images, **options)
+    means = pd.read_csv(tmp_path / "o" / "objects.csv").groupby("image")["mean_intensity"].mean()
+    assert means.to_dict() == {"s0": 200, "s1": 51}
+    (images / "s0.jpg").write_bytes((images / "s0.TIF").read_bytes())  # by now neither is what was predicted
+    with pytest.raises(MeasureError, match="share a name"):
+        measure_folder(folder, tmp_path / "o2", images=images, **options)

@@ -188,3 +188,17 @@ def test_a_report_is_of_one_stamp_and_of_its_weights(tmp_path):
     make_report(out, overwrite=True)
     with pytest.raises(LazyLabelsError, match=r"the metrics in '.*out' and '.*model\.pt' are of different weights"):
         make_report(out, weights=weights, overwrite=True)
+
+
+def test_two_images_of_one_name(tmp_path):
+    """A pattern says which of them, for the measurements of the page, too."""
+    ids = np.pad(np.ones((10, 10), np.uint8), 10)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "im").mkdir()
+    Image.fromarray(ids).save(tmp_path / "p" / "s0_pred.png")
+    tifffile.imwrite(tmp_path / "im" / "s0.TIF", ids, resolution=(20000, 20000), resolutionunit=3)
+    Image.fromarray(ids).save(tmp_path / "im" / "s0.jpg")
+    with pytest.raises(LazyLabelsError, match=r"share a name.* --images '.*/\*\.(TIF|jpg)'"):
+        make_report(tmp_path / "p", images=tmp_path / "im")
+    text = make_report(tmp_path / "p", images=tmp_path / "im" / "*.TIF").read_text()
+    assert contains(values(text), float(np.sqrt(4 * 25 / np.pi)))  # the diameter in micrometres of 0.5 um pixels
