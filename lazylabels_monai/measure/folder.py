@@ -29,6 +29,7 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
+from lazylabels_monai.measure.erased import erased_share, erased_share_of_files, largest_speck, told_erased
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
 from lazylabels_monai.overrides import expanded
@@ -60,6 +61,7 @@ __all__ = [
     "objects_csv",
     "pixel_sizes",
     "read_maps",
+    "tell_erased",
     "with_images",
 ]
 
@@ -189,6 +191,21 @@ def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callabl
     return stamp
 
 
+def tell_erased(found: Sequence[LabelledImage], stamp: Stamp | None, warn: Callable[[str], None]) -> None:
+    """Name images of which somebody erased objects in the ids alone."""
+    speck, shares = largest_speck(stamp), {}
+    for image in found:
+        if speck is None or image.instances is None or image.classes is None:
+            continue
+        if is_large(image):
+            shares[image.name] = erased_share_of_files(image.instances, image.classes, speck)
+        else:
+            maps = read_maps(replace(image, image=None, probability=None, uncertainty=None))
+            shares[image.name] = erased_share(maps["instances"], maps["classes"], speck)
+    if sentence := told_erased(shares, {image.name: image.classes for image in found}, len(found)):
+        warn(sentence)
+
+
 def _tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
     """Name images that are not those that were predicted."""
     records = Records(expanded(folder)).images
@@ -277,6 +294,7 @@ def measure_folder(
     options = {"gap": gap, "min_size": min_size, "class_names": names}
     statistics = {"border": border, "confidence": confidence, "resamples": resamples, "seed": seed}
     measured = [_measure(image, sizes[image.name], options, ids == "pieces") for image in found]
+    tell_erased(found, stamp, warn)
     summary = summarize(measured, **statistics)
     distinct = sorted({size for size in sizes.values() if size is not None})
     result: dict[str, Any] = {

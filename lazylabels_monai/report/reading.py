@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
-from lazylabels_monai.measure.folder import IN_ONE_PIECE, OUTPUTS, find_labels, images_by_name, measure_folder
+from lazylabels_monai.measure.folder import IN_ONE_PIECE, OUTPUTS, find_labels, images_by_name, measure_folder, tell_erased
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
@@ -223,6 +224,7 @@ def read_measurements(
         if folder is not None:
             found = _read_measured(folder, folder)
             _note_mismatch(found, predicted, note)
+            _note_erased(out, predicted, note)
             return found
         if not predicted:
             return None
@@ -248,6 +250,14 @@ def _read_measured(folder: Path, shown: Path | None) -> Measurements:
     if missing := {"unit", "classes", "images", "confidence"} - set(content):
         raise ValueError(f"summary.json has no {sorted(missing)[0]}")
     return Measurements(objects, summary[summary["scope"] == "image"], content, shown)
+
+
+def _note_erased(out: Path, predicted: Sequence[Predicted], note: Note) -> None:
+    """Measurements that are there already were told of when they were made; whoever reads the page is told, too."""
+    names = {image.name for image in predicted}
+    stamp, _ = require_one_stamp(out, names)
+    with suppress(LazyLabelsError):  # a map that cannot be read is told by who shows it
+        tell_erased([image for image in find_labels(out)[0] if image.name in names], stamp, note)
 
 
 def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: Note) -> None:
