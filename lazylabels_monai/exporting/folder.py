@@ -18,7 +18,15 @@ from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
-from lazylabels_monai.measure.folder import LabelledImage, believed, measure_files, pixel_sizes, read_maps, with_images
+from lazylabels_monai.measure.folder import (
+    LabelledImage,
+    believed,
+    measure_files,
+    pixel_sizes,
+    read_maps,
+    tell_pieces,
+    with_images,
+)
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.stamps import Records
@@ -92,6 +100,7 @@ def export_objects(
     if isinstance(measurements, (str, os.PathLike)) and not FORMATS[format].measures:
         raise ExportError(f"--measurements: the format {format} holds none: leave it out, or say --format geojson.")
     found, stated, unsure = label_maps(source, values)
+    tell_pieces(source, found, warn)
     if images is not None:
         found = with_images(found, images, Records(home_of(source)))
     names = _unique(classes or stated or _numbered(found))

@@ -30,6 +30,7 @@ from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
 from lazylabels_monai.measure.erased import erased_share, erased_share_of_files, largest_speck, told_erased
+from lazylabels_monai.measure.exactness import in_pieces, said_in_pieces, strokes_alone
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
 from lazylabels_monai.overrides import expanded
@@ -62,6 +63,7 @@ __all__ = [
     "pixel_sizes",
     "read_maps",
     "tell_erased",
+    "tell_pieces",
     "with_images",
 ]
 
@@ -149,6 +151,45 @@ def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tupl
     if len(own) == 1 and own[0] and (found is None or (found != own[0] and found in known.values())):
         return own[0]
     return found
+
+
+def _exact(
+    source: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None], names: Collection[str] | None = None
+) -> list[LabelledImage]:
+    """The images without those of a data set that are labelled by strokes alone, which are named; ``names``: that matter.
+
+    Raises:
+        MeasureError: when none is left.
+    """
+    asked = {i.name: i.classes for i in found if i.classes and i.instances is None and (names is None or i.name in names)}
+    strokes = sorted(strokes_alone(source, asked))
+    left = [image for image in found if image.name not in strokes]
+    if not strokes:
+        return left
+    if not left or (names is not None and not any(image.name in names for image in left)):
+        raise MeasureError(
+            f"'{source}' holds strokes and no exact mask of its images ('{asked[strokes[0]]}' is one), whose area is that of "
+            "the pen: draw exact masks, or measure predictions of the images."
+        )
+    warn(
+        f"{len(strokes)} of {len(found)} images of '{source}' are labelled by strokes and have no exact mask ('{strokes[0]}' "
+        "is one), so they are left out: draw their masks, or measure predictions of them."
+    )
+    return left
+
+
+def tell_pieces(source: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
+    """Name images of a data set whose connected pieces stand beside true ids of others."""
+    if pieces := in_pieces(source, [image.name for image in found]):
+        warn(f"{said_in_pieces(source, pieces, len(found))}: name {_made_of(source)} instead.")
+
+
+def _made_of(source: str | Path) -> str:
+    """The folder that a data set was made of, in words."""
+    said = load_datalist(datalist_file(source)).get("build")
+    folder = said.get("source") if isinstance(said, Mapping) else None
+    known = folder is not None and (expanded(folder) / "masks").is_dir()
+    return f"the folder that it was made of, '{folder}'," if known else "a folder of classes/ and masks/ with all ids"
 
 
 def believed(
@@ -279,6 +320,8 @@ def measure_folder(
             f"--ids {ids}: write values (one value is one object) or pieces (each connected piece is an object)."
         )
     found, stated = find_labels(predictions)
+    found = _exact(predictions, found, warn)
+    tell_pieces(predictions, found, warn)
     stamp = _one_stamp(predictions, found, warn)
     if images is not None:
         found = with_images(found, images, Records(expanded(predictions)))
@@ -310,10 +353,15 @@ def measure_folder(
     }
     if truth is not None:
         known, exact_names = find_labels(truth)
-        exact = {image.name: image for image in known}
+        exact = {image.name: image for image in _exact(truth, known, warn, {image.name for image in found})}
         if missing := [image.name for image in found if image.name not in exact]:
             raise MeasureError(
                 f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set."
+            )
+        if pieces := in_pieces(truth, [image.name for image in found]):
+            raise MeasureError(
+                f"{said_in_pieces(truth, pieces, len(found))}: name {_made_of(truth)} by --truth instead, or measure "
+                "predictions of other images."
             )
         believed(truth, [exact[image.name] for image in found], exact_names is not None, warn, ids=ids is None)
         exact_measured = [_measure(replace(exact[m.name], image=None), m.pixel_size, options) for m in measured]

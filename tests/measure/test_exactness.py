@@ -1,0 +1,99 @@
+"""Data sets: ids that training images lack, and strokes that are no masks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from lazylabels_monai.data.building import BuildOptions, build_datalist
+from lazylabels_monai.exporting import export_objects
+from lazylabels_monai.measure.exactness import are_strokes
+from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.measure.image import MeasureError
+
+#: Six pairs of squares that touch.
+IDS = np.kron(np.arange(1, 13).reshape(3, 4), np.ones((12, 10), int))
+IDS = np.pad(np.insert(np.insert(IDS, [12, 24], 0, axis=0), [20] * 6, 0, axis=1), 5).astype(np.uint16)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (tmp_path / "my" / name).mkdir(parents=True)
+    for k in range(4):
+        image = np.clip((IDS > 0) * 90 + 60 + rng.normal(0, 8, IDS.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "my" / "images" / f"s{k}.png")
+        Image.fromarray(IDS).save(tmp_path / "my" / "masks" / f"s{k}.png")
+    return tmp_path / "my"
+
+
+def objects(result):
+    return [entry["objects"] for entry in result["classes"].values()]
+
+
+def test_pieces_are_not_counted_beside_ids_without_a_word(folder, tmp_path):
+    data, said = tmp_path / "d", []
+    content = build_datalist(folder, data, BuildOptions(classes=["grain"], validation=1)).datalist
+    training = sorted(item["image"].split("/")[-1][:2] for item in content["training"])
+    assert objects(measure_folder(data, tmp_path / "o", resamples=100, warn=said.append)) == [3 * 6 + 12]
+    (sentence,) = said
+    assert f"'{data}' holds no ids of 3 of 4 images ({', '.join(training)})" in sentence
+    assert sentence.endswith(f"name the folder that it was made of, '{folder}', instead.")
+    assert objects(measure_folder(folder, tmp_path / "o2", resamples=100, warn=said.append)) == [48]
+    with pytest.raises(MeasureError, match=r"holds no ids of 3 of 4 images .* '.*my', by --truth instead"):
+        measure_folder(folder, tmp_path / "o3", truth=data, resamples=100)
+    exact = measure_folder(folder, tmp_path / "o3", truth=folder, resamples=100)
+    assert exact["error"]["class 1"]["mean_diameter_px"]["error"] == 0
+    said.clear()
+    export_objects(data, "coco", tmp_path / "c", warn=said.append)
+    assert any("holds no ids of 3 of 4 images" in sentence for sentence in said)
+    for name in training:
+        (folder / "masks" / f"{name}.png").unlink()  # the truth has ids of all that are asked
+    assert measure_folder(folder, tmp_path / "o4", truth=data, resamples=100)["error"]["class 1"]
+
+
+def test_ids_of_all_or_of_none_are_no_mixture(folder, tmp_path):
+    said = []
+    for path in (folder / "masks").iterdir():
+        Image.fromarray((IDS > 0).astype(np.uint8)).save(path)
+    (folder / "masks").rename(folder / "classes")
+    build_datalist(folder, tmp_path / "d", BuildOptions(classes=["grain"], validation=1))
+    assert objects(measure_folder(tmp_path / "d", tmp_path / "o", resamples=100, warn=said.append)) == [24]
+    assert said == []
+
+
+def strokes():
+    picture = Image.new("L", IDS.shape[::-1], 255)
+    drawing = ImageDraw.Draw(picture)
+    drawing.line([(8, 10), (22, 12)], fill=1, width=3)
+    drawing.line([(28, 2), (28, 40)], fill=0, width=2)
+    return np.asarray(picture)
+
+
+def test_strokes_are_no_masks(tmp_path):
+    mask = (IDS > 0).astype(np.uint8)
+    for picture in (strokes(), np.full((9, 9), 255, np.uint8)):
+        assert are_strokes(picture)
+    partly = mask.copy()
+    partly[:, 30:] = 255
+    for picture in (mask, partly, mask * 0):
+        assert not are_strokes(picture)
+    items, said = [], []
+    for name, picture in (("a", strokes()), ("b", strokes()), ("m", mask)):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        items.append({"image": f"{name}.png", "segmentation": f"{name}.png"})
+    data = tmp_path / "datalist.json"
+    data.write_text(json.dumps({"classes": ["grain"], "training": items[:2]}))
+    with pytest.raises(MeasureError, match=r"holds strokes and no exact mask of its images \('.*a\.png' is one\)"):
+        measure_folder(tmp_path, tmp_path / "o")
+    with pytest.raises(MeasureError, match="holds strokes and no exact mask"):
+        measure_folder(tmp_path, tmp_path / "o", truth=tmp_path)
+    data.write_text(json.dumps({"classes": ["grain"], "training": items}))
+    result = measure_folder(tmp_path, tmp_path / "o", resamples=100, warn=said.append)
+    assert result["classes"]["grain"]["area_fraction"]["value"] == pytest.approx(mask.mean())
+    assert len(said) == 1
+    assert "2 of 3 images" in said[0]
