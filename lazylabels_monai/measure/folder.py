@@ -32,6 +32,7 @@ from lazylabels_monai.measure.believing import doubtful_maps, require_classes, r
 from lazylabels_monai.measure.erased import erased_share, erased_share_of_files, largest_speck, told_erased
 from lazylabels_monai.measure.exactness import in_pieces, said_in_pieces, strokes_alone
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
+from lazylabels_monai.measure.matching import reordered, same_classes
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import (
@@ -364,7 +365,11 @@ def measure_folder(
                 "predictions of other images."
             )
         believed(truth, [exact[image.name] for image in found], exact_names is not None, warn, ids=ids is None)
-        exact_measured = [_measure(replace(exact[m.name], image=None), m.pixel_size, options) for m in measured]
+        order = same_classes(predictions, truth, classes, stated, exact_names, warn)
+        exact_options = options if order is None else {**options, "class_names": exact_names}
+        exact_measured = [_measure(replace(exact[m.name], image=None), m.pixel_size, exact_options) for m in measured]
+        if order is not None:
+            exact_measured = [reordered(m, order, names) for m in exact_measured]
         errors = measurement_error(measured, exact_measured, **statistics).astype(object)
         result["truth"] = str(truth)
         result["error"] = {}
