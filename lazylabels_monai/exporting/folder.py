@@ -218,6 +218,11 @@ class _Measurements:
         elif pixel_size is None:
             tables = find_tables(home_of(source))
             self.path = tables[0] if len(tables) == 1 else None
+            if len(tables) > 1:
+                warn(
+                    f"'{home_of(source)}' holds {len(tables)} tables of measurements ('{tables[0]}' and '{tables[1]}'"
+                    f"{', ...' if len(tables) > 2 else ''}), so the objects are measured anew: name one by --measurements."
+                )
         if self.path is not None:
             try:
                 self.table = read_table(self.path)

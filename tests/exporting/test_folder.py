@@ -198,6 +198,21 @@ def test_measurements(tmp_path):
         export_objects(source, "roi", tmp_path / "6", measurements=source / "measured")
 
 
+def test_several_tables_of_measurements_are_told(tmp_path):
+    source = predictions(tmp_path / "p", {"a": scene()})
+    for name in ("m1", "m2"):
+        measure_folder(source, source / name, pixel_size=0.1, ids="values")
+    said = []
+    anew = measurements(export_objects(source, "geojson", tmp_path / "1", warn=said.append))
+    assert [row["area_px2"] for row in anew] == [(scene() == row["id"]).sum() for row in anew]
+    assert len(said) == 1
+    assert f"'{source / 'm1' / 'objects.csv'}' and '{source / 'm2' / 'objects.csv'}'" in said[0]
+    assert "so the objects are measured anew: name one by --measurements" in said[0]
+    export_objects(source, "geojson", tmp_path / "2", measurements=source / "m2", warn=said.append)
+    export_objects(source, "geojson", tmp_path / "3", measurements=False, warn=said.append)
+    assert len(said) == 1
+
+
 def test_names_of_image_files(tmp_path):
     source = predictions(tmp_path / "p", {"a": scene()})
     said = []
