@@ -16,6 +16,8 @@ from lazylabels_monai.tasks import BACKGROUND, IGNORE
 __all__ = ["are_strokes", "in_pieces", "said_in_pieces", "strokes_alone"]
 
 _NAMED = 3
+#: Share of an image that nobody labelled, at least, where it is strokes; a narrow band around objects of a mask is less.
+_UNLABELLED = 0.25
 
 
 def strokes_alone(source: str | Path, classes: dict[str, str]) -> set[str]:
@@ -45,8 +47,10 @@ def are_strokes(classes: np.ndarray) -> bool:
         classes: (H, W) or (D, H, W) class map, 255 = not labelled.
     """
     shown = (classes != BACKGROUND) & (classes != IGNORE)
+    if np.mean(classes == IGNORE) < _UNLABELLED:
+        return False
     if not shown.any():
-        return bool(np.mean(classes == IGNORE) > 0.5)
+        return True
     open_ends = ends = 0
     for axis in range(classes.ndim):
         here, there = (np.moveaxis(classes, axis, 0)[part] for part in (slice(None, -1), slice(1, None)))
