@@ -311,7 +311,10 @@ class _Truth:
                         self.files.setdefault(Path(item["image"]).stem, (label, key == "instances"))
         elif path.is_dir():
             found = [path / kind for kind in ("classes", "segmentation", "masks") if (path / kind).is_dir()] or [path]
-            self.files = {Path(f).stem: (Path(f), found[0].name == "masks") for f in find_images(found[0])}
+            for file in map(Path, find_images(found[0])):
+                other, _ = self.files.setdefault(file.stem, (file, found[0].name == "masks"))
+                if other is not file:
+                    raise ProposalError(f"truth '{file}' and '{other}' share a name: remove one of them.")
         else:
             raise ProposalError(f"truth '{source}' does not exist: name a data set, or a folder of exact masks.")
         if not self.files:

@@ -72,10 +72,11 @@ def in_pieces(source: str | Path, names: Sequence[str]) -> list[str]:
     if not file.is_file():
         return []
     items = [item for section, items in load_datalist(file).items() if section in SECTIONS for item in items]
-    if not any(has_key(item, "instances") for item in items):
+    with_ids = {Path(item["image"]).stem for item in items if has_key(item, "instances")}
+    if not with_ids:
         return []
     without = {Path(item["image"]).stem for item in items if not has_key(item, "instances") and not item.get("empty")}
-    return [name for name in names if name in without]
+    return [name for name in names if name in without - with_ids]
 
 
 def said_in_pieces(source: str | Path, names: Sequence[str], images: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,7 @@ def break_size(data):
         (None, {"section": "testing"}, "no image with inner regions"),
         (None, {"failed": "hide"}, "one of skip, fallback"),
         (None, {"truth": "nowhere"}, "truth 'nowhere' does not exist"),
+        (lambda d: shutil.copy(d / "truth/easy.png", d / "truth/easy.TIF"), {"truth": "truth"}, "share a name: remove one"),
         (lambda d: (d / "truth/easy.png").unlink(), {"truth": "truth"}, "has no mask named 'easy'"),
     ],
 )
