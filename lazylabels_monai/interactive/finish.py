@@ -161,14 +161,10 @@ def report(out: str | os.PathLike, project: Project, pixel_size: str | float | N
     out = Path(out)
     if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
         raise LazyLabelsError(f"'{out}' holds no result yet: finish an image first.")
-    results = {project.files.result_name(entry.name): entry for entry in project.images}
-    sizes = {
-        image_stem(name): pixel_size_of(project, entry, pixel_size)
-        for name, entry in results.items()
-        if mask_files(out, name)[0].is_file()  # another image may be gone, or of two sizes
-    }
-    folders = {entry.path.parent for entry in project.images}
-    images = folders.pop() if len(folders) == 1 else None
+    names = {project.files.result_name(entry.name): entry for entry in project.images}
+    results = {image_stem(name): entry for name, entry in names.items() if mask_files(out, name)[0].is_file()}
+    sizes = {name: pixel_size_of(project, entry, pixel_size) for name, entry in results.items()}  # others may be of two sizes
+    images = {name: entry.path for name, entry in results.items()}  # two may have one name but for its ending
     # ids="values": what a person corrected in the window are objects, in however many pieces
     options = {"images": images, "pixel_size": sizes, "classes": project.classes, "ids": "values"}
     measure_folder(out, out / "measured", **options, overwrite=True)

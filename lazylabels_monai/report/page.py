@@ -29,6 +29,7 @@ from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture,
 from lazylabels_monai.report.probability import highest_probability, object_probability
 from lazylabels_monai.report.reading import (
     Evaluation,
+    Images,
     Measurements,
     Note,
     Predicted,
@@ -78,7 +79,7 @@ _IMAGE_METRICS = ("interface precision", "interface recall", "objects three maps
 def make_report(
     out: str | Path,
     *,
-    images: str | Path | None = None,
+    images: Images = None,
     training: str | Path | None = None,
     weights: str | Path | None = None,
     pixel_size: str | float | None = None,
@@ -93,7 +94,8 @@ def make_report(
 
     Args:
         out: output folder of a prediction, an evaluation or both; it, or a folder in it, may hold what ``measure`` wrote.
-        images: the images that were predicted, a folder, a file, a pattern or a datalist; matched by name.
+        images: the images that were predicted: a folder, a file, a pattern or a datalist, matched by name; or the path of each
+            by its name.
         training: output folder of the training; default ``out``, then the folder above that of the weights.
         weights: ``model.pt``, beside which the settings lie.
         pixel_size, classes: for measuring, where ``measure`` was not run; the names also where no file states them.
@@ -539,13 +541,11 @@ def _curve_name(tag: str) -> str:
     return f"{name}, {of.replace('_', ' ')}" if of else name
 
 
-def _settings(
-    out: Path, predicted: Sequence[Predicted], weights: Path | None, images: str | Path | None, command: str
-) -> dict[str, Any]:
+def _settings(out: Path, predicted: Sequence[Predicted], weights: Path | None, images: Images, command: str) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = {
         "folder": str(out.resolve()),
-        "images": f"{len(predicted)}" + (f", from {images}" if images is not None else ""),
+        "images": f"{len(predicted)}" + (f", from {images}" if isinstance(images, (str, Path)) else ""),
         "weights": "" if weights is None else str(weights),
         "command": command,
         "machine": f"{platform.system()} {platform.machine()}, {cores} cores",

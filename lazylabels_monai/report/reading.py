@@ -32,6 +32,7 @@ from lazylabels_monai.trained import WEIGHTS_FILE
 
 __all__ = [
     "Evaluation",
+    "Images",
     "Measurements",
     "Note",
     "Predicted",
@@ -46,6 +47,8 @@ __all__ = [
 
 #: Takes a sentence about a part that the report lacks, and how to get it.
 Note = Callable[[str], None]
+#: Where images lie: a folder, a file, a pattern or a datalist; or the path of each by its name.
+Images = str | Path | Mapping[str, str | Path] | None
 
 
 class ReportError(LazyLabelsError):
@@ -131,12 +134,13 @@ class Evaluation:
     folder: Path
 
 
-def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[list[Predicted], tuple[str, ...] | None]:
+def find_predictions(out: Path, images: Images, note: Note) -> tuple[list[Predicted], tuple[str, ...] | None]:
     """The predicted images below ``out``, sorted by name, and the names of the classes where a datalist states them.
 
     Args:
         out: folder of ``<name>_pred.png`` and the files beside it.
-        images: the images, which a prediction does not copy: a folder, a file, a pattern or a datalist; matched by name.
+        images: the images, which a prediction does not copy: a folder, a file, a pattern or a datalist, matched by name; or
+            the path of each by its name.
         note: is told what is missing.
 
     Raises:
@@ -179,20 +183,21 @@ def find_predictions(out: Path, images: str | Path | None, note: Note) -> tuple[
             "folder or datalist by --images."
         )
     elif without:
-        note(f"{len(without)} of {len(predicted)} images, of which '{without[0]}' is the first: not found in {images}.")
+        place = "" if isinstance(images, Mapping) else f" in {images}"
+        note(f"{len(without)} of {len(predicted)} images, of which '{without[0]}' is the first: not found{place}.")
     return predicted, names or stated
 
 
 def _originals(
-    images: str | Path | None, names: Collection[str], records: Records, note: Note
+    images: Images, names: Collection[str], records: Records, note: Note
 ) -> tuple[dict[str, Path], tuple[str, ...] | None]:
     """Images by stem, and the class names of a datalist.
 
     Raises:
         MeasureError: for two images of one of the names where no record tells which was predicted.
     """
-    if images is None:
-        return {}, None
+    if images is None or isinstance(images, Mapping):
+        return {name: Path(path) for name, path in (images or {}).items()}, None
     given = expanded(images)
     if given.suffix.lower() == ".json" or datalist_file(given).is_file():
         file = datalist_file(given)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from PIL import Image
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image, read_label
@@ -73,6 +75,22 @@ def test_a_stated_pixel_size_goes_before_the_one_that_was_typed(tmp_path):
     rows = pd.read_csv(tmp_path / "out" / "measured" / "objects.csv")
     area = sum((ids == number).sum() for number in classes) / len(classes)  # the same objects in both
     assert rows.groupby("image")["area_um2"].mean().to_dict() == pytest.approx({"a": area * 0.12**2, "b": area * 2.0**2})
+
+
+def test_images_of_one_name_but_for_their_ending_keep_their_own_intensities(tmp_path):
+    folder = tmp_path / "my"
+    folder.mkdir()
+    for ending, gray in (("png", 50), ("tif", 200)):
+        Image.fromarray(np.full(SHAPE, gray, np.uint8)).save(folder / f"a.{ending}")
+    ids, classes = objects()
+    with Project.open(folder, create=True, classes=["pore", "grain"]) as project:
+        for entry in project.images:
+            write_masks(tmp_path / "out", project.files.result_name(entry.name), ids, classes, project.classes)
+        page = report(tmp_path / "out", project, "1um")
+        grays = {Path(project.files.result_name(e.name)).stem: 50 if e.name.endswith("png") else 200 for e in project.images}
+    measured = pd.read_csv(tmp_path / "out" / "measured" / "objects.csv")
+    assert measured.groupby("image")["mean_intensity"].unique().map(list).to_dict() == {k: [v] for k, v in grays.items()}
+    assert "not found" not in page.read_text()
 
 
 def test_objects_go_to_other_programs(project, tmp_path):
