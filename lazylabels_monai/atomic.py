@@ -255,8 +255,13 @@ def temporary_sibling(out: Path) -> Path:
 
 
 @contextmanager
-def filled(out: Path, overwrite: bool = False) -> Iterator[Path]:
+def filled(out: Path, overwrite: bool = False, check: Callable[[], None] | None = None) -> Iterator[Path]:
     """A hidden folder to fill, which becomes ``out`` when the block has ended well, and is removed when not.
+
+    Args:
+        out: the folder to make.
+        overwrite: whether it may be replaced.
+        check: called before it is replaced, as somebody may have put something there meanwhile; raises where it must stay.
 
     Raises:
         LazyLabelsError: for what the disk refuses, naming ``out``; and as :func:`move_in`.
@@ -265,6 +270,8 @@ def filled(out: Path, overwrite: bool = False) -> Iterator[Path]:
         temporary = temporary_sibling(out)
         try:
             yield temporary
+            if overwrite and check is not None:
+                check()
             move_in(temporary, out, overwrite)
         finally:
             remove_tree(temporary)

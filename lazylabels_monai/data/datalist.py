@@ -40,9 +40,7 @@ __all__ = [
     "SECTIONS",
     "SECTION_FOLDERS",
     "DatalistError",
-    "OutputExistsError",
     "absolute_path",
-    "check_target",
     "datalist_file",
     "find_images",
     "folders_passed_over",
@@ -77,10 +75,6 @@ _ALIASES = {
     "labels": "classes",
 }
 _MAX_CLASSES = IGNORE - 1
-
-
-class OutputExistsError(LazyLabelsError, FileExistsError):
-    """The folder to be made holds something already."""
 
 
 class DatalistError(LazyLabelsError):
@@ -340,23 +334,3 @@ def _item_problems(item: Any) -> list[str]:
 def _kind(value: Any) -> str:
     names = {dict: "JSON object", list: "list", str: "text", bool: "true/false value", type(None): "null"}
     return names.get(type(value), "number")
-
-
-def check_target(out: Path, overwrite: bool, marker: str = FILE_NAME) -> None:
-    """Refuse a folder that holds something, save one of an earlier run that is to be overwritten.
-
-    Args:
-        out: folder to make.
-        overwrite: whether an earlier result is to be replaced.
-        marker: name of a file that tells an earlier result.
-
-    Raises:
-        OutputExistsError: naming the folder.
-    """
-    if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file: name a folder to make.")
-    if out.is_dir() and any(out.iterdir()):
-        if not overwrite:
-            raise OutputExistsError(f"{out} is not empty: name another folder, or pass --overwrite.")
-        if not (out / marker).is_file():
-            raise OutputExistsError(f"{out} holds files but no {marker}, so it is not overwritten: name another folder.")

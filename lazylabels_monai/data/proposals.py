@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from lazylabels_monai.data.datalist import (
     LABEL_KEYS,
     SECTIONS,
     absolute_path,
-    check_target,
     datalist_file,
     find_images,
     has_key,
     load_datalist,
 )
+from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import VOLUME_SUFFIXES, PathLike, file_suffix, read_image, read_label
@@ -201,7 +202,8 @@ def propose_dataset(
     run = _Run(file, content["classes"], settings or GrabCutSettings(), failed, only_missing, _Truth(truth))
     reports, proposals = [], {}
     names = _names(items)
-    with nullcontext(out) if dry_run else filled(out, overwrite) as target:
+    replaced = filled(out, overwrite, partial(check_target, out, overwrite, _REPORT))
+    with nullcontext(out) if dry_run else replaced as target:
         steps = Steps(len(items), progress)
         for index, item in enumerate(items):
             report, classes, image = run.propose(item)
@@ -382,6 +384,7 @@ def _write_datalist(
     for index, name in proposals.items():
         made[section][index].setdefault("segmentation", name)
     made["proposals"] = {"section": section, "made": [made[section][index]["image"] for index in proposals]}
+    made[WRITTEN] = digests_of(target)
     (target / FILE_NAME).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
 

@@ -101,8 +101,10 @@ def test_nothing_is_overwritten_unasked(data, tmp_path):
     with pytest.raises(FileExistsError, match="--overwrite"):
         propose_dataset(data, out)
     (out / "mine.txt").write_text("x")
+    with pytest.raises(FileExistsError, match=r"'mine\.txt'"):
+        propose_dataset(data, out, overwrite=True)
+    (out / "mine.txt").unlink()
     propose_dataset(data, out, overwrite=True)
-    assert not (out / "mine.txt").exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("x")

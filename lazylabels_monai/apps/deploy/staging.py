@@ -27,6 +27,8 @@ __all__ = ["MODEL", "stage"]
 
 #: The model's folder below models/ and the name that the app knows it by.
 MODEL = "lazylabels"
+#: What a staged package consists of.
+_STAGED = frozenset(["app", "models", "app.yaml", "app.json", "pkg.json"])
 
 _MAIN = '''"""Predict a folder of images; see docs/deploy.md of the project."""
 
@@ -65,6 +67,10 @@ def stage(
 
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise FileExistsError(f"{out} is there already: name another folder, or pass --overwrite.")
+    if out.is_dir() and (other := sorted({path.name for path in out.iterdir()} - _STAGED)):
+        raise FileExistsError(
+            f"{out} holds {other[0]}, which is no part of a package, so it is not overwritten: name another folder."
+        )
     if not requirements.is_file():
         raise LazyLabelsError(f"{requirements} is not there: name the app's requirements by --requirements.")
     sound_weights(weights)

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ from lazylabels_monai.data.building.predicted import names_beside
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
-from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, check_target
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError
+from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image_and_dims
@@ -86,12 +88,14 @@ def build_datalist(
             read_label_picture(path) if kind == "masks" else read_label_picture(path, colours or None, ignore=IGNORE)
         ),
     )
-    with nullcontext() if options.dry_run else filled(out.absolute(), options.overwrite) as folder:
+    target = filled(out.absolute(), options.overwrite, partial(check_target, out, options.overwrite))
+    with nullcontext() if options.dry_run else target as folder:
         made = _make_all(sources, painter, folder, out.absolute(), options, progress)
         notes += look_at_marks(made, options)
         datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
         if folder is not None:
-            (folder / FILE_NAME).write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps({**datalist, WRITTEN: digests_of(folder)}, indent=2, ensure_ascii=False)
+            (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
     return BuildSummary(
         out,
         datalist,

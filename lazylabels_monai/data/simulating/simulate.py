@@ -9,7 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lazylabels_monai.data.datalist import SECTION_FOLDERS, SECTIONS, check_target
+from lazylabels_monai.data.datalist import SECTION_FOLDERS, SECTIONS
+from lazylabels_monai.data.replacing import check_target
 from lazylabels_monai.data.simulating.exact import (
     ExactImage,
     assign_sections,

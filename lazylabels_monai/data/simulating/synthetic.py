@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.data.datalist import FILE_NAME, SECTION_FOLDERS, SECTIONS, OutputExistsError
+from lazylabels_monai.data.datalist import FILE_NAME, SECTION_FOLDERS, SECTIONS
+from lazylabels_monai.data.replacing import OutputExistsError
 from lazylabels_monai.data.simulating.items import LazyItem, SimulationError
 from lazylabels_monai.data.simulating.microstructures import make_image, make_volume
 from lazylabels_monai.data.simulating.writing import write_dataset

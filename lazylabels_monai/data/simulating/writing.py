@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from PIL import Image
 
 from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.costs import AnnotationCosts
-from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, check_target
+from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS
+from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.data.simulating.items import LazyItem, SimulationError
 from lazylabels_monai.data.simulating.selection import fitting, hours_of_work, image_count, shuffled
 from lazylabels_monai.labels.inner import dice_of_inner_regions, shares_kept
@@ -70,7 +72,7 @@ def write_dataset(
         detection: training images with inner regions.
         separation: training images with scribbles on interfaces.
         seed: of the draws and of the marks.
-        overwrite: replace a data set that is already there (a folder with a datalist.json, nothing else).
+        overwrite: replace a data set that a command made there and nobody touched.
         dry_run: write nothing and draw no marks; the summary says what would be written.
         suffix: of the label files and of images given as arrays (``.tif`` for arrays that a PNG does not hold).
         save: writes an array to a path of that suffix.
@@ -109,7 +111,7 @@ def write_dataset(
         summary["unlabelled"] = [item.name for item in items if not kept[item.name]]
         return summary
 
-    with filled(out, overwrite) as temporary:
+    with filled(out, overwrite, partial(check_target, out, overwrite)) as temporary:
         for folder in ("images", *TASKS, "instances"):
             (temporary / folder).mkdir()
         statistics = _Statistics()
@@ -139,7 +141,8 @@ def write_dataset(
             **marking.record(ndim),
             "unlabelled": summary["unlabelled"],
         }
-        datalist = {"classes": list(class_names), **sections, "simulation": simulation}
+        made = {"simulation": simulation, WRITTEN: digests_of(temporary)}
+        datalist = {"classes": list(class_names), **sections, **made}
         (temporary / FILE_NAME).write_text(json.dumps(datalist, indent=2) + "\n", encoding="utf-8")
     return {**summary, **statistics.result()}
 

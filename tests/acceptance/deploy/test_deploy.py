@@ -240,6 +240,13 @@ def test_staging_overwrites_nothing_unasked(staged, weights):
         stage(staged, weights, ROOT / "bundle", requirements=ROOT / "requirements-deploy.txt")
 
 
+def test_staging_replaces_nothing_but_a_package(tmp_path, weights):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match=r"holds thesis\.txt"):
+        stage(tmp_path, weights, ROOT / "bundle", requirements=ROOT / "requirements-deploy.txt", overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 def test_cuda_runtime_of_the_environment_is_found_without_help():
     """With LD_LIBRARY_PATH empty; a machine whose linker knows another CUDA would hide it if it were not."""
     code = "import lazylabels_monai.apps.deploy.app; print(open('/proc/self/maps').read())"

@@ -12,7 +12,7 @@ from lazylabels_monai.data.building import BuildError
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
-from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save, _square
+from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _masks, _save, _square
 
 # ------------------------------------------------------------------------------------------------------- folders
 
@@ -183,7 +183,6 @@ def test_nothing_is_overwritten_unless_asked_and_never_the_source(folder, build,
         build()
     assert build(overwrite=True)[0].datalist == first
     out = folder.parent / "out"
-    _save(out / "images" / "z.png", _image(9))
     with pytest.raises(BuildError, match=r"holds .* which the data set is made from"):
         build(out, overwrite=True)
     assert (out / "datalist.json").is_file()

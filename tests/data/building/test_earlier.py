@@ -11,6 +11,7 @@ import pytest
 
 from lazylabels_monai.data.building import BuildError, BuildOptions, build_datalist
 from lazylabels_monai.data.checking import check_datalist
+from lazylabels_monai.errors import LazyLabelsError
 from tests.data.building.drawing import _ids, _image, _save
 
 
@@ -180,8 +181,8 @@ def test_one_content_in_train_and_val_is_left_out_of_training_by_name(tmp_path):
     ("keep", "content", "said"),
     [
         ("nowhere", None, "there is no datalist.json"),
-        (None, "{", "--keep-splits none"),
-        (None, '{"classes": []}', "--keep-splits none"),
+        (None, "{", "cannot be read"),
+        (None, '{"classes": [], "build": {}}', "--keep-splits none"),
     ],
 )
 def test_an_earlier_data_set_that_cannot_be_read_is_named(tmp_path, keep, content, said):
@@ -191,7 +192,7 @@ def test_an_earlier_data_set_that_cannot_be_read_is_named(tmp_path, keep, conten
     if content is not None:
         out.mkdir()
         (out / "datalist.json").write_text(content)
-    with pytest.raises(BuildError, match=said):
+    with pytest.raises(LazyLabelsError, match=said):
         build_datalist(src, out, BuildOptions(overwrite=True, keep_splits=keep and tmp_path / keep))
 
 
