@@ -18,13 +18,13 @@ from PIL import Image
 
 from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.belonging import Source, some
-from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_splits, made_before
+from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_classes, earlier_splits, kept_order, made_before
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
-from lazylabels_monai.data.building.predicted import names_beside
+from lazylabels_monai.data.building.predicted import names_beside, names_by_folder
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
@@ -76,8 +76,10 @@ def build_datalist(
     options = replace(options, legend=options.legend or find_legend(src))
     notes += look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
-    classes = _classes(sources, options, list(legend.values()))
-    vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())))
+    classes, notes_on_classes = _classes(sources, options, list(legend.values()), earlier_classes(out, options.overwrite))
+    beside, notes_on_values = names_by_folder(_class_pictures(sources, options), classes)
+    notes += notes_on_classes + notes_on_values
+    vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())), beside)
     colours = {colour: Vocabulary.LEGEND + vocabulary.legend.index(name) for colour, name in legend.items()}
     meanings = _meanings(sources, vocabulary)
     painter = Painter(
@@ -121,10 +123,35 @@ def _marks(sources: Sequence[Source]) -> list[tuple[str, Annotation, Mark]]:
     return [(kind, a, mark) for source in sources for kind, a in source.annotations for mark in a.marks]
 
 
-def _classes(sources: Sequence[Source], options: BuildOptions, legend: Sequence[str]) -> list[str]:
-    """Names of the object classes: those that the user gave, else those that the labels name, sorted."""
+def _class_pictures(sources: Sequence[Source], options: BuildOptions) -> list[Path]:
+    """Pictures of class values that the user gave no names."""
+    unnamed = [kind for kind in ("segmentation", "detection") if not Vocabulary(options, ()).names_values(kind)]
+    return [source.pictures[kind] for source in sources for kind in unnamed if kind in source.pictures]
+
+
+def _classes(
+    sources: Sequence[Source], options: BuildOptions, legend: Sequence[str], before: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Names of the object classes, and what to say about them: those that the user gave, else those that the labels name, in
+    the order of the data set that is replaced."""
     if options.classes is not None:
-        return [name.strip() for name in options.classes]
+        return [name.strip() for name in options.classes], []
+    found, are_named = _found_classes(sources, options, legend, before)
+    classes = kept_order(found, before, are_named) if before else found
+    if classes == found and not (before and set(before) - set(found)):
+        return classes, []
+    lost = [name for name in before if name not in classes]
+    gone = f"; {', '.join(lost)} of before occur no more, and --classes keeps them" if lost else ""
+    return classes, [
+        f"the classes 1, 2, ... are {', '.join(classes)}, in the order of the data set that is replaced{gone}; --classes names "
+        "others."
+    ]
+
+
+def _found_classes(
+    sources: Sequence[Source], options: BuildOptions, legend: Sequence[str], before: Sequence[str]
+) -> tuple[list[str], bool]:
+    """Names of the classes that the labels hold, sorted; and whether anybody named them."""
     named = {name: Vocabulary.renamed(options, "segmentation", name) or name for name in legend}
     found = set(named.values())
     for kind, _, mark in _marks(sources):
@@ -134,18 +161,26 @@ def _classes(sources: Sequence[Source], options: BuildOptions, legend: Sequence[
     found = {name for name in found if name and Vocabulary.reserved(options, name) is None}
     if found:
         unique = {name.lower(): name for name in sorted(found, reverse=True)}
-        return sorted(unique.values(), key=str.lower)
+        return sorted(unique.values(), key=str.lower), True
     pictures = [s.pictures[k] for s in sources for k in ("segmentation", "detection") if k in s.pictures]
-    return names_beside(pictures) or _numbered_classes(pictures)
+    beside = names_beside(pictures)
+    return (beside, True) if beside else (_numbered_classes(pictures, len(before)), False)
 
 
-def _numbered_classes(pictures: Sequence[Path]) -> list[str]:
-    """Names for the values of class pictures that nobody named."""
+def _numbered_classes(pictures: Sequence[Path], known: int = 0) -> list[str]:
+    """Names for the values of class pictures that nobody named.
+
+    Args:
+        pictures: the class pictures.
+        known: how many classes there were before.
+    """
     seen: set[int] = set()
     for path in pictures:
         seen |= set(np.unique(read_label_picture(path, ignore=IGNORE)).tolist()) - {BACKGROUND, IGNORE, -1}
         if len(seen) > _MOST_UNNAMED:
             break
+    if seen and max(seen) <= known:
+        return [f"object{value}" for value in range(1, max(seen) + 1)]
     gaps = bool(seen) and max(seen) != len(seen)
     if gaps or len(seen) > _MOST_UNNAMED:
         raise BuildError(

@@ -15,7 +15,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image_and_dims
 
-__all__ = ["GONE", "NO_SPLITS", "EarlierSplits", "earlier_splits", "held_out", "made_before"]
+__all__ = ["GONE", "NO_SPLITS", "EarlierSplits", "earlier_classes", "earlier_splits", "held_out", "kept_order", "made_before"]
 
 #: Key of a datalist under which images that are no longer there are remembered: their split by digest.
 GONE = "gone"
@@ -101,6 +101,30 @@ def earlier_splits(out: Path, keep: str | os.PathLike | None, overwrite: bool) -
             f"'{file}' cannot be read, so that no image can keep its split ({error.errors[0].rstrip('.')}): correct it, or "
             f"pass --keep-splits {NO_SPLITS} to draw all splits anew."
         ) from error
+
+
+def earlier_classes(out: Path, overwrite: bool) -> list[str]:
+    """Classes of the data set that is replaced, where it was made of a person's labels; none where nothing is."""
+    try:
+        content = json.loads((out / FILE_NAME).read_text(encoding="utf-8-sig")) if overwrite else {}
+        return [str(name) for name in content["classes"]] if "build" in content else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def kept_order(found: Sequence[str], before: Sequence[str], are_named: bool) -> list[str]:
+    """Classes in the order that they had before, so that a value goes on meaning the same; new ones follow.
+
+    Args:
+        found: classes that the labels name.
+        before: those of the data set that is replaced.
+        are_named: whether the labels do name them; numbers that nobody named get the names of before.
+    """
+    if not are_named:
+        return list(before) if len(found) <= len(before) else list(found)
+    names, old = {name.lower(): name for name in found}, [name.lower() for name in before]
+    kept = [names[name] for name in old if name in names]
+    return [*kept, *(name for name in found if name.lower() not in old)]
 
 
 def made_before(out: Path, src: Path) -> Path | None:

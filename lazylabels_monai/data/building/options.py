@@ -199,15 +199,23 @@ class Vocabulary:
         options: what the user said.
         classes: the object classes in the order of their values.
         legend: name of each colour of the legend.
+        beside: names of the values 1, 2, ... of label pictures, by their folder, where their own order is another one.
     """
 
     #: Value of the first colour of the legend in a label picture; the others follow.
     LEGEND = 1 << 40
 
-    def __init__(self, options: BuildOptions, classes: Sequence[str], legend: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        options: BuildOptions,
+        classes: Sequence[str],
+        legend: Sequence[str] = (),
+        beside: Mapping[Path, Sequence[str]] | None = None,
+    ) -> None:
         self.options = options
         self.classes = list(classes)
         self.legend = list(legend)
+        self.beside = dict(beside or {})
 
     @staticmethod
     def renamed(options: BuildOptions, kind: str, name: str) -> str | None:
@@ -267,6 +275,9 @@ class Vocabulary:
         name = self.renamed(self.options, kind, written)
         if name is None and value >= self.LEGEND:
             name = written
+        if name is None and kind in ("segmentation", "detection") and not self.names_values(kind):
+            names = self.beside.get(source.absolute().parent, ())
+            name = names[value - 1] if 0 < value <= len(names) else None
         if name is not None:
             meaning = self._meaning(name)
             if meaning is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lazylabels_monai.data.building.options import BuildError
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, INSTANCES_ENDING
 
-__all__ = ["names_beside", "own_files"]
+__all__ = ["names_beside", "names_by_folder", "own_files"]
 
 _ENDING = {"masks": INSTANCES_ENDING, "segmentation": CLASSES_ENDING}
 
@@ -29,16 +29,53 @@ def names_beside(pictures: Iterable[Path]) -> list[str] | None:
     Raises:
         BuildError: when it holds no names, or two of them hold others.
     """
-    found: dict[Path, list[str]] = {}
-    for folder in dict.fromkeys(path.absolute().parent for path in pictures):
-        file = next((place / CLASSES_FILE for place in (folder, folder.parent) if (place / CLASSES_FILE).is_file()), None)
-        if file is not None and file not in found:
-            found[file] = _names(file)
-    distinct = list(found.items())
+    files = dict.fromkeys(_files_beside(pictures).values())
+    distinct = [(file, _names(file)) for file in files]
     for file, names in distinct[1:]:
         if names != distinct[0][1]:
             raise BuildError(f"'{file}' names other classes than '{distinct[0][0]}': say which there are with --classes.")
     return distinct[0][1] if distinct else None
+
+
+def names_by_folder(pictures: Iterable[Path], classes: Sequence[str]) -> tuple[dict[Path, list[str]], list[str]]:
+    """What the values of label pictures are called, by folder, where a ``classes.json`` beside them has the classes in another
+    order than ``classes``; and a sentence about each such file.
+
+    Names that are none of ``classes`` are new names for the same values, and nothing is said about them.
+
+    Raises:
+        BuildError: when only some of the names are among the classes, at other places, so that either could be meant.
+    """
+    known = [name.lower() for name in classes]
+    found: dict[Path, list[str]] = {}
+    notes: dict[Path, str] = {}
+    for folder, file in _files_beside(pictures).items():
+        try:
+            names = _names(file)
+        except BuildError:  # the classes are given, and this file is not asked
+            continue
+        places = [known.index(name.lower()) if name.lower() in known else None for name in names]
+        if all(place in (None, value) for value, place in enumerate(places)):
+            continue
+        if None in places:
+            values = ",".join(f"{value}=NAME" for value in range(1, len(names) + 1))
+            raise BuildError(
+                f"'{file}' says that the values 1, 2, ... are {', '.join(names)}, but the classes are {', '.join(classes)}: "
+                f"say what each value is with --names {values}, or name these classes in --classes, in any order."
+            )
+        found[folder] = names
+        notes[file] = f"the values 1, 2, ... beside '{file}' are {', '.join(names)}, as it says; here {', '.join(classes)}."
+    return found, list(notes.values())
+
+
+def _files_beside(pictures: Iterable[Path]) -> dict[Path, Path]:
+    """The ``classes.json`` of each folder of label pictures: in it, or beside it."""
+    found = {}
+    for folder in dict.fromkeys(path.absolute().parent for path in pictures):
+        file = next((place / CLASSES_FILE for place in (folder, folder.parent) if (place / CLASSES_FILE).is_file()), None)
+        if file is not None:
+            found[folder] = file
+    return found
 
 
 def _names(file: Path) -> list[str]:

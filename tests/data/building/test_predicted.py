@@ -131,6 +131,59 @@ def test_exact_outlines_of_nothing(folder, build):
     ] == ["images/e.png"]
 
 
+OTHER_ORDER = np.array([0, 2, 1], np.uint8)[CLASSES]
+
+
+def test_given_classes_go_by_their_names_where_a_folder_names_its_values(predicted, build):
+    """Classes "zinc" (1) and "air" (2) of the folder, in whatever order the person gives them."""
+    for given, expected in ((["zinc", "air"], CLASSES), (["air", "zinc"], OTHER_ORDER), (["Air", "gas", "Zinc"], None)):
+        summary, label = build(**both(predicted), classes=given, overwrite=True)
+        expected = expected if expected is not None else np.array([0, 3, 1], np.uint8)[CLASSES]
+        np.testing.assert_array_equal(label("a", "segmentation"), expected)
+        assert summary.datalist["classes"] == given
+        assert any("classes.json' are zinc, air, as it says" in note for note in summary.notes) == (given[0] != "zinc")
+    summary, label = build(**both(predicted), classes=["grain", "pore"], overwrite=True)
+    np.testing.assert_array_equal(label("a", "segmentation"), CLASSES)  # new names of the same values
+    with pytest.raises(BuildError, match="say what each value is with --names 1=NAME,2=NAME"):
+        build(**both(predicted), classes=["air", "pore"], overwrite=True)
+    given = {"": {"1": "pore", "2": "air"}}
+    _, label = build(**both(predicted), classes=["air", "pore"], names=given, overwrite=True)
+    np.testing.assert_array_equal(label("a", "segmentation"), OTHER_ORDER)
+
+
+def test_folders_that_name_their_values_each_in_its_own_way(predicted, build, tmp_path):
+    other = tmp_path / "other"
+    for name in "de":
+        (predicted / f"{name}_pred.png").unlink()
+        _save(other / f"{name}.png", OTHER_ORDER)
+    (other / "classes.json").write_text(json.dumps(["air", "zinc"]))
+    labels = [("segmentation", predicted), ("segmentation", other)]
+    with pytest.raises(BuildError, match="say which there are with --classes"):
+        build(labels=labels)
+    _, label = build(labels=labels, classes=["zinc", "air"])
+    for name in "abcde":
+        np.testing.assert_array_equal(label(name, "segmentation"), CLASSES)
+
+
+def test_classes_keep_their_order_when_the_data_set_is_made_again(predicted, build, folder):
+    (predicted / "classes.json").unlink()
+    build(**both(predicted), classes=["zinc", "air"])
+    summary, label = build(**both(predicted), overwrite=True)
+    assert summary.datalist["classes"] == ["zinc", "air"]
+    assert any("the classes 1, 2, ... are zinc, air, in the order of" in note for note in summary.notes)
+    values = {"": {"1": "zinc", "2": "air"}}
+    summary, label = build(**both(predicted), names=values, overwrite=True)
+    assert summary.datalist["classes"] == ["zinc", "air"]
+    np.testing.assert_array_equal(label("a", "segmentation"), CLASSES)
+    values = {"": {"1": "zinc", "2": "aether"}}
+    summary, _ = build(**both(predicted), names=values, overwrite=True)
+    assert summary.datalist["classes"] == ["zinc", "aether"]
+    assert any("air of before occur no more" in note for note in summary.notes)
+    summary, _ = build(**both(predicted), classes=["air", "zinc"], overwrite=True)
+    assert summary.datalist["classes"] == ["air", "zinc"]
+    assert not any("of before" in note or "order of" in note for note in summary.notes)
+
+
 def test_files_of_a_kind():
     files = [
         Path(name) for name in ("a_instances.tif", "a_pred.png", "a_overlay.png", "b_pred.png", "a_segmentation_doubt.tif")
