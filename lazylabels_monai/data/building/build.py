@@ -22,7 +22,7 @@ from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
-from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
+from lazylabels_monai.data.building.options import MOST_UNNAMED, BuildError, BuildOptions, Vocabulary, are_gray
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
 from lazylabels_monai.data.building.predicted import names_beside, names_by_folder
 from lazylabels_monai.data.building.sources import find_sources
@@ -40,9 +40,6 @@ from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = ["build_datalist"]
-
-#: More values than this in class pictures without names are object ids, most probably.
-_MOST_UNNAMED = 20
 
 
 def build_datalist(
@@ -176,17 +173,22 @@ def _numbered_classes(pictures: Sequence[Path], known: int = 0) -> list[str]:
     """
     seen: set[int] = set()
     for path in pictures:
-        seen |= set(np.unique(read_label_picture(path, ignore=IGNORE)).tolist()) - {BACKGROUND, IGNORE, -1}
-        if len(seen) > _MOST_UNNAMED:
+        seen |= set(np.unique(read_label_picture(path, ignore=IGNORE)).tolist()) - {BACKGROUND, -1}
+        if len(seen - {IGNORE}) > MOST_UNNAMED:
             break
+    is_white_there = IGNORE in seen
+    seen -= {IGNORE}
     if seen and max(seen) <= known:
         return [f"object{value}" for value in range(1, max(seen) + 1)]
     gaps = bool(seen) and max(seen) != len(seen)
-    if gaps or len(seen) > _MOST_UNNAMED:
+    if gaps or len(seen) > MOST_UNNAMED:
+        asked = is_white_there and are_gray(seen)
+        values = sorted(seen)[:4] + [IGNORE] * asked
+        white = f" ({IGNORE}=ignore if {IGNORE} is not labelled)" if asked else ""
         raise BuildError(
-            f"'{pictures[0].parent}' has the values {', '.join(map(str, sorted(seen)[:5]))} ... in its class pictures: if they "
+            f"'{pictures[0].parent}' has the values {', '.join(map(str, values))} ... in its class pictures: if they "
             "are object ids, pass it as --labels masks=FOLDER (or name it masks/), otherwise say what each value is, as "
-            f"in --names {min(seen)}=NAME."
+            f"in --names {','.join(f'{value}=NAME' for value in (values if asked else values[:1]))}{white}."
         )
     return ["object"] if len(seen) < 2 else [f"object{value}" for value in sorted(seen)]
 

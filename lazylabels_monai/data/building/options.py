@@ -16,10 +16,12 @@ from lazylabels_monai.tasks import IGNORE
 __all__ = [
     "ANNOTATIONS",
     "KINDS",
+    "MOST_UNNAMED",
     "PICTURES",
     "BuildError",
     "BuildOptions",
     "Vocabulary",
+    "are_gray",
     "kind_of",
     "named_ids",
     "parse_keyed",
@@ -32,6 +34,9 @@ PICTURES: tuple[str, ...] = ("masks", "segmentation", "detection", "separation",
 ANNOTATIONS: tuple[str, ...] = ("annotations", "exact", "rough")
 #: All kinds of labels.
 KINDS = (*PICTURES, *ANNOTATIONS)
+#: More values than this in class pictures without names are object ids, most probably.
+MOST_UNNAMED = 20
+
 _ALIASES = {"classes": "segmentation", "instances": "masks"}
 
 _RESERVED = {
@@ -187,6 +192,11 @@ def parse_names(values: Iterable[str] | None) -> dict[str, dict[str, str]]:
     return parsed
 
 
+def are_gray(values: Iterable[int]) -> bool:
+    """Whether pixel values are gray levels that people told classes apart by, such as 127, rather than numbers of classes."""
+    return min(values) > MOST_UNNAMED
+
+
 def named_ids(options: BuildOptions) -> list[int]:
     """Values of ``masks`` that ``--names masks:...`` says are no object ids."""
     return [int(old) for old in options.names.get("masks", {}) if re.fullmatch(r"-?\d+", old)]
@@ -289,6 +299,7 @@ class Vocabulary:
         if value == 0:
             return None
         if value == IGNORE:
+            self._refuse_gray(kind, source)
             return "ignore"
         if kind == "separation" and value == 1:
             return "interface"
@@ -304,6 +315,16 @@ class Vocabulary:
                 "if these are object ids."
             )
         return value
+
+    def _refuse_gray(self, kind: str, source: Path) -> None:
+        """Where the user named gray values, such as 127, white may be an object as well: nobody said so."""
+        tables = (self.options.names.get(kind, {}), self.options.names.get("", {}))
+        named = {int(old) for table in tables for old in table if old.isdigit()} - {0}
+        if named and are_gray(named):
+            raise BuildError(
+                f"'{source}' has the value {IGNORE} beside gray values such as {min(named)}, which are named: say what it is, "
+                f"too, with --names {kind}:{IGNORE}=NAME if it is an object, or {kind}:{IGNORE}=ignore if it is not labelled."
+            )
 
     def of_ids(self, source: Path) -> dict[int, int | str]:
         """Meaning of the values of ``masks`` that ``--names masks:...`` says are no object ids.

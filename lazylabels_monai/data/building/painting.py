@@ -204,10 +204,12 @@ class _Painting:
         layer = getattr(self, task)
         names_background = False
         values = np.unique(label).tolist()
-        if values in ([0, IGNORE], [IGNORE]) and self.vocabulary.of_value(kind, IGNORE, self.source.pictures[kind]) == "ignore":
+        said = self.vocabulary.renamed(self.options, kind, str(IGNORE)) is not None
+        if values in ([0, IGNORE], [IGNORE]) and not said and self._means_ignore(kind, IGNORE):
             raise BuildError(
                 f"'{self.source.pictures[kind]}' holds only 0 and {IGNORE}, and {IGNORE} means not labelled: if it means an "
-                f"object, say --names {kind}:{IGNORE}={'interface' if kind == 'separation' else self.vocabulary.classes[0]}."
+                f"object, say --names {kind}:{IGNORE}={'interface' if kind == 'separation' else self.vocabulary.classes[0]}, "
+                f"else {kind}:{IGNORE}=ignore."
             )
         for value in values:
             meaning = self.vocabulary.of_value(kind, value, self.source.pictures[kind])
@@ -242,6 +244,9 @@ class _Painting:
             self.detection.values[drawn] = self.segmentation.values[drawn]
             self.detection.used |= bool(drawn.any())
             self.detection.fill |= self.segmentation.fill and not self.outline.any()
+
+    def _means_ignore(self, kind: str, value: int) -> bool:
+        return self.vocabulary.of_value(kind, value, self.source.pictures[kind]) == "ignore"
 
     def _layer_ignores(self, kind: str, where: np.ndarray) -> None:
         """255 or -1 in a label picture: unknown to the task it is for."""

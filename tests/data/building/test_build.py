@@ -249,3 +249,32 @@ def test_objects_drawn_upon_a_background_keep_their_inner_regions(folder, build)
     _, label = build(areas={"": "exact"})
     inner = label("a", "detection")
     assert [inner[12, 12], inner[5, 5], inner[30, 30]] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "scribbles", "detection"])
+def test_white_among_gray_values_is_an_object_or_not_labelled_as_the_user_says(kind, folder, build):
+    """Gray class pictures of 0, 127 and 255; that of image b has 127 alone, that of c 255 alone."""
+    gray = np.array([0, 127, 255], np.uint8)[np.where(_ids() == 9, 2, _ids() > 0)]
+    _masks(folder, "ade", kind, gray)
+    _masks(folder, "b", kind, np.where(gray == 127, gray, 0).astype(np.uint8))
+    _masks(folder, "c", kind, np.where(gray == 255, gray, 0).astype(np.uint8))
+    if kind != "scribbles":
+        said = r"the values 127, 255 \.\.\. .* as in --names 127=NAME,255=NAME \(255=ignore if 255 is not labelled\)"
+        with pytest.raises(BuildError, match=said):
+            build()
+    with pytest.raises(LazyLabelsError, match=f"value 255 beside gray values such as 127.*{kind}:255=NAME.*{kind}:255=ignore"):
+        build(names={"": {"127": "a"}})
+    unlabelled = 255 if kind == "scribbles" else 0
+    key = "segmentation" if kind == "scribbles" else kind
+    summary, label = build(names={"": {"127": "a"}, kind: {"255": "b"}}, derive=False)
+    assert summary.datalist["classes"] == ["a", "b"]
+    np.testing.assert_array_equal(label("a", key), np.where(gray == 127, 1, np.where(gray == 255, 2, unlabelled)))
+    _, label = build(names={"": {"127": "a"}, kind: {"255": "ignore"}}, derive=False, overwrite=True)
+    np.testing.assert_array_equal(label("a", key), np.where(gray == 127, 1, np.where(gray == 255, 255, unlabelled)))
+
+
+def test_white_beside_numbers_of_classes_is_not_labelled_without_a_question(folder, build):
+    label = np.array([0, 2, 255], np.uint8)[np.where(_ids() == 9, 2, _ids() > 0)]
+    _masks(folder, kind="segmentation", label=label)
+    _, made = build(names={"": {"2": "a"}}, derive=False)
+    np.testing.assert_array_equal(made("a", "segmentation"), np.where(label == 2, 1, label))
