@@ -25,6 +25,7 @@ FLOORS = (
         "provenance",
         "memory",
         "overrides",
+        "option_text",
         "tasks",
         "atomic",
         "progress",

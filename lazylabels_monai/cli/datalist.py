@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lazylabels_monai.cli.options import end_status_line, status_line
+from lazylabels_monai.cli.options import CLASSES_HELP, end_status_line, status_line
 from lazylabels_monai.cli.options import names as comma_separated
 
 __all__ = ["datalist"]
@@ -27,7 +27,7 @@ def datalist(
             "COCO, napari). PATH: folder, file or 'pattern'"
         ),
     ] = None,
-    classes: Annotated[str | None, typer.Option(help="names of the object classes 1, 2, ..., separated by commas")] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,
     names: Annotated[
         list[str] | None,
         typer.Option(

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from lazylabels_monai.cli.options import end_status_line, failure, names, status_line
+from lazylabels_monai.cli.options import CLASSES_HELP, end_status_line, failure, names, status_line
+from lazylabels_monai.option_text import written_names
 
 __all__ = ["export_objects"]
 
@@ -25,7 +26,7 @@ def export_objects(
     images: Annotated[
         Path | None, typer.Option(help="folder of the images: names of files for coco, intensities and pixel sizes for geojson")
     ] = None,
-    classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,
     values: Annotated[
         str | None, typer.Option(help="ids or classes: what the pictures in a folder without masks/ and classes/ hold")
     ] = None,
@@ -59,10 +60,17 @@ def export_objects(
     if report.files:
         count = sum(report.objects.values())
         typer.echo(f"{count} objects of {len(report.objects)} images are in {report.folder}")
-        again = ["--labels", f"exact={report.folder}", "--classes", ",".join(report.class_names)]
+        same = [name for name in report.class_names if [n.lower() for n in report.class_names].count(name.lower()) > 1]
+        again = ["--labels", f"exact={report.folder}", "--classes", written_names(report.class_names)]
         again += ["--ids", "values"]  # an object of several pieces is meant to be one
         if not all(report.objects.values()):
             again += ["--unlabelled", "background"]  # else an image without objects counts as one that nobody labelled
-        typer.echo(f"to read them back: lazylabels datalist IMAGES NEW {shlex.join(again)}")
+        if same:
+            typer.echo(
+                f"to read them back, export again with --classes: datalist does not tell {written_names(same)} apart, which "
+                "differ in capital letters only"
+            )
+        else:
+            typer.echo(f"to read them back: lazylabels datalist IMAGES NEW {shlex.join(again)}")
     if report.failed:
         raise typer.Exit(1)

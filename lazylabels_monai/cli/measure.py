@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lazylabels_monai.cli.options import names
+from lazylabels_monai.cli.options import CLASSES_HELP, names
 
 __all__ = ["measure"]
 
@@ -22,7 +22,7 @@ def measure(
         typer.Option(help="folder of the images, or a pattern in quotes: adds intensities, and pixel sizes from TIFF"),
     ] = None,
     pixel_size: Annotated[str | None, typer.Option(help="of all images, such as 0.5um or 120nm; default: from TIFF")] = None,
-    classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,
     min_size: Annotated[int, typer.Option(help="objects of fewer pixels are left out")] = 1,
     exclude_border: Annotated[
         str, typer.Option(help="ml: correct sizes and counts for the border (Miles-Lantuejoul); none: as seen")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["COUNT", "LABELLED", "end_status_line", "failure", "names", "status_line"]
+from lazylabels_monai.option_text import read_names
+
+__all__ = ["CLASSES_HELP", "COUNT", "LABELLED", "end_status_line", "failure", "names", "status_line"]
+
+#: Help of ``--classes``.
+CLASSES_HELP = "names of the object classes 1, 2, ..., separated by commas, or a JSON list"
 
 #: Help of an option that counts training images.
 COUNT = "a count of training images (1 or more), a share (below 1) or 'all'"
@@ -14,8 +19,8 @@ LABELLED = f"{COUNT}; or hours of work by the cost model, such as 2.5h"
 
 
 def names(value: str | None) -> list[str] | None:
-    """The names of ``--classes a,b``; None where the option was not given."""
-    return [name.strip() for name in value.split(",") if name.strip()] if value else None
+    """The names of ``--classes a,b`` or ``--classes '["a", "b, c"]'``; None where the option was not given."""
+    return read_names(value) if value else None
 
 
 def failure(path: str, reason: str) -> str:

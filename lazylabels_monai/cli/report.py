@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lazylabels_monai.cli.options import names
+from lazylabels_monai.cli.options import CLASSES_HELP, names
 
 __all__ = ["report"]
 
@@ -24,7 +24,7 @@ def report(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="model.pt, beside which the settings lie")] = None,
     pixel_size: Annotated[str | None, typer.Option(help="such as 0.5um, where OUT holds no measurements yet")] = None,
-    classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,
     max_images: Annotated[int, typer.Option(help="pictures in the gallery, those of the lowest probability first")] = 24,
     max_objects: Annotated[int, typer.Option(help="objects in the list of those to check first")] = 12,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier report")] = False,

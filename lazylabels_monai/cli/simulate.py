@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lazylabels_monai.cli.options import COUNT, LABELLED, names
+from lazylabels_monai.cli.options import CLASSES_HELP, COUNT, LABELLED, names
 from lazylabels_monai.labels.choices import DEFAULT_GAP, DEFAULT_JITTER, DEFAULT_THICKNESS, MISSED, STYLES
 
 __all__ = ["simulate"]
@@ -37,7 +37,7 @@ def simulate(
     detection: Annotated[str, typer.Option(help=f"images with inner regions: {LABELLED}")] = "0.75",
     separation: Annotated[str, typer.Option(help=f"images with interface scribbles: {LABELLED}")] = "all",
     seed: Annotated[int, typer.Option(help="draws which images keep what, and the marks")] = 0,
-    classes: Annotated[str | None, typer.Option(help="names of the object classes, separated by commas")] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,
     validation: Annotated[str | None, typer.Option(help=f"where SRC has no val/, taken from train/: {COUNT}")] = None,
     test: Annotated[str | None, typer.Option(help=f"where SRC has no test/, taken from train/: {COUNT}")] = None,
     subset: Annotated[list[str] | None, typer.Option(help="use only COUNT images: SPLIT=COUNT, may be repeated")] = None,

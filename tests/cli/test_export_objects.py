@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 
 import numpy as np
@@ -47,3 +49,36 @@ def test_geojson_without_measurements(run, tmp_path):
     assert "measurements" not in (source / "geojson" / "a.geojson").read_text(encoding="utf-8")
     assert run("export-objects", source, "--format", "geojson", "--overwrite", "--pixel-size", "0.5um").exit_code == 0
     assert '"area_um2": ' in (source / "geojson" / "a.geojson").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [["grain, large", "pore"], ["[a]", '"b"'], ["--x", "y=z"], ["a:b", "it's"], ["Cell", "cell"], ["cell-1", "cell 2"]],
+)
+def test_the_line_to_read_them_back_does_with_odd_names_too(named, run, tmp_path):
+    """And where a name is none of the classes, what the error says to do works."""
+    maps = {"a": scene(), "b": scene(seed=2)}
+    images, source = pictures(tmp_path / "images", maps), predictions(tmp_path / "p", maps)
+    named = [*named, "third"]
+    (source / "classes.json").write_text(json.dumps(named))
+    done = run("export-objects", source, "--format", "roi")
+    assert done.exit_code == 0, done.output
+    last = done.output.strip().splitlines()[-1]
+    if named[0].lower() == named[1].lower():
+        assert last.startswith("to read them back, export again with --classes: datalist does not tell Cell,cell apart")
+        return
+    words = shlex.split(last.partition("lazylabels ")[2])
+    words[1:3] = [images, tmp_path / "d"]
+    done = run(*words, "--validation", 1)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "d" / "datalist.json").read_text())["classes"] == named
+    for name, ids in maps.items():
+        np.testing.assert_array_equal(read_label(tmp_path / "d" / "segmentation" / f"{name}.png"), classes_of(ids))
+    words[2], words[words.index("--classes") + 1] = tmp_path / "e", "one"
+    more: list[str] = []
+    for _ in named:
+        refused = run(*words, *more, "--validation", 1)
+        remedy = re.search(r"say what it is with (--names .*) \(or =background", str(refused.exception), re.DOTALL)
+        more += shlex.split(remedy[1])
+    done = run(*words, *more, "--validation", 1)
+    assert done.exit_code == 0, done.output

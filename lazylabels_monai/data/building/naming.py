@@ -15,6 +15,7 @@ from lazylabels_monai.data.building.options import BuildError, BuildOptions, Voc
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.names import object_numbers, plain, split_name
 from lazylabels_monai.labels.rasterize import Patch
+from lazylabels_monai.option_text import naming, written_names
 
 __all__ = ["settle_names"]
 
@@ -177,7 +178,9 @@ def _without_numbers(sources: Sequence[Source], options: BuildOptions) -> list[s
         subject = f"the names {some(members)} number single objects and" if len(members) > 1 else f"the name '{members[0]}'"
         if len(members) == 1:
             become = f"is taken for the class '{stem}'" if stem else "is no class"
-        notes.append(f"{subject} {become}; if they are classes, list them all: --classes '{members[0]},...'.")
+        listed = written_names(members[:1])
+        listed = f"{listed.removesuffix(']')}, ...]" if listed.startswith("[") else f"{listed},..."
+        notes.append(f"{subject} {become}; if they are classes, list them all: --classes '{listed}'.")
     return notes
 
 
@@ -194,7 +197,7 @@ def _near_words(sources: Sequence[Source], options: BuildOptions) -> list[str]:
 
     _change(sources, change)
     return [
-        f"{count} marks named '{name}' are taken as {meaning}; if that is not meant, say --names '{name}=CLASS'."
+        f"{count} marks named '{name}' are taken as {meaning}; if that is not meant, say {naming(name, 'CLASS')}."
         for (name, meaning), count in found.items()
         if meaning != "other"
     ]
@@ -254,7 +257,7 @@ def _without_named_regions(sources: Sequence[Source], options: BuildOptions) -> 
     return [
         f"areas named '{name}' around many smaller ones of that name are regions, no objects, and are left out of "
         f"{len(files)} images ({some(files)}): pass --unlabelled ignore if objects outside of them are not marked; if they are "
-        f"objects, say --names '{name}={name}'."
+        f"objects, say {naming(name, name)}."
         for name, files in regions.items()
     ]
 
@@ -312,8 +315,8 @@ def _unnamed(sources: Sequence[Source], options: BuildOptions) -> list[str]:
         name = classes.most_common(1)[0][0]
         raise BuildError(
             f"'{annotation.source}': {len(unnamed)} marks, the first of them {mark.id or '?'}, have no class beside those "
-            f"named {some(list(classes))}: say --names '={name}' if they are that, '=ignore' if nothing is to be learnt there, "
-            "or '=drop' to leave them out."
+            f"named {some(list(classes))}: say {naming('', name)} if they are that, '=ignore' if nothing is to be learnt "
+            "there, or '=drop' to leave them out."
         )
     only = options.classes[0] if options.classes else "object"
     if options.classes is not None and len(options.classes) > 1:
@@ -337,8 +340,8 @@ def _words_on_areas(sources: Sequence[Source], options: BuildOptions) -> list[st
         if meaning == "other":
             raise BuildError(
                 f"'{files[0]}': {len(files)} areas are named '{name}', which says here that no interface is there: if it is a "
-                f"class of objects, say --names '{name}=CLASS' or list all --classes; if it is none, --names "
-                f"'{name}=background' (or =ignore, =drop); --names '{name}=other' if no interface is meant."
+                f"class of objects, say {naming(name, 'CLASS')} or list all --classes; if it is none, "
+                f"{naming(name, 'background')} (or =ignore, =drop); {naming(name, 'other')} if no interface is meant."
             )
         what = {
             "background": "background, where no object is",
@@ -346,8 +349,8 @@ def _words_on_areas(sources: Sequence[Source], options: BuildOptions) -> list[st
             "interface": "interfaces between objects, though they are wide",
         }[meaning]
         notes.append(
-            f"{len(files)} areas named '{name}' are {what}: if '{name}' is a class of objects, say --names '{name}=CLASS'; "
-            f"--names '{name}={meaning}' settles it."
+            f"{len(files)} areas named '{name}' are {what}: if '{name}' is a class of objects, say {naming(name, 'CLASS')}; "
+            f"{naming(name, meaning)} settles it."
         )
     return notes
 
@@ -378,8 +381,8 @@ def _alike(sources: Sequence[Source], options: BuildOptions) -> list[str]:
             words = re.sub(r"(?<=\w)[\s_\-]+(?=\w|$)", " ", mark.name.casefold()) if not mark.name.endswith("-") else mark.name
             groups[re.sub(r"(?<=[^\W\d]{3})s$", "", words.strip())][mark.name.lower()] += 1
     return [
-        f"the classes {some(list(names))} have nearly the same name: if they are one, say --names "
-        f"'{names.most_common()[-1][0]}={names.most_common(1)[0][0]}'."
+        f"the classes {some(list(names))} have nearly the same name: if they are one, say "
+        f"{naming(names.most_common()[-1][0], names.most_common(1)[0][0])}."
         for names in groups.values()
         if len(names) > 1
     ]
@@ -420,6 +423,6 @@ def _once_a_file(sources: Sequence[Source], options: BuildOptions) -> list[str]:
     shown = some(sorted(once))
     return [
         f"{'each of ' if len(once) > 1 else ''}{shown} is drawn once in most files: a region or a scale bar is no class "
-        f"(--names '{once[0]}=drop', or =ignore), nor is the name of a single object (--names '{once[0]}=object'); if it is a "
-        "class, list all --classes."
+        f"({naming(once[0], 'drop')}, or =ignore), nor is the name of a single object ({naming(once[0], 'object')}); if it is "
+        "a class, list all --classes."
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.annotations import Mark
+from lazylabels_monai.option_text import naming, read_pairs
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = [
@@ -173,10 +174,11 @@ def parse_keyed(values: Iterable[str] | None) -> dict[str, str]:
 
 
 def parse_names(values: Iterable[str] | None) -> dict[str, dict[str, str]]:
-    """``["scribbles:1=background,2=cell"]`` as ``{"scribbles": {"1": "background", "2": "cell"}}``; no kind is "".
+    """``["scribbles:1=background,2=cell"]`` as ``{"scribbles": {"1": "background", "2": "cell"}}``; no kind is "". The part
+    behind the kind may be a JSON object.
 
     Raises:
-        BuildError: for a part without ``=``.
+        BuildError: for a part without ``=``, and what is no JSON object of texts.
     """
     parsed: dict[str, dict[str, str]] = {}
     for value in values or ():
@@ -184,11 +186,13 @@ def parse_names(values: Iterable[str] | None) -> dict[str, dict[str, str]]:
         kind = kind_of(kind.strip())
         if not colon or kind not in KINDS:
             kind, rest = "", value
-        for pair in rest.split(","):
-            old, equals, new = pair.rpartition("=")
-            if not equals or not new.strip():
-                raise BuildError(f"--names {value}: write OLD=NEW, for example --names scribbles:1=background,2=cell.")
-            parsed.setdefault(kind, {})[old.strip()] = new.strip()
+        pairs = read_pairs(rest)
+        if pairs is None:
+            raise BuildError(
+                f"--names {value}: write OLD=NEW, for example --names scribbles:1=background,2=cell, or as JSON where a name "
+                """holds a comma: --names '{"OLD": "NEW"}'."""
+            )
+        parsed.setdefault(kind, {}).update(pairs)
     return parsed
 
 
@@ -270,7 +274,7 @@ class Vocabulary:
             called = f"the name '{name}'" if name else "no class name"
             raise BuildError(
                 f"'{source}': mark {mark.id or '?'} has {called}, which is none of the classes {', '.join(self.classes)}: "
-                f"{'add it to --classes, or ' if name else ''}say what it is with --names '{name}={self.classes[0]}' (or "
+                f"{'add it to --classes, or ' if name else ''}say what it is with {naming(name, self.classes[0])} (or "
                 "=background, =interface, =ignore, =drop)."
             )
         return meaning
@@ -293,7 +297,7 @@ class Vocabulary:
             if meaning is None:
                 raise BuildError(
                     f"'{source}': '{written}' means '{name}', which is none of the classes {', '.join(self.classes)}: add it "
-                    f"to --classes, or say what it is with --names '{written}=...'."
+                    f"to --classes, or say what it is with {naming(written, '...')}."
                 )
             return meaning
         if value == 0:
