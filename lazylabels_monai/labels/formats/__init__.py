@@ -65,7 +65,7 @@ def read_annotations(path: Path) -> list[Annotation]:
     if not data.strip():
         raise NoMarksError(f"annotation file '{path}' is empty: save the marks again, or take the file away.")
     if data[:4] == b"Iout" or path.suffix.lower() == ".roi":
-        return _one(path, *imagej.marks([(path.stem, data)]))
+        return _one(path, *imagej.marks([(path.stem, data)], in_zip=False))
     if data[:2] == b"PK" or path.suffix.lower() == ".zip":
         members, damaged = _members(data, path)
         rois = [(name, content) for name, content in members if name.lower().endswith(".roi")]

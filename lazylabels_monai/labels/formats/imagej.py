@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,11 +37,12 @@ class _Unusable(ValueError):
     """Why a ROI is no mark."""
 
 
-def marks(rois: Sequence[tuple[str, bytes]]) -> tuple[list[Mark], list[str]]:
+def marks(rois: Sequence[tuple[str, bytes]], in_zip: bool = True) -> tuple[list[Mark], list[str]]:
     """Marks of ROIs, in order.
 
     Args:
         rois: file name and content of each.
+        in_zip: whether they lie in a zip; a file by itself is called as its image.
 
     Returns:
         the marks; and a phrase for each ROI that is left out: a damaged one, one in a stack's further plane, or one that is
@@ -51,7 +53,9 @@ def marks(rois: Sequence[tuple[str, bytes]]) -> tuple[list[Mark], list[str]]:
         id = Path(name).name.removesuffix(".roi")
         try:
             roi = _decode(content)
-            found.append(_as_mark(roi, roi.name or id))
+            # roifile names what nobody named, and the file's name says what it is
+            is_named = roi.name and not (_AUTOMATIC.fullmatch(roi.name.strip()) and in_zip)
+            found += _by_counter(_as_mark(roi, roi.name if is_named else id), roi)
         except _Unusable as e:
             left_out.append(f"ROI '{id}' {e}")
         except Exception as e:  # roifile raises struct.error, TypeError, ValueError ...
@@ -115,6 +119,22 @@ def _as_mark(roi: ImagejRoi, id: str) -> Mark:
         return Mark("point", name, points=_coordinates(roi, 1)[:, ::-1] + 0.5, id=id)
     kind = "an angle" if roi.roitype == ROI_TYPE.ANGLE else f"of the unknown type {int(roi.roitype)}"
     raise _Unusable(f"is {kind}, which is neither area, line nor point")
+
+
+def _by_counter(mark: Mark, roi: ImagejRoi) -> list[Mark]:
+    """A mark for each counter of a multi-point in which several kinds were counted, named by its number."""
+    counters = () if roi.counters is None else np.unique(roi.counters)
+    if mark.kind != "point" or len(counters) < 2:
+        return [mark]
+    return [
+        replace(
+            mark,
+            name=f"{mark.name or 'counter'} {counter}",
+            points=mark.points[roi.counters == counter],
+            id=f"{mark.id}, counter {counter}",
+        )
+        for counter in counters
+    ]
 
 
 def _coordinates(roi: ImagejRoi, fewest: int) -> np.ndarray:

@@ -81,6 +81,36 @@ def test_class_of_a_roi(name, group, expected):
     assert class_name(made.name, made.group) == expected
 
 
+def test_the_names_of_files_in_a_zip_count_where_the_rois_have_none_of_their_own(tmp_path):
+    """roifile names a ROI by a UUID, and ImageJ by its place, where nobody did."""
+    square = [[0, 0], [9, 0], [9, 9], [0, 9]]
+    inner = ["1b4e28ba-2fa1-11d2-883f-0016d3cca427", "0005-0005", "pore-1", "0005-0004"]
+    files = ["air bubble-2", "ice-1", "1b4e28ba-2fa1-11d2-883f-0016d3cca428", "0007-0007"]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, file in zip(inner, files, strict=True):
+            archive.writestr(f"{file}.roi", roi(square, name=name).tobytes())
+    assert [mark.name for mark in only(tmp_path / "a.zip").marks] == ["air bubble-2", "ice-1", "pore-1", ""]
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("ice.roi", roi(square, name=inner[0]).tobytes())
+    assert [mark.name for mark in only(tmp_path / "b.zip").marks] == ["ice"]
+    roi(square, name=inner[0]).tofile(tmp_path / "image.roi")  # called as its image, which is no class
+    assert [mark.name for mark in only(tmp_path / "image.roi").marks] == [""]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("", ["counter 0", "counter 2"]), ("cells", ["cells 0", "cells 2"])])
+def test_kinds_that_were_counted_in_one_multi_point_stay_apart(tmp_path, name, expected):
+    points = roi([[5.0, 10.0], [70.0, 40.0], [20.0, 30.0]], roifile.ROI_TYPE.POINT, name=name or "0010-0005")
+    points.counters = np.array([2, 0, 2], np.uint8)
+    points.counter_positions = np.zeros(3, np.uint32)
+    roifile.roiwrite(tmp_path / "a.zip", [points], name=["0010-0005"])
+    marks = only(tmp_path / "a.zip").marks
+    assert [mark.name for mark in marks] == expected
+    assert [np.argwhere(canvas(mark, radius=0)).tolist() for mark in marks] == [[[40, 70]], [[10, 5], [30, 20]]]
+    points.counters = np.array([2, 2, 2], np.uint8)
+    roifile.roiwrite(tmp_path / "b.zip", [points], name=["0010-0005"])
+    assert [mark.name for mark in only(tmp_path / "b.zip").marks] == [name]
+
+
 @pytest.mark.parametrize(
     ("made", "words"),
     [
