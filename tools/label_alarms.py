@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lazylabels_monai.data.checking.marks import CORNER_IMAGES, all_in_the_corner, mark_extent
 from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.plausible import Look, look_at, suspect_classes, suspect_ids
@@ -55,6 +56,20 @@ def main() -> None:
         print(row(name, *maps), flush=True)
     made = [make_image(seed=seed) for seed in SEEDS]
     print(row("built-in images", (m["instances"] for m in made), (m["classes"] for m in made)), flush=True)
+    print("\n| set | images with all objects in the first quarter | runs of three that are questioned |\n|---|---|---|")
+    for name in ("superalloy", *IDS):
+        patterns = (*IDS.get(name, ()), *CLASSES.get(name, ()))
+        files = [file for pattern in patterns for file in sorted((root / name).glob(pattern))]
+        print(corner_row(name, (read_label(file) for file in files)), flush=True)
+    print(corner_row("built-in images", (m["instances"] for m in made)), flush=True)
+
+
+def corner_row(name: str, labels: Iterable[np.ndarray]) -> str:
+    """A row of the second table: labels as ids, each image alone and each three that follow each other."""
+    found = [extent for label in labels if (extent := mark_extent({"instances": label})) is not None]
+    alone = sum(reach <= 0.5 for reach, _ in found)
+    questioned = sum(all_in_the_corner(found[first : first + CORNER_IMAGES]) for first in range(len(found) - 2))
+    return f"| {name} | {alone} of {len(found)} | {questioned} |"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from lazylabels_monai.data.checking.whole import (
     config_errors,
     coverage_warnings,
     duplicates,
+    misplaced_marks,
     odd_images,
     odd_labels,
     odd_scales,
@@ -64,5 +65,5 @@ def check_datalist(
     findings += duplicates(entries) + class_warnings(entries, datalist["classes"]) + channel_warnings(entries)
     findings += odd_scales(entries)
     if marks:
-        findings += odd_images(entries) + odd_labels(entries, datalist)
+        findings += odd_images(entries) + odd_labels(entries, datalist) + misplaced_marks(entries)
     return CheckReport.of(findings, summary_table(datalist))

@@ -13,7 +13,7 @@ import numpy as np
 
 from lazylabels_monai.data.checking.findings import ERROR, Fault, Finding
 from lazylabels_monai.data.checking.images import contrast
-from lazylabels_monai.data.checking.marks import mark_diameter, mark_faults
+from lazylabels_monai.data.checking.marks import mark_diameter, mark_extent, mark_faults
 from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, absolute_path, has_key
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.digest import pixel_digest
@@ -51,6 +51,7 @@ class Entry:
         findings: what is wrong with the item's files.
         contrast: how much brighter objects are than the rest, in standard deviations; only with ``marks``.
         diameter: median diameter of its objects in pixels; only with ``marks``.
+        extent: how far its marks reach from the first pixel, and how many there are; only with ``marks``.
         looks: what each label map looks like; only with ``marks``.
     """
 
@@ -65,6 +66,7 @@ class Entry:
     findings: list[Finding] = field(default_factory=list)
     contrast: float | None = None
     diameter: float | None = None
+    extent: tuple[float, int] | None = None
     looks: dict[str, Look] = field(default_factory=dict)
 
     def where(self, key: str) -> str:
@@ -127,6 +129,7 @@ def _inspect(entry: Entry, num_classes: int, marks: bool, crop_size: int | None)
         entry.looks = {key: look_at(labels[key]) for key in _LOOKED_AT if key in labels}
         for fault in mark_faults(labels):
             entry.fault(fault)
+        entry.extent = mark_extent(labels)
         entry.contrast, entry.diameter = contrast(image, dims, labels), mark_diameter(labels)
 
 

@@ -10,7 +10,7 @@ see docs/checking.md for what they flag there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -18,7 +18,7 @@ from scipy import ndimage
 from lazylabels_monai.data.checking.findings import Fault
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
 
-__all__ = ["mark_diameter", "mark_faults", "pieces"]
+__all__ = ["all_in_the_corner", "mark_diameter", "mark_extent", "mark_faults", "pieces"]
 
 #: Share of an inner region that must lie on the far side of a scribble, or on a second object: less is a slip of the hand.
 MIN_PART = 0.15
@@ -42,6 +42,8 @@ SLIVER_LENGTH = 12
 THIN_SHARE = 0.2
 #: Largest speck in pixels, and as a share of the image's median object.
 SPECK_PIXELS, SPECK_SHARE = 5, 0.05
+#: Images with marks, and marks in all of them, from which it is no chance that all lie in the first quarter of their image.
+CORNER_IMAGES, CORNER_MARKS = 3, 10
 #: Neighbouring pixels from which two marks of different classes count as touching.
 MIN_CONTACT = 3
 
@@ -121,6 +123,35 @@ def mark_diameter(labels: Mapping[str, np.ndarray]) -> float | None:
             ball = np.pi / 4 if found.ndim == 2 else np.pi / 6
             return float((np.median(sizes) / ball) ** (1 / found.ndim))
     return None
+
+
+def mark_extent(labels: Mapping[str, np.ndarray]) -> tuple[float, int] | None:
+    """How far an image's objects and marks reach from its first pixel, and how many there are; None without any.
+
+    Args:
+        labels: as for :func:`mark_faults`.
+
+    Returns:
+        the largest share of a side that they reach to, as whole pixels fit; and the number of connected pieces.
+    """
+    drawn = [label > 0 if key == "instances" else _drawn(label) for key, label in labels.items() if key != "separation"]
+    if not drawn or not (where := np.logical_or.reduce(drawn)).any():
+        return None
+    reach = 0.0
+    for axis in range(where.ndim):
+        along = np.flatnonzero(where.any(axis=tuple(other for other in range(where.ndim) if other != axis)))
+        reach = max(reach, int(along[-1]) / where.shape[axis])
+    return reach, int(ndimage.label(where)[1])
+
+
+def all_in_the_corner(extents: Sequence[tuple[float, int]]) -> bool:
+    """Whether no mark of several images reaches beyond half of a side: they were drawn on pictures of half the size.
+
+    Args:
+        extents: of :func:`mark_extent`, for each image that has marks.
+    """
+    enough = len(extents) >= CORNER_IMAGES and sum(count for _, count in extents) >= CORNER_MARKS
+    return enough and all(reach <= 0.5 for reach, _ in extents)
 
 
 def _drawn(label: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from lazylabels_monai.data.checking.findings import ERROR, WARNING, Fault, Finding
 from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.items import Entry
+from lazylabels_monai.data.checking.marks import all_in_the_corner
 from lazylabels_monai.data.choosing import BY_LOSS, BY_NOTHING, judged_by
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
 from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
@@ -26,6 +27,7 @@ __all__ = [
     "config_errors",
     "coverage_warnings",
     "duplicates",
+    "misplaced_marks",
     "odd_images",
     "odd_labels",
     "odd_scales",
@@ -217,6 +219,20 @@ def odd_labels(entries: Sequence[Entry], datalist: dict[str, Any]) -> list[Findi
                 sure = suspicion.sure and not (key == "instances" and "ids" in said)
                 found.append(finding if sure else replace(finding, level=WARNING))
     return found
+
+
+def misplaced_marks(entries: Sequence[Entry]) -> list[Finding]:
+    """Marks of all pictures in the corner of the first pixel; read with ``marks``."""
+    marked = [entry for entry in entries if entry.extent is not None and len(entry.shape or ()) == 2]
+    if not all_in_the_corner([entry.extent for entry in marked if entry.extent is not None]):
+        return []
+    shown = ", ".join(f"'{entry.item['image']}'" for entry in marked[:3])
+    more = f" and {len(marked) - 3} more" if len(marked) > 3 else ""
+    message = (
+        f"no mark of the {len(marked)} images with labels ({shown}{more}) lies beyond the upper left quarter: if they were "
+        "drawn on smaller pictures, make the data set with those, or export the marks in pixels of these."
+    )
+    return [Finding(WARNING, "marks-in-corner", message)]
 
 
 def _findings(entries: Sequence[Entry], faults: dict[int, Fault]) -> list[Finding]:

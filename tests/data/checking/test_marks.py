@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lazylabels_monai.data.checking import CODES
-from lazylabels_monai.data.checking.marks import mark_diameter, mark_faults, pieces
+from lazylabels_monai.data.checking.marks import mark_diameter, mark_extent, mark_faults, pieces
 from tests.data.checking.cases import MARKS, DataSet, H, W, sound
 
 
@@ -154,3 +154,13 @@ def test_marks_made_from_real_masks_are_sound(data_root, name, masks):
         faults += mark_faults(labels)
     assert [f for f in faults if CODES[f.code].level == "error"] == []
     assert len(faults) <= 2
+
+
+def test_extent_of_marks():
+    label = np.zeros((10, 20), np.uint8)
+    assert mark_extent({"segmentation": label}) is None
+    assert mark_extent({}) is None
+    label[2, 3] = label[5, 8] = 1
+    label[9, 19] = 255
+    assert mark_extent({"segmentation": label, "separation": np.ones_like(label)}) == (0.5, 2)
+    assert mark_extent({"instances": label}) == (0.95, 3)

@@ -193,3 +193,36 @@ def test_classes_without_a_background(tmp_path):
     assert [(finding.code, finding.level) for finding in found] == [("classes-background", "warning")] * 4
     said = {"names": {"segmentation": {"1": "a", "2": "b"}}}
     assert check_labels(tmp_path, lambda ids: binary(ids, 1) + 1, "segmentation", "ab", **said)[0] == []
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_marks_of_smaller_pictures_lie_in_the_corner_of_all(tmp_path, scale):
+    """Labels drawn on pictures of 60 x 80 pixels, whose images were saved larger afterwards; ids, classes and regions."""
+    data = DataSet(tmp_path)
+    data.content |= {section: [] for section in SECTIONS}
+    for number, section in enumerate(("training", "training", "validation", "testing")):
+        drawn = np.zeros((60 * scale, 80 * scale), np.uint8)
+        for k in range(4):
+            drawn[6 + 13 * k : 12 + 13 * k, 60 - 7 * number : 74 - 7 * number] = 1
+        picture = np.random.default_rng(number).integers(0, 256, drawn.shape, dtype=np.uint8)
+        key = ("segmentation", "detection", "segmentation", "instances")[number]
+        data.add(section, f"{number}.png", picture, **{key: drawn})
+    found = [finding for finding in data.check(marks=True).findings if finding.code == "marks-in-corner"]
+    assert len(found) == (scale > 1)
+    assert all("'images/0.png', 'images/1.png', 'images/2.png' and 1 more" in finding.message for finding in found)
+
+
+def test_one_mark_elsewhere_or_few_marks_say_nothing_about_the_corner(tmp_path):
+    for far, count, expected in ((False, 4, 1), (True, 4, 0), (False, 3, 0)):
+        data = DataSet(tmp_path / f"{far}{count}")
+        data.content |= {section: [] for section in SECTIONS}
+        for number in range(3):
+            drawn = np.zeros((120, 160), np.uint8)
+            for k in range(count):
+                drawn[4 + 12 * k : 9 + 12 * k, 60:74] = 1
+            if far and number == 2:
+                drawn[100:110, 100:110] = 1
+            picture = np.random.default_rng(number).integers(0, 256, drawn.shape, dtype=np.uint8)
+            data.add("training", f"{number}.png", picture, segmentation=drawn)
+        codes = [finding.code for finding in data.check(marks=True).findings]
+        assert codes.count("marks-in-corner") == expected
