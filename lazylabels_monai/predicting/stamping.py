@@ -149,7 +149,8 @@ class RecordsHandler:
         """Write the stamp, before the evaluator runs.
 
         Raises:
-            LazyLabelsError: when results of another stamp would stay beside the new ones.
+            LazyLabelsError: when results of another stamp would stay beside the new ones, or what a person corrected would be
+                replaced.
         """
         self.stamp = self.made_by()
         self.records.folder.mkdir(parents=True, exist_ok=True)
@@ -157,10 +158,21 @@ class RecordsHandler:
             stems = [image_stem(path) for path in self.images]
             try:
                 require_same_stamp(self.records.refresh(), self.stamp, stems, ", or remove these results")
+                self._require_uncorrected()
                 self.records.add_stamp(self.stamp)
             except LazyLabelsError:
                 unlock(self.records.folder)
                 raise
+
+    def _require_uncorrected(self) -> None:
+        for path in self.images:
+            record = self.records.images.get(image_stem(path))
+            there = result_paths(self.records.folder, path, [CLASSES_ENDING, INSTANCES_ENDING])
+            found = None if record is None or record.stamp is None else record.altered(there)
+            if found is not None and found[1]:
+                raise LazyLabelsError(
+                    f"'{found[0]}' was corrected by hand and would be replaced: move it away, or name another output_dir."
+                )
 
     def end(self) -> None:
         """Leave no file of a lock behind, however the run ended."""

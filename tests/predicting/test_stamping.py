@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import tifffile
 import torch
 
 from lazylabels_monai.errors import user_error
@@ -40,6 +41,23 @@ def test_inferring_leaves_its_stamp_and_mixes_nothing(bundle, tiny_data, trained
     assert second.weights != first.weights
     assert unknown == []
     assert not list(out.glob(".*"))
+
+
+def test_inferring_replaces_nothing_that_was_corrected_by_hand(bundle, tiny_data, trained, tmp_path):
+    out = tmp_path / "out"
+    infer = lambda: bundle.infer(tiny_data, out, ckpt_dir=str(trained.parent), dropout=0.2)  # noqa: E731
+    infer()
+    infer()
+    file = sorted(out.glob("*_instances.tif"))[1]
+    tifffile.imwrite(file, 0 * tifffile.imread(file))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(RuntimeError) as refused:  # MONAI's, around ours
+        infer()
+    assert f"'{file}' was corrected by hand and would be replaced: move it away" in str(user_error(refused.value))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    file.unlink()
+    infer()
+    assert file.is_file()
 
 
 def test_an_inferring_that_is_killed_leaves_no_record_that_lies(bundle, tiny_data, trained, tmp_path, monkeypatch):
