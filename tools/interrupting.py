@@ -305,6 +305,10 @@ def predict(images: Path, weights: Path) -> Task:
     return Task("predict", command, files_of, torn=torn_pictures)
 
 
+#: Marks an earlier folder: a file of an operating system, as --overwrite refuses a folder with files of somebody's.
+_MARK = "Thumbs.db"
+
+
 def made_folder(name: str, command: Callable[[Path], list[str]], over: bool) -> Task:
     """A command that makes a folder; with ``over`` one that replaces an earlier one, of which a file is marked."""
 
@@ -313,7 +317,7 @@ def made_folder(name: str, command: Callable[[Path], list[str]], over: bool) -> 
             done = run(command(folder / "out"), folder)
             if done.status:
                 raise SystemExit(done.said)
-            (folder / "out" / "earlier").touch()
+            (folder / "out" / _MARK).touch()
 
     def torn(out: Path) -> list[str]:
         if not (out / "datalist.json").is_file():
@@ -323,7 +327,7 @@ def made_folder(name: str, command: Callable[[Path], list[str]], over: bool) -> 
         return [i["image"] for i in items if not (out / i["image"]).is_file()]
 
     def kept(out: Path) -> bool:  # whole, the old one or the new; hidden for a moment between two renames
-        hidden = [path for path in out.parent.glob(".out.*.old") if (path / "earlier").is_file()]
+        hidden = [path for path in out.parent.glob(".out.*.old") if (path / _MARK).is_file()]
         return not over or out.is_dir() or bool(hidden)
 
     def final(out: Path) -> list[str]:

@@ -150,4 +150,5 @@ def test_labels_in_a_volumes_format_are_those_of_the_picture(tiny_data, tmp_path
         for file in files:
             assert (tmp_path / "from_png" / file).read_bytes() == (tmp_path / "from_nii" / file).read_bytes(), file
     for file in ("measured/objects.csv", "scored/metrics.json"):
-        assert (tmp_path / "from_png" / file).read_text() == (tmp_path / "from_nii" / file).read_text()
+        texts = [(tmp_path / f"from_{kind}" / file).read_text().replace(f'/{kind}",', '",') for kind in ("png", "nii")]
+        assert texts[0] == texts[1]  # but for the folder that was scored
