@@ -12,12 +12,14 @@ The stages, each of which is done tile by tile, and goes on after a kill with th
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -470,12 +472,19 @@ def _run(context: _Context, run: Runner) -> None:
     if not all(store.is_done("maps/answer", index) for index in tiles):
         _judge_image(context)
     parts("maps/answer", name="network")
+    _give_back()
     parts("objects/label", name="pieces", threads=threads)
     once("objects/join", context.join)
     parts("objects/whole", context.stitching.whole_pieces(context.joined), "large pieces")
     parts("objects/grow", name="objects", threads=threads)
     once("objects/number", context.number)
     parts("objects/finish", name="numbers", threads=threads)
+
+
+def _give_back() -> None:
+    """Give the network's memory back to the system, which glibc keeps for later: the stages after it need their own."""
+    with suppress(OSError, AttributeError, TypeError):  # elsewhere there is none to ask
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _middle(shape: tuple[int, int], side: int = 2048) -> Place:
