@@ -30,6 +30,7 @@ from lazylabels_monai.digests import DIGEST_SUFFIX, require_whole, settle
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.option_text import written_names
 from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, check_plain, public_path
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.stamps import file_digest
@@ -241,7 +242,7 @@ def require_same_classes(weights: str | Path, classes: Sequence[str]) -> None:
         raise LazyLabelsError(
             f"'{file}' has the classes in the order {', '.join(known)}, the data set {', '.join(classes)}, so that each would "
             f"be taken for another: make the data set with the order of the former (lazylabels datalist ... --classes "
-            f"{shlex.quote(','.join(known))} --overwrite)."
+            f"{shlex.quote(written_names(known))} --overwrite)."
         )
     raise LazyLabelsError(
         f"'{file}' names the classes {', '.join(known)}, the data set {', '.join(classes)}: name a data set of the same "

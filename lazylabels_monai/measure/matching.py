@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError
+from lazylabels_monai.option_text import written_names
+from lazylabels_monai.trained import ANY_OBJECT
 
 __all__ = ["reordered", "same_classes"]
-
-#: What the class of a network is called that knows objects and no kinds of them, such as the starter.
-_ANY = "object"
 
 
 def same_classes(
@@ -50,11 +49,11 @@ def same_classes(
                 f"{exact[0]}): name them with --classes."
             )
         return None
-    if len(known) == len(exact) == 1 and _ANY in (*(stated or ()), *(given or ()), *exact):
+    if len(known) == len(exact) == 1 and ANY_OBJECT in (*(stated or ()), *(given or ()), *exact):
         return None
     raise MeasureError(
         f"'{predictions}' has the classes {', '.join(known)} and '{truth}' {', '.join(exact)}: say with --classes which of the "
-        f"names {','.join(exact)} the classes 1, 2, ... of the predictions have, in this order."
+        f"names {written_names(exact)} the classes 1, 2, ... of the predictions have, in this order."
     )
 
 
