@@ -33,6 +33,8 @@ __all__ = ["CANDIDATES", "FinalChoice"]
 
 logger = logging.getLogger(__name__)
 
+State = Mapping[str, torch.Tensor]
+
 #: How many of the best weights are kept for the end.
 CANDIDATES = 3
 
@@ -69,6 +71,7 @@ class FinalChoice:
         self.best: tuple[float, int] | None = None  # whose weights model.pt are
         self.chosen: int | None = None  # the epoch, once the choice is made
         self.judged_on = ""
+        self.further = 0  # weights that something else scores at the end, within the same share of the time
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, for a checkpoint."""
@@ -97,12 +100,16 @@ class FinalChoice:
         return not self.images.is_whole and bool(self.metric)
 
     def pixels(self, epochs: int) -> float:
-        """Pixels of prediction that the choice takes after so many epochs, about."""
-        if not self.is_needed:
-            return 0
-        validations = epochs // (self.images.allowance.interval * self.images.every) + 1
-        number = min(self.number, validations)
-        return number * self.images.for_the_final_choice(epochs, number).pixels
+        """Pixels of prediction that the choice takes after so many epochs, about; with what else is scored at the end."""
+        number = 0
+        if self.is_needed:
+            validations = epochs // (self.images.allowance.interval * self.images.every) + 1
+            number = min(self.number, validations)
+        return (number + self.further) * self.images_at_the_end(epochs, number).pixels if number + self.further else 0
+
+    def images_at_the_end(self, epochs: int, candidates: int) -> ValidationDataset:
+        """What judges ``candidates`` weights after so many epochs, where others are scored, too (:attr:`further`)."""
+        return self.images.for_the_final_choice(epochs, candidates + self.further)
 
     def _clear(self, trainer: Engine) -> None:
         if idist.get_rank() == 0:
@@ -139,29 +146,20 @@ class FinalChoice:
             files[self.best[1]] = self.folder / WEIGHTS_FILE  # chosen by an earlier end of this training
         if not files:
             return
-        images = self.images.for_the_final_choice(trainer.state.epoch, len(files))
-        what = f"{len(images)} whole images" if images.is_whole else f"{images.count} windows of {len(images)} images"
-        evaluator = self.evaluator_of(images)
-        before = {name: value.clone() for name, value in self.network.state_dict().items()}
-        scores: dict[int, float] = {}
-        for epoch, file in sorted(files.items()):
-            self.network.load_state_dict(sound_weights(file))
-            evaluator.run(epoch)
-            scores[epoch] = float(evaluator.state.metrics[evaluator.state.key_metric_name])
-        self.network.load_state_dict(before)
-        sign = -1 if is_loss(evaluator.state.key_metric_name) else 1
-        known = {epoch: sign * score for epoch, score in scores.items() if not math.isnan(score)}
+        images = self.images_at_the_end(trainer.state.epoch, len(files))
+        name, scores = self.score(dict(sorted(files.items())), images)
+        known = self.known(scores)
         chosen = max(known, key=lambda epoch: (known[epoch], -epoch)) if known else self.best[1]
-        tag = evaluator.state.key_metric_name + ("" if images.is_whole else "_more_windows")
+        what = self.described(images)
         logger.info(
-            f"final choice, {tag} on {what}: "
+            f"final choice, {name} on {what}: "
             + ", ".join(f"epoch {epoch} {score:.4f}" for epoch, score in scores.items())
             + f"; {WEIGHTS_FILE} holds the weights of epoch {chosen}."
         )
         self.chosen, self.judged_on = chosen, what
         if self.writer is not None:
             for epoch, score in scores.items():
-                self.writer.add_scalar(tag, score, epoch)
+                self.writer.add_scalar(name, score, epoch)
         if idist.get_rank() == 0:
             with uninterrupted():
                 if files[chosen].name != WEIGHTS_FILE:
@@ -169,13 +167,45 @@ class FinalChoice:
                 self._clear(trainer)
         idist.barrier()
 
+    def score(self, weights: Mapping[Any, Path | State], images: ValidationDataset) -> tuple[str, dict[Any, float]]:
+        """Score weights, and leave the network as it is.
+
+        Args:
+            weights: files or state dicts, by whatever names them.
+            images: what judges.
+
+        Returns:
+            the name of the score, which says whether it is of whole images, and the score of each.
+        """
+        evaluator = self.evaluator_of(images)
+        before = {name: value.clone() for name, value in self.network.state_dict().items()}
+        scores: dict[Any, float] = {}
+        for number, (key, given) in enumerate(weights.items(), start=1):
+            self.network.load_state_dict(sound_weights(given) if isinstance(given, Path) else given)
+            evaluator.run(number)
+            scores[key] = float(evaluator.state.metrics[evaluator.state.key_metric_name])
+        self.network.load_state_dict(before)
+        return evaluator.state.key_metric_name + ("" if images.is_whole else "_more_windows"), scores
+
+    def known(self, scores: Mapping[Any, float]) -> dict[Any, float]:
+        """The scores that are known, such that the highest is the best."""
+        sign = -1 if any(map(is_loss, self.metric or ())) else 1
+        return {key: sign * score for key, score in scores.items() if not math.isnan(score)}
+
+    @staticmethod
+    def described(images: ValidationDataset) -> str:
+        """What a choice is judged on, in words."""
+        if not images.is_whole:
+            return f"{images.count} windows of {len(images)} images"
+        return "1 whole image" if len(images) == 1 else f"{len(images)} whole images"
+
     def evaluator_of(self, images: ValidationDataset) -> SupervisedEvaluator:
         """What scores the network's present weights on these images, and does nothing else."""
         sampler = None
         if idist.get_world_size() > 1:
             sampler = DistributedSampler(images, even_divisible=False, shuffle=False)
         engine = self.evaluator
-        return SupervisedEvaluator(
+        evaluator = SupervisedEvaluator(
             device=engine.state.device,
             val_data_loader=DataLoader(images, batch_size=1, num_workers=0, sampler=sampler),
             network=engine.network,
@@ -186,6 +216,9 @@ class FinalChoice:
             metric_cmp_fn=lambda *scores: False,
             amp=engine.amp,
         )
+        evaluator.logger = logging.getLogger(f"{__name__}.evaluator")
+        evaluator.logger.setLevel(logging.WARNING)  # one line tells all scores
+        return evaluator
 
 
 def _inner(network: torch.nn.Module) -> torch.nn.Module:

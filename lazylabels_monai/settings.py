@@ -191,6 +191,7 @@ SETTINGS: dict[str, Setting] = {
     "early_stop_patience": _whole(0),
     "resume": _yes_or_no(),
     "init_weights": _or_nothing(Setting(_TEXT.fits, "a model.pt, or the word starter or nothing")),
+    "weight_interpolation": _yes_or_no(),
     "sampling_shares": _or_nothing(_by_task(_SHARE, "shares from 0 to 1")),
     "implied_segmentation": _yes_or_no(),
     "implied_background": _or_nothing(_number()),

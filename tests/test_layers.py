@@ -51,6 +51,7 @@ FLOORS = (
     ("trained",),
     ("checkpoints", "warm_start"),
     ("final_choice",),
+    ("interpolation",),
     ("resuming",),
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),

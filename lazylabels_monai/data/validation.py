@@ -204,14 +204,11 @@ class ValidationDataset(CacheDataset):
             sizes.append(tuple(sample["image"].shape[1:]))
             labels.append(_judging(sample, tasks))
         self.whole_pixels = sum(window_pixels(size, self.window, overlap) for size in sizes)
-        if self.whole_pixels <= allowance.whole:
-            return
         self.order = choose_windows(labels, self.window, seed)
-        if not self.order:
+        if self.whole_pixels <= allowance.whole or not self.order:
             return
-        fewest = sum(_area(window) for _, window in self.order[:FEWEST])
-        self.every = max(1, math.ceil(fewest / allowance.each))
-        self.chosen = self._grouped(self._within(max(allowance.each, fewest)))
+        self.every = max(1, math.ceil(self._fewest / allowance.each))
+        self.chosen = self._grouped(self._within(max(allowance.each, self._fewest)))
         logger.info(
             f"validation on the way: {self.count} windows of {len(self.chosen)} of the {len(data)} images, the same every time"
             + (f", after every {self.every * allowance.interval} epochs" if self.every > 1 else "")
@@ -253,15 +250,19 @@ class ValidationDataset(CacheDataset):
         """More windows than on the way, or whole images where they are allowed, to choose among ``candidates`` weights with."""
         other = copy(self)  # the images are cached once
         allowed = self.allowance.final(epochs) / max(1, candidates) if self.allowance is not None else math.inf
-        if self.whole_pixels <= allowed:
+        if self.whole_pixels <= allowed or not self.order:
             other.chosen = None
         else:
-            other.chosen = self._grouped(self._within(max(allowed, self.pixels)))
+            other.chosen = self._grouped(self._within(max(allowed, self._fewest if self.is_whole else self.pixels)))
         return other
 
     def described(self) -> str:
         """For a record: what the scores are of. The same text, the same pixels."""
         return "" if self.chosen is None else f" on {self.count} windows of {list(self.window)}"
+
+    @property
+    def _fewest(self) -> int:
+        return sum(_area(window) for _, window in self.order[:FEWEST])
 
     def _within(self, pixels: float) -> list[tuple[int, Window]]:
         """The first windows that cost no more, and one for each process at least."""

@@ -1,0 +1,139 @@
+"""Weights between those that a training began from and those that it came to: the best of them become ``model.pt``.
+
+A few pictures teach a network what is theirs, and it forgets what it knew of others. Between the weights of the beginning and
+those of the end lie such that know either: their mean, tensor by tensor (Wortsman et al., "Robust fine-tuning of zero-shot
+models", CVPR 2022, Eq. 1). It costs a validation each, and no training. Where the training helped not at all, as with five
+pictures unlike all that are to come, the weights of the beginning win, and a sentence says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
+
+from lazylabels_monai.checkpoints import save_weights
+from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.final_choice import FinalChoice
+from lazylabels_monai.stopping import uninterrupted
+from lazylabels_monai.trained import WEIGHTS_FILE, sound_weights
+from lazylabels_monai.warm_start import NOTHING, begin_from
+
+__all__ = ["SHARES", "Interpolation", "interpolated"]
+
+logger = logging.getLogger(__name__)
+
+#: Shares of the way from the weights of the beginning to those of the end at which weights are scored; the end itself is 1.
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def interpolated(begun: Mapping[str, Tensor], ended: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """A state dict between two of one network; counts, which have no mean, are those of the end.
+
+    Args:
+        begun, ended: of the same names and shapes.
+        share: 0 gives ``begun``, 1 ``ended``.
+    """
+    return {
+        name: torch.lerp(begun[name].to(value), value, share) if value.is_floating_point() else value
+        for name, value in ended.items()
+    }
+
+
+class Interpolation:
+    """Ignite handler of a trainer that scores weights between beginning and end, and keeps the best of them.
+
+    Nothing is done where nothing validates and of a training that began from nothing.
+
+    Args:
+        choice: has made the best weights of the training ``model.pt`` before this begins; it says what judges, and its share of
+            the time is shared with these validations.
+        enabled: False does nothing.
+    """
+
+    def __init__(self, choice: FinalChoice, enabled: bool = True) -> None:
+        self.choice, self.enabled = choice, enabled and bool(choice.metric)
+        self.begun: dict[str, Tensor] | None = None
+        self.begun_from = ""
+        self.share: float | None = None  # of the weights that were chosen
+
+    def begin(
+        self,
+        network: torch.nn.Module,
+        init_weights: str | None,
+        classes: Sequence[str],
+        resume_from: str | None = None,
+    ) -> None:
+        """Remember what a training begins from: after :func:`~lazylabels_monai.warm_start.begin_from`, before the first step.
+
+        Args:
+            network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint takes its beginning
+                from ``init_weights`` once more; the seed is that of its network.
+        """
+        if not self.enabled or init_weights in (None, "", NOTHING):
+            return
+        if resume_from is not None:
+            network = deepcopy(network)
+            try:
+                begin_from(network, init_weights, classes)
+            except LazyLabelsError as error:
+                logger.warning(f"weights between beginning and end are not tried (weight_interpolation): {error}")
+                return
+        self.begun = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        self.begun_from = str(init_weights)
+        self.choice.further = len(SHARES)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer, after the final choice."""
+        engine.add_event_handler(Events.COMPLETED, self.choose)
+
+    def choose(self, trainer: Engine) -> None:
+        """Score the weights at each of :data:`SHARES`, and make the best of them ``model.pt``."""
+        idist.barrier()
+        file = self.choice.folder / WEIGHTS_FILE
+        if self.begun is None or not file.is_file():
+            return
+        begun, ended = _everywhere(self.begun), sound_weights(file)
+        images = self.choice.images_at_the_end(trainer.state.epoch, len(self.choice.kept) if self.choice.is_needed else 0)
+        weights = {share: interpolated(begun, ended, share) for share in SHARES}
+        name, scores = self.choice.score(weights, images)
+        known = self.choice.known(scores)
+        if not known:
+            return
+        self.share = max(known, key=lambda share: (known[share], share))
+        self._say(name, scores, self.choice.described(images))
+        if self.share < 1 and idist.get_rank() == 0:
+            with uninterrupted():
+                save_weights(weights[self.share], file)
+        idist.barrier()
+
+    def _say(self, name: str, scores: Mapping[float, float], what: str) -> None:
+        said = ", ".join(f"{share:.0%} {score:.4f}" for share, score in scores.items())
+        logger.info(
+            f"weights between {self.begun_from} (0%) and the training's (100%), {name} on {what}: {said}; {WEIGHTS_FILE} holds "
+            f"those at {self.share:.0%} (weight_interpolation)."
+        )
+        if self.share == 0:
+            logger.warning(
+                f"the training made nothing better: on the validation images {self.begun_from} scores best as it is, and "
+                f"{WEIGHTS_FILE} holds its weights; label more images, or others."
+            )
+        if self.choice.writer is not None:
+            for share, score in scores.items():
+                self.choice.writer.add_scalar(f"{name}_interpolated", score, round(100 * share))
+
+
+def _everywhere(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The first process's, in all of them: what begins at random is another in each."""
+    if idist.get_world_size() == 1:
+        return dict(state)
+    device = idist.device()
+    return {
+        name: idist.broadcast(value.to(device), src=0).cpu() if value.is_floating_point() else value
+        for name, value in state.items()
+    }

@@ -1,0 +1,190 @@
+"""Weights between beginning and end: their mean, which of them are kept, and what is said."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+import pytest
+import torch
+from ignite.engine import Engine
+from monai.data import DataLoader
+from monai.handlers import IgniteMetricHandler, from_engine
+from monai.transforms import Compose, Identityd
+
+import lazylabels_monai.data.validation as validation
+from lazylabels_monai.checkpoints import save_weights
+from lazylabels_monai.data.validation import Allowance, ValidationDataset
+from lazylabels_monai.engines import PrepareEvaluationBatch, Validator
+from lazylabels_monai.final_choice import FinalChoice
+from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
+from lazylabels_monai.interpolation import SHARES, Interpolation, interpolated
+from lazylabels_monai.losses import MaskedMultiTaskLoss, ProbabilityLoss
+from lazylabels_monai.metrics import SegmentationDiceMetric
+from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.warm_start import STARTER, begin_from
+from tests.helpers import load
+
+TASKS = ("segmentation",)
+
+
+class Threshold(torch.nn.Module):
+    """Objects are what is brighter than its one weight."""
+
+    def __init__(self, weight: float = 0.0) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(weight))
+
+    def forward(self, image):
+        above = 5 * (image - self.weight)
+        return torch.cat([-above, above], dim=1)
+
+
+class Writer:
+    def __init__(self) -> None:
+        self.scalars = {}
+
+    def add_scalar(self, tag, value, step) -> None:
+        self.scalars[tag, step] = value
+
+
+def made(tmp_path, metric="val_mean_dice", allowance=None, images=4):
+    """The handler of a training whose images show objects where they are 0.5 and brighter."""
+    torch.manual_seed(0)
+    items = []
+    for _ in range(images):
+        image = torch.rand(1, 24, 24)
+        item = {"image": image, "segmentation": (image >= 0.5).to(torch.uint8), "instances": torch.zeros(1, 24, 24)}
+        items.append(item | {task: torch.full((1, 24, 24), 255) for task in ("detection", "separation")})
+    dataset = ValidationDataset(items, Compose([Identityd("image")]), window=(8, 8), allowance=allowance)
+    out = from_engine(["pred", "label"])
+    handler = {
+        "val_mean_dice": lambda: IgniteMetricHandler(metric_fn=SegmentationDiceMetric(2, TASKS), output_transform=out),
+        "val_loss": lambda: IgniteMetricHandler(
+            loss_fn=ProbabilityLoss(MaskedMultiTaskLoss(2, tasks=TASKS)), output_transform=out
+        ),
+    }[metric]
+    network, writer = Threshold(), Writer()
+    evaluator = Validator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(dataset, batch_size=1),
+        network=network,
+        inferer=MultiTaskSlidingWindowInferer((8, 8), 2, 0.25, num_classes=2, tasks=TASKS),
+        prepare_batch=PrepareEvaluationBatch(),
+        key_val_metric={metric: handler()},
+        images=dataset,
+    )
+    return Interpolation(FinalChoice(evaluator, dataset, str(tmp_path), network, {metric: handler()}, writer)), network
+
+
+def end(parts, tmp_path, begun: float, ended: float) -> float:
+    """The weight in ``model.pt`` after a training from one weight to another."""
+    interpolation, _ = parts
+    interpolation.begun, interpolation.begun_from = {"weight": torch.tensor(begun)}, STARTER
+    save_weights({"weight": torch.tensor(ended)}, tmp_path / "model.pt")
+    trainer = Engine(lambda engine, batch: None)
+    interpolation.attach(trainer)
+    trainer.run([0], max_epochs=1)
+    return float(load(tmp_path / "model.pt")["weight"])
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_between_two_state_dicts_lies_their_weighted_mean(share):
+    torch.manual_seed(1)
+    one, other = ({"a": torch.randn(3, 2), "half": torch.randn(4).half(), "count": torch.tensor(n)} for n in (3, 8))
+    found = interpolated(one, other, share)
+    for name in ("a", "half"):
+        expected = (1 - share) * one[name].double() + share * other[name].double()
+        assert torch.allclose(found[name].double(), expected, atol=1e-3 if name == "half" else 1e-6)
+        assert found[name].dtype == other[name].dtype
+    assert found["count"] == 8
+
+
+@pytest.mark.parametrize("metric", ["val_mean_dice", "val_loss"])
+@pytest.mark.parametrize(("begun", "ended", "share"), [(0.1, 0.9, 0.5), (0.4, 0.9, 0.25), (0.2, 0.6, 0.75), (0.1, 0.5, 1.0)])
+def test_the_best_between_becomes_the_model(tmp_path, caplog, metric, begun, ended, share):
+    parts = made(tmp_path, metric)
+    with caplog.at_level(logging.INFO):
+        assert end(parts, tmp_path, begun, ended) == pytest.approx(begun + share * (ended - begun), abs=1e-6)
+    assert parts[0].share == share
+    assert hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest() in (tmp_path / "model.pt.sha256").read_text()
+    assert float(parts[1].weight.detach()) == 0.0  # the network stays as it is
+    said = [record.getMessage() for record in caplog.records if "weights between" in record.getMessage()]
+    assert len(said) == 1
+    assert "on 4 whole images: 0% " in said[0]
+    assert f"holds those at {share:.0%}" in said[0]
+    assert {step for _, step in parts[0].choice.writer.scalars} == {0, 25, 50, 75, 100}
+    assert "made nothing better" not in caplog.text
+
+
+def test_a_training_that_made_nothing_better_says_so(tmp_path, caplog):
+    assert end(made(tmp_path), tmp_path, 0.5, 0.9) == 0.5
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 1
+    assert "the training made nothing better" in warned[0]
+    assert "model.pt holds its weights" in warned[0]
+
+
+def test_of_equal_ones_the_end_is_kept(tmp_path):
+    assert end(made(tmp_path), tmp_path, 5.0, 7.0) == 7.0  # nothing is an object in any of them
+
+
+@pytest.mark.parametrize("init_weights", [None, "", "nothing"])
+def test_a_training_from_nothing_has_no_weights_between(tmp_path, init_weights):
+    interpolation, network = made(tmp_path)
+    interpolation.begin(network, init_weights, ["object"])
+    assert interpolation.begun is None
+    assert interpolation.choice.further == 0
+    save_weights({"weight": torch.tensor(0.9)}, tmp_path / "model.pt")
+    interpolation.choose(Engine(lambda engine, batch: None))
+    assert float(load(tmp_path / "model.pt")["weight"]) == pytest.approx(0.9)
+
+
+def small() -> MultiTaskUNet:
+    torch.manual_seed(3)
+    return MultiTaskUNet(in_channels=1, num_classes=3, channels=(16, 32, 64, 128, 256), norm=("INSTANCE", {"affine": True}))
+
+
+def test_a_training_that_goes_on_knows_its_beginning_again(tmp_path):
+    network = small()
+    begin_from(network, STARTER, ["a", "b"])
+    whole, resumed = made(tmp_path)[0], made(tmp_path)[0]
+    whole.begin(network, STARTER, ["a", "b"])
+    fresh = small()
+    before = {name: value.clone() for name, value in fresh.state_dict().items()}
+    resumed.begin(fresh, STARTER, ["a", "b"], "checkpoint_epoch=1.pt")
+    assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
+    assert whole.begun.keys() == resumed.begun.keys()
+    assert all(torch.equal(value, resumed.begun[name]) for name, value in whole.begun.items())
+    assert whole.choice.further == resumed.choice.further == len(SHARES)
+    with torch.no_grad():
+        next(network.parameters()).add_(1.0)
+    assert not torch.equal(next(network.parameters()), next(iter(whole.begun.values())))  # a copy
+
+
+def test_weights_that_are_gone_when_it_goes_on_end_nothing(tmp_path, caplog):
+    interpolation, _ = made(tmp_path)
+    interpolation.begin(small(), str(tmp_path / "gone.pt"), ["a", "b"], "checkpoint_epoch=1.pt")
+    assert interpolation.begun is None
+    for part in ("gone.pt", "weight_interpolation"):
+        assert part in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "on_the_way", "at_the_end"), [(1, 10, True, True), (1, 2, True, False), (40, 10, False, False)]
+)
+def test_all_that_is_scored_at_the_end_stays_within_its_share_of_the_time(
+    tmp_path, monkeypatch, images, epochs, on_the_way, at_the_end
+):
+    monkeypatch.setattr(validation, "FREE", 0)
+    monkeypatch.setattr(validation, "FEWEST", 1)
+    allowance = Allowance(0.15, 3000.0, interval=1)
+    interpolation, _ = made(tmp_path, allowance=allowance, images=images)
+    choice = interpolation.choice
+    save_weights({"weight": torch.tensor(0.4)}, tmp_path / "other.pt")
+    interpolation.begin(Threshold(), str(tmp_path / "other.pt"), ["object"])
+    kept = 0 if on_the_way else 3
+    judges = choice.images_at_the_end(epochs, kept)
+    assert (choice.images.is_whole, judges.is_whole) == (on_the_way, at_the_end)
+    assert choice.pixels(epochs) == (kept + len(SHARES)) * judges.pixels
+    assert 0 < choice.pixels(epochs) <= allowance.final(epochs)
