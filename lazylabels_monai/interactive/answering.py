@@ -1,9 +1,9 @@
 """A network that stays loaded and answers for pictures as they are on the screen: the process of
 :class:`~lazylabels_monai.interactive.predictor.WarmPredictor`, ``python -m lazylabels_monai.interactive.answering``.
 
-An answer is made with windows as large as what is asked for, so that little is computed twice: sooner than ``lazylabels
-predict`` and nearly the same. On request a whole picture is answered exactly as ``predict`` does: the same pre-processing,
-windows and objects.
+First come quick answers, made with windows as large as what is asked for, so that little is computed twice: sooner than
+``lazylabels predict`` and nearly the same, but their objects end where a region does. The last answer to a request is of the
+whole picture and exactly that of ``predict``: the same pre-processing, windows and objects.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,8 +62,9 @@ class Request:
         picture: (H, W[, C]) as :func:`~lazylabels_monai.images.files.read_image` gives it; None: that of this name.
         view: what is on the screen; None: all of it.
         token: comes back with the answers.
-        rest: whether what is not in view is answered, too, after it.
-        exact: answer the picture as a whole, and as ``lazylabels predict`` does.
+        rest: whether what is not in view is answered, too, after it, and last of all the whole picture as ``lazylabels
+            predict`` does.
+        exact: give that last answer alone.
         volume: the picture is a volume (Z, Y, X), which is always answered so.
     """
 
@@ -87,13 +88,14 @@ class Prediction:
         segmentation: (classes, H, W) float32 probabilities, the background first; None where the network has not learned it.
         detection: likewise.
         separation: (H, W) float32 probability of an interface.
-        objects: (H, W) int32 ids, 0 outside; unique within the answers of a token. An object that reaches out of its region is
-            cut off there.
+        objects: (H, W) int32 ids, 0 outside; unique within the quick answers of a token, begun anew by one of all the picture.
+            An object that reaches out of its region is cut off there.
         classes: class by id, (highest id + 1,) int; 0 for ids of other regions.
         uncertainty: (H, W) float32, predictive entropy of the segmentation, 0 to 1.
         seconds: that it took.
         weights: path of the weights.
-        last: whether no further region of this request comes.
+        last: whether no further answer to this request comes. One that is the last and of all the picture is that of
+            ``lazylabels predict``.
         sentence: what went wrong, and then there are no arrays; else empty.
     """
 
@@ -112,8 +114,12 @@ class Prediction:
     sentence: str = ""
 
 
+class _Abandoned(Exception):
+    """An answer is not wanted any more."""
+
+
 def regions(shape: tuple[int, int], view: Region | None, rest: bool = True) -> list[Region]:
-    """What is answered of a picture, one after the other: what is in view, then everything, or tile by tile around it.
+    """What is answered quickly of a picture, one after the other: what is in view, then everything, or tile by tile around it.
 
     Args:
         shape: (H, W).
@@ -170,6 +176,7 @@ class Answerer:
         self.model: Model | None = None
         self._about: dict[str, Any] = {}
         self._pictures: dict[str, tuple[np.ndarray, Any]] = {}
+        self._cut_short = ""  # the picture whose last request was superseded
 
     def load(self, weights: str | os.PathLike) -> None:
         """Take weights; of the same network as before, only its numbers are read.
@@ -197,12 +204,22 @@ class Answerer:
             return
         _remember(self._pictures, name, (picture, None))
 
-    def answers(self, request: Request, superseded: Callable[[], bool] = lambda: False) -> Iterator[Prediction]:
-        """The answers to a request, what is in view first.
+    def answers(
+        self,
+        request: Request,
+        superseded: Callable[[], bool] = lambda: False,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Prediction]:
+        """The answers to a request: what is in view first, all of the picture as ``lazylabels predict`` answers it last.
+
+        Where new weights come sooner than tiles are answered, the next request for the same picture does without tiles: its
+        last answer is then waited for, and comes once in a while, too.
 
         Args:
             request: what is asked.
-            superseded: whether something else is asked by now; asked between two regions.
+            superseded: whether something else is asked by now; asked between two quick answers.
+            abandoned: whether the answer to this request is of no use any more, as another picture is in view; asked while the
+                last answer is computed.
 
         Raises:
             LazyLabelsError: when there are no weights, or the picture is not known or cannot be used.
@@ -221,19 +238,60 @@ class Answerer:
         if request.volume:
             yield self._answer_volume(request)
             return
-        shape = self._pictures[request.name][0].shape[:2]
-        wanted, ids = regions(shape, request.view, request.rest), 0
-        if request.exact:
-            wanted = [(slice(0, shape[0]), slice(0, shape[1]))]
-        for number, region in enumerate(wanted, 1):
-            whole = region == (slice(0, shape[0]), slice(0, shape[1]))
-            found = self._answer(request, region, 0 if whole else ids, number == len(wanted))
+        quick, exact = self._ways(request)
+        ids, self._cut_short = 0, request.name
+        for number, region in enumerate(quick, 1):
+            found = self._answer(request, region, ids, number == len(quick) and not exact)
             ids = len(found.classes) - 1 if found.classes is not None else 0
             yield found
             if superseded():
                 return
+        self._cut_short = ""
+        if exact:
+            everything = tuple(slice(0, side) for side in self._pictures[request.name][0].shape[:2])
+            try:
+                yield self._answer(request, everything, 0, True, True, abandoned)
+            except _Abandoned:
+                return
 
-    def _answer(self, request: Request, region: Region, ids: int, last: bool) -> Prediction:
+    def _ways(self, request: Request) -> tuple[list[Region], bool]:
+        """What is answered quickly, and whether an exact answer of everything comes after that."""
+        shape = self._pictures[request.name][0].shape[:2]
+        everything = (slice(0, shape[0]), slice(0, shape[1]))
+        if request.exact:
+            return [], True
+        quick = regions(shape, request.view, request.rest)
+        if not request.rest:
+            return quick, False
+        if request.name == self._cut_short:
+            quick = quick[:1]
+        if quick[-1] != everything:
+            return quick, True
+        size = self._prepared(request.name).shape[2:]
+        # with the same windows, and ids that begin anew, the quick one is exact
+        return (quick, False) if self._windows(size, False) == self._windows(size, True) else (quick, True)
+
+    def _windows(self, size: Sequence[int], exact: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Sides of the windows in which (W, H) pixels are answered, and what of them overlaps."""
+        from monai.utils import fall_back_tuple
+
+        from lazylabels_monai.inferers import even_overlap
+
+        inferer = self.model.inferer
+        asked, overlap = (inferer.roi_size, inferer.overlap) if exact else ((WINDOW,) * len(size), OVERLAP)
+        sides = tuple(map(min, fall_back_tuple(asked, size), size))
+        even = even_overlap(size, sides, overlap)
+        return sides, tuple(0.0 if side == whole else share for side, whole, share in zip(sides, size, even, strict=True))
+
+    def _answer(
+        self,
+        request: Request,
+        region: Region,
+        ids: int,
+        last: bool,
+        exact: bool = False,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> Prediction:
         import torch
 
         from lazylabels_monai.images.axes import swap_plane
@@ -245,9 +303,11 @@ class Answerer:
             slice(max(0, s.start - MARGIN), min(n, s.stop + MARGIN))
             for s, n in zip(region, swap_plane(image).shape[-2:], strict=True)
         ]
-        answer = self._network_says(image[..., outer[1], outer[0]], request.exact)
+        answer = self._network_says(image[..., outer[1], outer[0]], exact, abandoned)
         inner = [slice(s.start - o.start, s.stop - o.start) for s, o in zip(region, outer, strict=True)]
         answer = torch.as_tensor(answer)[0, :, inner[1], inner[0]].cpu().float()
+        if all(side == slice(0, n) for side, n in zip(region, swap_plane(image).shape[-2:], strict=True)):
+            ids = 0
         return self._prediction(request, (rows, columns), answer, ids, last, started)
 
     def _answer_volume(self, request: Request) -> Prediction:
@@ -297,7 +357,7 @@ class Answerer:
             last,
         )
 
-    def _network_says(self, image: torch.Tensor, exact: bool) -> torch.Tensor:
+    def _network_says(self, image: torch.Tensor, exact: bool, abandoned: Callable[[], bool] = lambda: False) -> torch.Tensor:
         """Probabilities (1, sum of classes, W, H)."""
         import torch
 
@@ -305,7 +365,16 @@ class Answerer:
         if on_cpu and image.ndim == 4:  # as `predict` does; there is no such order for volumes
             model.network.to(memory_format=torch.channels_last)
         if exact:
-            return model.answer({"image": image})
+
+            def go_on(*_: Any) -> None:
+                if abandoned():
+                    raise _Abandoned
+
+            watched = model.network.register_forward_pre_hook(go_on)  # at every window
+            try:
+                return model.answer({"image": image})
+            finally:
+                watched.remove()
         inferer = copy(model.inferer)
         inferer.roi_size, inferer.overlap = tuple(min(WINDOW, side) for side in image.shape[2:]), OVERLAP
         with torch.inference_mode(), torch.autocast(model.device.type, enabled=model.amp and not on_cpu):
@@ -345,7 +414,7 @@ def main() -> None:
             if load is not None:
                 answerer.load(load.weights)
             if request is not None:
-                for found in answerer.answers(request, inbox.waiting):
+                for found in answerer.answers(request, inbox.waiting, lambda name=name: inbox.waits_for_another(name)):
                     _send(answers, found)
         except Exception as error:  # the window goes on, and so do later requests
             _send(answers, Prediction(token, name, weights=str(answerer.weights or ""), last=True, sentence=explain(error)))
@@ -381,6 +450,11 @@ class _Inbox:
         """Whether something came in."""
         with self._news:
             return self._request is not None or self._load is not None
+
+    def waits_for_another(self, name: str) -> bool:
+        """Whether a picture of another name is asked for."""
+        with self._news:
+            return self._request is not None and self._request.name != name
 
     def take(self) -> tuple[Load | None, Request | None]:
         """Wait for something."""

@@ -84,7 +84,8 @@ class WarmPredictor:
         exact: bool = False,
         volume: bool = False,
     ) -> None:
-        """Ask for a picture; what was asked before and is not answered yet is dropped.
+        """Ask for a picture; what was asked before and is not answered yet is dropped. Only the last answer for a picture, once
+        it is being computed, is dropped for no other request than one for another picture.
 
         Args:
             entry_name: of the picture.
@@ -92,8 +93,9 @@ class WarmPredictor:
                 before is not sent again.
             view: rows and columns on the screen, which are answered first; None: the picture as a whole.
             token: comes back with the answers: plain data.
-            rest: whether what is not in view is wanted, too.
-            exact: the picture as a whole, exactly as ``lazylabels predict`` answers it; slower.
+            rest: whether what is not in view is wanted, too; the last answer is then of the whole picture, exactly that of
+                ``lazylabels predict``.
+            exact: only that one.
             volume: the picture is a volume (Z, Y, X), answered so in any case.
         """
         self.start()

@@ -17,6 +17,7 @@ from lazylabels_monai.interactive.answering import Answerer, Request, regions
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.uncertainty import uncertainty_maps
+from lazylabels_monai.warm_start import STARTER, weights_named
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,8 @@ def test_a_quick_answer_is_that_of_windows_as_large_as_the_picture(weights, imag
     exact = {"device": "cpu", "cpu_bfloat16": False}  # whose rounding differs from window to window
     answerer = Answerer(**exact)
     answerer.load(weights)
-    (found,) = one(answerer, name="a", picture=read_image(image))
+    found, last = one(answerer, name="a", picture=read_image(image))
+    assert (found.region, found.last, last.last) == (last.region, False, True)
     whole = Model(weights, overrides={**exact, "window_size": [80, 64]}).probabilities(image)
     assert found.segmentation == pytest.approx(whole["segmentation"], abs=1e-4)
     assert found.separation == pytest.approx(whole["separation"][1], abs=1e-4)
@@ -83,10 +85,10 @@ def test_colours_and_sixteen_bits_are_taken_as_predict_takes_them(warm, weights,
 def test_what_is_in_view_comes_first(warm, image):
     picture = read_image(image)
     view = (slice(10, 50), slice(8, 40))
-    first, whole = one(warm, name="a", picture=picture, view=view)
+    first, whole, exact = one(warm, name="a", picture=picture, view=view)
     assert first.region == view
-    assert whole.region == (slice(0, 64), slice(0, 80))
-    assert [found.last for found in (first, whole)] == [False, True]
+    assert whole.region == exact.region == (slice(0, 64), slice(0, 80))
+    assert [found.last for found in (first, whole, exact)] == [False, False, True]
     assert first.segmentation.shape == (3, 40, 32)
     assert first.objects.shape == (40, 32) == first.separation.shape
     # it is the same place of the picture: with the margin it is all of this small one
@@ -102,12 +104,17 @@ def test_the_rest_of_a_large_picture_comes_in_tiles_around_the_view(warm, monkey
     monkeypatch.setattr(answering, "TILE", 64)
     picture = np.random.default_rng(0).integers(0, 255, (100, 120), np.uint8)
     found = one(warm, name="large", picture=picture, view=view)
+    assert [answer.last for answer in found] == [False] * (len(found) - 1) + [True]
+    exact = found.pop()
+    (expected,) = one(warm, name="large", picture=picture, exact=True)
+    assert exact.region == (slice(0, 100), slice(0, 120))
+    assert np.array_equal(exact.segmentation, expected.segmentation)
+    assert np.array_equal(exact.objects, expected.objects)
     covered = np.zeros(picture.shape, int)
     for answer in found:
         covered[answer.region] += 1
         assert answer.objects.shape == covered[answer.region].shape
     assert covered.min() == 1
-    assert [answer.last for answer in found] == [False] * (len(found) - 1) + [True]
     if view is not None:
         assert found[0].region == tuple(
             slice(max(0, side.start), min(side.stop, n)) for side, n in zip(view, picture.shape, strict=True)
@@ -135,6 +142,39 @@ def test_what_is_asked_meanwhile_ends_an_answer_between_two_regions(warm, image)
     assert len(found) == 1
 
 
+def test_the_last_answer_comes_also_where_each_request_ends_the_one_before(warm, monkeypatch):
+    monkeypatch.setattr(answering, "WHOLE", 1000)
+    monkeypatch.setattr(answering, "TILE", 64)
+    picture = np.random.default_rng(0).integers(0, 255, (100, 120), np.uint8)
+    view = (slice(0, 20), slice(0, 20))
+    asked = iter([False, True])
+    found = list(warm.answers(Request("large", picture, view, 1), superseded=lambda: next(asked)))
+    assert [answer.last for answer in found] == [False, False]
+    found = one(warm, name="large", picture=picture, view=view)  # no tiles, so that it comes to its end
+    assert [(answer.region, answer.last) for answer in found] == [(view, False), ((slice(0, 100), slice(0, 120)), True)]
+    assert len(one(warm, name="large", picture=picture, view=view)) > 3
+
+
+def test_the_last_answer_is_given_up_for_another_picture(warm, image):
+    windows = iter([True])
+    request = Request("a", read_image(image), None, 1, exact=True)
+    assert list(warm.answers(request, abandoned=lambda: next(windows))) == []
+    assert len(list(warm.answers(request))) == 1
+
+
+def test_a_whole_picture_in_the_same_windows_is_answered_once(image):
+    answerer = Answerer(device="cpu")
+    answerer.load(weights_named(STARTER))
+    picture = read_image(image)
+    (found,) = one(answerer, name="a", picture=picture)
+    (exact,) = one(answerer, name="a", picture=picture, exact=True)
+    assert found.last
+    assert np.array_equal(found.segmentation, exact.segmentation)
+    _, quick, exact = one(answerer, name="long", picture=np.resize(picture, (800, 1250)), view=(slice(0, 9), slice(0, 9)))
+    assert quick.region == exact.region  # 768 pixels, which overlap more
+    assert not np.array_equal(quick.segmentation, exact.segmentation)
+
+
 def test_new_weights_of_the_same_network_are_taken_without_making_it_anew(weights, image, tmp_path):
     shutil.copytree(weights.parent, tmp_path / "models")
     other = tmp_path / "models" / "model.pt"
@@ -144,7 +184,7 @@ def test_new_weights_of_the_same_network_are_taken_without_making_it_anew(weight
     answerer = Answerer(device="cpu")
     answerer.load(weights)
     model = answerer.model
-    (before,) = one(answerer, name="a", picture=read_image(image))
+    before = one(answerer, name="a", picture=read_image(image))[-1]
     answerer.load(other)
     assert answerer.model is model
     (after,) = one(answerer, name="a", picture=None, exact=True)

@@ -73,6 +73,9 @@ class Corrections:
         if entry is None:
             return []
         seen = self._current.known()
+        if seen.in_pieces:  # what is cut along a tile is not what somebody corrects
+            self._work.say("the whole picture is not answered yet, and objects may be cut: correct them when it is.", True)
+            return []
         self._marks.flush()
         before: dict[str, np.ndarray] = {}
         objects, classes, kept = seen.objects, seen.classes, seen.kept

@@ -11,6 +11,7 @@ from lazylabels_monai.apps.napari.mark_layers import MarkLayers
 from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
 from lazylabels_monai.apps.napari.work import Work
 from lazylabels_monai.interactive import finish
+from lazylabels_monai.interactive.image_records import ImageEntry
 
 __all__ = ["BACK", "FinishedImages"]
 
@@ -30,6 +31,7 @@ class FinishedImages:
 
     def __init__(self, current: Current, marks: MarkLayers, maps: PredictionLayers, work: Work) -> None:
         self._current, self._marks, self._maps, self._work = current, marks, maps, work
+        self._awaited: ImageEntry | None = None
 
     @property
     def folder(self) -> Path:
@@ -42,13 +44,18 @@ class FinishedImages:
         if current.project is None or current.entry is None:
             return
         self._marks.flush()
+        self._awaited = None
         if self._work.attempt(lambda: current.project.finish(current.entry, finished)):
             (self.write_masks if finished else self._take_masks_back)()
         current.listed.emit()
 
     def write_masks(self) -> None:
-        """Of the finished image in view."""
+        """Of the finished image in view, once all of it is answered: objects of its regions may be cut."""
         project, entry, seen = self._current.project, self._current.entry, self._current.seen
+        if seen is not None and seen.in_pieces:
+            self._awaited = entry
+            self._work.say("the whole picture is not answered yet: its masks are written when it is, if still shown.", False)
+            return
         if seen is None or not seen.whole:
             self._work.say("no masks are written, as there is no prediction yet: wait for it, then tick finished again.", True)
             return
@@ -65,6 +72,13 @@ class FinishedImages:
             what = {0: "that there is no object in it is", 1: "its object is"}.get(count, f"its {count} objects are")
             self._work.say(f"{what} written to {self.folder}, and will not change any more.", False)
             self._maps.draw_here([])
+
+    def write_awaited(self) -> None:
+        """Write what was to be written when the whole picture is answered, and now it is."""
+        awaited, seen = self._awaited, self._current.seen
+        if awaited is not None and awaited is self._current.entry and awaited.finished and seen is not None and seen.whole:
+            self._awaited = None
+            self.write_masks()
 
     def read_masks(self) -> tuple[np.ndarray, np.ndarray] | None:
         """What was written of the image in view, ids (H, W) int32 and class by id; None where nothing was.

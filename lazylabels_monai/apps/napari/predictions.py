@@ -130,6 +130,7 @@ class Predictions(QObject):
         self.answered.emit()
         self.show()
         if found.last:
+            self._finished.write_awaited()
             self._marks.size_brushes(seen.objects)
             if not current.entry.predicted:
                 self._work.attempt(lambda: current.project.records.note_predicted(current.entry))

@@ -26,13 +26,13 @@ class Seen:
         segmentation: class values (H, W) uint8.
         detection: class values (H, W) uint8 of the inner regions; None as long as the network has said nothing of them.
         interface: probability (H, W) float32.
-        objects: ids (H, W) int32, as shown.
+        objects: ids (H, W) int32, as shown: whole ones as soon as they are known (:attr:`whole`).
         classes: class by id (highest id + 1,).
         kept: which of the objects are the person's, by the same ids.
-        answered: ids (H, W) int32 of the network alone.
+        answered: ids (H, W) int32 of the network alone. Those of the newest answer of all the picture; before the first, those
+            of its regions so far, which are cut along the regions.
         answered_classes: their classes.
         uncertainty: (H, W) float32.
-        whole: whether every pixel was answered for.
     """
 
     def __init__(self, shape: tuple[int, ...], kept: Kept | None = None) -> None:
@@ -42,19 +42,15 @@ class Seen:
         self.uncertainty = np.zeros(shape, np.float32)
         self.answered = np.zeros(shape, np.int32)
         self.answered_classes = np.zeros(1, np.int64)
+        self._is_answered = False
         self.keep(kept or nothing_kept(shape))
-        self.whole = self.kept.everything
         if self.whole:  # all that is known as long as the network has not answered
             self.segmentation = class_map(self.objects, self.classes)
         self._token: Any = None
 
     def take(self, found: Prediction) -> None:
-        """Put an answer in. What an earlier request gave stays around it, but for objects, whose ids begin anew."""
-        new = found.token != self._token or found.segmentation is None or found.region == self._everything()
-        if new:
-            self._token = found.token
-            self.answered = np.zeros_like(self.answered)
-            self.answered_classes = np.zeros(1, np.int64)
+        """Put an answer in. Around it stays what an earlier request gave; of objects, those of an answer of all the picture."""
+        everything = found.region == self._everything()
         if found.segmentation is not None:
             self.segmentation[found.region] = found.segmentation.argmax(0)
         if found.detection is not None:
@@ -65,15 +61,36 @@ class Seen:
             self.interface[found.region] = found.separation
         if found.uncertainty is not None:
             self.uncertainty[found.region] = found.uncertainty
+        if everything and found.last:
+            self._is_answered = True
+        elif self._is_answered:
+            return  # whole objects are not given up for pieces, nor for those of a quick answer
+        self._take_objects(found, found.token != self._token or found.segmentation is None or everything)
+        if not self.kept.everything:
+            self.keep(self.kept)
+
+    def _take_objects(self, found: Prediction, anew: bool) -> None:
+        if anew:
+            self._token = found.token
+            self.answered = np.zeros_like(self.answered)
+            self.answered_classes = np.zeros(1, np.int64)
         if found.objects is not None:
             self.answered[found.region] = found.objects
             classes = np.zeros(max(len(found.classes), len(self.answered_classes)), np.int64)
             classes[: len(self.answered_classes)] = self.answered_classes
             classes[: len(found.classes)] = np.maximum(classes[: len(found.classes)], found.classes)
             self.answered_classes = classes
-        if not self.kept.everything:
-            self.keep(self.kept)
-        self.whole = found.last or self.kept.everything
+
+    @property
+    def whole(self) -> bool:
+        """Whether the objects are those of the whole picture: answered in one piece as ``lazylabels predict`` does, or accepted
+        by the person. No others are finished or measured."""
+        return self._is_answered or self.kept.everything
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether objects are shown that may be cut along the regions which were answered so far."""
+        return not self.whole and bool(self.answered.any())
 
     def change(self, objects: np.ndarray, classes: Mapping[int, int] | None = None) -> None:
         """A person corrected the objects.

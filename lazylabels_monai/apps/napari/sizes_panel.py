@@ -91,6 +91,10 @@ class SizesPanel(QWidget):
                 count = len(np.unique(seen.objects[seen.objects > 0]))
                 self.summary.setText(f"{count} objects. Sizes are measured in pictures, not in volumes.")
             return
+        if seen.in_pieces:
+            self._show(asked, None, None)
+            self.summary.setText("The whole picture is being answered; its objects are measured then.")
+            return
         project, picture, objects, classes = session.current.project, session.current.picture, seen.objects, seen.classes
 
         def act() -> tuple:

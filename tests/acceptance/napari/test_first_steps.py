@@ -28,8 +28,8 @@ def predicted(dock, built_in):
     dock.tabs.setCurrentIndex(0)
 
 
-def answer(dock, boxes, token=1) -> None:
-    """The network answers for the picture in view: objects of the first class that fill boxes."""
+def answer(dock, boxes, token=1, last=True) -> None:
+    """The network answers for the picture in view: objects of the first class that fill boxes; quickly, if not the last."""
     entry, shape = dock.session.current.entry, dock.session.current.picture.shape[:2]
     objects = np.zeros(shape, np.int32)
     for number, (top, bottom, left, right) in enumerate(boxes, 1):
@@ -41,7 +41,7 @@ def answer(dock, boxes, token=1) -> None:
     core = binary_erosion(objects > 0, iterations=5)
     inner = np.stack([~core, core, scores[2]]).astype(np.float32)
     found = {"segmentation": scores, "detection": inner, "separation": even, "objects": objects, "classes": classes}
-    dock.session.predictions.take(Prediction(token, entry.name, whole, **found, uncertainty=even, last=True))
+    dock.session.predictions.take(Prediction(token, entry.name, whole, **found, uncertainty=even, last=last))
     Hand.settle()
 
 
@@ -219,6 +219,29 @@ def test_what_is_corrected_after_finished_is_written_anew(predicted, hand, built
     assert np.asarray(Image.open(file))[60, 60] == 0
     hand.key(Qt.Key.Key_Z, UNDO)
     assert np.asarray(Image.open(file))[60, 60] == 1
+
+
+def test_only_objects_of_the_whole_picture_are_corrected_measured_and_finished(dock, hand, built_in, until):
+    dock.open(built_in)
+    answer(dock, [(40, 64, 40, 90), (64, 80, 40, 90)], last=False)  # cut along a tile
+    dock.session.viewer.layers.selection.active = dock.session.maps.objects_layer
+    hand.key(Qt.Key.Key_D)
+    hand.click((50, 60))
+    assert "whole picture" in dock.heard[-1][0]
+    assert ids_at(dock, (50, 60)) == [1]
+    assert not (built_in / "corrected").exists()
+    dock.tabs.setCurrentIndex(3)
+    until(lambda: "whole picture" in dock.sizes.summary.text())
+    assert dock.sizes.model.rows == []
+    press(dock.images.finished)
+    assert "whole picture" in dock.heard[-1][0]
+    assert not list((built_in / "finished").glob("*_pred.png"))
+    answer(dock, [(40, 80, 40, 90)])
+    ids = np.asarray(Image.open(built_in / "finished" / f"{dock.session.current.entry.path.stem}_instances.tif"))
+    assert [len(np.unique(ids)), ids[50, 60]] == [2, ids[70, 60]]
+    until(lambda: len(dock.sizes.model.rows) == 1)
+    hand.key(Qt.Key.Key_D)
+    dock.tabs.setCurrentIndex(0)
 
 
 # ----------------------------------------------------------------------------------------------- what was corrected comes back
