@@ -22,7 +22,7 @@ from lazylabels_monai.labels.interfaces import DEFAULT_GAP, interface_labels, in
 from lazylabels_monai.labels.rasterize import stroke_lines
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
-__all__ = ["KEEP", "Correction", "apply", "erase", "join", "line_of", "outline", "relabel", "split", "undo"]
+__all__ = ["KEEP", "Correction", "apply", "erase", "join", "line_of", "outline", "outlined", "relabel", "split", "undo"]
 
 #: "As it is" in the changes of a label.
 KEEP = -1
@@ -224,6 +224,29 @@ def outline(
     _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside | ring, DEFAULT_GAP))
     labels = {"segmentation": segmentation, "detection": detection, "separation": separation}
     return Correction(made.astype(np.int32), {int(number): int(value)}, labels)
+
+
+def outlined(objects: np.ndarray, pixel: tuple[int, int], seen: np.ndarray) -> int:
+    """The object that an outline is of, in the objects of now: their ids may be others than when it was asked for.
+
+    Args:
+        objects: (H, W) ids.
+        pixel: (row, column) that was clicked.
+        seen: (H, W) bool, the outline and the object for which it was asked, as that was seen then.
+
+    Returns:
+        the id of the object under the click, or else of that which fills most of what was seen; a new id where there is none.
+        One that holds something else, too, such as a neighbour that the network takes for a part of it now, stays.
+    """
+    objects, seen = _checked(objects, seen, "outline")
+    size, inside = np.bincount(objects.ravel()), np.bincount(objects[seen], minlength=1)
+    inside = np.pad(inside, (0, len(size) - len(inside)))
+    most = np.where(2 * inside > size, inside, 0)
+    most[0] = 0
+    clicked = int(objects[pixel])
+    number = clicked if most[clicked] else int(most.argmax())
+    rest = (objects == number) & ~seen
+    return number if most[number] and not ndimage.binary_erosion(rest, iterations=HALO).any() else len(size)
 
 
 def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
-from lazylabels_monai.interactive.correcting import KEEP, apply, erase, join, line_of, outline, relabel, split, undo
+from lazylabels_monai.interactive.correcting import KEEP, apply, erase, join, line_of, outline, outlined, relabel, split, undo
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.tasks import TASKS
 from tests.interactive.folders import pictures
@@ -126,6 +126,34 @@ def test_an_outline_says_nothing_of_other_objects():
     assert (segmentation == 0).any()
     assert set(np.unique(found.objects)) == {0, 1, 2, 3}
     assert 9 in np.unique(outline(objects, 9, mask, 1).objects)  # one that was not seen
+
+
+def disc(*place: int, radius: int = 9) -> np.ndarray:
+    found = np.zeros(SHAPE, bool)
+    found[disk(place, radius)] = True
+    return found
+
+
+PIXEL = 20, 49
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ({7: disc(20, 54), 1: disc(20, 18)}, 7),  # the same objects by other ids
+        ({7: disc(20, 60), 1: disc(20, 18)}, 7),  # it moved: the click misses it
+        ({1: disc(20, 18)}, 2),  # the network does not see it any more
+        ({1: disc(20, 54) | disc(20, 36)}, 2),  # with its neighbour it is one now: the neighbour stays
+        ({1: disc(20, 54) | disc(20, 40, radius=6)}, 2),  # a smaller one, too
+        ({1: disc(20, 54, radius=11)}, 1),  # it grew
+        ({1: disc(20, 54), 2: disc(20, 49, radius=2)}, 2),  # under the click, be it small
+    ],
+)
+def test_the_object_of_an_outline_is_found_in_the_objects_of_now(now, expected):
+    objects = np.zeros(SHAPE, np.int32)
+    for number, where in now.items():
+        objects[where] = number
+    assert outlined(objects, PIXEL, disc(20, 54)) == expected
 
 
 def test_an_erased_object_is_background():

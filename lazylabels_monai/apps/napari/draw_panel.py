@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from napari.layers import Labels, Shapes
@@ -42,6 +43,23 @@ _HINTS = {
 _ORDER = ("detection", "separation", "segmentation")
 
 
+@dataclass(frozen=True)
+class _Proposal:
+    """An outline that was not accepted yet.
+
+    Args:
+        layer: that shows it.
+        value: class of the object.
+        pixel: (row, column) that was clicked.
+        seen: (H, W) bool, the predicted object that was there then; its id is no other's only until the network answers anew.
+    """
+
+    layer: Labels
+    value: int
+    pixel: tuple[int, int]
+    seen: np.ndarray
+
+
 class DrawPanel(QWidget):
     """Chooses the layer, the class and the brush.
 
@@ -55,7 +73,7 @@ class DrawPanel(QWidget):
         self.session, self.tool = session, tool
         self._buttons: dict[int, QPushButton] = {}
         self._palette: tuple[str, ...] | None = None
-        self._proposal: tuple[Labels, int, int] | None = None
+        self._proposal: _Proposal | None = None
         self.kinds: dict[str, QRadioButton] = {}
         group = QButtonGroup(self)
         for task in _ORDER:
@@ -278,21 +296,22 @@ class DrawPanel(QWidget):
         if not inside:
             return
         number = 0 if objects is None else int(objects[pixel])
+        seen = objects == number if number else np.zeros(marks.shape, bool)
         try:
             inner, value = region_at(marks, *pixel), int(marks[pixel])
         except LazyLabelsError as error:
             if not number:
                 self.session.said.emit(str(error), True)
                 return
-            inner, value = objects == number, int(self.session.current.seen.classes[number])
+            inner, value = seen, int(self.session.current.seen.classes[number])
         others = (marks != IGNORE) & (marks != BACKGROUND) & ~inner
         interfaces = to_stored(self.session.marks.layers["separation"].data) == INTERFACE
         picture = self.session.current.picture
         self.session.work.behind(
-            lambda: outline_of(picture, inner, others, interfaces), lambda mask: self._show_proposal(mask, value, number)
+            lambda: outline_of(picture, inner, others, interfaces), lambda mask: self._show_proposal(mask, value, pixel, seen)
         )
 
-    def _show_proposal(self, mask: np.ndarray, value: int, number: int) -> None:
+    def _show_proposal(self, mask: np.ndarray, value: int, pixel: tuple[int, int], seen: np.ndarray) -> None:
         self.refuse()
         colours = {0: (0, 0, 0, 0), 1: (0, 1, 1, 1), None: (0, 0, 0, 0)}
         layer = Labels(mask.astype(np.uint8), name=PROPOSAL, opacity=1.0, colormap=DirectLabelColormap(color_dict=colours))
@@ -301,7 +320,7 @@ class DrawPanel(QWidget):
         active = layers.selection.active
         self.session.viewer.add_layer(layer)
         layers.selection.active = active
-        self._proposal = layer, value, number
+        self._proposal = _Proposal(layer, value, pixel, seen)
         self._bind_answers(self.accept, self.refuse)
         self.session.said.emit("Enter takes the outline as an exact mask of that object, Escape drops it.", False)
 
@@ -314,16 +333,18 @@ class DrawPanel(QWidget):
     def accept(self) -> None:
         """Take the proposed outline into the exact masks."""
         if self._proposal is not None:
-            layer, value, number = self._proposal
-            mask = layer.data > 0
+            taken, mask = self._proposal, self._proposal.layer.data > 0
             self.refuse()
-            self.session.corrections.correct(
-                lambda ids, classes: correcting.outline(ids, number or int(ids.max()) + 1, mask, value)
-            )
+
+            def make(ids: np.ndarray, classes: np.ndarray) -> correcting.Correction:
+                number = correcting.outlined(ids, taken.pixel, taken.seen | mask)
+                return correcting.outline(ids, number, mask, taken.value)
+
+            self.session.corrections.correct(make)
 
     def refuse(self) -> None:
         """Drop it."""
         self._bind_answers(None, None)
-        if self._proposal is not None and self._proposal[0] in self.session.viewer.layers:
-            self.session.viewer.layers.remove(self._proposal[0])
+        if self._proposal is not None and self._proposal.layer in self.session.viewer.layers:
+            self.session.viewer.layers.remove(self._proposal.layer)
         self._proposal = None

@@ -92,6 +92,21 @@ def test_after_an_outline_the_brush_is_in_the_hand_again(dock, hand, built_in, u
     assert marked(dock, (30, 30)) == 1
 
 
+def test_an_outline_replaces_the_object_that_was_clicked_whatever_its_id_is_by_then(predicted, hand, until, window):
+    dock = predicted
+    dock.draw.propose((60, 60))
+    until(lambda: "Proposed outline" in window[0].layers)
+    answer(dock, [(90, 110, 40, 90), (40, 80, 40, 90), (10, 20, 100, 120)], token=2)  # the ids begin anew
+    outline, before = window[0].layers["Proposed outline"].data > 0, dock.session.maps.objects.copy()
+    hand.key(Qt.Key.Key_Return)
+    now = dock.session.maps.objects
+    assert ((now == ids_at(dock, (60, 60))[0]) == outline).all()
+    for other in ((100, 60), (15, 110)):  # nobody meant those
+        assert ((now == ids_at(dock, other)[0]) == (before == before[other])).all()
+    answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90), (10, 20, 100, 120)], token=3)
+    assert all(ids_at(dock, (60, 60), (100, 60), (15, 110)))
+
+
 def test_back_on_the_tab_draw_one_draws(predicted, hand):
     dock = predicted
     dock.tabs.setCurrentIndex(2)
