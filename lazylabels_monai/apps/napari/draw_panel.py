@@ -74,6 +74,7 @@ class DrawPanel(QWidget):
         self._buttons: dict[int, QPushButton] = {}
         self._palette: tuple[str, ...] | None = None
         self._proposal: _Proposal | None = None
+        self._asked = 0
         self.kinds: dict[str, QRadioButton] = {}
         group = QButtonGroup(self)
         for task in _ORDER:
@@ -116,6 +117,7 @@ class DrawPanel(QWidget):
         )
         self.setLayout(parts.layout())
         self.task = "detection"
+        session.leaving.connect(self._image_left)
         session.shown.connect(self._image_shown)
         session.viewer.layers.selection.events.active.connect(lambda event: self._layer_chosen())
         session.predictions.changed.connect(self._bind_digits)
@@ -145,6 +147,12 @@ class DrawPanel(QWidget):
 
     def _layer(self) -> Labels | None:
         return self.session.marks.layers.get(self.task)
+
+    def _image_left(self) -> None:
+        """What was begun on a picture is no other's."""
+        self._asked += 1
+        self.refuse()
+        self._end_shape()
 
     def _image_shown(self) -> None:
         self.refuse()
@@ -273,6 +281,17 @@ class DrawPanel(QWidget):
         with layer.events.data.blocker():
             layer.data = []
 
+    def _end_shape(self) -> None:
+        """Take a shape that is being drawn, as far as it was drawn."""
+        layers = self.session.viewer.layers
+        if SHAPES not in layers or not layers[SHAPES].nshapes:
+            return
+        layers[SHAPES].mode = "pan_zoom"  # napari ends it, and drops one of too few corners
+        if layers[SHAPES].nshapes:
+            self.take_shapes()
+            name = self.session.current.entry.name
+            self.session.said.emit(f"the shape that you had begun on '{name}' is a mark there: look whether it is whole.", True)
+
     # --------------------------------------------------------------------------------------------- a proposed outline
 
     def ask_for_object(self) -> None:
@@ -307,9 +326,14 @@ class DrawPanel(QWidget):
         others = (marks != IGNORE) & (marks != BACKGROUND) & ~inner
         interfaces = to_stored(self.session.marks.layers["separation"].data) == INTERFACE
         picture = self.session.current.picture
-        self.session.work.behind(
-            lambda: outline_of(picture, inner, others, interfaces), lambda mask: self._show_proposal(mask, value, pixel, seen)
-        )
+        self._asked += 1
+        asked = self._asked
+
+        def show(mask: np.ndarray) -> None:
+            if asked == self._asked:  # else another one is under way, or another picture in view
+                self._show_proposal(mask, value, pixel, seen)
+
+        self.session.work.behind(lambda: outline_of(picture, inner, others, interfaces), show)
 
     def _show_proposal(self, mask: np.ndarray, value: int, pixel: tuple[int, int], seen: np.ndarray) -> None:
         self.refuse()

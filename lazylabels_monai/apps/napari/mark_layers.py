@@ -27,6 +27,8 @@ __all__ = ["DRAWN_LAST_ON_TOP", "HELP", "MarkLayers"]
 DRAWN_LAST_ON_TOP = ("segmentation", "detection", "separation")
 
 _OPACITY = {"segmentation": 0.4, "detection": 0.6, "separation": 0.9}
+#: What one draws first.
+_FIRST = "detection"
 #: What the status bar says below a layer to draw in. napari's own words name digits for its tools, which choose classes here.
 HELP = "1 to 9 choose the class, 0 background, E erases, P paints, Ctrl+Z undoes, hold Space to move the picture"
 #: Milliseconds without a change after which what no stroke announced (undo, a layer's data set anew) is saved.
@@ -44,6 +46,7 @@ class MarkLayers(QObject):
         parent: owns it.
 
     Attributes:
+        task: whose layer was in the hand last.
         saved: signal with the task whose marks were written.
         failed: signal with a sentence, where the disk refused them; the layer keeps them.
     """
@@ -57,7 +60,9 @@ class MarkLayers(QObject):
         self.layers: dict[str, Labels] = {}
         self.project: Project | None = None
         self.entry: ImageEntry | None = None
+        self.task = _FIRST
         self._on_disk: dict[str, np.ndarray] = {}
+        viewer.layers.selection.events.active.connect(lambda event: self._chosen())
         self._quiet = QTimer(self)
         self._quiet.setSingleShot(True)
         self._quiet.timeout.connect(self.flush)
@@ -65,14 +70,14 @@ class MarkLayers(QObject):
     # --------------------------------------------------------------------------------------------- what is shown
 
     def show(self, project: Project, entry: ImageEntry, objects: np.ndarray | None = None) -> None:
-        """Show the marks of an image; those of the one before are saved first. Undo begins anew.
+        """Show the marks of an image; those of the one before are saved first. Undo begins anew, the kind in the hand stays.
 
         Raises:
             LazyLabelsError: when a label cannot be read; nothing is shown then.
         """
         self.flush()
         marks = {task: to_shown(project.labels.read(entry, task)) for task in DRAWN_LAST_ON_TOP}
-        before, active = self.layers, self.task_of(self.viewer.layers.selection.active)
+        before, chosen = self.layers, self.task if project is self.project else _FIRST
         self.remove()
         self.project, self.entry = project, entry
         for task, shown in marks.items():
@@ -96,20 +101,24 @@ class MarkLayers(QObject):
             layer.events.labels_update.connect(lambda event: self._quiet.start(_QUIET))
             layer.events.set_data.connect(lambda event: self._quiet.start(_QUIET))
             self._bind_keys(task, layer, len(values_to_draw(task, project.classes)) - 1)
-        layer = self.layers[active or "detection"]
+        layer = self.layers[chosen]
         self.viewer.layers.selection.active = layer
         layer.mode = "paint"
 
     def remove(self) -> None:
         """Take the layers out of the viewer."""
-        for layer in self.layers.values():
+        gone, self.layers = self.layers, {}  # napari chooses a layer beside each; nobody took that into the hand
+        for layer in gone.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        self.layers, self._on_disk, self.entry = {}, {}, None
+        self._on_disk, self.entry = {}, None
 
     def task_of(self, layer: object) -> str | None:
         """The task of one of these layers; None for any other."""
         return next((task for task, own in self.layers.items() if own is layer), None)
+
+    def _chosen(self) -> None:
+        self.task = self.task_of(self.viewer.layers.selection.active) or self.task
 
     def draw(self, task: str, value: int) -> None:
         """Take the brush for a task and a value as shown."""

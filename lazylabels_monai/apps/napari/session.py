@@ -56,6 +56,7 @@ class Session(QObject):
         order: in which the images are to be drawn on.
         opened: signal: another project is there.
         named: signal: the kinds of object have other names, or there are more of them.
+        leaving: signal: the image in view is about to be left; what is not finished belongs to it.
         shown: signal: another image is in view.
         training: signal with the trainer's :class:`~lazylabels_monai.interactive.events.Event`.
         said: signal with a sentence, and whether it tells of something that went wrong.
@@ -63,6 +64,7 @@ class Session(QObject):
 
     opened = Signal()
     named = Signal()
+    leaving = Signal()
     shown = Signal()
     training = Signal(object)
     said = Signal(str, bool)
@@ -179,7 +181,7 @@ class Session(QObject):
             return True
         try:
             picture = read_picture(entry.path)
-            self.spend()
+            self._leave()
             self.marks.show(project, entry)
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
@@ -207,7 +209,7 @@ class Session(QObject):
 
     def leave_image(self) -> None:
         """Save what is in view and show nothing."""
-        self.spend()
+        self._leave()
         self.marks.flush()
         self.marks.remove()
         self.maps.clear()
@@ -231,6 +233,11 @@ class Session(QObject):
     def _show_first(self, entries: Iterable[ImageEntry]) -> bool:
         """Show the first image that can be read; of those before it is said why they cannot."""
         return any(self.show(entry) for entry in entries)
+
+    def _leave(self) -> None:
+        if self.current.entry is not None:
+            self.leaving.emit()
+        self.spend()
 
     def _put_back(self) -> None:
         active = self.viewer.layers.selection.active

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hand import press
 from qtpy.QtCore import Qt
 
@@ -134,6 +135,44 @@ def test_a_polygon_becomes_marks(dock, hand, built_in, until):
     assert wrong.sum() < 250  # a mouse hits pixels of the screen, not of the picture: one row or column on each side
     assert label[45, 40] == 1
     assert label[10, 10] == IGNORE
+
+
+@pytest.mark.parametrize(
+    "leave", [lambda dock: press(dock.images.next), lambda dock: dock.session.close()], ids=["next", "close"]
+)
+def test_a_polygon_that_was_not_ended_is_a_mark_of_its_picture(dock, hand, built_in, qtbot, leave):
+    dock.open(built_in)
+    first = dock.session.current.entry
+    press(dock.draw.kinds["segmentation"])
+    dock.draw.draw_shapes("add_polygon")
+    for corner in [(20, 20), (20, 60), (70, 60), (70, 20)]:
+        hand.click(corner)
+    hand.hover((40, 16))
+    leave(dock)
+    label = stored(built_in, "segmentation", first)
+    assert (label[45, 40], label[100, 40]) == (1, IGNORE)
+    assert any(first.name in sentence for sentence, _ in dock.heard)
+    if dock.session.current.entry is None:
+        return
+    second = dock.session.current.entry
+    qtbot.wait(50)
+    hand.key(Qt.Key.Key_Escape)
+    qtbot.wait(50)
+    assert second is not first
+    assert second.drawn == set()
+    hand.click((45, 40))
+    assert second.drawn == {"segmentation"}
+
+
+@pytest.mark.parametrize("other", ["Shapes to marks", "Picture"])
+def test_the_next_picture_is_drawn_with_the_same_kind_of_marks(dock, hand, built_in, window, other):
+    dock.open(built_in)
+    press(dock.draw.kinds["segmentation"])
+    window[0].layers.selection.active = window[0].layers[other]
+    press(dock.images.next)
+    assert dock.draw.kinds["segmentation"].isChecked()
+    hand.click((45, 40))
+    assert dock.session.current.entry.drawn == {"segmentation"}
 
 
 def test_an_outline_is_proposed_and_taken_with_enter(dock, hand, built_in, until, window):

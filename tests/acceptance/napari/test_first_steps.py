@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import numpy as np
 import pytest
 from hand import Hand, press
@@ -10,6 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QPushButton
 from scipy.ndimage import binary_erosion
 
+from lazylabels_monai.apps.napari import draw_panel
 from lazylabels_monai.apps.napari.prediction_layers import DETECTION
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.data.datalist import load_datalist
@@ -105,6 +108,26 @@ def test_an_outline_replaces_the_object_that_was_clicked_whatever_its_id_is_by_t
         assert ((now == ids_at(dock, other)[0]) == (before == before[other])).all()
     answer(dock, [(40, 80, 40, 90), (90, 110, 40, 90), (10, 20, 100, 120)], token=3)
     assert all(ids_at(dock, (60, 60), (100, 60), (15, 110)))
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["under way", "shown"])
+def test_an_outline_stays_on_its_picture(predicted, hand, until, window, monkeypatch, shown):
+    dock, asked = predicted, Event()
+    outline_of = draw_panel.outline_of
+    monkeypatch.setattr(draw_panel, "outline_of", lambda *given: asked.wait(60) and outline_of(*given))
+    first = dock.session.current.entry
+    dock.draw.propose((60, 60))
+    if shown:
+        asked.set()
+        until(lambda: "Proposed outline" in window[0].layers)
+    press(dock.images.next)
+    assert dock.session.current.entry is not first
+    asked.set()
+    until(lambda: not dock.session.work._workers)
+    Hand.settle()
+    assert "Proposed outline" not in window[0].layers
+    hand.key(Qt.Key.Key_Return)
+    assert first.drawn == dock.session.current.entry.drawn == set()
 
 
 def test_back_on_the_tab_draw_one_draws(predicted, hand):
