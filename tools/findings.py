@@ -20,6 +20,7 @@ from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, 
 from lazylabels_monai.data.checking.marks import mark_faults
 from lazylabels_monai.images.judging import image_faults
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour
+from lazylabels_monai.images.places import Place, turn_to
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.labels.plausible import look_at, suspect_classes, suspect_ids
 
@@ -264,6 +265,17 @@ def image_panels() -> dict[str, tuple[Panel, Panel, bool]]:
     }
 
 
+def place_panels() -> tuple[Panel, Panel, bool]:
+    """A slice of a volume whose mask states larger voxels: by its place, by its index, and whether that is found."""
+    image, labels = scene()
+    mask = labels["segmentation"]
+    larger = mask.repeat(2, 0).repeat(2, 1)[: SIZE[0], : SIZE[1]]
+    here = Place(np.diag([-1.0, -1, 1, 1]), (*SIZE, 1), False)
+    elsewhere = turn_to(Place(np.diag([-2.0, -2, 1, 1]), (*SIZE, 1), False), here) is None
+    panel = gray_panel(image)
+    return outlined(panel, larger), outlined(panel, mask), elsewhere and turn_to(here, here) is not None
+
+
 def with_data_bar(image: np.ndarray) -> np.ndarray:
     """A microscope's data bar below a picture (H, W) uint8."""
     bar = np.zeros((48, image.shape[1]), np.uint8)
@@ -330,6 +342,7 @@ def main() -> None:
     write("classes-background", value_panel(one, ""), value_panel(one - 1, ""), around[0].code == "classes-background")
     for code, (left, right, right_one) in image_panels().items():
         write(code, left, right, right_one)
+    write("label-elsewhere", *place_panels())
     if written != set(CODES):
         raise SystemExit(f"without a picture: {set(CODES) ^ written}")
     for code, (left, right) in name_panels().items():

@@ -204,11 +204,11 @@ def _thumbnail(item: Mapping[str, Any], file: Path, field: tuple[int, int]) -> I
     labels = {}
     for key in TASKS:
         if has_key(item, key):
+            path = absolute_path(file, item[key])
             try:
-                label = read_label(absolute_path(file, item[key]))
+                label = like_image(read_label(path), path, absolute_path(file, item["image"]))
             except ReadError:
                 continue
-            label = like_image(label, absolute_path(file, item[key]), absolute_path(file, item["image"]))
             if label.shape == image.shape[:dims]:
                 labels[key] = label
     if dims == 3:  # the middle plane stands for a volume

@@ -336,7 +336,7 @@ class _Truth:
             label, ids = Path(instances), True
         else:
             return None
-        true = read_label(label)
+        true = like_image(read_label(label), label, image)
         if ids and classes > 1:
             raise ProposalError(f"truth '{label}' holds ids, which tell no classes: name a folder of class maps.")
         if ids:

@@ -54,8 +54,9 @@ def _look(item: dict[str, Any], file: Path) -> dict[str, Any] | None:
         return None
     labels = {}
     for key in LABEL_KEYS:
+        own = absolute_path(file, item[key]) if has_key(item, key) else None
         try:
-            label = like_image(read_label(absolute_path(file, item[key])), item[key], path) if has_key(item, key) else None
+            label = like_image(read_label(own), own, path) if own is not None else None
         except ReadError:
             label = None
         if label is not None and label.shape == image.shape[:dims]:

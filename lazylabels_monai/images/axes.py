@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, file_suffix
+from lazylabels_monai.images.places import stored_order
 
 if TYPE_CHECKING:  # labels are read and checked without torch, which takes seconds
     import torch
 
 __all__ = [
     "from_channels_last",
+    "in_voxel_order",
     "like_image",
     "swap_plane",
     "to_channels_last",
@@ -77,13 +79,37 @@ def to_tiff_order(values: np.ndarray, channels: bool) -> tuple[np.ndarray, str]:
 
 
 def like_image(label: np.ndarray, label_path: PathLike, image_path: PathLike) -> np.ndarray:
-    """A label that ``read_label`` gave, in the order of axes of the image that ``read_image`` gave.
+    """A label that ``read_label`` gave, in the order of axes and voxels of the image that ``read_image`` gave.
 
     The readers of pictures give (H, W), those of volumes (X, Y): a picture's label in a volume's format is turned, and the
-    other way round.
+    other way round. A volume's label that is stored in another order of voxels than its image, as the affine matrices of
+    both say, is brought into the image's order.
+
+    Args:
+        label: (H, W) or (X, Y[, Z]).
+        label_path: its file.
+        image_path: the file of its image.
+
+    Raises:
+        ElsewhereError: when both files state a place in space and these are two grids.
     """
     pictures = [file_suffix(path) in PICTURE_SUFFIXES for path in (label_path, image_path)]
-    return label if pictures[0] == pictures[1] else label.T
+    return in_voxel_order(label, label_path, image_path) if pictures[0] == pictures[1] else label.T
+
+
+def in_voxel_order(label: np.ndarray, label_path: PathLike, image_path: PathLike) -> np.ndarray:
+    """A volume's label as MONAI loads it, in the order of voxels of its image; the very same array where nothing is to be done.
+
+    Arguments and errors as of :func:`like_image`, which turns the labels of pictures, too.
+    """
+    order = stored_order(label_path, image_path)
+    if order is None:
+        return label
+    from nibabel.orientations import apply_orientation
+
+    whole = label.reshape(*label.shape, *[1] * (3 - label.ndim))  # a flat volume's last axis may be left out
+    turned = np.ascontiguousarray(apply_orientation(whole, order))
+    return turned.reshape(turned.shape[: label.ndim]) if set(turned.shape[label.ndim :]) == {1} else turned
 
 
 def _numpy(values: np.ndarray | torch.Tensor) -> np.ndarray:

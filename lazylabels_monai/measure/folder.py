@@ -601,7 +601,8 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
         return None if path is None else reader(path)
 
     given = [path for path in (files.instances, files.classes, files.image) if path is not None]
-    first = next(filter(_is_picture, given), given[0])  # where pictures and volumes are mixed, rows are those of the pictures
+    # where pictures and volumes are mixed, rows are those of the pictures
+    first = next(filter(_is_picture, given), files.image or given[0])
     instances, classes = (
         read(path, lambda path: like_image(read_label(path), path, first)) for path in (files.instances, files.classes)
     )

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
+from monai.utils import ImageMetaKey, MetaKeys
 
+from lazylabels_monai.images.axes import in_voxel_order
 from lazylabels_monai.tasks import IGNORE, TASKS, present_key, validate_tasks
 from lazylabels_monai.transforms.channels import file_name
 
@@ -23,7 +25,9 @@ class FillMissingLabelsd(MapTransform):
     """Give every sample a label and a presence flag for every task, so that samples can be collated.
 
     An absent label becomes a (1, spatial...) map of 255 with the image's geometry and its flag becomes 0; a label that is
-    there keeps its values and its flag becomes 1. Use it right after loading, before any random transform.
+    there keeps its values and its flag becomes 1. A volume's label that its file stores in another order of voxels than its
+    image is brought into the image's order (:func:`~lazylabels_monai.images.axes.in_voxel_order`). Use it right after loading,
+    before any random transform.
 
     Args:
         tasks: the tasks to train, a subset of :data:`~lazylabels_monai.tasks.TASKS`.
@@ -40,6 +44,7 @@ class FillMissingLabelsd(MapTransform):
         """Return a copy of ``data`` with all labels and flags.
 
         Raises:
+            ElsewhereError: when a label and its image state two places in space.
             ValueError: when a label's spatial shape differs from the image's.
         """
         sample = dict(data)
@@ -49,13 +54,17 @@ class FillMissingLabelsd(MapTransform):
             sample[present_key(task)] = int(present)
             if not present:
                 sample[task] = self._filled(image, IGNORE, torch.uint8)
-            elif tuple(sample[task].shape[1:]) != tuple(image.shape[1:]):
+                continue
+            sample[task] = _as_its_image_lies(sample[task], image)
+            if tuple(sample[task].shape[1:]) != tuple(image.shape[1:]):
                 raise ValueError(
                     f"{file_name(sample[task])}: key '{task}' has the size {tuple(sample[task].shape[1:])} where its image "
                     f"{file_name(image)} has {tuple(image.shape[1:])}; save the label at the image's size."
                 )
-        if self.instances_key is not None and sample.get(self.instances_key) is None:
-            sample[self.instances_key] = self._filled(image, -1, torch.int32)
+        if self.instances_key is not None:
+            ids = sample.get(self.instances_key)
+            filled = self._filled(image, -1, torch.int32) if ids is None else _as_its_image_lies(ids, image)
+            sample[self.instances_key] = filled
         return sample
 
     @staticmethod
@@ -63,6 +72,20 @@ class FillMissingLabelsd(MapTransform):
         filled = torch.full((1, *image.shape[1:]), value, dtype=dtype)
         # the image's geometry, so that spatial transforms treat the placeholder like a loaded label
         return MetaTensor(filled, meta=dict(image.meta)) if isinstance(image, MetaTensor) else filled
+
+
+def _as_its_image_lies(label: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """A label (1, spatial...) as it was loaded, in the order of voxels of its image; in its place, too."""
+    if not isinstance(label, MetaTensor) or not isinstance(image, MetaTensor):
+        return label
+    files = [loaded.meta.get(ImageMetaKey.FILENAME_OR_OBJ) for loaded in (label, image)]
+    if not all(isinstance(file, str) for file in files):
+        return label
+    stored = label[0].numpy()
+    turned = in_voxel_order(stored, *files)
+    if turned is stored:
+        return label
+    return MetaTensor(torch.from_numpy(turned)[None], meta={**label.meta, MetaKeys.AFFINE: image.affine.clone()})
 
 
 class EncodeIgnoredd(MapTransform):

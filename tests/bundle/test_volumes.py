@@ -13,6 +13,7 @@ import torch
 from lazylabels_monai.data.simulating.synthetic import make_volume_dataset
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.transforms import FillMissingLabelsd
 
 SIZE = (20, 24, 28)
 SMALL = {"channels": [4, 8], "num_multitask_blocks": 1, "crop_size": [16, 16, 16]}
@@ -99,3 +100,40 @@ def test_a_prediction_lies_where_its_volume_lies(bundle, tmp_path, suffix):
     found = np.asarray(label.dataobj)
     assert set(np.unique(found)) == {0, 1, 2}
     assert (found == expected).mean() > 0.999
+
+
+def test_labels_that_are_stored_in_another_order_lie_on_their_volumes(bundle, tmp_path):
+    """As a program gives them back that stores all volumes alike: in training, in validation and in evaluation."""
+    counts = {"num_train": 1, "num_validation": 1, "num_test": 1, "strong": 1, "detection": 1, "separation": 1}
+    make_volume_dataset(tmp_path / "data", ".nii.gz", size=SIZE, radius=(3.0, 5.0), **counts)
+    content = json.loads((tmp_path / "data" / "datalist.json").read_text())
+    expected = {}
+    for section in ("training", "validation", "testing"):
+        (item,) = content[section]
+        for key in item:
+            file = tmp_path / "data" / item[key]
+            if key == "digest" or not file.is_file():
+                continue
+            volume = nibabel.Nifti1Image(np.asarray(nibabel.load(file).dataobj), ROTATED)
+            expected[section, key] = np.asarray(volume.dataobj)
+            nibabel.save(volume if key == "image" else nibabel.as_closest_canonical(volume), file)
+    overlay = bundle.overlays / "volume.yaml"
+    given = bundle.overrides(tmp_path / "data", tmp_path / "out", **SMALL)
+    seen = set()
+    for files, init, part, section in (
+        (["train.yaml", overlay], "initialize", "train", "training"),
+        (["train.yaml", overlay], "initialize", "validate", "validation"),
+        (["train.yaml", "evaluate.yaml", overlay], "nothing", "validate", "testing"),
+    ):
+        with bundle.workflow(bundle.files(*files), "train", init_id=init, **given) as workflow:
+            (sample,) = workflow.parser.get_parsed_content(f"{part}#items")
+            for transform in workflow.parser.get_parsed_content(f"{part}#preprocessing").transforms:
+                sample = transform(sample)
+                if isinstance(transform, FillMissingLabelsd):
+                    break
+        for key in ("segmentation", "detection", "separation", "instances"):
+            if (section, key) in expected and key in sample:
+                np.testing.assert_array_equal(np.asarray(sample[key])[0], expected[section, key], err_msg=f"{section} {key}")
+                seen.add((section, key))
+    assert {section for section, key in seen if key == "segmentation"} == {"training", "validation", "testing"}
+    assert ("testing", "instances") in seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,6 +28,16 @@ def test_a_label_is_read_as_the_training_reads_it(tmp_path, image):
     assert np.array_equal(read, label)
     assert read.dtype == np.uint8
     read[:] = 0  # the caller's own
+
+
+def test_a_volumes_label_is_shown_where_it_lies(tmp_path):
+    """Another program has saved it in the order of voxels that most programs show."""
+    values = np.arange(1, 61, dtype=np.uint8).reshape(3, 4, 5)
+    volume = nibabel.Nifti1Image(values, np.array([[0, -0.7, 0, 5], [0.5, 0, 0, -3], [0, 0, -2.0, 11], [0, 0, 0, 1]]))
+    nibabel.save(volume, tmp_path / "image.nii.gz")
+    nibabel.save(nibabel.as_closest_canonical(volume), tmp_path / "label.nii.gz")
+    read = read_marks(tmp_path / "label.nii.gz", tmp_path / "image.nii.gz", (5, 4, 3))
+    assert np.array_equal(read, values.T)
 
 
 def test_a_file_that_another_program_saved_is_not_ours(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.images.faults import ERROR, IMAGE_CODES, WARNING, Code, Fault
+from lazylabels_monai.images.places import ELSEWHERE, REMEDY
 
 __all__ = ["CODES", "CheckReport", "Code", "Fault", "Finding", "messages"]
 
@@ -107,6 +108,7 @@ CODES: dict[str, Code] = {
     "classes-background": Code(
         WARNING, "", "save it as 0 if it is the background", "a value other than 0 around all others, like a background"
     ),
+    "label-elsewhere": Code(ERROR, "", REMEDY, ELSEWHERE),
     **IMAGE_CODES,
 }
 

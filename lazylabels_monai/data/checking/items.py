@@ -25,6 +25,7 @@ from lazylabels_monai.images.files import (
     read_label,
 )
 from lazylabels_monai.images.judging import image_faults
+from lazylabels_monai.images.places import ELSEWHERE, ElsewhereError
 from lazylabels_monai.images.span import as_float32
 from lazylabels_monai.labels.plausible import Look, look_at
 from lazylabels_monai.tasks import IGNORE, num_task_classes
@@ -143,7 +144,11 @@ def _inspect_label(entry: Entry, key: str, num_classes: int) -> np.ndarray | Non
         entry.error("unreadable", key, f"{str(e).rstrip('.')}{remedy}.")
         return None
     size = label.shape
-    label = like_image(label, entry.path(key), entry.path("image"))
+    try:
+        label = like_image(label, entry.path(key), entry.path("image"))
+    except ElsewhereError as e:
+        entry.fault(Fault("label-elsewhere", key, amount=f"{ELSEWHERE} ({e.amount})"))
+        return None
     before = len(entry.findings)
     if entry.shape is not None and label.shape != entry.shape:
         entry.error(

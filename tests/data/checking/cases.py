@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import nibabel
 import numpy as np
 from PIL import Image
 
@@ -171,3 +172,20 @@ IMAGES = {
     "image-outliers": (hot(), "has 1 pixels so far from the others"),
     "image-tiny": (noise((63, 200)), "has 63 pixels (less than 64) along its shortest side"),
 }
+
+
+def elsewhere(root, number, canonical=False):
+    """A volume, its mask of voxels of another size (or of the same ones in the order that most programs show), their item."""
+    values = np.random.default_rng(number).normal(40, 5, (9, 8, 7)).astype(np.float32)
+    mask = np.zeros(values.shape, np.uint8)
+    mask[1:4, 2:6, 1:3] = 1
+    values[mask > 0] += 90
+    affine = np.array([[-2.0, 0, 0, 9], [0, -1, 0, 4], [0, 0, 2, 0], [0, 0, 0, 1]])
+    label = nibabel.Nifti1Image(mask, affine if canonical else affine @ np.diag([1, 2, 1, 1]))
+    nibabel.save(nibabel.Nifti1Image(values, affine), root / f"image{number}.nii.gz")
+    nibabel.save(nibabel.as_closest_canonical(label) if canonical else label, root / f"label{number}.nii.gz")
+    return {"image": f"image{number}.nii.gz", "segmentation": f"label{number}.nii.gz"}
+
+
+#: Findings about how the files of an item fit together.
+FILES = {"label-elsewhere": elsewhere}

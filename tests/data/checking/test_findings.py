@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lazylabels_monai.data.checking import CODES
-from tests.data.checking.cases import IMAGES, MARKS, DataSet, sound, speck
+from tests.data.checking.cases import FILES, IMAGES, MARKS, DataSet, sound, speck
 from tests.helpers import ROOT
 from tests.labels.mistaken import MISTAKEN
 
@@ -20,7 +20,12 @@ BESIDE_A_TRAINING = {"image-detail", "image-channels"}
 
 
 def test_every_code_has_a_case():
-    cases = {case[1] for case in MARKS.values()} | set(IMAGES) | {"image-inverted", "object-size-differs", "pixel-size-differs"}
+    cases = (
+        {case[1] for case in MARKS.values()}
+        | set(IMAGES)
+        | set(FILES)
+        | {"image-inverted", "object-size-differs", "pixel-size-differs"}
+    )
     cases |= {code for _, code, _ in MISTAKEN.values()} | {"classes-ids", "classes-background"}  # test_whole.py
     assert cases == set(CODES) - BESIDE_A_TRAINING
 

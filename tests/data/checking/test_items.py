@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -10,6 +11,7 @@ from PIL import Image
 from lazylabels_monai.data.datalist import (
     DatalistError,
 )
+from tests.data.checking.cases import elsewhere
 from tests.data.small_set import RGB, DataSet, H, W, image, mask, one
 
 
@@ -149,6 +151,36 @@ def test_volume_of_another_size(tmp_path):
     errors = volume_set(tmp_path, (7, 6, 5)).check().errors
     assert len(errors) == 2
     one(errors[:1], 'training[0] "segmentation": ', "'training_label.nii.gz' is 7 x 6 x 5 but image", "5 x 6 x 7")
+
+
+def test_a_volumes_label_of_another_grid(tmp_path):
+    """Another order of the same voxels is none; what many images share is one sentence."""
+    data = DataSet(tmp_path / "set")
+    data.content = {"classes": ["pore"], "training": [], "validation": []}
+    for number, section in enumerate(("training",) * 4 + ("validation",)):
+        data.content[section].append(elsewhere(data.root, number))
+    report = data.check(tasks=["segmentation"])
+    assert [(f.code, f.section, f.index, f.key) for f in report.findings] == [
+        ("label-elsewhere", section, index, "segmentation")
+        for section, index in [("training", i) for i in range(4)] + [("validation", 0)]
+    ]
+    one(report.errors, '"segmentation" of 5 images has another place in space than its image', "resample_from_to")
+    data.content["training"] = data.content["training"][:1]
+    errors = data.check(tasks=["segmentation"]).errors
+    assert len(errors) == 2
+    one(
+        errors[:1],
+        "training[0] \"segmentation\": file 'label0.nii.gz' has another",
+        "voxels of 2 x 2 x 2 mm, those of the image 2 x 1",
+    )
+    with pytest.raises(DatalistError, match="save it with the image's affine"):
+        data.check(tasks=["segmentation"]).raise_errors()
+    for section in ("training", "validation"):
+        data.content[section] = [elsewhere(data.root, 9, canonical=True)]
+    data.content["training"][0]["image"], old = "copy.nii.gz", data.content["training"][0]["image"]
+    volume = nibabel.load(data.root / old)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj) + 1, volume.affine), data.root / "copy.nii.gz")
+    assert data.check(tasks=["segmentation"], marks=True).errors == []
 
 
 def test_picture_label_on_a_flat_volume(tmp_path):
