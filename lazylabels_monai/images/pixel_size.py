@@ -13,7 +13,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.tiff import picture_page
 from lazylabels_monai.regular import why_no_file
 
-__all__ = ["MAX_PRINT_DPI", "PixelSizeError", "agreed_pixel_size", "parse_pixel_size", "read_pixel_size"]
+__all__ = ["MAX_PRINT_DPI", "PixelSizeError", "agreed_pixel_size", "micrometres", "parse_pixel_size", "read_pixel_size"]
 
 #: A plain TIFF resolution up to this many dots per inch (pixels of 21 um and more) is a setting of a screen (72, 96) or
 #: a printer (300, 600, 1200), not of a microscope, and is ignored.
@@ -62,7 +62,7 @@ def parse_pixel_size(text: str | float) -> float:
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         raise PixelSizeError(f'pixel size {text!r} is no length: write a number and a unit, such as "0.5um".')
     found = re.fullmatch(r"\s*(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)\s*([^\d\s.]*)\s*", str(text))
-    factor = _unit(found[2] or "um") if found else None
+    factor = micrometres(found[2] or "um") if found else None
     if factor is None:
         raise PixelSizeError(f"pixel size '{text}' is no length: write a number and a unit (um, nm, mm), such as 0.5um.")
     # a division by a power of ten is rounded once: 120 nm is 0.12 and not 0.12000000000000001
@@ -70,6 +70,14 @@ def parse_pixel_size(text: str | float) -> float:
     if not 0 < value < float("inf"):
         raise PixelSizeError(f"pixel size '{text}' must be above 0: write the width of one pixel, such as 0.5um.")
     return value
+
+
+def micrometres(name: str) -> float | None:
+    """Of a unit of length, as files name them; None for pixels and for what is unknown."""
+    name = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), name.strip())  # as ImageJ writes them
+    name = re.sub("[\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]", "u", name)
+    name = re.sub("[\N{LATIN CAPITAL LETTER A WITH RING ABOVE}\N{ANGSTROM SIGN}]", "a", name).lower()
+    return _UNITS.get(name, _UNITS.get(name.removesuffix("s")))
 
 
 def read_pixel_size(path: str | Path) -> float | None:
@@ -135,14 +143,6 @@ def agreed_pixel_size(sizes: Mapping[str, float | None], image: str = "") -> flo
     return size
 
 
-def _unit(name: str) -> float | None:
-    """Micrometres of a unit; None for pixels and for what is unknown."""
-    name = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), name.strip())  # as ImageJ writes them
-    name = re.sub("[\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]", "u", name)
-    name = re.sub("[\N{LATIN CAPITAL LETTER A WITH RING ABOVE}\N{ANGSTROM SIGN}]", "a", name).lower()
-    return _UNITS.get(name, _UNITS.get(name.removesuffix("s")))
-
-
 def _measured(size: tuple[float, float] | None, unit: float) -> tuple[float, float] | None:
     """The size, or None where it is the setting of a screen or a printer.
 
@@ -172,7 +172,7 @@ def _ome(tif: tifffile.TiffFile) -> tuple[float, float] | None:
             lengths, unit = [], 1.0
             for axis in "XY":
                 value = element.get(f"PhysicalSize{axis}")
-                factor = _unit(element.get(f"PhysicalSize{axis}Unit", "um"))
+                factor = micrometres(element.get(f"PhysicalSize{axis}Unit", "um"))
                 lengths.append(None if value is None or factor is None else float(value) * factor)
                 unit = unit if value is None else factor or unit
             return _measured(_pair(*lengths), unit)
@@ -193,7 +193,7 @@ def _per_unit(tif: tifffile.TiffFile) -> tuple[float, float] | None:
 def _imagej(tif: tifffile.TiffFile) -> tuple[float, float] | None:
     metadata, per_unit = tif.imagej_metadata or {}, _per_unit(tif)
     unit = str(metadata.get("unit", ""))
-    x, y = _unit(unit), _unit(str(metadata.get("yunit", unit)))
+    x, y = micrometres(unit), micrometres(str(metadata.get("yunit", unit)))
     if per_unit is None or x is None or y is None:
         return None
     return _measured(_pair(x / per_unit[0], y / per_unit[1]), x)
@@ -205,7 +205,7 @@ def _microscope(tif: tifffile.TiffFile) -> tuple[float, float] | None:
         return _pair(float(fei["PixelWidth"]) * 1e6, float(fei.get("PixelHeight", fei["PixelWidth"])) * 1e6)
     zeiss = (tif.sem_metadata or {}) if tif.is_sem else {}
     for key in ("ap_image_pixel_size", "ap_pixel_size"):
-        if len(zeiss.get(key, ())) >= 3 and (factor := _unit(str(zeiss[key][2]))) is not None:
+        if len(zeiss.get(key, ())) >= 3 and (factor := micrometres(str(zeiss[key][2]))) is not None:
             return _pair(float(zeiss[key][1]) * factor, None)
     return None
 

@@ -8,6 +8,7 @@ whole (PNG, JPEG, a TIFF in one compressed strip) are read whole, under the guar
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections import OrderedDict
@@ -20,6 +21,7 @@ import tifffile
 
 from lazylabels_monai.images.files import PathLike, file_suffix, read_image, read_label, require_readable
 from lazylabels_monai.images.meaning import as_image
+from lazylabels_monai.images.pixel_size import micrometres
 from lazylabels_monai.images.stored import ReadError, Stored
 from lazylabels_monai.images.tiff import region_page, region_stored
 
@@ -294,17 +296,27 @@ def _finest(group: Any, path: Path) -> tuple[Any, list[str]]:
 
 
 def zarr_pixel_size(path: Path) -> float | None:
-    """Micrometres that the metadata of an OME-Zarr image state; None where they state none, or no square pixels."""
-    units = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "angstrom": 1e-4, "picometer": 1e-6, "meter": 1e6}
+    """Micrometres that the metadata of an OME-Zarr image state; None where they state none, or no square pixels.
+
+    The scale of the finest level is multiplied by that of the whole pyramid, where there is one, as the format wants it.
+    """
     for name in ("zarr.json", ".zattrs"):
         try:
             content = json.loads((path / name).read_text(encoding="utf-8"))
             content = content.get("attributes", content)
             scale = content.get("ome", content)["multiscales"][0]
-            factors = [units[axis["unit"]] for axis in scale["axes"][-2:]]
-            steps = next(t["scale"] for t in scale["datasets"][0]["coordinateTransformations"] if t["type"] == "scale")[-2:]
-            y, x = (float(step) * factor for step, factor in zip(steps, factors, strict=True))
-            return x if abs(x - y) <= 0.01 * max(x, y) and x > 0 else None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
+            steps = [step for level in (scale["datasets"][0], scale) for step in _scales(level)]
+            if not steps:
+                return None
+            y, x = (
+                math.prod(float(step[place]) for step in steps) * micrometres(scale["axes"][place]["unit"])
+                for place in (-2, -1)
+            )
+            return x if abs(x - y) <= 0.01 * max(x, y) and 0 < x < math.inf else None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             continue
     return None
+
+
+def _scales(level: dict[str, Any]) -> list[list[float]]:
+    return [one["scale"] for one in level.get("coordinateTransformations") or [] if one["type"] == "scale"]

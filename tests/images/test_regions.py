@@ -143,6 +143,40 @@ def test_ome_zarr(tmp_path, version, axes):
     assert zarr_pixel_size(tmp_path / "a.zarr") == 0.25
 
 
+def scaled(*scales):
+    return [{"type": "scale", "scale": list(scale)} for scale in scales]
+
+
+MOVED = {"type": "translation", "translation": [3.0, 4.0]}
+TRANSFORMED = {
+    "of the level": (scaled((0.25, 0.25)), None, "micrometer", 0.25),
+    "of both": (scaled((1, 1)), scaled((0.25, 0.25)), "micrometer", 0.25),
+    "of both, no 1": (scaled((4, 2)), scaled((0.25, 0.5)), "micrometer", 1.0),
+    "of the whole alone": ([], scaled((0.25, 0.25)), "micrometer", 0.25),
+    "and moved": ([*scaled((2, 2)), MOVED], [MOVED, *scaled((0.5, 0.5))], "micrometer", 1.0),
+    "no squares": (scaled((1, 1)), scaled((0.25, 0.5)), "micrometer", None),
+    "in a file of its own": (scaled((1, 1)), [{"type": "scale", "path": "scale"}], "micrometer", None),
+    "nowhere": ([], None, "micrometer", None),
+    "nanometers": (scaled((3, 3)), scaled((2, 2)), "nanometer", 0.006),
+    "centimeters": (scaled((0.001, 0.001)), None, "centimeter", 10.0),
+    "inches": (scaled((0.001, 0.001)), None, "inch", 25.4),
+    "seconds": (scaled((1, 1)), None, "second", None),
+}
+
+
+@pytest.mark.parametrize(("level", "whole", "unit", "size"), TRANSFORMED.values(), ids=TRANSFORMED)
+def test_the_scales_of_ome_zarr_are_multiplied(tmp_path, level, whole, unit, size):
+    scale = {"axes": [{"name": a, "type": "space", "unit": unit} for a in "yx"], "datasets": [{"path": "0"}]}
+    scale["datasets"][0]["coordinateTransformations"] = level
+    if whole is not None:
+        scale["coordinateTransformations"] = whole
+    (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": [scale]}))
+    assert zarr_pixel_size(tmp_path) == (None if size is None else pytest.approx(size, rel=1e-12))
+    (tmp_path / ".zattrs").unlink()
+    (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"ome": {"multiscales": [scale]}}}))
+    assert zarr_pixel_size(tmp_path) == (None if size is None else pytest.approx(size, rel=1e-12))
+
+
 def test_zarr_of_several_planes_is_refused(tmp_path):
     zarr = pytest.importorskip("zarr")
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
