@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.tiff import picture_page
+from lazylabels_monai.images.tiff import largest_page
 from lazylabels_monai.regular import why_no_file
 
 __all__ = ["MAX_PRINT_DPI", "PixelSizeError", "agreed_pixel_size", "micrometres", "parse_pixel_size", "read_pixel_size"]
@@ -165,25 +165,38 @@ def _pair(x: float | None, y: float | None) -> tuple[float, float] | None:
 
 
 def _ome(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    """What the OME-XML says of the picture, which may be one of several: an overview, a label, one of another file."""
     if not tif.is_ome or not tif.ome_metadata:
         return None
-    for element in ElementTree.fromstring(tif.ome_metadata).iter():
-        if element.tag.rpartition("}")[2] == "Pixels":
-            lengths, unit = [], 1.0
-            for axis in "XY":
-                value = element.get(f"PhysicalSize{axis}")
-                factor = micrometres(element.get(f"PhysicalSize{axis}Unit", "um"))
-                lengths.append(None if value is None or factor is None else float(value) * factor)
-                unit = unit if value is None else factor or unit
-            return _measured(_pair(*lengths), unit)
-    return None
+    found = [one for one in ElementTree.fromstring(tif.ome_metadata).iter() if one.tag.rpartition("}")[2] == "Pixels"]
+    if len(found) > 1:
+        page = largest_page(tif)
+        found = [one for one in found if (one.get("SizeX"), one.get("SizeY")) == (str(page.imagewidth), str(page.imagelength))]
+        found = [one for one in found if Path(tif.filehandle.path).name in _files(one)] or found
+    sizes = {_ome_size(one) for one in found}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _files(pixels: ElementTree.Element) -> set[str]:
+    """Names of the files in which the planes of an image lie; none where they lie in the file that says so."""
+    return {name for part in pixels.iter() if (name := part.get("FileName")) is not None}
+
+
+def _ome_size(pixels: ElementTree.Element) -> tuple[float, float] | None:
+    lengths, unit = [], 1.0
+    for axis in "XY":
+        value = pixels.get(f"PhysicalSize{axis}")
+        factor = micrometres(pixels.get(f"PhysicalSize{axis}Unit", "um"))
+        lengths.append(None if value is None or factor is None else float(value) * factor)
+        unit = unit if value is None else factor or unit
+    return _measured(_pair(*lengths), unit)
 
 
 def _per_unit(tif: tifffile.TiffFile) -> tuple[float, float] | None:
     """The tags XResolution and YResolution: pixels per unit."""
     values = []
     for name in ("XResolution", "YResolution"):
-        tag = picture_page(tif).tags.get(name)
+        tag = largest_page(tif).tags.get(name)
         if tag is None or not tag.value[0] or not tag.value[1]:
             return None
         values.append(tag.value[0] / tag.value[1])
@@ -211,7 +224,7 @@ def _microscope(tif: tifffile.TiffFile) -> tuple[float, float] | None:
 
 
 def _plain(tif: tifffile.TiffFile) -> tuple[float, float] | None:
-    tag, per_unit = picture_page(tif).tags.get("ResolutionUnit"), _per_unit(tif)
+    tag, per_unit = largest_page(tif).tags.get("ResolutionUnit"), _per_unit(tif)
     length = {2: _INCH, 3: _PREFIXES["c"]}.get(int(tag.value)) if tag is not None else None
     if length is None or per_unit is None or tif.is_imagej:
         return None

@@ -10,7 +10,7 @@ import tifffile
 from lazylabels_monai.images.lossy import LOSSLESS_TIFF, lossy_tiff_segment
 from lazylabels_monai.images.stored import ReadError, Stored, check_decoded_size, check_pages, native
 
-__all__ = ["picture_page", "read_planes", "region_page", "region_stored", "stored_tiff"]
+__all__ = ["largest_page", "picture_page", "read_planes", "region_page", "region_stored", "stored_tiff"]
 
 _ORIENTATION, _OLD_SUBFILE, _NEW_SUBFILE, _EXTRA_SAMPLES, _LERC, _INK_SET = 274, 255, 254, 338, 50674, 332
 # Bits of NewSubfileType: a smaller copy of another page, a transparency mask for one
@@ -90,12 +90,7 @@ def picture_page(tif: tifffile.TiffFile, path: Path | None = None) -> tifffile.T
         ReadError: when there are several.
     """
     path = Path(tif.filehandle.path) if path is None else path
-    pages = list(tif.pages)
-    full = [page for page in pages if not _kind(page) & (_REDUCED | _MASK)]
-    if not full:  # a camera's raw file: a thumbnail that keeps the picture in a directory below
-        full = [sub for page in pages for sub in (page.pages or ()) if not _kind(sub) & (_REDUCED | _MASK)]
-    if not full:
-        full = [max(pages, key=_area)]
+    full = _full_pages(tif)
     if len(full) > 1:
         largest = max(full, key=_area)
         others = [page for page in full if page is not largest]
@@ -106,6 +101,20 @@ def picture_page(tif: tifffile.TiffFile, path: Path | None = None) -> tifffile.T
     check_pages(len(full), path)
     _check_planes(tif, full[0], path)
     return full[0]
+
+
+def largest_page(tif: tifffile.TiffFile) -> tifffile.TiffPage:
+    """The page that :func:`picture_page` and :func:`region_page` give where they refuse nothing, found without its pixels."""
+    return max(_full_pages(tif), key=_area)
+
+
+def _full_pages(tif: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """Pages that do not say that they are smaller copies of another one, or masks for it."""
+    pages = list(tif.pages)
+    full = [page for page in pages if not _kind(page) & (_REDUCED | _MASK)]
+    if not full:  # a camera's raw file: a thumbnail that keeps the picture in a directory below
+        full = [sub for page in pages for sub in (page.pages or ()) if not _kind(sub) & (_REDUCED | _MASK)]
+    return full or [max(pages, key=_area)]
 
 
 def region_page(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:

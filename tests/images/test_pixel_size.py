@@ -8,6 +8,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.measure import (
     agreed_pixel_size,
     parse_pixel_size,
@@ -93,6 +94,45 @@ def test_the_size_is_that_of_the_picture_and_not_of_its_thumbnail(tmp_path):
         writer.write(np.zeros((8, 9), np.uint8), resolution=(5000, 5000), subfiletype=1, **options)
         writer.write(np.zeros((32, 36), np.uint16), resolution=(20000, 20000), **options)
     assert read_pixel_size(tmp_path / "a.tif") == pytest.approx(0.5)
+
+
+OVERVIEW = ((8, 9), 4.0)
+PICTURE = ((32, 36), 1.0)
+PLATES = {
+    "overview first": ([OVERVIEW, PICTURE], 1.0),
+    "overview last": ([PICTURE, OVERVIEW], 1.0),
+    "two overviews": ([OVERVIEW, PICTURE, ((16, 18), 2.0)], 1.0),
+    "the picture states none": ([OVERVIEW, ((32, 36), None)], None),
+    "the overview states none": ([((8, 9), None), PICTURE], 1.0),
+}
+
+
+@pytest.mark.parametrize(("pages", "size"), PLATES.values(), ids=PLATES)
+def test_the_size_is_that_of_the_picture_among_several_of_an_ome_tiff(tmp_path, pages, size):
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for (rows, columns), um in pages:
+            stated = {} if um is None else {"PhysicalSizeX": um, "PhysicalSizeY": um}
+            values = np.kron(np.arange(72, dtype=np.uint8).reshape(8, 9), np.ones((rows // 8, columns // 9), np.uint8))
+            writer.write(values, metadata={"axes": "YX", **stated})
+    assert read_image(path).shape == (32, 36)
+    assert read_pixel_size(path) == size
+
+
+@pytest.mark.parametrize("first", ["a.ome.tif", "b.ome.tif"])
+def test_the_size_is_that_of_this_file_among_several(tmp_path, first):
+    """Each file of a set has the XML of all of them."""
+    names, sizes = (first, "b.ome.tif" if first == "a.ome.tif" else "a.ome.tif"), {"a.ome.tif": 0.5, "b.ome.tif": 2.0}
+    images = "".join(
+        f'<Image ID="Image:{k}"><Pixels ID="Pixels:{k}" DimensionOrder="XYCZT" Type="uint8" SizeX="9" SizeY="8" SizeC="1" '
+        f'SizeZ="1" SizeT="1" PhysicalSizeX="{sizes[name]}" PhysicalSizeY="{sizes[name]}"><TiffData IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{k}</UUID></TiffData></Pixels></Image>'
+        for k, name in enumerate(names)
+    )
+    xml = f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{images}</OME>'
+    for name in names:
+        tifffile.imwrite(tmp_path / name, np.zeros((8, 9), np.uint8), description=xml, metadata=None)
+        assert read_pixel_size(tmp_path / name) == sizes[name]
 
 
 def test_pixels_that_are_not_square(tmp_path):
