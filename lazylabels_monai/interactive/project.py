@@ -7,6 +7,7 @@ their first mark. What else a window knows is in ``project.json`` (:mod:`~lazyla
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from lazylabels_monai.interactive.project_labels import ProjectLabels
 from lazylabels_monai.interactive.renamed import follow_renamed
 from lazylabels_monai.locks import FolderLock
 from lazylabels_monai.overrides import expanded
+from lazylabels_monai.result_files import CLASSES_FILE
+from lazylabels_monai.trained import write_classes
 
 __all__ = ["Project"]
 
@@ -52,6 +55,7 @@ class Project:
             self.records, self.files = ImageRecords(folder), ProjectFiles(folder)
             self.labels = ProjectLabels(self.records, self.files)
             self.refresh()
+            self._tell_other_names()
         except BaseException:
             self._use.release()
             raise
@@ -170,14 +174,17 @@ class Project:
     def set_classes(self, classes: Sequence[str]) -> None:
         """Name the classes anew: the first name is that of class 1. More names are more classes.
 
-        Labels hold numbers, so nothing drawn is changed. Weights know classes by their names: a new name begins anew with the
-        next training.
+        Labels hold numbers, so nothing drawn is changed; the masks of finished images go by the new names. Weights know classes
+        by their names: a new name begins anew with the next training.
 
         Raises:
             DatalistError: for fewer names than there are classes, the same name twice or an empty one.
         """
         with self.records.lock:
             self.records.datalist.set_classes(classes)
+            if self._finished_names.exists():
+                with written_to(self._finished_names):
+                    write_classes(self.files.finished_folder, self.classes)
 
     def finish(self, entry: ImageEntry, finished: bool = True) -> None:
         """Say whether one is done with an image. A finished image that is complete and shows no object is an empty one."""
@@ -186,6 +193,25 @@ class Project:
             self.records.save(entry)
             self.labels.name_complete(entry)
             self.records.update(entry)
+
+    @property
+    def _finished_names(self) -> Path:
+        return self.files.finished_folder / CLASSES_FILE
+
+    def _tell_other_names(self) -> None:
+        """Names beside the finished masks that are not those of the project: an earlier version or a person left them there."""
+        try:
+            found = json.loads(self._finished_names.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError):
+            found = None
+        if found != self.classes:
+            said = ", ".join(map(str, found)) if isinstance(found, list) else "nothing that can be read"
+            self._note(
+                f"'{self._finished_names}' names the kinds {said} and the project {', '.join(self.classes)}: press Kinds… and "
+                "agree to the names that are right, and both have them."
+            )
 
     def _note(self, sentence: str) -> None:
         """Once for each window."""

@@ -11,10 +11,12 @@ from PIL import Image
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import DatalistError
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.interactive.finish import write_masks
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.locks import InUseError
+from lazylabels_monai.measure.folder import find_labels
 from lazylabels_monai.tasks import TASKS
-from tests.interactive.folders import NONE, SHAPE, listed, stroke
+from tests.interactive.folders import NONE, SHAPE, again, listed, stroke
 
 
 def test_a_bare_folder_becomes_a_project_and_asks_for_nothing(folder):
@@ -72,3 +74,24 @@ def test_images_that_were_added_are_there_after_a_look(project, folder):
     assert project.entry("images/new.png") is project.images[-1]
     with pytest.raises(LazyLabelsError, match="images/old"):
         project.entry("images/old.png")
+
+
+def test_finished_masks_go_by_the_names_that_the_kinds_have_now(project, folder):
+    project.set_classes(["pore", "crystal"])
+    assert not project.files.finished_folder.exists()  # nothing is finished
+    entry = project.images[0]
+    names = project.files.result_name(entry.name)
+    write_masks(project.files.finished_folder, names, np.pad([[1, 2]], 9), {1: 1, 2: 2}, project.classes)
+    project.set_classes(["air", "ice", "fat"])
+    assert find_labels(folder / "finished")[1] == ("air", "ice", "fat")  # as measure, report and export-objects read them
+
+
+def test_other_names_beside_finished_masks_are_told_of_and_kinds_puts_them_right(project, folder):
+    (folder / "finished").mkdir()
+    (folder / "finished" / "classes.json").write_text('["bubble", "crystal"]')  # of an earlier version, or a person's
+    with again(project) as project:
+        (note,) = project.notes
+        assert "classes.json' names the kinds bubble, crystal and the project pore, grain" in note
+        project.set_classes(project.classes)
+    with again(project) as project:
+        assert project.notes == []

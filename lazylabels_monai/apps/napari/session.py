@@ -144,7 +144,11 @@ class Session(QObject):
             self.leave_image()
             if entry is not None:
                 self.show(entry)
-            self.said.emit("the kinds are named; the network knows a new name after the next training.", False)
+            self.said.emit(
+                "the kinds are named; the network knows a new name after the next training, and a report or export of before "
+                "has the old ones: press Report or Export again.",
+                False,
+            )
 
     def look_again(self) -> None:
         """Images that were added to the folder join the list, and one that was renamed keeps its marks."""
