@@ -23,7 +23,9 @@ def report(
         Path | None, typer.Option(help="output_dir of the training, for its curves; default OUT, then beside the weights")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="model.pt, beside which the settings lie")] = None,
-    pixel_size: Annotated[str | None, typer.Option(help="such as 0.5um, where OUT holds no measurements yet")] = None,
+    pixel_size: Annotated[
+        str | None, typer.Option(help="such as 0.5um, where OUT holds no measurements yet; those of another size are refused")
+    ] = None,
     classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,
     max_images: Annotated[int, typer.Option(help="pictures in the gallery, those of the lowest probability first")] = 24,
     max_objects: Annotated[int, typer.Option(help="objects in the list of those to check first")] = 12,

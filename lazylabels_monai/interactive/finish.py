@@ -167,5 +167,6 @@ def report(out: str | os.PathLike, project: Project, pixel_size: str | float | N
     images = {name: entry.path for name, entry in results.items()}  # two may have one name but for its ending
     # ids="values": what a person corrected in the window are objects, in however many pieces
     options = {"images": images, "pixel_size": sizes, "classes": project.classes, "ids": "values"}
-    measure_folder(out, out / "measured", **options, overwrite=True)
-    return make_report(out, images=images, classes=project.classes, overwrite=True)
+    measured = out / "measured"
+    measure_folder(out, measured, **options, overwrite=True)
+    return make_report(out, images=images, classes=project.classes, measured_in=measured, overwrite=True)

@@ -24,6 +24,7 @@ from lazylabels_monai.atomic import write_text
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pictures import class_colour
 from lazylabels_monai.overrides import expanded
+from lazylabels_monai.report.asked import require_asked
 from lazylabels_monai.report.figures import cumulative_plot, curves_plot, histogram_plot
 from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture, shown_image
 from lazylabels_monai.report.probability import highest_probability, object_probability
@@ -84,6 +85,7 @@ def make_report(
     weights: str | Path | None = None,
     pixel_size: str | float | None = None,
     classes: Sequence[str] | None = None,
+    measured_in: str | Path | None = None,
     max_images: int = 24,
     max_objects: int = 12,
     longest_side: int = 640,
@@ -99,6 +101,8 @@ def make_report(
         training: output folder of the training; default ``out``, then the folder above that of the weights.
         weights: ``model.pt``, beside which the settings lie.
         pixel_size, classes: for measuring, where ``measure`` was not run; the names also where no file states them.
+            Measurements that were made with others are refused.
+        measured_in: folder of what ``measure`` wrote; default ``out``, then the newest in it.
         max_images: pictures in the gallery; those of the lowest probability come first.
         max_objects: objects in the list of those to check first.
         longest_side: of a picture in pixels.
@@ -110,7 +114,8 @@ def make_report(
 
     Raises:
         ReportError: when there is nothing to report on, an earlier report would be replaced, or a number is out of range.
-        LazyLabelsError: for ``images`` or ``weights`` that are not there.
+        LazyLabelsError: for ``images`` or ``weights`` that are not there, and for measurements of another pixel size or other
+            names than are given.
     """
     out = expanded(out)
     file = out / REPORT_NAME
@@ -133,8 +138,11 @@ def make_report(
     require_same_weights(out, predicted, evaluation, chosen)
     settings = read_weights(chosen, notes.append)
     names = tuple(classes or settings.get("classes.json") or stated or ())
-    measured = read_measurements(out, predicted, notes.append, pixel_size, names or None)
+    at = None if measured_in is None else expanded(measured_in)
+    measured = read_measurements(out, predicted, notes.append, pixel_size, names or None, at)
     if measured is not None:
+        if measured.folder is not None:
+            require_asked(measured.summary, measured.folder, out, images, pixel_size, classes)
         names = tuple(measured.summary["classes"])
 
     places = [out] if training is None else [expanded(training)]

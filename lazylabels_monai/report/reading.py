@@ -24,7 +24,7 @@ from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import IN_ONE_PIECE, OUTPUTS, find_labels, images_by_name, measure_folder, tell_erased
 from lazylabels_monai.overrides import expanded
-from lazylabels_monai.result_files import CLASSES_ENDING, OVERLAY_ENDING, probability_ending
+from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
 from lazylabels_monai.stamps import Records, file_digest, require_one_stamp
 from lazylabels_monai.tasks import TASKS
@@ -215,6 +215,7 @@ def read_measurements(
     note: Note,
     pixel_size: str | float | None = None,
     classes: Sequence[str] | None = None,
+    folder: Path | None = None,
 ) -> Measurements | None:
     """What ``measure`` wrote into ``out`` or a folder in it; where it did not, the same measured here and not kept.
 
@@ -223,8 +224,9 @@ def read_measurements(
         predicted: its images.
         note: is told what is missing.
         pixel_size, classes: for measuring here.
+        folder: of the measurements; default ``out``, then the newest in it.
     """
-    folder = _newest(out, OUTPUTS[-1], note)
+    folder = folder or _newest(out, OUTPUTS[-1], note)
     try:
         if folder is not None:
             found = _read_measured(folder, folder)
@@ -274,6 +276,8 @@ def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: No
             f"the {len(names)} predicted ones: run measure again with --overwrite."
         )
         return
+    if _renamed_since(found, predicted):
+        note(f"The measurements in {found.folder} go by the classes' names of before: run measure again with --overwrite.")
     made_by = found.summary.get("made_by")
     stamp = None
     if predicted and (folder := (predicted[0].classes or predicted[0].instances).parent).is_dir():
@@ -285,6 +289,17 @@ def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: No
     files = [path for image in predicted for path in (image.classes, image.instances) if path is not None]
     if any(path.stat().st_mtime > when for path in files):
         note(f"The measurements in {found.folder} are older than the prediction: run measure again with --overwrite.")
+
+
+def _renamed_since(found: Measurements, predicted: Sequence[Predicted]) -> bool:
+    """Whether ``classes.json`` beside the maps is newer than the measurements and calls the classes otherwise."""
+    files = [path for image in predicted[:1] for path in (image.classes, image.instances) if path is not None]
+    names = files[0].with_name(CLASSES_FILE) if files else None
+    if names is None or not names.is_file() or names.stat().st_mtime <= (found.folder / OUTPUTS[-1]).stat().st_mtime:
+        return False
+    with suppress(OSError, ValueError, TypeError):  # who looks for names tells of a broken file
+        return list(map(str, json.loads(names.read_text(encoding="utf-8")))) != list(found.summary["classes"])
+    return False
 
 
 def read_evaluation(out: Path, note: Note) -> Evaluation | None:

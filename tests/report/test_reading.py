@@ -19,7 +19,7 @@ from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
 from lazylabels_monai.report.reading import read_curves
 from lazylabels_monai.stamps import Record, Records, Stamp, file_digest, locked
-from tests.report.predicted import contains, soft, values, write_events
+from tests.report.predicted import CLASSES, contains, soft, values, write_events
 
 
 def test_a_bare_prediction_is_measured_and_the_rest_is_named(made, tmp_path):
@@ -97,6 +97,14 @@ def test_measurements_of_another_prediction_are_not_shown_in_silence(made, tmp_p
     for file in (tmp_path / "pred").glob("im1_*"):
         file.unlink()
     assert "2 of them are among the 2 predicted" in make_report(tmp_path / "pred", overwrite=True).read_text()
+
+
+def test_measurements_of_before_the_classes_were_renamed_are_not_shown_in_silence(made, tmp_path):
+    out = shutil.copytree(made / "pred", tmp_path / "pred")
+    (out / "classes.json").write_text(json.dumps(CLASSES))
+    assert "names of before" not in make_report(out).read_text()
+    (out / "classes.json").write_text('["air", "ice"]')
+    assert "names of before" in make_report(out, overwrite=True).read_text()
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "there", "images", "weights"])
