@@ -8,6 +8,7 @@ the orders of :class:`~lazylabels_monai.interactive.live.Orders`.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import runpy
 import sys
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (file,) = sys.argv[1:] if arguments is None else arguments
     for module in _IMPORTED:
         importlib.import_module(module)
-    line = sys.stdin.buffer.readline()
+    with io.FileIO(0, closefd=False) as orders:  # without a buffer, which would swallow the orders that follow
+        line = orders.readline()
     if not line:
         return  # the window was closed
     try:

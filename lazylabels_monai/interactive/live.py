@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -428,13 +428,14 @@ class Orders:
     """Lines that come in: ``pause``, ``resume``, ``stop``; at their end, as when the window was killed, the program ends.
 
     Args:
-        stream: of bytes; default the standard input.
+        stream: of bytes; default the standard input, read without a buffer: the interpreter aborts where it ends while a thread
+            holds the lock of one.
     """
 
     def __init__(self, stream: Any = None) -> None:
         self.paused, self.stopped = threading.Event(), threading.Event()
         self.obeyed = False
-        self._stream = sys.stdin.buffer if stream is None else stream
+        self._stream = io.FileIO(0, closefd=False) if stream is None else stream
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
     def _listen(self) -> None:

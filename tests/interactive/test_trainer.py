@@ -131,6 +131,29 @@ def test_kills_leave_whole_weights_and_one_sentence_each(trainer):
     until(trainer, kind("weights"))
 
 
+def test_a_training_that_reaches_its_last_epoch_ends_well(project, weights):
+    """By the interpreter itself, which shuts down while a thread waits for orders: the one that forks does not."""
+    trainer = Trainer(project, weights=weights, max_epochs=1, **TINY)
+    assert trainer.python == sys.executable
+    try:
+        trainer.start()
+        ended = until(trainer, kind("ended"))[-1]
+        assert (ended.exit_code, ended.sentence, ended.error, ended.epoch) == (0, "", False, 1), trainer.log.read_text()
+    finally:
+        trainer.close()
+
+
+def test_an_order_that_comes_with_the_arguments_is_not_lost(project, weights, monkeypatch):
+    monkeypatch.setattr("lazylabels_monai.interactive.trainer.PATIENCE", ())  # no signal: the order alone ends it
+    trainer = Trainer(project, weights=weights, max_epochs=10_000, **TINY)
+    try:
+        trainer.start()
+        trainer.stop()  # before the process has read anything
+        assert until(trainer, kind("ended"))[-1].sentence == ""
+    finally:
+        trainer.close()
+
+
 def alive(process: int) -> bool:
     try:
         with open(f"/proc/{process}/stat") as file:
