@@ -7,7 +7,7 @@
 | ``classes.json`` | the names of the object classes 1, 2, ... | training |
 | ``network.json`` | the network and how it looks at images: ids of ``inference.yaml`` | training |
 | ``images.json`` | what the images of the training looked like | training |
-| ``begun.json`` | whether they know nothing but the marks they learnt from | a training beside a window |
+| ``begun.json`` | which images they learnt from; whether they know nothing but that | a training beside a window |
 | ``instances.json`` | how objects are separated, by route | ``tune`` |
 """
 
@@ -17,7 +17,7 @@ import inspect
 import json
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ __all__ = [
     "begun_anew",
     "bundle_weights",
     "copy_trained",
+    "learnt_images",
     "load_weights",
     "of_other_weights",
     "require_finite_weights",
@@ -78,7 +79,7 @@ WEIGHTS_FILE = "model.pt"
 NETWORK_FILE = "network.json"
 #: What the images of the training looked like.
 IMAGES_FILE = "images.json"
-#: Whether the weights know nothing but the marks they learnt from.
+#: Which images the weights learnt from, and whether they know nothing but that.
 BEGUN_FILE = "begun.json"
 #: What ``tune`` found.
 SETTINGS_FILE = "instances.json"
@@ -109,18 +110,34 @@ NETWORK_IDS = (
 FORMER_NORMALIZATION = "mean_std"
 
 
-def write_begun(folder: str | Path, anew: bool) -> None:
-    """Write ``begun.json``: whether weights in ``folder`` know nothing but the marks they learnt from."""
-    write_text(Path(folder) / BEGUN_FILE, json.dumps({"anew": bool(anew)}) + "\n")
+def write_begun(folder: str | Path, anew: bool, learnt: Iterable[str] = ()) -> None:
+    """Write ``begun.json``.
+
+    Args:
+        folder: of the weights.
+        anew: whether they know nothing but the marks they learnt from.
+        learnt: digests of the images (:func:`~lazylabels_monai.images.digest.pixel_digest`) that they learnt from.
+    """
+    write_text(Path(folder) / BEGUN_FILE, json.dumps({"anew": bool(anew), "learnt": sorted(learnt)}) + "\n")
 
 
 def begun_anew(weights: str | Path) -> bool:
     """What :func:`write_begun` said of weights; False of those of any other training."""
+    return _begun(weights).get("anew") is True
+
+
+def learnt_images(weights: str | Path) -> frozenset[str] | None:
+    """Digests of the images that weights learnt from beside a window; None where nothing says it."""
+    found = _begun(weights).get("learnt")
+    return frozenset(map(str, found)) if isinstance(found, list) else None
+
+
+def _begun(weights: str | Path) -> dict[str, Any]:
     try:
         found = json.loads((Path(weights).parent / BEGUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("anew") is True
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def bundle_weights(bundle: str | Path) -> Path:

@@ -33,6 +33,7 @@ class Event:
         dice: mean Dice of the validation images with an exact mask, 0 to 1; None where none has one.
         loss: on the marks of the validation images; None where there are none.
         images: that were trained on, or that validated.
+        learnt: names of those that validated though the weights have learnt from them.
         eta: seconds until all epochs are done.
         weights: path of the file.
         sentence: for the person.
@@ -48,6 +49,7 @@ class Event:
     dice: float | None = None
     loss: float | None = None
     images: int = 0
+    learnt: list[str] = field(default_factory=list)
     eta: float | None = None
     weights: str | None = None
     sentence: str = ""

@@ -30,19 +30,29 @@ from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.guards import require_finite
 from lazylabels_monai.handlers import TaskLossHandler
 from lazylabels_monai.images.axes import like_image
-from lazylabels_monai.images.files import read_image_and_dims, read_label
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import read_image, read_image_and_dims, read_label
 from lazylabels_monai.interactive.events import Event, EventWriter
+from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.unmarked import unmarked_images
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, num_task_classes, validate_tasks
-from lazylabels_monai.trained import BESIDE, WEIGHTS_FILE, write_begun, write_classes, write_images, write_network
+from lazylabels_monai.trained import (
+    BESIDE,
+    WEIGHTS_FILE,
+    learnt_images,
+    write_begun,
+    write_classes,
+    write_images,
+    write_network,
+)
 
 if TYPE_CHECKING:
     from torch.utils.data import WeightedRandomSampler
 
     from lazylabels_monai.losses import MaskedMultiTaskLoss
 
-__all__ = ["CurrentWeights", "EpochEvents", "LiveDataset", "Obey", "Orders", "TakeUp", "Validating"]
+__all__ = ["CurrentWeights", "Digests", "EpochEvents", "LiveDataset", "Obey", "Orders", "TakeUp", "Validating"]
 
 logger = logging.getLogger(__name__)
 
@@ -300,6 +310,8 @@ class CurrentWeights:
         self.trained_with, self.datalist, self.events = dict(trained_with), datalist, events
         self.goes_on = begun_from is not None and os.path.realpath(begun_from) == os.path.realpath(self.path)
         self.learns_anew = bool(learns_anew)
+        before = None if begun_from is None else learnt_images(begun_from)
+        self._learnt, self._digests = set(before or ()), Digests()
         self._images = -1
         self._begun = False
 
@@ -318,6 +330,7 @@ class CurrentWeights:
             if not self._begun:
                 self._begin()
             images = engine.data_loader.dataset.marked
+            self._note_learnt(engine.data_loader.dataset.data[:images])
             if images != self._images:  # what images of the training look like
                 write_images(self.path.parent, self.datalist)
                 self._images = images
@@ -341,12 +354,37 @@ class CurrentWeights:
                 shutil.rmtree(old, ignore_errors=True)
         write_classes(folder, self.classes)
         write_network(folder, self.definition, **self.trained_with)
-        write_begun(folder, self.learns_anew)
+        write_begun(folder, self.learns_anew, self._learnt)
         self._begun = True
+
+    def _note_learnt(self, items: Sequence[Mapping[str, Any]]) -> None:
+        found = {self._digests.of(item["image"]) for item in items} - {""}
+        if not found <= self._learnt:
+            self._learnt |= found
+            write_begun(self.path.parent, self.learns_anew, self._learnt)
+
+
+class Digests:
+    """Digests of images' pixels; a file that stays the same is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Any, str]] = {}
+
+    def of(self, path: str) -> str:
+        """The digest, "" where the image cannot be read."""
+        stamp = file_stamp(Path(path))
+        if path not in self._known or self._known[path][0] != stamp:
+            try:
+                self._known[path] = (stamp, pixel_digest(read_image(path)))
+            except (LazyLabelsError, MemoryError):
+                return ""
+        return self._known[path][1]
 
 
 class Validating(ValidationHandler):
     """Scores the validation images that have labels by now; where none has, the training goes on without.
+
+    It tells of those that the weights have learnt from, as their scores are those of what was learnt by heart.
 
     Args:
         validator: MONAI's evaluator.
@@ -355,6 +393,7 @@ class Validating(ValidationHandler):
         time_share: more epochs where validating would take more of the time than this, in (0, 1].
         orders: that end a validation as they end the training.
         events: told.
+        ckpt_dir: of the weights, beside which :class:`CurrentWeights` has written what they learnt from.
     """
 
     def __init__(
@@ -365,11 +404,13 @@ class Validating(ValidationHandler):
         time_share: float,
         orders: Orders | None,
         events: EventWriter,
+        ckpt_dir: str,
     ) -> None:
         super().__init__(interval, validator)
         self.dataset, self.time_share, self.events = dataset, time_share, events
+        self.weights = Path(ckpt_dir) / WEIGHTS_FILE
         self._due, self._since = interval, time.monotonic()
-        self._told = False
+        self._told, self._told_of, self._digests = False, frozenset(), Digests()
         if orders is not None:
             Obey(orders).attach(validator)
 
@@ -403,7 +444,7 @@ class Validating(ValidationHandler):
         if engine.should_terminate:
             return
         took = time.monotonic() - started
-        metrics = self.validator.state.metrics
+        metrics, learnt = self.validator.state.metrics, self._learnt()
         self.events.write(
             Event(
                 "validated",
@@ -413,11 +454,31 @@ class Validating(ValidationHandler):
                 dice=_known(metrics.get("val_mean_dice")),
                 loss=_known(metrics.get("val_loss")),
                 images=len(self.dataset.data),
+                learnt=learnt,
             )
         )
+        self._tell_learnt(learnt)
         wait = took * (1 - self.time_share) / self.time_share / per_epoch
         self._due = state.epoch + max(self.interval, math.ceil(wait))
         self._since = time.monotonic()
+
+    def _learnt(self) -> list[str]:
+        """Names of the validation images that the weights have learnt from."""
+        learnt, folder = learnt_images(self.weights) or (), os.path.dirname(os.path.abspath(self.dataset.datalist))
+        found = [item["image"] for item in self.dataset.data if self._digests.of(item["image"]) in learnt]
+        return [Path(os.path.relpath(path, folder)).as_posix() for path in found]
+
+    def _tell_learnt(self, learnt: Sequence[str]) -> None:
+        if not set(learnt) <= self._told_of:
+            self._told_of |= set(learnt)
+            others = f" and {len(learnt) - 1} more" if len(learnt) > 1 else ""
+            self.events.write(
+                Event(
+                    "sentence",
+                    sentence=f"the weights have learnt from the validation image '{learnt[0]}'{others}, so that the Dice is no "
+                    "measure of new images: let other images validate, or begin the next training from the starter.",
+                )
+            )
 
 
 def _known(value: Any) -> float | None:

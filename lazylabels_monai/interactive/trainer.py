@@ -20,11 +20,14 @@ from typing import Any
 from lazylabels_monai.atomic import written_to
 from lazylabels_monai.bundle_folder import bundle_config, find_overlay
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.interactive.events import Event, EventReader
+from lazylabels_monai.interactive.image_records import ImageEntry
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.volumes import training_settings
 from lazylabels_monai.stopping import ends_with_parent
-from lazylabels_monai.trained import WEIGHTS_FILE
+from lazylabels_monai.trained import WEIGHTS_FILE, learnt_images
 from lazylabels_monai.warm_start import NOTHING, STARTER, network_of, weights_named
 
 __all__ = ["ANEW", "LAST", "Trainer", "cores", "last_weights", "training_arguments", "with_network"]
@@ -89,6 +92,22 @@ class Trainer:
     def current_weights(self) -> Path | None:
         """The newest weights of this project; None before the first training."""
         return last_weights(self.out)
+
+    def has_learnt_from(self, entry: ImageEntry) -> bool:
+        """Whether the weights that a training would go on from have learnt from an image, so that it measures them no more.
+
+        Weights of earlier versions do not say it: of them it is asked whether the image has marks to train on now.
+
+        Raises:
+            LazyLabelsError: when the image cannot be read.
+        """
+        weights, taught = self.current_weights, entry.section == "training" and bool(entry.drawn)
+        if self.running and taught:
+            return True
+        if weights is None:
+            return False
+        known = learnt_images(weights)
+        return taught if known is None else bool(known) and pixel_digest(read_image(entry.path)) in known
 
     def prepare(self) -> None:
         """Let a process import what takes seconds, so that :meth:`start` begins at once. Call it when a project is opened.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,6 +242,34 @@ def test_validations_take_no_more_than_their_share(parts, project, tmp_path, mon
     assert validated[0] == 1
     assert validated[-1] == 12
     assert len(validated) <= 8
+
+
+def test_a_validation_image_that_the_weights_have_learnt_from_is_told_of_until_they_have_not(parts, project, tmp_path):
+    _, b, c, _ = project.images
+    mask = stroke(np.zeros_like(NONE), 1, (10, 10, 30, 30))
+    for entry in (b, c):
+        project.labels.save(entry, "segmentation", mask)
+    project.records.set_section(c, "validation")
+    model = str(tmp_path / "out" / "models" / "model.pt")
+
+    def told(**given):
+        events = events_of(parts(max_epochs=1, **given), tmp_path)
+        (validated,) = (event for event in events if event.kind == "validated")
+        assert validated.dice is not None
+        return validated.learnt, [event.sentence for event in events if "learnt from" in event.sentence]
+
+    assert told() == ([], [])  # of a and b
+    project.records.set_section(b, "validation")
+    learnt, (sentence,) = told(init_weights=model)
+    assert learnt == [b.name]
+    assert f"the validation image '{b.name}', so that the Dice is no measure" in sentence
+    # by its pixels, whatever it is called
+    os.replace(b.path, b.path.with_name("other.png"))
+    project.refresh()
+    assert told(init_weights=model)[0] == ["images/other.png"]
+    shutil.copytree(tmp_path / "out" / "models", tmp_path / "kept")
+    assert told(init_weights=str(tmp_path / "kept" / "model.pt"))[0] == ["images/other.png"]
+    assert told() == ([], [])  # from other weights than these
 
 
 # ------------------------------------------------------------------------------------------- orders

@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.trainer import Trainer
-from lazylabels_monai.trained import sound_weights
+from lazylabels_monai.trained import sound_weights, write_begun
 from tests.interactive.folders import pictures, stroke
 
 SHAPE = (64, 80)
@@ -251,3 +253,19 @@ def test_the_arguments_are_those_of_the_bundle(trainer, project, weights):
     assert json.loads(given["--channels"]) == [4, 8, 8]  # of the weights
     assert given["--max_epochs"] == "3"
     assert given["--dataset_dir"] == str(project.folder)
+
+
+def test_whether_the_weights_have_learnt_from_an_image(trainer, project):
+    marked, other, _ = project.images
+    models = trainer.out / "models"
+    assert not trainer.has_learnt_from(marked)  # there are none
+    models.mkdir(parents=True)
+    (models / "model.pt").write_bytes(b"")
+    assert trainer.has_learnt_from(marked)  # weights of an earlier version do not say
+    assert not trainer.has_learnt_from(other)
+    write_begun(models, False, [pixel_digest(read_image(other.path))])
+    assert not trainer.has_learnt_from(marked)
+    assert trainer.has_learnt_from(other)
+    trainer.state = "running"  # takes up what is marked
+    assert trainer.has_learnt_from(marked)
+    trainer.state = "idle"

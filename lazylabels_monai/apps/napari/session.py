@@ -230,8 +230,16 @@ class Session(QObject):
             self.current.listed.emit()
 
     def set_section(self, entry: ImageEntry, section: str) -> None:
-        """Move an image to another split."""
-        self.work.attempt(lambda: self.current.project.records.set_section(entry, section))
+        """Move an image to another split; where that is to measure weights which have learnt from it, it is said."""
+        learnt: list[bool] = []
+        if section != "training" and section != entry.section:
+            self.work.attempt(lambda: learnt.append(self.trainer.has_learnt_from(entry)))  # as it is in the training now
+        if self.work.attempt(lambda: self.current.project.records.set_section(entry, section)) and any(learnt):
+            self.said.emit(
+                f"the last weights have learnt from '{entry.name}', so that scores on it are no measure of new images: choose "
+                "another image, or begin the next training from the starter.",
+                True,
+            )
         self.current.listed.emit()
 
     def _show_first(self, entries: Iterable[ImageEntry]) -> bool:

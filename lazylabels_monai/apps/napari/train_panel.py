@@ -148,7 +148,8 @@ class TrainPanel(QWidget):
             )
         if event.kind == "validated" and event.dice is not None:
             self._scores.append(event.dice)
-            self.dice.setText("Dice on validation images: " + " → ".join(f"{score:.3f}" for score in self._scores[-4:]))
+            shown = "Dice on validation images: " + " → ".join(f"{score:.3f}" for score in self._scores[-4:])
+            self.dice.setText(shown + (" (no measure: learnt from them)" if event.learnt else ""))
         elif event.kind == "validated" and event.loss is not None and not self._scores:
             self.dice.setText(f"Loss on the marks of validation images: {event.loss:.3f} (exact masks there give a Dice)")
         self._enable()

@@ -7,7 +7,10 @@ from hand import Hand
 
 from lazylabels_monai.apps.napari import messages
 from lazylabels_monai.apps.napari.messages import Messages
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.interactive.events import Event
+from lazylabels_monai.trained import write_begun
 
 
 @pytest.fixture
@@ -79,3 +82,23 @@ def test_what_is_said_does_not_move_the_picture(dock, window, built_in):
         dock.session.said.emit(sentence, wrong)
         Hand.settle()
         assert (canvas.mapToGlobal(canvas.rect().topLeft()), canvas.size(), dock.messages.height()) == before
+
+
+def test_an_image_that_was_learnt_from_is_told_of_when_it_is_to_validate_and_beside_the_dice(dock, built_in):
+    dock.open(built_in)
+    session = dock.session
+    learnt, other, *_ = (entry for entry in session.current.project.images if entry.section == "training")
+    models = session.trainer.out / "models"
+    models.mkdir(parents=True)
+    (models / "model.pt").write_bytes(b"")
+    write_begun(models, False, [pixel_digest(read_image(learnt.path))])
+    for entry, told in ((other, 0), (learnt, 1)):
+        session.set_section(entry, "validation")
+        assert entry.section == "validation"
+        warnings = [sentence for sentence, wrong in dock.heard if wrong and "no measure of new images" in sentence]
+        assert len(warnings) == told
+    assert f"learnt from '{learnt.name}'" in warnings[0]
+    session.training.emit(Event("validated", 1, 4, dice=0.5))
+    assert dock.train.dice.text() == "Dice on validation images: 0.500"
+    session.training.emit(Event("validated", 2, 4, dice=0.75, learnt=[learnt.name]))
+    assert dock.train.dice.text() == "Dice on validation images: 0.500 → 0.750 (no measure: learnt from them)"
