@@ -126,9 +126,10 @@ def train_and_judge(folder: Path, given: argparse.Namespace, seed: int) -> None:
     named = {**places, **dict(text.split("=", 1) for text in given.set)}
     training = {"seed": seed, "batch_size": BATCH, "crops_per_epoch": BATCH * steps, "max_epochs": epochs}
     training["val_interval"] = min(10, epochs)
+    judging = {"section": given.section, **({"overlap": named["val_overlap"]} if "val_overlap" in named else {})}
     for run_id, files, more in (
         ("training", ["bundle/configs/train.yaml", *overlays], training),
-        ("evaluating", ["bundle/configs/train.yaml", "bundle/configs/evaluate.yaml", *overlays], {"section": given.section}),
+        ("evaluating", ["bundle/configs/train.yaml", "bundle/configs/evaluate.yaml", *overlays], judging),
     ):
         values = [part for key, value in {**more, **named}.items() for part in (f"--{key}", str(value))]
         call(["-m", "monai.bundle", "run", run_id, "--config_file", str(files), *values], folder / f"{run_id}.log")

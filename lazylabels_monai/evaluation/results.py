@@ -27,7 +27,7 @@ from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.stamps import file_digest
 from lazylabels_monai.tasks import IGNORE
 
-__all__ = ["ResultsWriter", "format_results", "number_of", "read_results", "results_picture"]
+__all__ = ["ResultsWriter", "format_results", "number_of", "read_results", "results_picture", "tell_unused"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class ResultsWriter:
         root: file names are given relative to this folder.
         weights: ``model.pt``, or the digest that a prediction's stamp has of it; a digest is written as ``weights``.
         section, dataset: of the images, written as they are given.
+        scored: what the scores are of, written as it is given: whole images or not, in which windows; None leaves it out.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ResultsWriter:
         weights: str | Path | None = None,
         section: str | None = None,
         dataset: str | Path | None = None,
+        scored: Mapping[str, Any] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.classes = tuple(classes)
@@ -66,6 +68,7 @@ class ResultsWriter:
         self.root = Path(root).resolve() if root is not None else None
         self.weights = weights
         self.images_of = {"section": section, "dataset": None if dataset is None else str(dataset)}
+        self.images_of["scored"] = None if scored is None else dict(scored)
         self._names: list[str] = []
 
     def attach(self, engine: Engine) -> None:
@@ -143,6 +146,23 @@ class ResultsWriter:
                 for row, value in zip(rows, values, strict=True):
                     row[f"{prefix} {name}"] = _number(value)
         return rows
+
+
+def tell_unused(
+    overlap: float | Sequence[float], val_share: float | None = None, val_overlap: float | Sequence[float] | None = None
+) -> None:
+    """Say that what a training validates on is not what is scored, where its config or its options are given here, too.
+
+    Args:
+        overlap: of the windows in which whole images are predicted.
+        val_share, val_overlap: those of the training; None and the same overlap say nothing else.
+    """
+    given = {"val_share": val_share, "val_overlap": None if val_overlap == overlap else val_overlap}
+    if found := [f"{name} {value}" for name, value in given.items() if value is not None]:
+        logger.warning(
+            f"{', '.join(found)}: of a training, and not used here: whole images are scored, in windows that overlap by "
+            f"{overlap} (overlap)."
+        )
 
 
 def results_picture(dataset_dir: str | Path, predictions: str | Path, images: Sequence[int] | None = None) -> np.ndarray:

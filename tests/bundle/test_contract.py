@@ -42,7 +42,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert wanted | {"num_multitask_blocks", "dropout", "ckpt_dir", "dataset_dir", "device", "amp"} <= shared
     assert {key: train[key] for key in shared} == {key: infer[key] for key in shared}
     assert evaluate["weights"] == infer["weights"]
-    assert evaluate["val_overlap"] == infer["overlap"]
+    assert evaluate["overlap"] == infer["overlap"]
     assert evaluate["mirroring"] == infer["mirroring"]
     assert evaluate["normalization"] == infer["normalization"]
     assert train["normalization"] in NORMALIZATIONS

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lazylabels_monai.data import validation
 from lazylabels_monai.errors import user_error
 from lazylabels_monai.metrics import (
     IOU_THRESHOLDS,
@@ -94,3 +95,33 @@ def test_a_data_set_with_the_classes_in_another_order_is_refused(bundle, tiny_da
     said = str(user_error(refused.value))
     assert "in the order air bubble, ice crystal, the data set ice crystal, air bubble" in said
     assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_whole_images_are_scored_whatever_a_training_validates_on(bundle, tiny_data, predicted, tmp_path, monkeypatch, caplog):
+    """With the config of a training, which is named after evaluate.yaml, and with its options."""
+    monkeypatch.setattr(validation, "FREE", 1)  # a window of one image is all that val_share allows
+    monkeypatch.setattr(validation, "FEWEST", 1)
+    of_training, own = {"val_share": 0.01, "val_overlap": 0.0, "val_window_size": [16, 16]}, tmp_path / "own.yaml"
+    own.write_text(json.dumps(of_training))
+    runs = {"plain": ([], {}), "file": ([own], {}), "option": ([], of_training)}
+    for name, (files, more) in runs.items():
+        given = {"ckpt_dir": str(predicted / "models"), "window_size": [32, 32], "crops_per_epoch": 1, **more}
+        bundle.evaluate(tiny_data, tmp_path / name, *files, **given)
+        told = [record.getMessage() for record in caplog.records if "val_overlap" in record.getMessage()]
+        assert len(told) == (name != "plain")
+        assert all("val_share 0.01, val_overlap 0.0" in one and "overlap by 0.5 (overlap)" in one for one in told)
+        caplog.clear()
+        for file in ("metrics.json", "metrics.csv"):
+            assert (tmp_path / name / file).read_text() == (tmp_path / "plain" / file).read_text()
+
+
+def test_what_was_scored_stands_beside_the_scores(bundle, tiny_data, predicted, tmp_path):
+    def scored(out: Path) -> dict:
+        return json.loads((out / "metrics.json").read_text())["scored"]
+
+    usual = {"images": "whole", "window_size": [64, 64], "overlap": 0.5, "mirroring": False}
+    assert scored(predicted) == usual
+    given = {"window_size": [48, 32], "overlap": 0.25, "mirroring": True}
+    bundle.evaluate(tiny_data, tmp_path, ckpt_dir=str(predicted / "models"), **given)
+    assert scored(tmp_path) == {**usual, **given}
+    assert (tmp_path / "metrics.csv").read_text() != (predicted / "metrics.csv").read_text()

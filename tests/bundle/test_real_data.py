@@ -24,7 +24,7 @@ def test_superalloy_from_one_exact_mask(data_root, bundle, tmp_path):
     assert check_datalist(data).errors == []
     schedule = {"crops_per_epoch": 40, "batch_size": 4, "max_epochs": 4, "val_interval": 4, "learning_rate": 3.0e-3}
     bundle.train(data, out, lr_decay=True, **schedule, **{**NETWORK, "class_weights": {}})
-    bundle.evaluate(data, out, val_overlap=0.25, mirroring=False, **NETWORK)
+    bundle.evaluate(data, out, overlap=0.25, mirroring=False, **NETWORK)
     dice = json.loads((out / "metrics.json").read_text())["segmentation"]["dice"]
     # everything of the commoner class: what one gets without looking at the image
     truths = [read_label(item["segmentation"]) for item in read_items(data, "testing")]
