@@ -12,6 +12,7 @@ from lazylabels_monai.data.checking.whole import (
     config_errors,
     coverage_warnings,
     duplicates,
+    marks_as_unlabelled,
     misplaced_marks,
     odd_images,
     odd_labels,
@@ -62,7 +63,8 @@ def check_datalist(
     findings = config_errors(datalist, file, sections, classes, tasks) + coverage_warnings(datalist, tasks)
     entries = read_entries(datalist, file, marks, crop_size)
     findings += [finding for entry in entries for finding in entry.findings]
-    findings += duplicates(entries) + class_warnings(entries, datalist["classes"]) + channel_warnings(entries)
+    findings += marks_as_unlabelled(entries, datalist)
+    findings += duplicates(entries) + class_warnings(entries, datalist["classes"], tasks) + channel_warnings(entries)
     findings += odd_scales(entries)
     if marks:
         findings += odd_images(entries) + odd_labels(entries, datalist) + misplaced_marks(entries)

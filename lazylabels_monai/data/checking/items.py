@@ -49,6 +49,7 @@ class Entry:
         channels: of the image.
         digest: the same for images of the same pixels, "" where the image cannot be read.
         values: sorted distinct values of each label that can be read.
+        unlabelled: share of the pixels that are not labelled, of each label that can be read.
         findings: what is wrong with the item's files.
         contrast: how much brighter objects are than the rest, in standard deviations; only with ``marks``.
         diameter: median diameter of its objects in pixels; only with ``marks``.
@@ -64,6 +65,7 @@ class Entry:
     channels: int = 0
     digest: str = ""
     values: dict[str, np.ndarray] = field(default_factory=dict)
+    unlabelled: dict[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     contrast: float | None = None
     diameter: float | None = None
@@ -159,6 +161,7 @@ def _inspect_label(entry: Entry, key: str, num_classes: int) -> np.ndarray | Non
         )
     values = _values(label)
     entry.values[key] = values
+    entry.unlabelled[key] = float(np.mean(label == IGNORE)) if IGNORE in values else 0.0
     if key != "instances":
         _check_values(entry, key, values, num_task_classes(key, num_classes))
     elif values[0] < 0:

@@ -19,7 +19,7 @@ from lazylabels_monai.data.checking.marks import all_in_the_corner
 from lazylabels_monai.data.choosing import BY_LOSS, BY_NOTHING, judged_by
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
 from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
-from lazylabels_monai.tasks import TASKS
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
     "channel_warnings",
@@ -27,11 +27,15 @@ __all__ = [
     "config_errors",
     "coverage_warnings",
     "duplicates",
+    "marks_as_unlabelled",
     "misplaced_marks",
     "odd_images",
     "odd_labels",
     "odd_scales",
 ]
+
+#: A label of which more is not labelled is one that somebody began, not a picture of 0 and 255.
+_MOST_UNLABELLED = 0.5
 
 
 def config_errors(
@@ -146,17 +150,52 @@ def duplicates(entries: Sequence[Entry]) -> list[Finding]:
     return found
 
 
-def class_warnings(entries: Sequence[Entry], classes: Sequence[str]) -> list[Finding]:
+def marks_as_unlabelled(entries: Sequence[Entry], datalist: dict[str, Any]) -> list[Finding]:
+    """Inner regions or scribbles saved as 255, like a binary picture: an error where a split has no others of the task.
+
+    Not where 255 stands beside marks, covers most of an image, or lies in the exact mask, too: there it is what it is here, not
+    labelled. Nor where none of the scribbles of a simulation was drawn.
+    """
+    found: list[Finding] = []
+    simulated = datalist.get("simulation")
+    none_drawn = isinstance(simulated, dict) and simulated.get("interface_share") == 0
+    for key, remedy in (("detection", "inner regions with their class, such as 1"), ("separation", "scribbles with 1")):
+        labels = {id(e): set(e.values[key].tolist()) for e in entries if key in e.values}
+        if any(IGNORE in values and values - {BACKGROUND, IGNORE} for values in labels.values()):
+            continue
+        if key == "separation" and none_drawn:
+            continue
+        for entry in entries:
+            if labels.get(id(entry)) != {BACKGROUND, IGNORE} or entry.unlabelled[key] >= _MOST_UNLABELLED:
+                continue
+            if IGNORE in entry.values.get("segmentation", ()):
+                continue
+            own = [labels[id(e)] for e in entries if e.section == entry.section and id(e) in labels]
+            level = WARNING if any(values - {BACKGROUND, IGNORE} for values in own) else ERROR
+            message = (
+                f"{entry.where(key)}: file '{entry.item[key]}' has only 0 and {IGNORE}, and {IGNORE} means not labelled: "
+                f"save {remedy}, or remove the key if there are none."
+            )
+            found.append(entry.finding(level, "mask-empty", key, message))
+    return found
+
+
+def class_warnings(entries: Sequence[Entry], classes: Sequence[str], tasks: Sequence[str] = TASKS) -> list[Finding]:
     """Classes that no label of a split shows: they cannot be learnt, or not be judged."""
     found = []
+    told: set[int] = set()
     for section, keys, consequence in (
         ("training", ("segmentation", "detection"), "cannot be learnt"),
+        ("training", ("detection",), "is not learnt from inner regions"),  # whatever exact masks show
         ("validation", ("segmentation",), "is not judged"),
     ):
+        if keys == ("detection",) and "detection" not in tasks:
+            continue
         labels = [e.values[k] for e in entries if e.section == section for k in keys if k in e.values]
         seen = set(np.unique(np.concatenate(labels)).tolist()) if labels else set(range(len(classes) + 1))
         for i, name in enumerate(classes, 1):
-            if i not in seen:
+            if i not in seen and not (keys == ("detection",) and i in told):
+                told.add(i)
                 message = (
                     f'class {i} "{name}" occurs in no "{section}" label under {" or ".join(keys)} and {consequence}: '
                     'label some or take it out of "classes".'

@@ -127,6 +127,70 @@ def test_class_that_validation_does_not_show(data):
     one(data.check().warnings, 'class 2 "ice crystal" occurs in no "validation" label under segmentation')
 
 
+@pytest.fixture
+def marked(tmp_path):
+    """Three training images with inner regions, scribbles and an exact mask, and one of validation; all is labelled."""
+    data = DataSet(tmp_path / "marked")
+    data.content |= {section: [] for section in SECTIONS}
+    for name in ("a", "b", "c"):
+        data.add("training", f"{name}.png", segmentation=mask(1, 2), detection=mask(1, 2), separation=mask(1))
+    data.add("validation", "d.png", segmentation=mask(1, 2), detection=mask(1, 2))
+    assert (data.check().errors, data.check().warnings) == ([], [])
+    return data
+
+
+@pytest.mark.parametrize(("key", "remedy"), [("detection", "with their class, such as 1"), ("separation", "with 1")])
+def test_marks_saved_as_not_labelled(marked, key, remedy):
+    """Binary pictures of 0 and 255, as ImageJ saves them, teach that nothing is there."""
+
+    def said(name):
+        return [f"'{key}/{name}.png' has only 0 and 255, and 255 means not labelled", remedy]
+
+    marked.write(f"{key}/b.png", mask(255, 255))
+    report = marked.check()  # the others say what is meant: it is to be looked at
+    assert report.errors == []
+    one(report.warnings, f'training[1] "{key}": ', *said("b"))
+    for name in ("a", "c"):
+        marked.write(f"{key}/{name}.png", mask(255, 255))
+    errors = marked.check().errors
+    assert len(errors) == 3
+    for error, name, index in zip(errors, ("a", "b", "c"), range(3), strict=True):
+        one([error], f'training[{index}] "{key}": ', *said(name))
+    assert {finding.code for finding in marked.check().findings if finding.level == "error"} == {"mask-empty"}
+
+
+@pytest.mark.parametrize("key", ["detection", "separation"])
+def test_what_is_not_labelled_on_purpose(marked, key):
+    """No marks and much that nobody looked at; 255 beside marks; 255 where the exact mask says so; scribbles not drawn."""
+    marked.write(f"{key}/b.png", np.where(np.arange(mask().size).reshape(mask().shape) < 900, 0, 255).astype(np.uint8))
+    marked.write("segmentation/c.png", mask(1, 2, 255))
+    marked.write(f"{key}/c.png", mask(0, 0, 255))
+    assert (marked.check().errors, marked.check().warnings) == ([], [])
+    marked.write("segmentation/c.png", mask(1, 2))
+    assert len(marked.check().warnings) == 1
+    marked.write(f"{key}/a.png", mask(1, 255))
+    assert not any(finding.code == "mask-empty" for finding in marked.check().findings)
+    marked.write("separation/a.png", mask(255, 255))
+    for name in ("b", "c"):
+        marked.write(f"separation/{name}.png", mask(255))
+    assert len(marked.check().errors) == 3
+    marked.content["simulation"] = {"interface_share": 0.0, "missed": "ignore"}
+    assert marked.check().errors == []
+
+
+def test_class_that_no_inner_region_shows(marked):
+    """The exact masks show it, which does not teach detection."""
+    for name in ("a", "b", "c"):
+        marked.write(f"detection/{name}.png", mask(1))
+    report = marked.check()
+    assert report.errors == []
+    one(report.warnings, 'class 2 "ice crystal" occurs in no "training" label under detection', "inner regions")
+    assert marked.check(tasks=["segmentation", "separation"]).warnings == []
+    for item in marked.content["training"]:
+        del item["detection"]
+    assert not any(finding.code == "class-without-label" for finding in marked.check().findings)
+
+
 def test_mixed_channels(data):
     data.add("testing", "g.png", RGB)
     warnings = [text for text in data.check().warnings if "different values only" not in text]  # g.png has three
