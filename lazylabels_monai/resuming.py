@@ -3,9 +3,11 @@
 | differs | |
 |---|---|
 | classes, network, tasks, crop size | refused: the weights mean something else |
+| class of the optimizer or of its schedule, which weights it has | refused: what it remembers means something else |
 | sampling shares, steps in an epoch, a running mean of the weights or none | refused: the epochs counted so far were others |
 | an image changed sides, or none of those trained on is there | refused: it would be judged by what it has seen |
 | number of epochs, learning rate, other settings, images added or taken away | told, and done |
+| parts of the config, such as ``optimizer#weight_decay`` or ``loss#_target_`` | told, and done |
 
 Of trainings before this was written down, only classes, network and the checkpoint itself are compared.
 """
@@ -25,6 +27,15 @@ from lazylabels_monai.atomic import write_text
 from lazylabels_monai.checkpoints import TRAINING_FILE, candidates, latest_checkpoint, read_checkpoint
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.optimizers import (
+    asked_options,
+    asked_schedule,
+    optimizer_differences,
+    options_told,
+    put_back_options,
+    put_back_schedule,
+)
+from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.trained import WEIGHTS_FILE, trained_classes, trained_network
 
@@ -46,19 +57,34 @@ _SAME = ("sampling_shares",)
 #: What network.json says about windows of a prediction, not about the training.
 _FREE = ("window_size",)
 _NAMED = 3
+#: Parts of the config that make a training what it is, and in which other values than the bundle's are kept.
+_PARTS = ("ema", "loss", "optimizer", "lr_scheduler", "train")
+_SHOWN = 100
 
 
-def training_record(datalist: str | Path | None, settings: Mapping[str, Any], judged_by: str) -> dict[str, Any]:
-    """What a training is, for the one that resumes it.
+def training_record(
+    datalist: str | Path | None,
+    settings: Mapping[str, Any],
+    judged_by: str,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: Any = None,
+) -> dict[str, Any]:
+    """What a training is, for the one that resumes it. Called in a config, it notes what was replaced in its parts, too.
 
     Args:
         datalist: of the data set; None where another program hands the images over.
         settings: values of the config by their ids.
         judged_by: what chooses the best weights.
+        optimizer, scheduler: of which the kinds are noted.
     """
     content = load_datalist(datalist) if datalist is not None else {}
     images = {s: {item["image"]: item.get("digest") for item in content.get(s, [])} for s in _SECTIONS}
-    return {"judged_by": judged_by, "settings": _plain(settings), "images": images}
+    record = {"judged_by": judged_by, "settings": _plain(settings), "images": images}
+    kinds = {"optimizer": optimizer, "lr_scheduler": scheduler}
+    record["kinds"] = {name: type(each).__name__ for name, each in kinds.items() if each is not None}
+    if (parts := replaced_parts(_PARTS)) is not None:
+        record["parts"] = parts
+    return record
 
 
 def write_record(ckpt_dir: str | Path, record: Mapping[str, Any]) -> None:
@@ -107,6 +133,7 @@ def require_same_training(
         *_setting_differences(before.get("settings", {}), settings),
         *_step_differences(checkpoint, settings),
         *_side_differences(before.get("images", {}), record["images"]),
+        *_kind_differences(before.get("kinds", {}), record.get("kinds", {})),
     ] or _state_differences(checkpoint, network, optimizer)
     if differs:
         raise LazyLabelsError(
@@ -122,7 +149,8 @@ def require_same_training(
             f"{newest}: this training has done {done} epochs and max_epochs is {wanted}, so that nothing is left to do: pass "
             f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
         )
-    for sentence in _told(before, record):
+    options = options_told(checkpoint.get("optimizer", {}), optimizer) if optimizer is not None else {}
+    for sentence in _told(before, record, options):
         logger.warning(f"resumed with other settings than before: {sentence}")
 
 
@@ -164,6 +192,10 @@ def _setting_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> l
     return found
 
 
+def _kind_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [f"the {key} {before[key]}, not {name}" for key, name in now.items() if key in before and before[key] != name]
+
+
 def _step_differences(checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     found = []
     before = checkpoint.get("trainer", {}).get("epoch_length")
@@ -200,14 +232,7 @@ def _state_differences(
     now = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if first := next((key for key in {**now, **before} if before.get(key) != now.get(key)), None):
         return [f"another network ({first} of shape {before.get(first, 'none')}, not {now.get(first, 'none')})"]
-    groups = checkpoint.get("optimizer", {}).get("param_groups") or [{}]
-    if (
-        optimizer is not None
-        and groups[0]
-        and set(groups[0]) - {"initial_lr"} != set(optimizer.param_groups[0]) - {"initial_lr"}
-    ):
-        return [f"another optimizer than {type(optimizer).__name__}"]
-    return []
+    return optimizer_differences(checkpoint.get("optimizer", {}), optimizer) if optimizer is not None else []
 
 
 def _epochs(checkpoint: Mapping[str, Any]) -> int:
@@ -215,13 +240,15 @@ def _epochs(checkpoint: Mapping[str, Any]) -> int:
     return int(trainer.get("iteration", 0)) // max(1, int(trainer.get("epoch_length") or 1))
 
 
-def _told(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs and is allowed, a sentence each."""
+def _told(before: Mapping[str, Any], now: Mapping[str, Any], options: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """What differs and is allowed, a sentence each; ``options``: settings of the optimizer, now and before."""
     sentences = [
         f"{key} is {_shown(value)}, it was {_shown(before['settings'][key])}."
         for key, value in now["settings"].items()
         if key in before.get("settings", {}) and before["settings"][key] != value
     ]
+    sentences += [f"optimizer#{key} is {_shown(value)}, it was {_shown(old)}." for key, (value, old) in options.items()]
+    sentences += _parts_told(before.get("parts"), now.get("parts"), [f"optimizer#{key}" for key in options])
     for section in _SECTIONS:
         old, new = before.get("images", {}).get(section), now["images"][section]
         if old is None:
@@ -234,6 +261,21 @@ def _told(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             "the best weights are chosen anew, as the validation differs; those so far are kept in previous_<date>/, too."
         )
     return sentences
+
+
+def _parts_told(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None, said: Sequence[str]) -> list[str]:
+    if before is None or now is None:  # a training of an earlier version
+        return []
+    old, new = ({path: _cut(_shown(value)) for path, value in parts.items()} for parts in (before, now))
+    return [
+        f"{path} is {new.get(path, AS_IN_BUNDLE)}, it was {old.get(path, AS_IN_BUNDLE)}."
+        for path in {**old, **new}
+        if path not in said and before.get(path, ...) != now.get(path, ...)
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
@@ -301,14 +343,14 @@ class Judged:
 
 
 class ResumedRates:
-    """After a checkpoint was loaded, the learning rate and its decay are those that were asked for, not those of before.
+    """After a checkpoint was loaded, optimizer and learning rate are those that were asked for, not those of before.
 
-    A checkpoint brings the optimizer's rate and the scheduler's length along, so that another ``--learning_rate`` or
-    ``--max_epochs`` would be without effect. Attach it after MONAI's ``CheckpointLoader``.
+    A checkpoint brings the optimizer's settings and rate and the schedule's length along, so that another ``--learning_rate``,
+    ``--max_epochs`` or ``--optimizer#weight_decay`` would be without effect. Attach it after MONAI's ``CheckpointLoader``.
 
     Args:
         optimizer: the optimizer.
-        scheduler: its ``CosineAnnealingLR``; others are left alone.
+        scheduler: its schedule; one whose rates do not follow from its settings and the epoch is left alone.
         best: the saver's ignite ``Checkpoint`` of the best score, which is forgotten where ``anew`` says so.
         anew: whether earlier scores cannot be compared with those to come.
         judged: what else is forgotten then.
@@ -327,11 +369,7 @@ class ResumedRates:
         self.optimizer, self.scheduler, self.anew = optimizer, scheduler, anew
         self.scores = [scores for scores in (best, judged) if scores is not None]
         self.loss = loss
-        self.asked = self._state()
-
-    def _state(self) -> dict[str, Any]:
-        known = isinstance(self.scheduler, torch.optim.lr_scheduler.CosineAnnealingLR)
-        return {key: getattr(self.scheduler, key) for key in ("T_max", "eta_min", "base_lrs")} if known else {}
+        self.options, self.schedule = asked_options(optimizer), asked_schedule(scheduler)
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -343,14 +381,8 @@ class ResumedRates:
             scores.reset()
         if hasattr(self.loss, "steps"):
             self.loss.steps = engine.state.iteration
-        if not self.asked or self.asked == self._state():
-            return
-        for key, value in self.asked.items():
-            setattr(self.scheduler, key, value)
-        rates = self.scheduler._get_closed_form_lr()
-        for group, rate, base in zip(self.optimizer.param_groups, rates, self.scheduler.base_lrs, strict=True):
-            group["lr"], group["initial_lr"] = rate, base
-        self.scheduler._last_lr = list(rates)
+        put_back_options(self.optimizer, self.options)
+        put_back_schedule(self.scheduler, self.schedule)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

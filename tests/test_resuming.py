@@ -8,6 +8,7 @@ import re
 import shutil
 
 import pytest
+import torch
 from PIL import Image
 
 from lazylabels_monai.errors import user_error
@@ -69,7 +70,11 @@ def refusal(bundle, out, data, *overlays, **more):
         ({"crops_per_epoch": 16}, "2 steps in an epoch, not 4"),
         ({"batch_size": 2}, "2 steps in an epoch, not 4"),
         ({"ema_decay": 0.9}, "running mean"),
-        ({"optimizer#_target_": "torch.optim.SGD"}, "another optimizer than SGD"),
+        ({"optimizer#_target_": "torch.optim.SGD"}, "the optimizer Adam, not SGD"),
+        ({"optimizer#_target_": "torch.optim.AdamW"}, "the optimizer Adam, not AdamW"),
+        ({"lr_scheduler": "$torch.optim.lr_scheduler.ConstantLR(@optimizer)"}, "the lr_scheduler CosineAnnealingLR, not"),
+        ({"optimizer#amsgrad": True}, "the optimizer's amsgrad false, not true"),
+        ({"optimizer#params": "$[*@network.parameters()][1:]"}, "an optimizer of"),
     ],
 )
 def test_another_setting_is_refused_by_its_name(bundle, tiny_data, out, changed, said):
@@ -150,6 +155,41 @@ def test_more_data_more_epochs_and_another_rate_are_told_and_done(bundle, data, 
     (previous,) = (out / "models").glob("previous_*")
     assert (previous / "model.pt").read_bytes() == before
     assert [value.step for value in events(out).Scalars("loss/total")] == [3]
+
+
+def test_another_kind_of_optimizer_is_refused_where_nobody_noted_it(bundle, tiny_data, out):
+    record = json.loads((out / "models" / "training.json").read_text())
+    (out / "models" / "training.json").write_text(json.dumps({k: v for k, v in record.items() if k not in ("kinds", "parts")}))
+    for kind in ("SGD", "AdamW"):
+        said = refusal(bundle, out, tiny_data, **{"optimizer#_target_": f"torch.optim.{kind}"})
+        assert f"another optimizer than {kind}" in said
+    bundle.train(tiny_data, out, max_epochs=3, resume=True)
+
+
+def test_other_settings_in_parts_of_the_config_are_told_and_done(bundle, tiny_data, out, caplog):
+    """The optimizer against one of torch's that was made so; without what was asked for again it is the bundle's own."""
+    asked = {"optimizer#weight_decay": 0.5, "optimizer#betas": [0.5, 0.9], "loss#dice_weight": 0.25}
+    asked["train#preprocessing#transforms#18#prob"] = 1.0
+    bundle.train(tiny_data, out, max_epochs=3, resume=True, **asked)
+    for said in (
+        "optimizer#weight_decay is 0.5, it was 0.",
+        "optimizer#betas is [0.5, 0.9], it was [0.9, 0.999].",
+        "loss#dice_weight is 0.25, it was as the bundle has it.",
+        "train#preprocessing#transforms#18#prob is 1.0, it was as the bundle has it.",
+    ):
+        assert said in caplog.text
+    assert caplog.text.count("weight_decay is") == 1
+    group = load(out / "models" / "checkpoint_epoch=3.pt")["optimizer"]["param_groups"][0]
+    plain = torch.optim.Adam([torch.zeros(1)], lr=2e-4, weight_decay=0.5, betas=[0.5, 0.9]).param_groups[0]
+    assert {k: v for k, v in group.items() if k not in ("params", "initial_lr")} == {
+        k: v for k, v in plain.items() if k != "params"
+    }
+    caplog.clear()
+    bundle.train(tiny_data, out, max_epochs=4, resume=True)
+    assert "optimizer#weight_decay is 0, it was 0.5." in caplog.text
+    assert "loss#dice_weight is as the bundle has it, it was 0.25." in caplog.text
+    group = load(out / "models" / "checkpoint_epoch=4.pt")["optimizer"]["param_groups"][0]
+    assert (group["weight_decay"], tuple(group["betas"])) == (0, (0.9, 0.999))
 
 
 def test_a_decaying_rate_goes_on_to_the_new_end(bundle, tiny_data, tmp_path):

@@ -1,0 +1,140 @@
+"""The schedule of the bundle, and settings of optimizers that a checkpoint does not overrule."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from monai.optimizers import WarmupCosineSchedule
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
+
+from lazylabels_monai.optimizers import (
+    CosineAnnealingLR,
+    asked_options,
+    asked_schedule,
+    optimizer_differences,
+    options_told,
+    put_back_options,
+    put_back_schedule,
+)
+
+
+def weights():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.nn.Parameter(torch.rand(3, generator=generator)) for _ in range(2)]
+
+
+def steps(optimizer, scheduler=None, number=3):
+    rates = []
+    for _ in range(number):
+        for group in optimizer.param_groups:
+            for tensor in group["params"]:
+                tensor.grad = tensor.detach().clone()
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+    return rates
+
+
+def test_the_schedule_is_torchs_and_constant_where_it_has_no_end():
+    for eta_min in (0.0, 1e-3):
+        ours, theirs = (torch.optim.SGD(weights(), lr=0.1) for _ in range(2))
+        plain = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, 5, eta_min)
+        assert steps(ours, CosineAnnealingLR(ours, 5, eta_min), 7) == steps(theirs, plain, 7)
+    first, second = weights()
+    parts = torch.optim.SGD([{"params": [first], "lr": 0.5}, {"params": [second]}], lr=0.1)
+    assert steps(parts, CosineAnnealingLR(parts, 5, None), 7) == [[0.5, 0.1]] * 7
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"weight_decay": 0.1}, {"betas": (0.5, 0.9)}),
+        ({"foreach": True}, {"foreach": False, "maximize": True}),
+    ],
+)
+def test_an_optimizer_keeps_what_it_remembers_and_has_the_settings_asked_for(before, now):
+    """Against one whose groups are written over by hand."""
+    own = weights()
+    old = torch.optim.Adam(own, **before)
+    steps(old)
+    state = deepcopy(old.state_dict())
+    new, plain = torch.optim.Adam(own, **now), torch.optim.Adam(own, **before)
+    asked = asked_options(new)
+    for optimizer in (new, plain):
+        optimizer.load_state_dict(deepcopy(state))
+    assert asked_options(new) != asked
+    put_back_options(new, asked)
+    assert asked_options(new) == asked
+    plain.param_groups[0].update(torch.optim.Adam(own, **now).param_groups[0])
+    begun = [tensor.detach().clone() for tensor in own]
+    steps(new)
+    ended = [tensor.detach().clone() for tensor in own]
+    with torch.no_grad():
+        for tensor, value in zip(own, begun, strict=True):
+            tensor.copy_(value)
+    steps(plain)
+    assert all(torch.equal(*pair) for pair in zip(own, ended, strict=True))
+    assert set(options_told(state, torch.optim.Adam(own, **now))) == {*before, *now}
+    assert options_told(state, old) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (torch.optim.SGD, {}, "another optimizer than SGD"),
+        (torch.optim.AdamW, {}, "another optimizer than AdamW"),
+        (torch.optim.Adam, {"amsgrad": True}, "the optimizer's amsgrad false, not true"),
+        (torch.optim.Adam, {"weight_decay": 0.3}, ""),
+    ],
+)
+def test_which_optimizers_cannot_go_on(kind, settings, said):
+    old = torch.optim.Adam(weights())
+    steps(old)
+    assert "; ".join(optimizer_differences(old.state_dict(), kind(weights(), **settings))) == said
+
+
+def test_an_optimizer_of_other_weights_and_a_new_memory_cannot_go_on():
+    old = torch.optim.RMSprop(weights())
+    assert optimizer_differences(old.state_dict(), torch.optim.RMSprop(weights()[:1])) == [
+        "an optimizer of [2] tensors in its groups, not [1]"
+    ]
+    assert optimizer_differences(old.state_dict(), torch.optim.RMSprop(weights(), momentum=0.9)) == [
+        "the optimizer's momentum 0, not 0.9"
+    ]
+    assert optimizer_differences({}, old) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (lambda o: CosineAnnealingLR(o, 10, None), lambda o: CosineAnnealingLR(o, 20, 0.0)),
+        (lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 10, 0.1), lambda o: CosineAnnealingLR(o, 20, None)),
+        (lambda o: StepLR(o, 2, 0.1), lambda o: StepLR(o, 3, 0.5)),
+        (lambda o: LambdaLR(o, lambda e: 0.9**e), lambda o: LambdaLR(o, lambda e: 0.5**e)),
+        (lambda o: WarmupCosineSchedule(o, 2, 10), lambda o: WarmupCosineSchedule(o, 2, 20)),
+    ],
+)
+def test_a_schedule_goes_on_as_the_one_asked_for_would(before, now):
+    """Against that schedule from the first epoch on."""
+    old = torch.optim.SGD(weights(), lr=0.1)
+    scheduler = before(old)
+    steps(old, scheduler, 4)
+    new, plain = (torch.optim.SGD(weights(), lr=0.3) for _ in range(2))
+    resumed = now(new)
+    asked = asked_schedule(resumed)
+    new.load_state_dict(old.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    put_back_schedule(resumed, asked)
+    expected = steps(plain, now(plain), 8)[4:]
+    assert [rate for (rate,) in steps(new, resumed, 4)] == pytest.approx([rate for (rate,) in expected])
+
+
+def test_a_schedule_that_depends_on_scores_is_left_alone():
+    optimizer = torch.optim.SGD(weights(), lr=0.1)
+    scheduler = ReduceLROnPlateau(optimizer)
+    assert asked_schedule(scheduler) == {}
+    put_back_schedule(scheduler, {})
+    assert optimizer.param_groups[0]["lr"] == 0.1
