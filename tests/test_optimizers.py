@@ -138,3 +138,21 @@ def test_a_schedule_that_depends_on_scores_is_left_alone():
     assert asked_schedule(scheduler) == {}
     put_back_schedule(scheduler, {})
     assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(False, [0.01] * 3), (True, [0.01, 0.0075, 0.0025])])
+def test_a_rate_of_the_optimizers_own_is_the_one_that_holds(bundle, tiny_data, tmp_path, decay, expected):
+    """Whatever learning_rate says: constant, or along the half cosine (1 + cos(pi epoch / 3)) / 2 from it to zero."""
+    given = {**bundle.overrides(tiny_data, tmp_path), **bundle.training, "max_epochs": 3, "lr_decay": decay}
+    given |= {"optimizer#lr": 0.01, "learning_rate": 1e-3}
+    with bundle.workflow(bundle.files("train.yaml"), "train", init_id="nothing", **given) as workflow:
+        optimizer, scheduler = (workflow.parser.get_parsed_content(name) for name in ("optimizer", "lr_scheduler"))
+        assert [rate for (rate,) in steps(optimizer, scheduler)] == pytest.approx(expected)
+
+
+def test_parts_of_a_network_keep_rates_of_their_own(bundle, tiny_data, tmp_path):
+    given = {**bundle.overrides(tiny_data, tmp_path), **bundle.training}
+    given["optimizer#params"] = "$[{'params': [p], 'lr': 0.1 * n} for n, p in enumerate([*@network.parameters()][:3], 1)]"
+    with bundle.workflow(bundle.files("train.yaml"), "train", init_id="nothing", **given) as workflow:
+        optimizer, scheduler = (workflow.parser.get_parsed_content(name) for name in ("optimizer", "lr_scheduler"))
+        assert steps(optimizer, scheduler, 4) == [pytest.approx([0.1, 0.2, 0.3])] * 4
