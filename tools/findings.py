@@ -18,6 +18,7 @@ from scipy import ndimage
 from lazylabels_monai.data.checking.findings import CODES
 from lazylabels_monai.data.checking.images import odd_contrasts, odd_diameters, odd_pixel_sizes
 from lazylabels_monai.data.checking.marks import mark_faults
+from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.judging import image_faults
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour
 from lazylabels_monai.images.places import Place, turn_to
@@ -256,6 +257,11 @@ def image_panels() -> dict[str, tuple[Panel, Panel, bool]]:
         "image-bar": (gray_panel(shown), gray_panel(image), "image-bar" in codes(barred)),
         "image-tiny": (gray_panel(small), gray_panel(image), "image-tiny" in codes(small)),
         "image-inverted": (gray_panel(inverted), gray_panel(image), set(odd_contrasts([2.0] * 19 + [-2.0])) == {19}),
+        "image-replaced": (
+            all_labels(image[::-1, ::-1], labels),
+            all_labels(image, labels),
+            pixel_digest(image[::-1, ::-1]) != pixel_digest(image),
+        ),
         "object-size-differs": (gray_panel(large), gray_panel(image), set(odd_diameters(sizes)) == {5}),
         "pixel-size-differs": (
             with_bar(large, 60),

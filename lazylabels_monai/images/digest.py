@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_image_and_dims
 
-__all__ = ["file_pixels", "pixel_digest"]
+__all__ = ["file_pixels", "is_digest", "pixel_digest"]
 
 
 def pixel_digest(array: np.ndarray) -> str:
@@ -21,6 +22,11 @@ def pixel_digest(array: np.ndarray) -> str:
     content = hashlib.blake2b(f"{array.shape}{array.dtype}".encode(), digest_size=16)
     content.update(np.ascontiguousarray(array))
     return content.hexdigest()
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is such a name; a person may have written another one."""
+    return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
 def file_pixels(path: PathLike) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, has_key
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.image_files import read_picture, spatial_shape
 from lazylabels_monai.interactive.open_datalist import OpenDatalist
-from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_state, write_state
+from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_stamps, read_state, write_state
 from lazylabels_monai.tasks import TASKS, validate_tasks
 
 __all__ = ["ImageEntry", "ImageRecords"]
@@ -66,7 +67,9 @@ class ImageRecords:
         self.lock = threading.RLock()
         self.datalist = OpenDatalist(folder / FILE_NAME)
         self._states = read_state(folder)
+        self._compared = read_stamps(folder)
         self._shapes: dict[str, tuple[Any, tuple[int, ...]]] = {}
+        self._shown: dict[str, tuple[Any, str | None]] = {}
 
     # ------------------------------------------------------------------------------------------- what there is
 
@@ -86,6 +89,36 @@ class ImageRecords:
         """Digests of the images' pixels, by name, where they are known; also of images that are gone."""
         found = {name: state.digest for name, state in self._states.items() if state.digest}
         return found | {item["image"]: item["digest"] for _, item in self.datalist.items() if item.get("digest")}
+
+    def digest_now(self, name: str) -> str | None:
+        """Digest of the pixels that the file of this name shows, read once as long as the file stays the same; None where it
+        cannot be read: whoever shows it says so."""
+        path = self.datalist.path(name)
+        stamp, known = file_stamp(path), self._shown.get(name)
+        if known is None or known[0] != stamp:
+            try:
+                digest = None if stamp is None else pixel_digest(read_image(path))
+            except (LazyLabelsError, MemoryError):
+                digest = None
+            known = self._shown[name] = (stamp, digest)
+        return known[1]
+
+    def is_as_compared(self, name: str) -> bool:
+        """Whether the file is the one whose pixels were found to be those of the digest, now or at an earlier opening."""
+        return name in self._compared and self._compared[name] == file_stamp(self.datalist.path(name))
+
+    def note_compared(self, names: Iterable[str]) -> None:
+        """The pixels that :meth:`digest_now` found are those that were drawn on. Written with what is known else."""
+        self._compared |= {name: self._shown[name][0] for name in names}
+
+    def replaced(self) -> bool:
+        """Whether the file of an image whose pixels are known was replaced, or is gone, since somebody looked at it."""
+        return any(self._is_unseen(name) for name in self.digests)
+
+    def _is_unseen(self, name: str) -> bool:
+        looked_at = [self._shown[name][0]] if name in self._shown else []
+        looked_at += [self._compared[name]] if name in self._compared else []
+        return bool(looked_at) and file_stamp(self.datalist.path(name)) not in looked_at
 
     def is_known(self, name: str) -> bool:
         """Whether something was done with an image; that a prediction of it was shown is nothing."""
@@ -136,7 +169,7 @@ class ImageRecords:
         Raises:
             LazyLabelsError: when the disk refuses it.
         """
-        write_state(self.folder, self._states)
+        self._write()
         self.update(entry)
 
     def claim(self, entry: ImageEntry, stem: str) -> None:
@@ -147,7 +180,10 @@ class ImageRecords:
         """
         state = self.state(entry)
         if state.stem is None:
+            stamp = file_stamp(entry.path)
             state.digest = self.digests.get(entry.name) or pixel_digest(read_image(entry.path))
+            if entry.name not in self._shown:  # so that one that is replaced from now on is noticed
+                self._shown[entry.name] = (stamp, state.digest)
             state.stem = stem
             self.save(entry)
 
@@ -204,6 +240,35 @@ class ImageRecords:
                 self.state(entry).corrected |= set(tasks)
                 self.save(entry)
 
+    def remember(self, name: str, digest: str, stem: str, forget_item: bool) -> None:
+        """Know of an image what would bring its item back.
+
+        Args:
+            name: of the image.
+            digest: of its pixels.
+            stem: what files about it are called.
+            forget_item: whether the datalist names it no more.
+        """
+        state = self._states.setdefault(name, ImageState())
+        section, item = self.datalist.find(name) or (state.section, {})
+        state.digest, state.stem, state.section = digest, stem, section
+        self._write()
+        if forget_item and item:
+
+            def forget(content: dict[str, Any]) -> None:
+                content[section] = [other for other in content[section] if other["image"] != name]
+
+            self.datalist.change(forget)
+
+    def forget_finished(self, name: str) -> None:
+        """Nobody is done with an image that is not there."""
+        self._states[name].finished = False
+        self._write()
+
+    def _write(self) -> None:
+        known = self.digests
+        write_state(self.folder, self._states, {name: stamp for name, stamp in self._compared.items() if name in known})
+
     def rename(self, old: str, new: str, stem: str) -> None:
         """All that is known of an image goes with its new name; files about it are called ``stem`` from now on."""
 
@@ -214,8 +279,10 @@ class ImageRecords:
                         item["image"] = new
 
         self.datalist.change(change)
+        for name in (old, new):
+            self._compared.pop(name, None)  # with another digest
         self._states[new] = self._states.pop(old, ImageState())  # of the new name nothing was known
         self._states[new].stem = stem
-        write_state(self.folder, self._states)
+        self._write()
         if old in self._shapes:
             self._shapes[new] = self._shapes.pop(old)

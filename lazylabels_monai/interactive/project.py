@@ -103,8 +103,9 @@ class Project:
         return self.records.datalist.classes
 
     def changed(self) -> bool:
-        """Whether pictures were added to the folder, renamed or taken away since it was looked at last."""
-        return pictures_of(self.folder) != self._listed
+        """Whether pictures were added to the folder, renamed, replaced or taken away since it was looked at last."""
+        with self.records.lock:
+            return pictures_of(self.folder) != self._listed or self.records.replaced()
 
     def refresh(self) -> None:
         """Look at the folder again: images that were added or renamed, labels and items that other programs wrote."""
@@ -113,11 +114,11 @@ class Project:
             datalist.read()
             listed = pictures_of(self.folder, self._note)
             self._name_files(listed)  # of those that are gone, too
-            follow_renamed(self.records, self.files, self.images, listed, self._note)
+            followed = follow_renamed(self.records, self.files, self.images, listed, self._note)
             names = self._name_files(listed)
             before = {entry.name: entry for entry in self.images}
             self.images = [before.get(name) or ImageEntry(name, datalist.path(name)) for name in dict.fromkeys(names)]
-            self.labels.adopt(self.images, self.notes.append)
+            self.labels.adopt(self.images, self.notes.append, followed)
             for entry in self.images:
                 self.records.update(entry)
             self._listed = listed

@@ -113,9 +113,12 @@ class ProjectFiles:
             pairs = list(zip(self._all(stem, old), self._all(target, new), strict=True))
             if not any(there.exists() for _, there in pairs):
                 moving = [(file, there) for file, there in pairs if file.is_file() and file not in labels]
-                return target if _moved(moving) else stem
+                stem = target if _moved(moving) else stem
+                break
             if target != _short_stem(new):
                 break
+        self._stems.pop(old, None)
+        self._stems[new] = stem
         return stem
 
     def _label(self, stem: str, name: str, task: str) -> Path:

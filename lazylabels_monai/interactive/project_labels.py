@@ -7,7 +7,7 @@ taken up when the project is opened again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +127,13 @@ class ProjectLabels:
             if self._records.state(entry).complete.get(task):
                 self._name(entry, task, self.read(entry, task))
 
-    def adopt(self, images: Iterable[ImageEntry], note: Callable[[str], None]) -> None:
-        """Let the datalist name labels of ours that a kill left without their name.
+    def adopt(self, images: Iterable[ImageEntry], note: Callable[[str], None], known: Container[str] = ()) -> None:
+        """Let the datalist name labels of ours that a kill left without their name, or that waited for their image.
 
         Args:
             images: all of the project.
             note: takes a sentence about each of them.
+            known: names of images whose labels nobody misses.
         """
         for entry in images:
             item = self._records.item(entry)
@@ -146,7 +147,7 @@ class ProjectLabels:
                     continue
                 self._records.update(entry)
                 self._name(entry, task, label, file)
-                if has_key(self._records.item(entry), task):
+                if has_key(self._records.item(entry), task) and entry.name not in known:
                     note(f"the {LABELS[task].name} of '{entry.name}', which a stop left unnamed, are there again.")
 
     def _claim(self, entry: ImageEntry) -> None:

@@ -7,7 +7,9 @@
                                  "complete": {"detection": true}, "seconds": {"detection": 41.5},
                                  "stem": "a", "digest": "5f70bf18a0860070"}}}
 
-Every key of an image may be missing. It is data and nothing else: each value is checked, and an unknown key is refused.
+Every key of an image may be missing. Beside the images, ``"files"`` says of which files it is known that they show the pixels
+of their digest: time, size and inode, as :func:`~lazylabels_monai.interactive.file_stamp.file_stamp` gives them. It is data and
+nothing else: each value is checked, and an unknown key of an image is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["STATE_FILE", "UNASSIGNED", "ImageState", "read_state", "write_state"]
+__all__ = ["STATE_FILE", "UNASSIGNED", "ImageState", "read_stamps", "read_state", "write_state"]
 
 #: Name of the file in the project's folder.
 STATE_FILE = "project.json"
@@ -33,6 +35,9 @@ STATE_FILE = "project.json"
 UNASSIGNED = "other"
 
 _VERSION = 1
+
+#: Time in nanoseconds, size in bytes and inode of a file.
+Stamp = tuple[int, ...]
 
 
 @dataclass
@@ -103,15 +108,30 @@ def read_state(folder: Path) -> dict[str, ImageState]:
     return states
 
 
-def write_state(folder: Path, states: Mapping[str, ImageState]) -> None:
+def read_stamps(folder: Path) -> dict[str, Stamp]:
+    """Stamps of the image files whose pixels were compared with their digest; empty where nothing of the kind is known."""
+    try:
+        found = json.loads((folder / STATE_FILE).read_text(encoding="utf-8-sig")).get("files")
+    except (OSError, ValueError, RecursionError, AttributeError):  # whoever reads the states says so
+        return {}
+    return {name: tuple(stamp) for name, stamp in found.items() if isinstance(stamp, list)} if isinstance(found, dict) else {}
+
+
+def write_state(folder: Path, states: Mapping[str, ImageState], stamps: Mapping[str, Stamp] | None = None) -> None:
     """Write the file in one step; images of which nothing is known are left out.
+
+    Args:
+        folder: of the project.
+        states: by image.
+        stamps: of the files whose pixels were compared with their digest, by image.
 
     Raises:
         LazyLabelsError: when the disk refuses it.
     """
     images = {name: values for name, state in states.items() if (values := state.as_dict())}
     with written_to(folder / STATE_FILE):
-        write_text(folder / STATE_FILE, json.dumps({"version": _VERSION, "images": images}, indent=1) + "\n")
+        content = {"version": _VERSION, "images": images} | ({"files": dict(stamps)} if stamps else {})
+        write_text(folder / STATE_FILE, json.dumps(content, indent=1) + "\n")
 
 
 def _wrong(values: Any) -> str | None:

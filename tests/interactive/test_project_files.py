@@ -185,11 +185,15 @@ def test_a_name_that_something_else_has_is_not_taken(images, later):
         (folder / "z.png").unlink()
         (folder / "a.png").rename(folder / "z.png")
         with later(project) as opened:
-            assert opened.kept(opened.entry("images/z.png")).ids.max() == 7  # the name is the other's, whose pixels it has not
-        (folder / "z.png").rename(folder / "a.png")
+            assert_whole(opened, "images/z.png", 3)  # the name was the other's, whose pixels it has not
+            (told,) = [note for note in opened.notes if "not there any more" in note]
+            assert "'images/z.png'" in told
+            (waiting,) = [name for name in opened.records.digests if name != "images/z.png"]
+            with np.load(opened.files.kept(waiting)) as content:
+                assert content["ids"].max() == 7
         stray = project.files.finished_folder / f"y{CLASSES_ENDING}.png"
         stray.write_bytes(b"somebody's")
-        (folder / "a.png").rename(folder / "y.png")
+        (folder / "z.png").rename(folder / "y.png")
     with Project.open(folder.parent) as project:
         assert_whole(project, "images/y.png", 3)
         assert stray.read_bytes() == b"somebody's"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.interactive.state import STATE_FILE, ImageState, read_state, write_state
+from lazylabels_monai.interactive.state import STATE_FILE, ImageState, read_stamps, read_state, write_state
 
 
 def test_what_is_written_is_read_again_and_nothing_of_an_untouched_image(tmp_path):
@@ -15,6 +15,10 @@ def test_what_is_written_is_read_again_and_nothing_of_an_untouched_image(tmp_pat
     write_state(tmp_path, {"images/a.png": known, "images/b.png": ImageState()})
     assert read_state(tmp_path) == {"images/a.png": known}
     assert read_state(tmp_path / "elsewhere") == {}
+    assert read_stamps(tmp_path) == read_stamps(tmp_path / "elsewhere") == {}
+    write_state(tmp_path, {"images/a.png": known}, {"images/a.png": (1, 2, 3)})
+    assert read_state(tmp_path) == {"images/a.png": known}
+    assert read_stamps(tmp_path) == {"images/a.png": (1, 2, 3)}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,12 @@ CODES: dict[str, Code] = {
         WARNING, "", "save it as 0 if it is the background", "a value other than 0 around all others, like a background"
     ),
     "label-elsewhere": Code(ERROR, "", REMEDY, ELSEWHERE),
+    "image-replaced": Code(
+        WARNING,
+        "",
+        'put the picture of before back, or give labels of this one; if they fit it, remove the key "digest"',
+        'other pixels than those that the labels were made for ("digest")',
+    ),
     **IMAGE_CODES,
 }
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lazylabels_monai.data.checking.findings import ERROR, Fault, Finding
+from lazylabels_monai.data.checking.findings import CODES, ERROR, Fault, Finding
 from lazylabels_monai.data.checking.images import contrast
 from lazylabels_monai.data.checking.marks import mark_diameter, mark_extent, mark_faults
 from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, absolute_path, has_key
 from lazylabels_monai.images.axes import like_image
-from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.digest import is_digest, pixel_digest
 from lazylabels_monai.images.files import (
     PICTURE_SUFFIXES,
     ReadError,
@@ -121,6 +121,9 @@ def _inspect(entry: Entry, num_classes: int, marks: bool, crop_size: int | None)
     else:
         entry.shape, entry.channels = image.shape[:dims], int(np.prod(image.shape[dims:]))
         entry.digest = pixel_digest(image)
+        recorded = entry.item.get("digest") or ""
+        if is_digest(recorded) and recorded != entry.digest:
+            entry.fault(Fault("image-replaced", "image", amount=CODES["image-replaced"].many))
     labels = {key: _inspect_label(entry, key, num_classes) for key in LABEL_KEYS if has_key(entry.item, key)}
     if image is None or not image.size:
         return

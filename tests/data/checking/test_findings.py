@@ -15,17 +15,14 @@ def data(tmp_path):
     return DataSet(tmp_path / "set")
 
 
+#: Their cases stand in test_images.py and test_items.py.
+BESIDE_OTHERS = ("image-inverted", "object-size-differs", "pixel-size-differs", "image-replaced")
 #: Only an image to predict is compared with those of a training.
 BESIDE_A_TRAINING = {"image-detail", "image-channels"}
 
 
 def test_every_code_has_a_case():
-    cases = (
-        {case[1] for case in MARKS.values()}
-        | set(IMAGES)
-        | set(FILES)
-        | {"image-inverted", "object-size-differs", "pixel-size-differs"}
-    )
+    cases = {case[1] for case in MARKS.values()} | set(IMAGES) | set(FILES) | set(BESIDE_OTHERS)
     cases |= {code for _, code, _ in MISTAKEN.values()} | {"classes-ids", "classes-background"}  # test_whole.py
     assert cases == set(CODES) - BESIDE_A_TRAINING
 

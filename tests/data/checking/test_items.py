@@ -11,6 +11,9 @@ from PIL import Image
 from lazylabels_monai.data.datalist import (
     DatalistError,
 )
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import read_image
+from tests.data.checking.cases import DataSet as SoundSet
 from tests.data.checking.cases import elsewhere
 from tests.data.small_set import RGB, DataSet, H, W, image, mask, one
 
@@ -192,3 +195,22 @@ def test_picture_label_on_a_flat_volume(tmp_path):
     data.write("images/x.nii.gz", image(40))
     assert len(data.check().errors) == 3
     assert f"is {W} x {H} but image 'images/x.nii.gz' is {H} x {W}" in data.check().errors[0]
+
+
+@pytest.mark.parametrize("marks", [False, True])
+def test_a_picture_that_is_not_the_one_of_the_labels_is_told(tmp_path, marks):
+    data = SoundSet(tmp_path / "set")
+    for item in data.content["training"]:
+        item["digest"] = pixel_digest(read_image(data.root / item["image"]))
+    data.content["validation"][0]["digest"] = "made by hand"
+    assert data.check(marks=marks).findings == []
+    first, second = (data.root / item["image"] for item in data.content["training"][:2])
+    first.rename(data.root / "there.png")
+    second.rename(first)
+    (data.root / "there.png").rename(second)
+    found = [finding for finding in data.check(marks=marks).findings if finding.code == "image-replaced"]
+    assert [(f.level, f.section, f.index, f.key) for f in found] == [("warning", "training", n, "image") for n in (0, 1)]
+    assert found[0].message == (
+        'training[0] "image": file \'images/0.png\' has other pixels than those that the labels were made for ("digest"): put '
+        'the picture of before back, or give labels of this one; if they fit it, remove the key "digest".'
+    )
