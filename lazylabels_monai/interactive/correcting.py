@@ -260,7 +260,7 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
         correction: what was put right.
 
     Returns:
-        the labels that were changed as they were before, for :func:`undo`.
+        the labels that were changed as they were drawn before, for :func:`undo`.
 
     Raises:
         LazyLabelsError: when a label cannot be read or written.
@@ -274,11 +274,11 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
     for task in TASKS:
         if task not in changes or (changes[task] == KEEP).all():
             continue
-        marks = project.labels.read(entry, task)
+        marks = project.labels.drawn(entry, task)
         made = np.where(changes[task] == KEEP, marks, changes[task]).astype(np.uint8)
         if not np.array_equal(made, marks):
             before[task] = marks
-            project.labels.save(entry, task, made)
+            project.labels.save_drawn(entry, task, made)
     project.records.note_corrected(entry, list(before))
     return before
 
@@ -286,7 +286,7 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
 def undo(project: Project, entry: ImageEntry, before: Mapping[str, np.ndarray]) -> None:
     """Save labels as :func:`apply` found them."""
     for task, marks in before.items():
-        project.labels.save(entry, task, marks)
+        project.labels.save_drawn(entry, task, marks)
 
 
 def _checked(objects: np.ndarray, drawn: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

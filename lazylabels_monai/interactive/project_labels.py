@@ -61,6 +61,11 @@ class ProjectLabels:
             file = file if file.is_file() and is_ours(file) else None
         return np.full(shape, IGNORE, np.uint8) if file is None else read_marks(file, entry.path, shape)
 
+    def drawn(self, entry: ImageEntry, task: str) -> np.ndarray:
+        """As :meth:`read`, but 255 where only "everything is marked here" made background."""
+        label = self.read(entry, task)
+        return self._unfilled(entry, task, label) if self._records.state(entry).complete.get(task) else label
+
     def is_complete(self, entry: ImageEntry, task: str) -> bool:
         """Whether every object of the image is marked for the task, so that what is not marked is none.
 
@@ -89,9 +94,34 @@ class ProjectLabels:
         """
         with self._records.lock:
             label = self._checked(entry, task, label)
+            if not self._records.state(entry).complete.get(task):
+                self._write(entry, task, label)
+                return
+            nothing = label == IGNORE
+            self._write(entry, task, np.where(nothing, np.uint8(BACKGROUND), label))
+            kept = self._files.before_complete(entry.name, task)
+            if kept.is_file() and nothing.any():  # rubbed out: it is no background that was drawn any more
+                before = read_marks(kept, entry.path, label.shape)
+                if (before[nothing] == BACKGROUND).any():
+                    before[nothing] = IGNORE
+                    write_marks(kept, before, entry.path)
+
+    def save_drawn(self, entry: ImageEntry, task: str, label: np.ndarray) -> None:
+        """Save a label as :meth:`drawn` gives it: its background stays when "everything is marked here" is taken back.
+
+        Args:
+            entry: the image.
+            task: of the label.
+            label: as of :meth:`save`.
+
+        Raises:
+            LazyLabelsError: as :meth:`save` does.
+        """
+        with self._records.lock:
+            label = self._checked(entry, task, label)
             if self._records.state(entry).complete.get(task):
-                label = np.where(label == IGNORE, np.uint8(BACKGROUND), label)
-            self._write(entry, task, label)
+                self._keep(entry, task, label)
+            self.save(entry, task, label)
 
     def set_complete(self, entry: ImageEntry, task: str, complete: bool) -> None:
         """Say that everything is marked for a task, or some objects only.
@@ -103,17 +133,12 @@ class ProjectLabels:
             state = self._records.state(entry)
             if state.complete.get(task) == complete:
                 return
-            label, kept = self.read(entry, task), self._files.before_complete(entry.name, task)
+            label, was = self.read(entry, task), self.is_complete(entry, task)
             if complete:
-                if (label == BACKGROUND).any() and (label == IGNORE).any():
-                    self._claim(entry)
-                    write_marks(kept, label, entry.path)
-                else:
-                    kept.unlink(missing_ok=True)
+                self._keep(entry, task, label, not was)
                 label[label == IGNORE] = BACKGROUND
-            elif self.is_complete(entry, task):
-                drawn = read_marks(kept, entry.path, label.shape) if kept.is_file() else np.full_like(label, IGNORE)
-                label[(label == BACKGROUND) & (drawn != BACKGROUND)] = IGNORE
+            elif was:
+                label = self._unfilled(entry, task, label)
             # the label first: one that is complete without anybody saying so is read as what it is
             self._write(entry, task, label, complete)
             state.complete[task] = complete
@@ -153,6 +178,21 @@ class ProjectLabels:
     def _claim(self, entry: ImageEntry) -> None:
         """Before a file about the image is written."""
         self._records.claim(entry, self._files.stem(entry.name))
+
+    def _keep(self, entry: ImageEntry, task: str, label: np.ndarray, keep: bool = True) -> None:
+        """Keep what was drawn, for the time when not everything is marked any more."""
+        kept = self._files.before_complete(entry.name, task)
+        if keep and (label == BACKGROUND).any():
+            self._claim(entry)
+            write_marks(kept, label, entry.path)
+        else:
+            kept.unlink(missing_ok=True)
+
+    def _unfilled(self, entry: ImageEntry, task: str, label: np.ndarray) -> np.ndarray:
+        """A complete label without the background that nobody drew."""
+        kept = self._files.before_complete(entry.name, task)
+        drawn = read_marks(kept, entry.path, label.shape) if kept.is_file() else np.full_like(label, IGNORE)
+        return np.where((label == BACKGROUND) & (drawn != BACKGROUND), np.uint8(IGNORE), label)
 
     def _named_file(self, entry: ImageEntry, task: str) -> Path | None:
         """The label file that the datalist names."""

@@ -290,3 +290,21 @@ def test_another_class_replaces_that_of_an_exact_mask_that_is_there(project):
     assert (segmentation[mask] == 2).all()
     assert set(np.unique(segmentation)) == {0, 2, 255}
     assert 2 in detection
+
+
+@pytest.mark.parametrize("undone", [False, True])
+@pytest.mark.parametrize("ticked", [False, True], ids=["tick away first", "tick there"])
+def test_background_of_a_correction_stays_without_the_tick_and_no_other(project, undone, ticked):
+    """An erased object is background because a person said so; all else was "everything is marked here"."""
+    (entry,) = project.images
+    dab = np.where(disc(48, 20, radius=4), 1, 255)
+    project.labels.save(entry, "detection", dab)
+    project.labels.set_complete(entry, "detection", True)
+    before = apply(project, entry, erase(scene(), scene() == 2))
+    if ticked and undone:
+        undo(project, entry, before)
+    project.labels.set_complete(entry, "detection", False)
+    if not ticked and undone:
+        undo(project, entry, before)
+    expected = dab if undone else np.where(scene() == 2, 0, dab)
+    assert np.array_equal(project.labels.read(entry, "detection"), expected)

@@ -141,6 +141,23 @@ def test_everything_is_marked_and_back(project, task):
         assert not other.labels.is_complete(other.images[0], task)
 
 
+def test_background_of_the_person_stays_without_the_tick(project):
+    """All that is drawn, and no more than is left of it."""
+    entry = project.images[0]
+    everywhere = stroke(np.zeros_like(NONE), 1, (5, 5, 12, 14))
+    project.labels.set_complete(entry, "detection", False)
+    project.labels.save(entry, "detection", everywhere)
+    project.labels.set_complete(entry, "detection", True)
+    project.labels.set_complete(entry, "detection", False)
+    assert np.array_equal(project.labels.read(entry, "detection"), everywhere)
+    project.labels.save(entry, "detection", stroke(everywhere, 255, (20, 20, 25, 25)))
+    project.labels.set_complete(entry, "detection", True)
+    erased = stroke(stroke(everywhere, 255, (20, 20, 25, 25)), 255, (30, 30, 35, 40))
+    project.labels.save(entry, "detection", np.where(erased == 255, erased, project.labels.read(entry, "detection")))
+    project.labels.set_complete(entry, "detection", False)
+    assert np.array_equal(project.labels.read(entry, "detection"), erased)
+
+
 def test_everything_said_before_anything_is_drawn_says_nothing_yet(project, folder):
     """Nobody who ticks the box first means that the image is empty; who is done with it does."""
     entry = project.images[0]

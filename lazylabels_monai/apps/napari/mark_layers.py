@@ -61,6 +61,7 @@ class MarkLayers(QObject):
         self.project: Project | None = None
         self.entry: ImageEntry | None = None
         self.task = _FIRST
+        self._before_tick: dict[str, list[object]] = {}
         self._on_disk: dict[str, np.ndarray] = {}
         viewer.layers.selection.events.active.connect(lambda event: self._chosen())
         self._quiet = QTimer(self)
@@ -111,7 +112,7 @@ class MarkLayers(QObject):
         for layer in gone.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        self._on_disk, self.entry = {}, None
+        self._on_disk, self._before_tick, self.entry = {}, {}, None
 
     def task_of(self, layer: object) -> str | None:
         """The task of one of these layers; None for any other."""
@@ -158,17 +159,39 @@ class MarkLayers(QObject):
             self.layers[task].data_setitem((*plane, rows + where[0].start, columns + where[1].start), value)
             self.flush()
 
-    def reload(self) -> None:
-        """Show what the project holds now, as one step of undo for each layer that it changes."""
+    def reload(self, undo: bool = False) -> None:
+        """Show what the project holds now, which is no step of undo: it would be saved as if a person had drawn it.
+
+        Args:
+            undo: whether earlier strokes of a layer that changes can still be undone; they lie under a correction.
+        """
         if self.project is None or self.entry is None:
             return
         for task, layer in self.layers.items():
             now = to_shown(self.project.labels.read(self.entry, task))
-            self._on_disk.pop(task)  # what napari tells while it changes the layer is not saved
-            changed = np.nonzero(now != layer.data)
-            if len(changed[0]):
-                layer.data_setitem(changed, now[changed])
-            self._on_disk[task] = now.copy()
+            changed = now != layer.data
+            if changed.any():
+                layer.data[changed] = now[changed]
+                if not undo:
+                    layer._reset_history()  # napari has no other way
+            self._on_disk[task] = now
+            if changed.any():
+                layer.refresh()
+
+    def fill(self, task: str, complete: bool) -> None:
+        """Show what "everything is marked here" has made of a task's marks, or its end.
+
+        Strokes of before can still be undone. Those of between have its background under them, and are undone no more after its
+        end, when nothing but a person's own background is saved.
+        """
+        layer = self.layers.get(task)
+        if layer is not None and complete:
+            self._before_tick[task] = _strokes(layer)
+        self.reload(undo=True)
+        if layer is not None and not complete:
+            before = {id(stroke) for stroke in self._before_tick.get(task, [])}
+            if any(id(stroke) not in before for stroke in _strokes(layer)):
+                layer._reset_history()
 
     def flush(self) -> None:
         """Save what differs from what was saved last."""
@@ -213,3 +236,8 @@ class MarkLayers(QObject):
             value = values[digit - 1] if digit <= objects else None
             layer.bind_key(str(digit), choose(value) if value is not None else lambda layer: None, overwrite=True)
         layer.bind_key("0", choose(values[-1]), overwrite=True)
+
+
+def _strokes(layer: Labels) -> list[object]:
+    """What napari can undo or redo, in parts that stay the same objects whichever of both they are."""
+    return [part for step in (*layer._undo_history, *layer._redo_history) for part in step]

@@ -225,8 +225,10 @@ class Session(QObject):
         project, entry = self.current.project, self.current.entry
         if project is not None and entry is not None:
             self.marks.flush()
+            if not complete and not project.records.state(entry).complete.get(task):
+                self.corrections.clear()  # a label that came complete: to undo one would bring its background back
             self.work.attempt(lambda: project.labels.set_complete(entry, task, complete))
-            self.marks.reload()
+            self.marks.fill(task, complete)
             self.current.listed.emit()
 
     def set_section(self, entry: ImageEntry, section: str) -> None:

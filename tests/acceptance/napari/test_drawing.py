@@ -11,6 +11,7 @@ from hand import press
 from qtpy.QtCore import Qt
 
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.interactive import correcting
 from lazylabels_monai.interactive.image_files import read_picture
 from lazylabels_monai.labels.rasterize import fill_polygons
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
@@ -97,6 +98,44 @@ def test_everything_is_marked_and_back(dock, hand, built_in):
     assert stored(built_in, "detection", entry)[60, 60] == 1
     press(dock.draw.complete)
     assert set(np.unique(stored(built_in, "detection", entry))) == {1, IGNORE}
+
+
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["ticked by mistake", "drawn meanwhile"])
+def test_undo_does_not_bring_back_the_background_of_a_tick(dock, hand, built_in, meanwhile):
+    dock.open(built_in)
+    entry = dock.session.current.entry
+    hand.click((30, 30))
+    hand.click((90, 90))
+    press(dock.draw.complete)
+    if meanwhile:
+        hand.click((60, 60))
+    press(dock.draw.complete)
+    for _ in range(3 if meanwhile else 1):
+        hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        dock.session.marks.flush()
+        label = stored(built_in, "detection", entry)
+        assert set(np.unique(label)) == {1, IGNORE}
+    assert label[30, 30] == 1
+    assert label[90, 90] == (1 if meanwhile else IGNORE)  # a stroke of before the tick can be undone as ever
+
+
+def test_undo_of_a_stroke_leaves_a_correction_as_it_is(dock, hand, built_in):
+    dock.open(built_in)
+    session = dock.session
+    entry = session.current.entry
+    hand.click((30, 30))
+    hand.click((60, 60))
+    box = np.zeros(session.current.shape, np.int32)
+    box[20:100, 20:100] = 1
+    session.corrections.correct(lambda ids, classes: correcting.outline(ids, 1, box > 0, 1))
+    before = stored(built_in, "detection", entry)
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    session.marks.flush()
+    np.testing.assert_array_equal(stored(built_in, "detection", entry), before)
+    hand.click((110, 140))
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    session.marks.flush()
+    np.testing.assert_array_equal(stored(built_in, "detection", entry), before)
 
 
 def test_another_picture_and_back(dock, hand, built_in):
