@@ -22,7 +22,20 @@ from lazylabels_monai.labels.interfaces import DEFAULT_GAP, interface_labels, in
 from lazylabels_monai.labels.rasterize import stroke_lines
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
-__all__ = ["KEEP", "Correction", "apply", "erase", "join", "line_of", "outline", "outlined", "relabel", "split", "undo"]
+__all__ = [
+    "KEEP",
+    "Correction",
+    "apply",
+    "erase",
+    "join",
+    "line_of",
+    "marked",
+    "outline",
+    "outlined",
+    "relabel",
+    "split",
+    "undo",
+]
 
 #: "As it is" in the changes of a label.
 KEEP = -1
@@ -31,6 +44,7 @@ HALO = 3
 #: A piece of fewer pixels that a stroke cuts off is none.
 MIN_PIECE = 4
 
+_CLASSED = {"detection", "segmentation"}  # labels that name the class of an object
 _AROUND = 8  # pixels around what changes that are looked at
 
 
@@ -42,7 +56,7 @@ class Correction:
         objects: (H, W) int32 ids as they are now.
         classes: class of the ids that are as the person said, new ones and those of before.
         labels: by task, (H, W) int16: what the label is there from now on, :data:`KEEP` where it stays as it is.
-        overrule: class that replaces another object class in an exact mask, by pixel; None: nowhere.
+        overrule: class that replaces another object class in an exact mask or inner region, by pixel; None: nowhere.
     """
 
     objects: np.ndarray
@@ -109,13 +123,16 @@ def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = 
     return Correction(made, new, {"separation": separation})
 
 
-def join(objects: np.ndarray, line: np.ndarray, classes: np.ndarray | None = None) -> Correction:
-    """Make one object of those that a line touches.
+def join(
+    objects: np.ndarray, line: np.ndarray, classes: np.ndarray | None = None, drawn: np.ndarray | None = None
+) -> Correction:
+    """Make one object of those that a line touches, of one class in all marks.
 
     Args:
         objects: (H, W) ids.
         line: (H, W) bool; its pixels between the objects belong to the one that they become.
         classes: class by id; the largest of the objects gives id and class.
+        drawn: (H, W) classes that the person drew, 0 where none, as of :func:`marked`; they go before ``classes``.
 
     Raises:
         LazyLabelsError: when the line touches fewer than two objects.
@@ -125,8 +142,12 @@ def join(objects: np.ndarray, line: np.ndarray, classes: np.ndarray | None = Non
     if len(numbers) < 2:
         raise LazyLabelsError("the line touches fewer than two objects: draw it from one object into the other.")
     sizes = {number: int(np.count_nonzero(objects == number)) for number in numbers}
-    kept = max(numbers, key=lambda number: (sizes[number], -number))
+    numbers.sort(key=lambda number: (-sizes[number], number))
+    kept = numbers[0]
     one = np.isin(objects, numbers)
+    own = np.zeros_like(objects) if drawn is None else _drawn_in(drawn, one)
+    said = [values for number in numbers if (values := own[(objects == number) & (own > 0)]).size]
+    value = int(np.bincount(said[0]).argmax()) if said else _class(classes, kept)
     box = _box(one | line)
     # between the objects, not the ends of the line that reach out of them
     gaps, count = ndimage.label(line[box] & (objects[box] == 0), np.ones((3, 3)))
@@ -142,7 +163,7 @@ def join(objects: np.ndarray, line: np.ndarray, classes: np.ndarray | None = Non
     former, _ = interface_labels(np.where(np.isin(objects[box], numbers), objects[box], 0))
     separation[box][ndimage.binary_dilation(former > 0, np.ones((3, 3)))] = IGNORE
     _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside, DEFAULT_GAP))
-    return Correction(made, {kept: _class(classes, kept)}, {"separation": separation})
+    return Correction(made, {kept: value}, {"separation": separation}, np.where(one, value, KEEP).astype(np.int16))
 
 
 def erase(objects: np.ndarray, stroke: np.ndarray) -> Correction:
@@ -162,7 +183,7 @@ def erase(objects: np.ndarray, stroke: np.ndarray) -> Correction:
 
 
 def relabel(objects: np.ndarray, stroke: np.ndarray, value: int) -> Correction:
-    """What a stroke touches is of another class: an inner region of each, and its class in an exact mask that shows it.
+    """What a stroke touches is of another class: an inner region of each, and its class in marks that show another one.
 
     Args:
         objects: (H, W) ids.
@@ -226,6 +247,16 @@ def outline(
     return Correction(made.astype(np.int32), {int(number): int(value)}, labels)
 
 
+def marked(project: Project, entry: ImageEntry) -> np.ndarray:
+    """The class of object that the person marked, (H, W) uint8, 0 where none; inner regions go before exact masks.
+
+    Raises:
+        LazyLabelsError: when a label cannot be read.
+    """
+    inner, exact = (_objects(project.labels.read(entry, task)) for task in ("detection", "segmentation"))
+    return np.where(inner > 0, inner, exact)
+
+
 def outlined(objects: np.ndarray, pixel: tuple[int, int], seen: np.ndarray) -> int:
     """The object that an outline is of, in the objects of now: their ids may be others than when it was asked for.
 
@@ -267,10 +298,10 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
     """
     before = {}
     changes = dict(correction.labels)
-    if correction.overrule is not None and "segmentation" in entry.drawn:
-        drawn = project.labels.read(entry, "segmentation")
-        shown = (correction.overrule != KEEP) & (drawn != BACKGROUND) & (drawn != IGNORE)
-        changes["segmentation"] = np.where(shown, correction.overrule, changes.get("segmentation", KEEP)).astype(np.int16)
+    if correction.overrule is not None:
+        for task in _CLASSED & entry.drawn:
+            shown = (correction.overrule != KEEP) & (_objects(project.labels.read(entry, task)) > 0)
+            changes[task] = np.where(shown, correction.overrule, changes.get(task, KEEP)).astype(np.int16)
     for task in TASKS:
         if task not in changes or (changes[task] == KEEP).all():
             continue
@@ -287,6 +318,21 @@ def undo(project: Project, entry: ImageEntry, before: Mapping[str, np.ndarray]) 
     """Save labels as :func:`apply` found them."""
     for task, marks in before.items():
         project.labels.save_drawn(entry, task, marks)
+
+
+def _drawn_in(drawn: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Drawn classes of pieces that lie mostly in an object; those of a neighbour may reach into it."""
+    own = np.zeros_like(drawn)
+    for value in np.unique(drawn[where & (drawn > 0)]):
+        pieces, count = ndimage.label(drawn == value)
+        inside = 2 * np.bincount(pieces[where], minlength=count + 1) > np.bincount(pieces.ravel())
+        own[(pieces > 0) & inside[pieces]] = value
+    return own
+
+
+def _objects(label: np.ndarray) -> np.ndarray:
+    """Classes of objects in a label, 0 elsewhere."""
+    return np.where(label == IGNORE, np.uint8(BACKGROUND), label)
 
 
 def _checked(objects: np.ndarray, drawn: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,19 @@ from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
-from lazylabels_monai.interactive.correcting import KEEP, apply, erase, join, line_of, outline, outlined, relabel, split, undo
+from lazylabels_monai.interactive.correcting import (
+    KEEP,
+    apply,
+    erase,
+    join,
+    line_of,
+    marked,
+    outline,
+    outlined,
+    relabel,
+    split,
+    undo,
+)
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.tasks import TASKS
 from tests.interactive.folders import pictures
@@ -308,3 +320,49 @@ def test_background_of_a_correction_stays_without_the_tick_and_no_other(project,
         undo(project, entry, before)
     expected = dab if undone else np.where(scene() == 2, 0, dab)
     assert np.array_equal(project.labels.read(entry, "detection"), expected)
+
+
+def test_another_class_replaces_that_of_an_inner_region_that_is_there(project):
+    """The network would be taught both classes on one object."""
+    (entry,) = project.images
+    dab = disc(20, 54, radius=8)
+    other = disc(48, 20, radius=4)
+    marks = np.where(dab | other, 1, 255).astype(np.uint8)
+    marks[20, 54] = 0
+    project.labels.save(entry, "detection", marks)
+    before = apply(project, entry, relabel(scene(), scene() == 2, 2))
+    detection = project.labels.read(entry, "detection")
+    assert (detection[dab] == 2).all()
+    assert np.array_equal(detection == 1, other)  # of another object
+    undo(project, entry, before)
+    assert np.array_equal(project.labels.read(entry, "detection"), marks)
+
+
+@pytest.mark.parametrize(
+    ("dabs", "expected"),
+    [
+        ([], 1),  # the network's class of the larger one
+        ([(5, 1), (2, 2)], 1),
+        ([(5, 2), (2, 1)], 2),  # the person's goes before the network's
+        ([(2, 2)], 2),
+        ([(9, 2)], 1),  # a neighbour's, which reaches into the larger one
+    ],
+)
+def test_objects_that_are_joined_have_one_class_in_all_marks(project, dabs, expected):
+    """5 is the larger one, of the first class for the network, 2 of the second."""
+    (entry,) = project.images
+    objects = np.where(scene() == 2, 2, np.where(scene() == 1, 5, 0))
+    places = {5: (20, 34), 2: (20, 54), 9: (31, 34)}
+    marks, mask = NONE.copy(), NONE.copy()
+    for number, value in dabs:
+        marks[disc(*places[number], radius=5)] = value
+        mask[objects == number] = value
+    project.labels.save(entry, "detection", marks)
+    project.labels.save(entry, "segmentation", mask)
+    line = line_of([(20, 34), (20, 54)], SHAPE)
+    found = join(objects, line, np.array([0, 0, 2, 0, 0, 1]), marked(project, entry))
+    assert found.classes == {5: expected}
+    apply(project, entry, found)
+    for task, drawn in (("detection", marks), ("segmentation", mask)):
+        inside = np.isin(drawn, (1, 2)) & (found.objects == 5)
+        assert np.array_equal(project.labels.read(entry, task), np.where(inside, expected, drawn)), task

@@ -123,10 +123,12 @@ class CorrectPanel(QWidget):
 
     def correct(self, name: str, points: np.ndarray) -> None:
         """Apply a tool to a stroke (N, 2) of (row, column)."""
-        value = self.classes.currentIndex() + 1
+        value, current = self.classes.currentIndex() + 1, self.session.current
         acts: dict[str, Callable[[np.ndarray, np.ndarray], correcting.Correction]] = {
             "Split": lambda ids, classes: correcting.split(ids, correcting.line_of(points, ids.shape), classes),
-            "Join": lambda ids, classes: correcting.join(ids, correcting.line_of(points, ids.shape), classes),
+            "Join": lambda ids, classes: correcting.join(
+                ids, correcting.line_of(points, ids.shape), classes, correcting.marked(current.project, current.entry)
+            ),
             "Erase": lambda ids, classes: correcting.erase(ids, self._touch(points, ids.shape)),
             "Relabel": lambda ids, classes: correcting.relabel(ids, self._touch(points, ids.shape), value),
         }
