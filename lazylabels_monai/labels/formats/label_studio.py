@@ -6,6 +6,7 @@ masks, thi.ng/rle-pack, https://github.com/thi-ng/umbrella
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,24 +42,22 @@ def annotations(content: list[dict], path: Path) -> list[Annotation]:
     """Marks of each annotation of each task, in the file's order; cancelled ones and predictions are left out.
 
     Raises:
-        AnnotationError: when a task names no image.
+        AnnotationError: when a task names no image, or several and its regions do not say of which they are.
         NoMarksError: when no region can be used.
     """
     made = []
+    usual = _usual_key(content)
     for task in content:
-        image = _image(task)
-        listed = task["annotations"]
-        for annotation in listed if isinstance(listed, list) else ():
-            if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
-                continue
-            result = annotation.get("result")
-            marks, left_out, size, unknown = _regions(result if isinstance(result, list) else [])
-            if image is None and (marks or left_out):
-                raise AnnotationError(
-                    f"annotation file '{path}': task {task.get('id')} names no picture in its data: add its file name there."
-                )
-            if image is not None:
-                made.append(Annotation(path, image, size, marks, left_out, unknown))
+        for result in _results(task):
+            for image, regions in _by_picture(task, result, usual, path):
+                marks, left_out, size, unknown = _regions(regions)
+                if image is None and (marks or left_out):
+                    raise AnnotationError(
+                        f"annotation file '{path}': task {task.get('id')} names no picture in its data: "
+                        "add its file name there."
+                    )
+                if image is not None:
+                    made.append(Annotation(path, image, size, marks, left_out, unknown))
     every = [phrase for annotation in made for phrase in annotation.left_out]
     if every and not any(annotation.marks for annotation in made):
         raise NoMarksError(unusable(path, every))
@@ -67,10 +66,68 @@ def annotations(content: list[dict], path: Path) -> list[Annotation]:
     return made
 
 
-def _image(task: dict) -> str | None:
-    """The task's picture: what its data names, else the file that was uploaded."""
-    named = [value for value in (*task["data"].values(), task.get("file_upload")) if isinstance(value, str) and value]
-    return next((v for v in named if any(suffix in v.lower() for suffix in PICTURE_SUFFIXES)), None)
+def _results(task: dict) -> Iterator[list]:
+    """What each annotation of a task holds."""
+    listed = task["annotations"]
+    for annotation in listed if isinstance(listed, list) else ():
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
+            result = annotation.get("result")
+            yield result if isinstance(result, list) else []
+
+
+def _pictures(task: dict) -> dict[str, str]:
+    """The pictures that a task's data name, by their keys."""
+    return {key: value for key, value in task["data"].items() if isinstance(value, str) and _is_picture(value)}
+
+
+def _is_picture(value: str) -> bool:
+    return any(suffix in value.lower() for suffix in PICTURE_SUFFIXES)
+
+
+def _key(region: Any) -> str:
+    """What a region says it was drawn on: the tag of the picture, named as the key of the data is."""
+    return str(region.get("to_name") or "") if isinstance(region, dict) else ""
+
+
+def _usual_key(content: list[dict]) -> str | None:
+    """The key of the pictures that were labelled, where it is the same one in the whole file."""
+    keys: set[str] = set()
+    for task in content:
+        keys |= {_key(region) for result in _results(task) for region in result} & _pictures(task).keys()
+    return keys.pop() if len(keys) == 1 else None
+
+
+def _by_picture(task: dict, result: list, usual: str | None, path: Path) -> list[tuple[str | None, list]]:
+    """The regions of each picture of a task, which may show others beside the one to label.
+
+    Raises:
+        AnnotationError: when a region may be of any of them.
+    """
+    pictures = _pictures(task)
+    if not pictures:
+        upload = task.get("file_upload")
+        return [(upload if isinstance(upload, str) and _is_picture(upload) else None, result)]
+    only = next(iter(pictures.values())) if len(set(pictures.values())) == 1 else None
+    found: dict[str, list] = {}
+    others: dict[str, list] = {}
+    for region in result:
+        key = _key(region)
+        image = pictures.get(key) or (only if key not in task["data"] else None)  # a tag may be named otherwise
+        if image is not None:
+            found.setdefault(image, []).append(region)
+        else:
+            others.setdefault(key, []).append(region)
+    for key, regions in others.items():
+        if any(_regions(regions)[:2]):  # not where it is a text that was labelled beside the picture
+            named = ", ".join(f"{name} '{value}'" for name, value in pictures.items())
+            of = f"of '{key}'" if key else "without to_name"
+            raise AnnotationError(
+                f"annotation file '{path}': task {task.get('id')} has regions {of}, and the pictures in its data are "
+                f"{named}: leave only the picture that was labelled in its data."
+            )
+    if not found and (image := only or pictures.get(usual or "")) is not None:
+        return [(image, [])]
+    return list(found.items())
 
 
 def _regions(

@@ -121,6 +121,59 @@ def test_two_annotators_are_two_annotations_and_cancelled_ones_none(tmp_path):
     assert len(read_annotations(write_json(tmp_path / "a.json", content))) == 2
 
 
+def square(left, to_name=None):
+    corners = [[left, 10], [left + 10, 10], [left + 10, 30], [left, 30]]
+    return region("polygon", {"points": corners}, f"r{left}", **({} if to_name is None else {"to_name": to_name}))
+
+
+BESIDE = {"previous": "a.png", "image": "/data/b.png"}
+TEXT = {"id": "t", "type": "labels", "to_name": "text", "value": {"start": 0, "end": 3, "text": "one", "labels": ["word"]}}
+SEVERAL = {
+    "the labelled one": (BESIDE, [square(20, "image")], {"/data/b.png": [20]}),
+    "both": (BESIDE, [square(2, "image"), square(5, "previous"), square(7, "image")], {"/data/b.png": [2, 7], "a.png": [5]}),
+    "twice the same": ({"image": "b.png", "copy": "b.png"}, [square(20, "img")], {"b.png": [20]}),
+    "one, another name": ({"image": "b.png", "place": "x"}, [square(20, "img")], {"b.png": [20]}),
+    "one, another name, and a text": ({"image": "b.png", "text": "x"}, [square(20, "img"), TEXT], {"b.png": [20]}),
+    "a text alone": ({"image": "b.png", "text": "x"}, [TEXT], {"b.png": []}),
+    "a choice": (BESIDE, [{**TEXT, "type": "choices", "to_name": "image", "value": {"choices": ["no"]}}], {"/data/b.png": []}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "regions", "expected"), SEVERAL.values(), ids=SEVERAL)
+def test_marks_lie_on_the_picture_that_they_were_drawn_on(tmp_path, data, regions, expected):
+    content = task(*regions, data=data)
+    content += task(square(1, "image"), id=2, data={"image": "other.png"})  # so that there is a mark
+    found = read_annotations(write_json(tmp_path / "a.json", content))
+    lefts = {one.image: [round(mark.polygons[0][0][:, 1].min() * 100 / SHAPE[1]) for mark in one.marks] for one in found}
+    assert lefts == {**expected, "other.png": [1]}
+
+
+def test_an_annotation_without_marks_is_of_the_picture_that_the_others_are_of(tmp_path):
+    content = task(square(20, "image"), data=BESIDE) + task(id=2, data={"previous": "c.png", "image": "d.png"})
+    found = read_annotations(write_json(tmp_path / "a.json", content))
+    assert [(one.image, len(one.marks)) for one in found] == [("/data/b.png", 1), ("d.png", 0)]
+    content[0]["annotations"][0]["result"].append(square(50, "previous"))  # nobody knows now
+    found = read_annotations(write_json(tmp_path / "a.json", content))
+    assert [one.image for one in found] == ["/data/b.png", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        (BESIDE, "img"),
+        (BESIDE, None),
+        ({"image": "http://host/123", "thumb": "b.png"}, "image"),
+        ({"image": ["a.png", "b.png"], "thumb": "b.png"}, "image"),
+    ],
+)
+def test_marks_of_a_picture_that_nobody_names_are_refused(tmp_path, data, key):
+    content = task(square(20, key), data=data)
+    of = f"of '{key}'" if key else "without to_name"
+    said = rf"^annotation file '.*a\.json': task 1 has regions {of}, and the pictures in its data are .*b\.png': leave"
+    with pytest.raises(AnnotationError, match=said):
+        read_annotations(write_json(tmp_path / "a.json", content))
+
+
 @pytest.mark.parametrize(
     ("content", "error", "words"),
     [
