@@ -13,11 +13,22 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.tiff import largest_page
 from lazylabels_monai.regular import why_no_file
 
-__all__ = ["MAX_PRINT_DPI", "PixelSizeError", "agreed_pixel_size", "micrometres", "parse_pixel_size", "read_pixel_size"]
+__all__ = [
+    "MAX_PRINT_DPI",
+    "PIXEL_SIZE_KEY",
+    "PixelSizeError",
+    "agreed_pixel_size",
+    "micrometres",
+    "parse_pixel_size",
+    "read_pixel_size",
+]
 
 #: A plain TIFF resolution up to this many dots per inch (pixels of 21 um and more) is a setting of a screen (72, 96) or
 #: a printer (300, 600, 1200), not of a microscope, and is ignored.
 MAX_PRINT_DPI = 1200
+
+#: Under this key tifffile's description of a file of ours states the size, whatever the resolution may be taken for.
+PIXEL_SIZE_KEY = "pixel_size_um"
 
 #: Two sizes that differ by at most this share are the same one, rounded.
 TOLERANCE = 0.01
@@ -85,9 +96,9 @@ def read_pixel_size(path: str | Path) -> float | None:
 
     Looked for in this order: OME-XML (``PhysicalSizeX`` and ``Y`` with their units), ImageJ (resolution tags with ImageJ's
     own ``unit``), the headers of FEI / Thermo Fisher and Zeiss electron microscopes, the plain resolution tags in inch or
-    centimetre. Values up to :data:`MAX_PRINT_DPI` in inch or centimetre are ignored wherever they stand, as are the
-    micrometres that 72 and 96 dots per inch become when a program converts a plain file. Other formats than TIFF state none:
-    the resolution of a PNG is a matter of printing.
+    centimetre, :data:`PIXEL_SIZE_KEY`. Values up to :data:`MAX_PRINT_DPI` in inch or centimetre are ignored wherever they
+    stand, as are the micrometres that 72 and 96 dots per inch become when a program converts a plain file. Other formats than
+    TIFF state none: the resolution of a PNG is a matter of printing.
 
     Args:
         path: any file.
@@ -103,7 +114,7 @@ def read_pixel_size(path: str | Path) -> float | None:
         return None
     try:
         with tifffile.TiffFile(path) as tif:
-            found = _ome(tif) or _imagej(tif) or _microscope(tif) or _plain(tif)
+            found = _ome(tif) or _imagej(tif) or _microscope(tif) or _plain(tif) or _ours(tif)
     except Exception:  # tifffile and broken metadata raise all sorts; a broken image is reported where it is read
         return None
     if found is None:
@@ -229,3 +240,10 @@ def _plain(tif: tifffile.TiffFile) -> tuple[float, float] | None:
     if length is None or per_unit is None or tif.is_imagej:
         return None
     return _measured(_pair(length / per_unit[0], length / per_unit[1]), length)
+
+
+def _ours(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    for stated in tif.shaped_metadata or ():
+        if isinstance(size := stated.get(PIXEL_SIZE_KEY), (int, float)):
+            return _pair(float(size), None)
+    return None

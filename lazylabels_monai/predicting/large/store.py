@@ -16,6 +16,7 @@ import numpy as np
 
 from lazylabels_monai.atomic import remove_tree, write_bytes, write_text
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.pixel_size import PIXEL_SIZE_KEY
 
 __all__ = [
     "REMEDY",
@@ -183,7 +184,8 @@ def write_tiff(path: Path, array: Any, dtype: Any, pixel_size: float | None = No
         path: of the file.
         array: (H, W), numpy's or Zarr's.
         dtype: of the file.
-        pixel_size: micrometres, written as the resolution; None: unknown.
+        pixel_size: micrometres, written as the resolution, and in the description, as a resolution below 1200 dpi may be a
+            printer's; None: unknown.
     """
     import tifffile
 
@@ -205,7 +207,7 @@ def write_tiff(path: Path, array: Any, dtype: Any, pixel_size: float | None = No
         bigtiff=True,
         compression="zlib",
         photometric="minisblack",
-        metadata={"axes": "YX"},
+        metadata={"axes": "YX", **({} if pixel_size is None else {PIXEL_SIZE_KEY: pixel_size})},
         maxworkers=1,
         **resolution,
     )

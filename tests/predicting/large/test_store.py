@@ -62,6 +62,38 @@ def test_tiled_bigtiff(tmp_path, dtype):
     assert read_pixel_size(tmp_path / "a.tif") == pytest.approx(0.25, rel=1e-4)
 
 
+#: Micrometres: every decade of microscopes and cameras, what printers and screens have (21 and more), odd ones.
+SIZES = [*np.geomspace(1e-3, 1e3, 13), 0.1 / 3, 21.0, 21.2, 25.0, 84.0, 84.67, 25400 / 96, 264.6, 25400 / 72, 353.0, 1000.0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_each_pixel_size_that_is_written_is_read_back(tmp_path, size):
+    write_tiff(tmp_path / "a.tif", np.zeros((20, 30), np.uint16), np.uint16, size)
+    assert read_pixel_size(tmp_path / "a.tif") == pytest.approx(size, rel=1e-6)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:  # for other programs
+        tags = tif.pages[0].tags
+        count, per = tags["XResolution"].value
+        assert int(tags["ResolutionUnit"].value) == 3
+        assert count / per * size == pytest.approx(1e4, rel=1e-6)
+    ome_metadata(tmp_path, "a", 3, size)
+    assert zarr_pixel_size(tmp_path) == pytest.approx(size, rel=1e-12)
+
+
+def test_without_a_pixel_size_none_is_read(tmp_path):
+    write_tiff(tmp_path / "a.tif", np.zeros((20, 30), np.uint16), np.uint16)
+    ome_metadata(tmp_path, "a", 3, None)
+    assert read_pixel_size(tmp_path / "a.tif") is None
+    assert zarr_pixel_size(tmp_path) is None
+
+
+def test_a_resolution_that_somebody_corrects_counts(tmp_path):
+    write_tiff(tmp_path / "a.tif", np.zeros((20, 30), np.uint16), np.uint16, 25.0)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
+        for name in ("XResolution", "YResolution"):
+            tif.pages[0].tags[name].overwrite((20000, 1))
+    assert read_pixel_size(tmp_path / "a.tif") == pytest.approx(0.5)
+
+
 def test_an_ome_zarr_that_is_read_back(tmp_path):
     zarr = pytest.importorskip("zarr")
     values = np.random.default_rng(0).integers(0, 9, (40, 50)).astype(np.uint32)
