@@ -66,6 +66,7 @@ __all__ = [
     "trained_normalization",
     "trained_settings",
     "trained_values",
+    "trained_window_size",
     "write_begun",
     "write_classes",
     "write_images",
@@ -388,6 +389,23 @@ def trained_normalization(weights: str | Path) -> str:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable_network(path, error) from error
     return str(value["normalization"])
+
+
+def trained_window_size(weights: str | Path, crop_size: Sequence[int]) -> list[int]:
+    """Windows of a prediction: those that the training wrote down, else twice its crops; of other dimensions nothing is taken.
+
+    Args:
+        weights: ``model.pt``.
+        crop_size: that of the config.
+    """
+    usual = [2 * size for size in crop_size]
+    path = Path(weights).with_name(NETWORK_FILE)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        value = check_network_values({"window_size": found.get("window_size", usual)}, NETWORK_IDS)["window_size"]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _unreadable_network(path, error) from error
+    return list(value) if len(value) == len(usual) else usual
 
 
 def trained_values(weights: str | Path, overlays: Sequence[str | Path] = ()) -> dict[str, Any]:

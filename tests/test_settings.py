@@ -146,7 +146,8 @@ def test_every_id_of_the_configs_is_known(file):
     }
     assert handed == {name: f"@{name}" for name in handed}
     by_call = set(re.findall(r"'(\w+)': @", " ".join(map(str, config["initialize"]))))
-    by_train = set(CONFIGS["train.yaml"]["given_settings"]) if file == "evaluate.yaml" else set()
+    train = CONFIGS["train.yaml"]
+    by_train = {*train["given_settings"], *train["made_settings"]} if file == "evaluate.yaml" else set()
     assert sorted(ids - set(handed) - by_call - by_train) == []
 
 

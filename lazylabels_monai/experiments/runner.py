@@ -185,7 +185,7 @@ def do_run(run: Run, section: str, places: Places) -> dict[str, Any]:
         record = _about(run, folder)
         record["minutes"] = {}
     if run.method.command is None:
-        record |= _about_evaluation(folder)
+        record |= _about_evaluation(folder, folder if section == "testing" else folder / section)
     record["minutes"] |= {name: round(value / 60, 2) for name, value in seconds.items()}
     record[section] = _scores(folder if section == "testing" else folder / section, run, folder)
     write_record(places.results, run, record)
@@ -361,10 +361,13 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
     return record | {"curves": _curves(folder)}
 
 
-def _about_evaluation(folder: Path) -> dict[str, Any]:
+def _about_evaluation(folder: Path, evaluated: Path) -> dict[str, Any]:
     """What a table says of the evaluation: known runs are evaluated again when it changes."""
     from monai.bundle import ConfigParser
 
+    scored = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8")).get("scored")
+    if scored is not None:
+        return {name: scored[name] for name in ("mirroring", "window_size")}
     config = ConfigParser(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     window = config.get_parsed_content("window_size")
     return {"mirroring": bool(config.get("mirroring", False)), "window_size": list(window)}

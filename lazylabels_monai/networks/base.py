@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
 
 import torch.nn.functional as F
 from monai.networks.layers.factories import Pool, split_args
@@ -24,6 +27,8 @@ class AnySizeNet(nn.Module):
     of the same size in ``logits``. With instance normalization, which a single pixel cannot have, it is padded to at least
     two such multiples.
 
+    What a network was built with is its attribute ``built_with``: all arguments by their names, the defaults among them.
+
     Args:
         spatial_dims: number of spatial dimensions, 2 or 3.
         in_channels: channels of the image.
@@ -34,6 +39,14 @@ class AnySizeNet(nn.Module):
     Raises:
         ValueError: when an argument is out of its range.
     """
+
+    __jit_ignored_attributes__ = ("built_with",)
+    built_with: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _noting_arguments(cls.__init__)
 
     def __init__(
         self,
@@ -75,3 +88,18 @@ class AnySizeNet(nn.Module):
     def logits(self, image: Tensor) -> Tensor:
         """Logits of an image whose size needs no padding, of that size."""
         raise NotImplementedError
+
+
+def _noting_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that notes its arguments; of a class and those that it derives from, the outermost does."""
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def noting(self: AnySizeNet, *args: Any, **kwargs: Any) -> None:
+        if "built_with" not in vars(self):
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            vars(self)["built_with"] = dict(list(bound.arguments.items())[1:])
+        init(self, *args, **kwargs)
+
+    return noting

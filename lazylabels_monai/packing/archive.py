@@ -126,6 +126,7 @@ def _trained_network(weights: PathLike, bundle: Path, overlays: Sequence[PathLik
     """The network's settings; without its definition where that says in other words what the bundle's own does."""
     values = trained_network(weights, overlays)
     own = yaml.safe_load((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))["network_def"]
+    own = {name: value for name, value in own.items() if name != "_requires_"}
     found = values.get("network_def", own)
     # what trainings from before a setting do not name is what the bundle has for it
     found = {**{name: value for name, value in own.items() if value == f"@{name}"}, **found}

@@ -38,6 +38,7 @@ def trained_config(
     file = bundle_config(bundle, "inference.yaml")
     check_overlays(overlays)
     config = ConfigParser.load_config_files([str(file), *map(str, overlays)])
+    config.get("network_def", {}).pop("_requires_", None)  # what lies beside other weights says nothing of these
     settings = asdict(trained_settings(require_weights(weights)))
     config.update(trained_values(weights, overlays))
     config["instance_settings"] = f"$lazylabels_monai.instances.InstanceSettings(**{settings!r})"

@@ -36,12 +36,14 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     # what each file does with the rest; training reads the classes from the data set and names
     # the normalization, inference reads both from beside the weights
     own = {"imports", "initialize", "run", "network", "classes", "normalization", "given_settings", "made_settings"}
+    own |= {"window_size"}  # that of the training, which is kept beside the weights
     assert train["network_def"].pop("zero_init_residual") == "@zero_init_residual"  # how weights begin: inference reads them
     shared = (set(train) & set(infer)) - own
-    wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size", "window_size"}
+    wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size"}
     assert wanted | {"num_multitask_blocks", "dropout", "ckpt_dir", "dataset_dir", "device", "amp"} <= shared
     assert {key: train[key] for key in shared} == {key: infer[key] for key in shared}
     assert evaluate["weights"] == infer["weights"]
+    assert evaluate["window_size"] == infer["window_size"]
     assert evaluate["overlap"] == infer["overlap"]
     assert evaluate["mirroring"] == infer["mirroring"]
     assert evaluate["normalization"] == infer["normalization"]
@@ -62,7 +64,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert image_steps(train["validate"]["preprocessing"]["transforms"]) == expected
     # validation in training has windows and an overlap of its own and mirrors nothing: it is there to choose an epoch
     assert infer["inferer"].pop("mirroring") == "@mirroring"
-    assert evaluate["validate#inferer#roi_size"] == infer["inferer"]["roi_size"] == train["val_window_size"]
+    assert evaluate["validate#inferer#roi_size"] == infer["inferer"]["roi_size"] == train["val_window_size"] == "@window_size"
     assert infer["inferer"].pop("answered") == "@answered_tasks"  # what nobody asks for need not be predicted
     own = {"overlap": None, "roi_size": None}
     assert train["validate"]["inferer"] | own == infer["inferer"] | own

@@ -125,3 +125,28 @@ def test_what_was_scored_stands_beside_the_scores(bundle, tiny_data, predicted, 
     bundle.evaluate(tiny_data, tmp_path, ckpt_dir=str(predicted / "models"), **given)
     assert scored(tmp_path) == {**usual, **given}
     assert (tmp_path / "metrics.csv").read_text() != (predicted / "metrics.csv").read_text()
+
+
+def test_windows_are_those_of_the_training_unless_others_are_named(bundle, tiny_data, predicted, tmp_path):
+    """Whatever crop_size says, which a prediction needs for nothing else; as by `lazylabels predict`."""
+
+    def window(workflow) -> list[int]:
+        return list(
+            workflow.parser.get_parsed_content("inferer" if "inferer" in workflow.parser else "validate#inferer").roi_size
+        )
+
+    of_training, own = json.loads((predicted / "models" / "network.json").read_text())["window_size"], [48, 32]
+    assert of_training == [64, 64] != bundle.network["crop_size"]
+    models = tmp_path / "models"
+    shutil.copytree(predicted / "models", models)
+    given = {"crop_size": [256, 256], "ckpt_dir": str(models)}
+    for run in (bundle.evaluate, bundle.infer):
+        assert window(run(tiny_data, tmp_path / "out", **given)) == of_training
+        assert window(run(tiny_data, tmp_path / "own", window_size=own, **given)) == own
+    for name in ("metrics.json", "metrics.csv"):
+        assert (tmp_path / "out" / name).read_text() == (predicted / name).read_text()
+    np.testing.assert_array_equal(*(pixels(out / "microstructure_test_000_pred.png") for out in (tmp_path / "out", predicted)))
+    (models / "network.json").unlink()  # as of trainings before that was written
+    given["normalization"] = "percentiles"
+    for run in (bundle.evaluate, bundle.infer):
+        assert window(run(tiny_data, tmp_path / "none", **{**given, "crop_size": [24, 16]})) == own

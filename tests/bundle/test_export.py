@@ -9,8 +9,10 @@ import pytest
 import torch
 from monai.bundle import ckpt_export, onnx_export, verify_net_in_out
 
+from lazylabels_monai.errors import user_error
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.trained import write_network
 
 SMALL = {"channels": [4, 8], "num_multitask_blocks": 1}  # torch's exporters take seconds for each level
 
@@ -66,6 +68,23 @@ def test_torchscript_file_gives_the_networks_output(described, weights, tmp_path
         image = torch.randn(size)
         with torch.no_grad():
             torch.testing.assert_close(exported(image), net(image))
+
+
+def test_another_normalization_than_the_trainings_is_refused(described, weights, tmp_path):
+    """The weights of one normalization fit another, so that nothing else would fail."""
+    net, file, ids = weights
+    write_network(tmp_path, net, **ids)
+    given = {"ckpt_file": file, "ckpt_dir": str(tmp_path), **described}
+    with pytest.raises(RuntimeError) as refused:  # MONAI's, around ours
+        ckpt_export(
+            "network_def", filepath=str(tmp_path / "other.ts"), **given, **{**ids, "norm": ["GROUP", {"num_groups": 1}]}
+        )
+    assert f'{file}: these weights belong to another network, which had norm {json.dumps(ids["norm"])}, not ["GROUP"' in str(
+        user_error(refused.value)
+    )
+    assert not (tmp_path / "other.ts").exists()
+    ckpt_export("network_def", filepath=str(tmp_path / "same.ts"), **given, **ids)
+    assert (tmp_path / "same.ts").is_file()
 
 
 @pytest.mark.filterwarnings("ignore")
