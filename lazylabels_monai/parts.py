@@ -12,10 +12,39 @@ from typing import Any
 from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.errors import LazyLabelsError
 
-__all__ = ["replaced_parts", "running_config"]
+__all__ = ["COMPUTED", "replaced_parts", "require_one_value", "running_config"]
 
 #: What a value of the bundle's own is told as.
 AS_IN_BUNDLE = "as the bundle has it"
+_SHOWN = 100
+
+#: Ids that the bundle computes with in several places: replaced in one of them, the others would go on with another value.
+COMPUTED = (
+    "batch_size",
+    "classes",
+    "crop_size",
+    "crops_per_epoch",
+    "device",
+    "in_channels",
+    "num_classes",
+    "num_workers",
+    "pixel_mean",
+    "resume",
+    "tasks",
+    "val_interval",
+)
+#: Of them, those that mean the same in a component of the user's own, too.
+_COUNTS = ("batch_size", "crops_per_epoch", "val_interval")
+#: What is made of an id by an expression and does nothing, or something else, without the id.
+_MADE_OF = {
+    "ema#_disabled_": "ema_decay",
+    "ema#momentum": "ema_decay",
+    "train#handlers#6#interval": "max_epochs",
+    "validate#early_stop#patience": "early_stop_patience",
+    "validate#evaluator#last_epoch": "max_epochs",
+}
+#: Where :data:`COMPUTED` is looked for. What the network is made of is another matter, see :mod:`lazylabels_monai.trained`.
+_SEARCHED = ("beginning", "ema", "loss", "lr_scheduler", "optimizer", "train", "validate")
 
 
 def running_config() -> dict[str, Any] | None:
@@ -51,6 +80,66 @@ def replaced_parts(names: Sequence[str], config: Mapping[str, Any] | None = None
     return json.loads(json.dumps(found, default=str))
 
 
+def require_one_value(config: Mapping[str, Any] | None = None) -> None:
+    """Refuse a part of a config that was replaced although other places compute with the id that it stood for.
+
+    Args:
+        config: default :func:`running_config`; where there is none, or it trains nothing, nothing is refused.
+
+    Raises:
+        LazyLabelsError: naming the part and the id to give in its place.
+    """
+    config, own = running_config() if config is None else config, _own()
+    if config is None or own is None or "train" not in config:
+        return
+    for name in _SEARCHED:
+        for path, value, usual, is_component in _both(config.get(name), own.get(name), name):
+            meant = _MADE_OF.get(path) or _stood_for(usual)
+            counts = is_component or meant in _COUNTS
+            if meant is None or not counts or _same(value, usual) or _same(value, config.get(meant)):
+                continue
+            raise LazyLabelsError(
+                f"{path} is {_text(value)}, but other places compute with {meant}, which is {_text(config.get(meant))}: leave "
+                f"it out and give --{meant} (or '{meant}:' in a config file), which all of them follow."
+            )
+
+
+def _stood_for(usual: Any) -> str | None:
+    name = usual[1:] if isinstance(usual, str) and usual.startswith("@") else ""
+    return name if name in COMPUTED else None
+
+
+def _same(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and _normal(value) == _normal(other)
+
+
+def _normal(value: Any) -> Any:
+    """MONAI reads ``a#b`` and ``a::b`` alike, and writes the latter into a config that it resolves."""
+    return value.replace("#", "::") if isinstance(value, str) else value
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _both(value: Any, own: Any, path: str, is_component: bool = True) -> Iterator[tuple[str, Any, Any, bool]]:
+    """Leaves that stand in both, with their paths, and whether they belong to a component of the same kind."""
+    if isinstance(value, dict) and isinstance(own, dict):
+        is_component = is_component and value.get("_target_") == own.get("_target_")
+        for key in own.keys() & value.keys():
+            yield from _both(value[key], own[key], f"{path}#{key}", is_component)
+    elif isinstance(value, list) and isinstance(own, list) and len(value) == len(own) and _kinds(value) == _kinds(own):
+        for index, (each, other) in enumerate(zip(value, own, strict=True)):
+            yield from _both(each, other, f"{path}#{index}", is_component)
+    else:
+        yield path, value, own, is_component
+
+
+def _kinds(components: Sequence[Any]) -> list[Any]:
+    return [each.get("_target_") if isinstance(each, dict) else None for each in components]
+
+
 @cache
 def _own() -> dict[str, Any] | None:
     from monai.bundle import ConfigParser
@@ -68,5 +157,5 @@ def _differing(value: Any, own: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list) and isinstance(own, list) and len(value) == len(own):
         for index, (each, other) in enumerate(zip(value, own, strict=True)):
             yield from _differing(each, other, f"{path}#{index}")
-    elif value != own or type(value) is not type(own):
+    elif not _same(value, own):
         yield path, value

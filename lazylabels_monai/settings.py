@@ -30,6 +30,7 @@ from lazylabels_monai.errors import LazyLabelsError, given_overrides
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
+from lazylabels_monai.parts import require_one_value
 from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
@@ -328,12 +329,15 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     - ``--train#dataset#cache_rat 0.5``: a name below an id that is not there;
     - a mistyped id in a file after the bundle's own.
 
+    And, wherever it was given, what :func:`~lazylabels_monai.parts.require_one_value` refuses.
+
     Args:
         arguments: the command line; default ``sys.argv``, and where another program runs nothing is checked.
 
     Raises:
         LazyLabelsError: naming it and what was probably meant.
     """
+    require_one_value()
     given = given_overrides(arguments)
     if "config_file" not in given or "args_file" in given:
         return

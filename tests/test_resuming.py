@@ -184,8 +184,10 @@ def test_other_settings_in_parts_of_the_config_are_told_and_done(bundle, tiny_da
     assert {k: v for k, v in group.items() if k not in ("params", "initial_lr")} == {
         k: v for k, v in plain.items() if k != "params"
     }
+    assert set(json.loads((out / "models" / "training.json").read_text())["parts"]) == set(asked)
     caplog.clear()
     bundle.train(tiny_data, out, max_epochs=4, resume=True)
+    assert json.loads((out / "models" / "training.json").read_text())["parts"] == {}
     assert "optimizer#weight_decay is 0, it was 0.5." in caplog.text
     assert "loss#dice_weight is as the bundle has it, it was 0.25." in caplog.text
     group = load(out / "models" / "checkpoint_epoch=4.pt")["optimizer"]["param_groups"][0]

@@ -278,7 +278,7 @@ def test_what_was_typed_must_mean_something(bundle, arguments, said):
     [
         ["--optimizer#weight_decay", "0.1"],
         ["--network_def#residual", "False"],
-        ["--train#trainer#max_epochs", "5"],
+        ["--train#trainer#decollate", "False"],
         ["--train#dataset#_disabled_", "True"],
         ["--sampling_shares#detection", "0.2"],
         ["--validate#inferer#roi_size", "[32, 32]"],

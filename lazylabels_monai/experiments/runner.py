@@ -213,7 +213,7 @@ def _bundle_steps(run: Run, section: str, folder: Path, data: Path) -> list[_Ste
             "training",
             _bundle(run, "training", [_TRAIN], _absolute(data, folder, models), seed=run.seed, resume=True),
             folder / "trained",
-            is_done=lambda: is_finished(models, config.get("max_epochs")),
+            is_done=lambda: is_finished(models, _epochs(config)),
         ),
         _Step("tuning", _tuning(data, models, bool(config.get("mirroring"))), models / "instances.json"),
         _Step(section, evaluating(run, section, data, models, evaluated), evaluated / "metrics.json"),
@@ -332,6 +332,12 @@ def resolve_config(run: Run, folder: Path, values: Mapping[str, Any]) -> dict[st
     return resolved
 
 
+def _epochs(config: Mapping[str, Any]) -> int | None:
+    """The number that the trainer was given, which is that of the id unless it was replaced there."""
+    found = config.get("train", {}).get("trainer", {}).get("max_epochs")
+    return found if isinstance(found, int) else config.get("max_epochs")
+
+
 def _about(run: Run, folder: Path) -> dict[str, Any]:
     """What a table says of a run beside its scores."""
     record: dict[str, Any] = {
@@ -347,7 +353,7 @@ def _about(run: Run, folder: Path) -> dict[str, Any]:
     if run.method.command is not None:
         return record | _external_about(folder, record["versions"])
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    steps = config["max_epochs"] * config["crops_per_epoch"] // config["batch_size"]
+    steps = (_epochs(config) or 0) * config["crops_per_epoch"] // config["batch_size"]
     record |= {"steps": steps, "batch_size": config["batch_size"], "crop_size": config["crop_size"]}
     norm = config["norm"]
     record |= {"channels": config["channels"], "norm": norm[0] if isinstance(norm, list) else norm}
