@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,9 +24,11 @@ __all__ = [
     "LazyLabelsError",
     "check_overrides",
     "explain",
+    "given_in_file",
     "given_overrides",
     "is_bundle_program",
     "is_out_of_memory",
+    "named_configs",
     "one_line",
     "one_sentence_errors",
     "print_error",
@@ -47,9 +49,13 @@ _RUN_ARGUMENTS = frozenset(
         "tracking",
         "args_file",
         "workflow_name",
+        "workflow_type",
+        "properties_path",
         "help",
     ]
 )
+#: Those that the program makes of --tracking.
+_TRACKING_ARGUMENTS = frozenset(["tracking_uri", "experiment_name", "run_name", "save_execute_config"])
 
 
 #: Ids that name a folder or a file, which may be called as one likes; see :mod:`lazylabels_monai.overrides`.
@@ -277,8 +283,36 @@ def given_overrides(arguments: Sequence[str] | None = None) -> dict[str, str]:
     return dict(_named(arguments))
 
 
+def given_in_file(given: Mapping[str, str]) -> dict[str, Any]:
+    """The names and values of the ``--args_file`` among :func:`given_overrides`; those of the command line go before them."""
+    from monai.bundle import ConfigParser  # here, so that labels can be made without importing all of MONAI
+
+    if "args_file" not in given:
+        return {}
+    typed = given["args_file"]
+    sources = typed if Path(typed).is_file() or not typed.startswith(("{", "[", "(")) else ast.literal_eval(typed)
+    found: dict[str, Any] = {}
+    for source in [sources] if isinstance(sources, str | dict) else sources:
+        found.update(source if isinstance(source, dict) else ConfigParser.load_config_file(source))
+    return found
+
+
+def named_configs(given: Mapping[str, str], in_file: Mapping[str, Any]) -> list[str]:
+    """The files of ``--config_file``, wherever they were named; empty where they were not."""
+    value = given.get("config_file", in_file.get("config_file"))
+    if isinstance(value, list | tuple):
+        return [str(each) for each in value]
+    if not isinstance(value, str):
+        return []
+    if value.lstrip().startswith(("[", "(")):
+        return list(ast.literal_eval(value))
+    return value.split(",") if "," in value and not Path(value).is_file() else [value]
+
+
 def check_overrides(arguments: Sequence[str] | None = None) -> None:
     """Refuse a mistyped ``--name value``: MONAI adds an unknown id to the config in silence.
+
+    So it does with one in the file of ``--args_file``.
 
     Likewise ``--name false`` and ``--name None``, of which MONAI makes the text "false" and nothing at all.
 
@@ -292,10 +326,15 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     from monai.bundle import ConfigParser  # here, so that labels can be made without importing all of MONAI
 
     given = given_overrides(arguments)
-    if "config_file" not in given or "args_file" in given:
+    in_file = given_in_file(given)
+    files = named_configs(given, in_file)
+    if not files:
         return
-    config = ConfigParser.load_config_files(_file_list(given["config_file"]))
-    known = set(config) | _RUN_ARGUMENTS
+    config = ConfigParser.load_config_files(files)
+    known = set(config) | _RUN_ARGUMENTS | (_TRACKING_ARGUMENTS if "tracking" in {**in_file, **given} else set())
+    for name in in_file:
+        if _top(name) not in known:
+            raise LazyLabelsError(f"{given['args_file']}: '{name}' is no id of this config; {_meant(_top(name), known)}")
     for name, value in given.items():
         if name in FOLDER_IDS:
             if value.startswith(("$", "@", "%")) and Path(value).exists():  # before MONAI runs it
@@ -310,13 +349,20 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
                 f"command line: '--{name} {value}' would not set it to nothing; write '{name}: null' into a file of your own "
                 "and name that last in --config_file."
             )
-        top = name.replace("#", "::").split("::", 1)[0]
+        top = _top(name)
         if top not in known:
-            close = difflib.get_close_matches(top, sorted(known), n=1)
-            meant = f"did you mean --{close[0]}?" if close else "the names stand at the top of the config file."
-            raise LazyLabelsError(f"command line: '--{name}' is no id of this config; {meant}")
+            raise LazyLabelsError(f"command line: '--{name}' is no id of this config; {_meant(top, known, '--')}")
         if top == name and type(config.get(name)) in (int, float) and not value.startswith(("$", "@")):
             _check_number(name, value, config[name], above_zero=name in _COUNTS)
+
+
+def _top(name: str) -> str:
+    return name.replace("#", "::").split("::", 1)[0]
+
+
+def _meant(name: str, known: Collection[str], before: str = "") -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"did you mean {before}{close[0]}?" if close else "the names stand at the top of the config file."
 
 
 def _check_number(name: str, value: str, usual: float, above_zero: bool) -> None:
@@ -335,7 +381,3 @@ def _named(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             name, equals, value = argument[2:].partition("=")
             following = arguments[position + 1] if position + 1 < len(arguments) else ""
             yield name.replace("-", "_"), value if equals else following
-
-
-def _file_list(value: str) -> list[str]:
-    return list(ast.literal_eval(value)) if value.lstrip().startswith(("[", "(")) else [value]

@@ -12,7 +12,7 @@ from typing import Any
 from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.errors import LazyLabelsError
 
-__all__ = ["COMPUTED", "replaced_parts", "require_one_value", "running_config"]
+__all__ = ["COMPUTED", "replaced_parts", "require_one_process", "require_one_value", "running_config"]
 
 #: What a value of the bundle's own is told as.
 AS_IN_BUNDLE = "as the bundle has it"
@@ -102,6 +102,23 @@ def require_one_value(config: Mapping[str, Any] | None = None) -> None:
                 f"{path} is {_text(value)}, but other places compute with {meant}, which is {_text(config.get(meant))}: leave "
                 f"it out and give --{meant} (or '{meant}:' in a config file), which all of them follow."
             )
+
+
+def require_one_process(config: Mapping[str, Any] | None = None) -> None:
+    """Refuse to evaluate with the overlay for trainings in several processes.
+
+    Args:
+        config: default :func:`running_config`; where there is none, nothing is refused.
+
+    Raises:
+        LazyLabelsError: with the remedy.
+    """
+    config = running_config() if config is None else config
+    if config is not None and "evaluating" in config and config.get("process_group") is not None:
+        raise LazyLabelsError(
+            "evaluating runs in one process: leave multi_gpu_train.yaml (process_group) out of --config_file, and start it by "
+            "python, without torchrun."
+        )
 
 
 def _stood_for(usual: Any) -> str | None:

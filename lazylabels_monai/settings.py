@@ -7,7 +7,6 @@ file, or by another program.
 
 from __future__ import annotations
 
-import ast
 import difflib
 import inspect
 import json
@@ -26,11 +25,11 @@ from monai.networks.layers.utils import get_dropout_layer, get_norm_layer
 
 from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.devices import best_device
-from lazylabels_monai.errors import LazyLabelsError, given_overrides
+from lazylabels_monai.errors import LazyLabelsError, given_in_file, given_overrides, named_configs
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
-from lazylabels_monai.parts import require_one_value
+from lazylabels_monai.parts import require_one_process, require_one_value
 from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
@@ -327,9 +326,11 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     - a name after ``run`` that is no id;
     - ``--optimizer 3``: a text or a number in place of a part of the config;
     - ``--train#dataset#cache_rat 0.5``: a name below an id that is not there;
-    - a mistyped id in a file after the bundle's own.
+    - a mistyped id in a file after the bundle's own;
+    - a file before the bundle's own, whose ids those replace;
+    - the first and the third in the file of ``--args_file``, too.
 
-    And, wherever it was given, what :func:`~lazylabels_monai.parts.require_one_value` refuses.
+    And, wherever it was given, what :mod:`lazylabels_monai.parts` refuses.
 
     Args:
         arguments: the command line; default ``sys.argv``, and where another program runs nothing is checked.
@@ -337,11 +338,14 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     Raises:
         LazyLabelsError: naming it and what was probably meant.
     """
+    require_one_process()
     require_one_value()
     given = given_overrides(arguments)
-    if "config_file" not in given or "args_file" in given:
+    in_file = given_in_file(given)
+    files = named_configs(given, in_file)
+    if not files:
         return
-    files = _files(given["config_file"])
+    _check_order(files)
     config = ConfigParser.load_config_files(files)
     bundles, others = [], []
     for file in files:
@@ -349,17 +353,38 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
         (bundles if is_bundles else others).append(file)
     for file in others:
         _check_file(file, ConfigParser.load_config_file(file), config, ConfigParser.load_config_files(bundles))
-    _check_run_id(given, arguments, config)
-    for name, typed in given.items():
+    _check_run_id({**in_file, **given}, arguments, config)
+    for name, typed in {**in_file, **given}.items():
         parts = name.replace("#", "::").split("::")
         if parts[0] in config:
-            _check_path(name, parts, config)
-            if len(parts) == 1:
+            _check_path(f"command line: '--{name}'" if name in given else f"{given['args_file']}: '{name}'", parts, config)
+            if len(parts) == 1 and name in given:
                 _check_kind(name, typed, config[name])
 
 
-def _files(value: str) -> list[str]:
-    return list(ast.literal_eval(value)) if value.lstrip().startswith(("[", "(")) else [value]
+def _check_order(files: Sequence[str]) -> None:
+    """MONAI lets the later file hold: one's own before the bundle's would be without effect."""
+    contents = [ConfigParser.load_config_file(file) for file in files]
+    for position, (file, own) in enumerate(zip(files, contents, strict=True)):
+        if "initialize" in own:
+            continue
+        for later, content in zip(files[position + 1 :], contents[position + 1 :], strict=True):
+            if "initialize" not in content or not {"given_settings", "+given_settings"} & set(content):
+                continue
+            lost = [key for key in own if _is_replaced(key, own[key], content)]
+            if lost:
+                shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+                raise LazyLabelsError(
+                    f"{file}: {shown} would be without effect, as {later} replaces {'it' if len(lost) == 1 else 'them'}: "
+                    f"name {file} after {later} in --config_file."
+                )
+
+
+def _is_replaced(key: str, value: Any, later: Mapping[str, Any]) -> bool:
+    parts = key.lstrip("+").replace("#", "::").split("::")
+    above = {"::".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+    replaces = {each: each.replace("#", "::") for each in later if not each.startswith("+")}
+    return any(name in above and not (each == key and later[each] == value) for each, name in replaces.items())
 
 
 def _check_run_id(given: Mapping[str, str], arguments: Sequence[str] | None, config: Mapping[str, Any]) -> None:
@@ -387,7 +412,7 @@ def _check_kind(name: str, typed: str, value: Any) -> None:
     )
 
 
-def _check_path(name: str, parts: Sequence[str], config: Mapping[str, Any]) -> None:
+def _check_path(where: str, parts: Sequence[str], config: Mapping[str, Any]) -> None:
     node: Any = config
     for position, part in enumerate(parts):
         place = "#".join(parts[:position])
@@ -399,11 +424,11 @@ def _check_path(name: str, parts: Sequence[str], config: Mapping[str, Any]) -> N
                 return
             known = [*node, *(takes or [])] if is_last else list(node)
             known = [str(each) for each in known if not str(each).startswith(("_", "*"))]
-            raise LazyLabelsError(f"command line: '--{name}': {place} has no '{part}'; {_meant(part, known)}")
+            raise LazyLabelsError(f"{where}: {place} has no '{part}'; {_meant(part, known)}")
         if isinstance(node, list) and not (part.isdigit() and int(part) < len(node)):
-            raise LazyLabelsError(f"command line: '--{name}': {place} is a list of {len(node)} that has no '{part}'.")
+            raise LazyLabelsError(f"{where}: {place} is a list of {len(node)} that has no '{part}'.")
         if not isinstance(node, Mapping | list):
-            raise LazyLabelsError(f"command line: '--{name}': {place} is {_written(node)}, which has no parts; give --{place}.")
+            raise LazyLabelsError(f"{where}: {place} is {_written(node)}, which has no parts; give --{place}.")
         if isinstance(node, Mapping) and part not in node:
             return
         node = node[int(part)] if isinstance(node, list) else node[part]

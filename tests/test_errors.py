@@ -30,6 +30,25 @@ def test_overrides_that_would_do_nothing_are_refused(bundle, given):
         check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
 
 
+def arguments_in(file: Path, **given: object) -> list[str]:
+    file.write_text(yaml.safe_dump(given))
+    return ["run", "training", "--args_file", str(file)]
+
+
+def test_a_mistyped_id_in_a_file_of_arguments_is_refused_by_name(bundle, tmp_path):
+    file, configs = tmp_path / "args.yaml", bundle.files("train.yaml")
+    for given in ({"config_file": configs}, {"config_file": ",".join(configs * 2)}, {"config_file": configs[0]}):
+        check_overrides(arguments_in(file, **given, max_epochs=1, workflow_type="train", tracking="mlflow", run_name="a"))
+        with pytest.raises(LazyLabelsError, match=r"args.yaml: 'max_epoch' is no id of this config; did you mean max_epochs\?"):
+            check_overrides(arguments_in(file, **given, max_epoch=1))
+    for typed in (["--config_file", configs[0]], ["--config_file", str(configs), "--max_epochs", "3"]):
+        check_overrides([*arguments_in(file, seed=1), *typed])
+        with pytest.raises(LazyLabelsError, match="'lerning_rate' is no id"):
+            check_overrides([*arguments_in(file, lerning_rate=3), *typed])
+    with pytest.raises(LazyLabelsError, match=r"command line: '--max_epoch' is no id of .* mean --max_epochs\?"):
+        check_overrides([*arguments_in(file, config_file=configs), "--max_epoch", "1"])
+
+
 def raised(call, *around: Exception) -> BaseException:
     """What arrives when ``call`` fails inside of others that each raise an error of their own."""
     try:

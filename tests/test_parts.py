@@ -133,6 +133,14 @@ def test_what_does_nothing_without_its_id_is_refused(bundle, path, name):
         require_one_value(parser.get())
 
 
+def test_evaluating_in_several_processes_is_a_sentence(bundle, tiny_data, trained, tmp_path):
+    given = bundle.overrides(tiny_data, tmp_path, ckpt_dir=str(trained / "models"))
+    for order in (("evaluate.yaml", "multi_gpu_train.yaml"), ("multi_gpu_train.yaml", "evaluate.yaml")):
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - MONAI wraps it
+            bundle.run(bundle.files("train.yaml", *order), "train", **given)
+        assert "leave multi_gpu_train.yaml (process_group) out" in str(user_error(raised.value))
+
+
 def test_parts_of_ones_own_pass_and_their_counts_do_not(bundle):
     parser = ConfigParser(config(bundle))
     parser["lr_scheduler#T_max"] = 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -303,6 +304,60 @@ def test_a_mistyped_name_after_run_and_in_a_file(bundle, tmp_path):
     own.write_text("learning_rates: 3\nlearning_rate: '$@learning_rates / 2'\nmine: 3\n")  # an id of one's own, that is used
     check_given(command(bundle, files=("train.yaml", own)))
     check_given(command(bundle, files=("train.yaml", "evaluate.yaml"), run_id="evaluating"))
+
+
+@pytest.mark.parametrize(
+    ("files", "content", "said"),
+    [
+        (
+            ("own", "train.yaml"),
+            "channels: [4, 8]\nmine: 3\n",
+            r"own.yaml: channels would be without effect, as \S*/train",
+        ),
+        (
+            ("own", "train.yaml"),
+            "optimizer: {lr: 1}\nseed: 3\n",
+            r"own.yaml: optimizer, seed .* replaces them: name \S*own",
+        ),
+        (("own", "inference.yaml"), "mirroring: true\n", "own.yaml: mirroring would be without effect"),
+        (("train.yaml", "own", "evaluate.yaml"), "interface_gap: 4\n", r"own.yaml: interface_gap .* as \S*/evaluate.yaml"),
+    ],
+)
+def test_a_file_before_the_bundles_own_is_refused(bundle, tmp_path, files, content, said):
+    own = tmp_path / "own.yaml"
+    own.write_text(content)
+    named = [own if file == "own" else file for file in files]
+    run = "inferring" if "inference.yaml" in files else "evaluating" if "evaluate.yaml" in files else "training"
+    with pytest.raises(LazyLabelsError, match=said):
+        check_given(command(bundle, files=named, run_id=run))
+    check_given(command(bundle, files=[*(file for file in named if file != own), own], run_id=run))
+
+
+@pytest.mark.parametrize("content", ["mine: 3\n", "seed: 0\n"])
+def test_a_file_before_the_bundles_own_passes_where_it_loses_nothing(bundle, tmp_path, content):
+    own = tmp_path / "own.yaml"
+    own.write_text(content)
+    check_given(command(bundle, files=(own, "train.yaml")))
+    own.write_text("channels: [4, 8]\n")
+    check_given(command(bundle, files=("train.yaml", own, "evaluate.yaml"), run_id="evaluating"))
+    check_given(["run", "training", "--config_file", ",".join(bundle.files("train.yaml", own))])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"train#dataset#cache_rat": 0.5}, "args.json: 'train#dataset#cache_rat': train#dataset has no 'cache_rat'"),
+        ({"optimizer#weigth_decay": 0.5}, "optimizer has no 'weigth_decay'; did you mean weight_decay?"),
+        ({"run_id": "trainig"}, "'run trainig' is no id of this config; did you mean training?"),
+    ],
+)
+def test_parts_in_a_file_of_arguments_must_mean_something(bundle, tmp_path, more, said):
+    file = tmp_path / "args.json"
+    file.write_text(json.dumps({"config_file": bundle.files("train.yaml"), **more}))
+    with pytest.raises(LazyLabelsError, match=re.escape(said)):
+        check_given(["run", "--args_file", str(file)])
+    file.write_text(json.dumps({"run_id": "training", "optimizer#weight_decay": 0.5, "channels": [4, 8], "val_share": None}))
+    check_given(["run", "--args_file", str(file), "--config_file", str(bundle.files("train.yaml"))])
 
 
 @pytest.mark.parametrize("overlay", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.name)
