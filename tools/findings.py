@@ -169,6 +169,10 @@ def speck(labels: Labels) -> None:
         labels["segmentation"][y : y + 2, x : x + 2] = 1
 
 
+def unnumbered(labels: Labels) -> None:
+    labels["instances"][disc(52, 26, 12)] = 0
+
+
 MARKS: dict[str, Callable[[Labels], None]] = {
     "inner-crosses-interface": crossed,
     "inner-spans-objects": spanning,
@@ -176,6 +180,7 @@ MARKS: dict[str, Callable[[Labels], None]] = {
     "mask-equals-inner": copied,
     "inner-meets-class": meeting,
     "inner-leaves-object": leaving,
+    "ids-disagree": unnumbered,
     "object-without-inner": forgotten,
     "partly-marked": partly,
     "mask-sliver": sliver,
@@ -336,7 +341,11 @@ def main() -> None:
         if code in ("mask-sliver", "mask-speck", "mask-equals-inner", "inner-meets-class"):
             labels["instances"] = instances_from_classes(labels["segmentation"]).astype(np.uint8)
         found = {fault.code for fault in mark_faults(labels)}
-        write(code, all_labels(image, labels), all_labels(image, sound), verified and code in found)
+        if code == "ids-disagree":
+            panels = [outlined(filled(gray_panel(image), kind["instances"]), kind["segmentation"]) for kind in (labels, sound)]
+        else:
+            panels = [all_labels(image, kind) for kind in (labels, sound)]
+        write(code, *panels, verified and code in found)
     ids = sound["instances"].astype(np.int32)
     for code, make in IDS.items():
         found = {suspicion.code for suspicion in suspect_ids([look_at(make(ids))] * 2)}

@@ -20,12 +20,13 @@ from lazylabels_monai.images.files import file_suffix, read_label
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.tasks import IGNORE
 
-__all__ = ["REPLACED", "is_ours", "keep_copy", "read_marks", "write_marks"]
+__all__ = ["REPLACED", "SOFTWARE", "is_ours", "keep_copy", "read_marks", "write_marks"]
 
 #: Folder of the project with what lay where a label was written.
 REPLACED = "replaced"
 
-_SOFTWARE = "lazylabels-monai, interactive"
+#: What files that a window writes say of who wrote them.
+SOFTWARE = "lazylabels-monai, interactive"
 
 
 def read_marks(file: Path, image: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -66,10 +67,10 @@ def write_marks(file: Path, label: np.ndarray, image: Path | None = None) -> Non
         LazyLabelsError: when the disk refuses it; what was there stays.
     """
     if image is not None and volumes.is_volume(image):
-        volumes.write_volume(file, np.asarray(label, np.uint8), image, _SOFTWARE)
+        volumes.write_volume(file, np.asarray(label, np.uint8), image, SOFTWARE)
         return
     text = PngInfo()
-    text.add_text("Software", _SOFTWARE)
+    text.add_text("Software", SOFTWARE)
     with written_to(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as stream:
@@ -79,10 +80,10 @@ def write_marks(file: Path, label: np.ndarray, image: Path | None = None) -> Non
 def is_ours(file: Path) -> bool:
     """Whether a window wrote the file, and nobody saved it since."""
     if file_suffix(file) == volumes.SUFFIX:
-        return volumes.software_of(file) == _SOFTWARE
+        return volumes.software_of(file) == SOFTWARE
     try:
         with Image.open(file) as picture:
-            return picture.format == "PNG" and picture.info.get("Software") == _SOFTWARE
+            return picture.format == "PNG" and picture.info.get("Software") == SOFTWARE
     except Exception:  # Pillow raises all sorts
         return False
 

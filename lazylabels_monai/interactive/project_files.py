@@ -22,6 +22,8 @@ _FINISHED = "finished"
 
 #: Labels as they were before "everything is marked here", so that it can be taken back.
 _BEFORE_COMPLETE = ".before_complete"
+#: Ids of objects that somebody gave, and the exact mask that they were given with; and those that go with the mask as drawn.
+_BEFORE_IDS, _IDS = ".before_ids", "instances"
 #: Characters of a path that a file is called by, at most.
 _LONGEST = 120
 
@@ -80,6 +82,15 @@ class ProjectFiles:
         """The objects that the person corrected or accepted."""
         return self._kept(self.stem(name))
 
+    def before_ids(self, name: str) -> Path:
+        """The ids that somebody gave, with their exact mask."""
+        return self._before_ids(self.stem(name))
+
+    def ids(self, name: str) -> Path:
+        """Where a window writes the ids that go with an exact mask that was changed."""
+        ending = volumes.SUFFIX if volumes.is_volume(name) else ".tif"
+        return self.folder / _IDS / f"{self.stem(name)}_drawn{ending}"
+
     @property
     def finished_folder(self) -> Path:
         """Of the masks of finished images."""
@@ -127,6 +138,9 @@ class ProjectFiles:
     def _kept(self, stem: str) -> Path:
         return self.folder / CORRECTED / f"{stem}.npz"
 
+    def _before_ids(self, stem: str) -> Path:
+        return self.folder / _BEFORE_IDS / f"{stem}.npz"
+
     def _before_complete(self, stem: str, name: str, task: str) -> Path:
         return self.folder / _BEFORE_COMPLETE / task / f"{stem}{_label_suffix(name)}"
 
@@ -134,6 +148,7 @@ class ProjectFiles:
         """All files about an image, whether they are there or not."""
         return [
             self._kept(stem),
+            self._before_ids(stem),
             *mask_files(self.finished_folder, stem + file_suffix(name)),
             *(place(stem, name, task) for task in TASKS for place in (self._label, self._before_complete)),
         ]

@@ -17,8 +17,9 @@ from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, has_key
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import file_suffix, read_image
+from lazylabels_monai.interactive.drawn_ids import Given, ids_after, read_given, read_ids, software_of, write_given, write_ids
 from lazylabels_monai.interactive.image_records import ImageEntry, ImageRecords
-from lazylabels_monai.interactive.label_files import is_ours, keep_copy, read_marks, write_marks
+from lazylabels_monai.interactive.label_files import SOFTWARE, is_ours, keep_copy, read_marks, write_marks
 from lazylabels_monai.interactive.project_files import ProjectFiles
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, LABELS, TASKS, num_task_classes, validate_tasks
 
@@ -26,6 +27,8 @@ __all__ = ["ProjectLabels"]
 
 #: Keys of an item that this module writes itself; an item of other keys stays in the datalist when its marks are gone.
 _OWN_KEYS = {"image", "digest"}
+#: Key of the ids of objects, which are no task.
+_IDS = "instances"
 
 
 class ProjectLabels:
@@ -222,9 +225,68 @@ class ProjectLabels:
         elif file.exists() and not is_ours(file):
             keep_copy(file, self._files.replaced(task))
         self._claim(entry)
+        given = self._given_ids(entry) if task == "segmentation" else None
         write_marks(file, label, entry.path)
         self._name(entry, task, label, file, complete)
+        if given is not None:
+            self._renew_ids(entry, label, given)
         self._records.update(entry)
+
+    def _given_ids(self, entry: ImageEntry) -> Given | None:
+        """Ids of objects that somebody gave, with the exact mask that they go with, before that is changed."""
+        item, kept = self._records.item(entry), self._files.before_ids(entry.name)
+        if not has_key(item, _IDS) and not kept.is_file():
+            return None
+        shape = self._records.shape(entry)
+        file = self._datalist.path(item[_IDS]) if has_key(item, _IDS) else None  # none while there was no mask
+        if (file is None or SOFTWARE in software_of(file)) and (given := read_given(kept, shape)) is not None:
+            return given
+        if file is None:
+            return None
+        try:
+            given = Given(read_ids(file, entry.path), self.read(entry, "segmentation"), item[_IDS])
+        except LazyLabelsError:  # check tells of them
+            return None
+        if given.ids.shape != shape:
+            return None
+        write_given(kept, given)
+        return given
+
+    def _renew_ids(self, entry: ImageEntry, label: np.ndarray, given: Given) -> None:
+        """Let the datalist name ids that show the objects of the exact mask as it is; none where there is no mask."""
+        name: str | None = None
+        if has_key(self._records.item(entry), "segmentation"):
+            name = given.name
+            if not np.array_equal(ids := ids_after(given, label), given.ids):
+                write_ids(file := self._ids_file(entry), ids, entry.path)
+                name = Path(os.path.relpath(file, self._records.folder)).as_posix()
+        if self._records.item(entry).get(_IDS) == name:
+            return
+
+        def change(content: dict[str, Any]) -> None:
+            section, item = _item_of(content, entry)
+            item.pop(_IDS, None)
+            if name is not None:
+                item[_IDS] = name
+            _drop_if_bare(content, section, item)
+
+        self._change_item(entry, change)
+
+    def _change_item(self, entry: ImageEntry, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change what the datalist says of an image; one that it names no more stays in its split when it comes back."""
+        before = self._datalist.find(entry.name)
+        self._datalist.change(change)
+        if before is not None and self._datalist.find(entry.name) is None:
+            self._records.state(entry).section = before[0]
+            self._records.save(entry)
+
+    def _ids_file(self, entry: ImageEntry) -> Path:
+        """Where our ids go: to a file that is ours already, or nobody's."""
+        file, number = self._files.ids(entry.name), 2
+        stem, ending = file.name.removesuffix(file_suffix(file)), file_suffix(file)
+        while file.exists() and SOFTWARE not in software_of(file):
+            file, number = file.with_name(f"{stem}_{number}{ending}"), number + 1
+        return file
 
     def _name(
         self, entry: ImageEntry, task: str, label: np.ndarray, file: Path | None = None, complete: bool | None = None
@@ -252,10 +314,9 @@ class ProjectLabels:
                 item[task] = name
             if is_empty:
                 item["empty"] = True
-            if not any(has_key(item, key) for key in LABEL_KEYS) and set(item) <= _OWN_KEYS:
-                content[section].remove(item)
+            _drop_if_bare(content, section, item)
 
-        self._datalist.change(change)
+        self._change_item(entry, change)
 
 
 def _item_of(content: dict[str, Any], entry: ImageEntry) -> tuple[str, dict[str, Any]]:
@@ -268,6 +329,12 @@ def _item_of(content: dict[str, Any], entry: ImageEntry) -> tuple[str, dict[str,
     item["digest"] = pixel_digest(read_image(entry.path))
     content.setdefault(section, []).append(item)
     return section, item
+
+
+def _drop_if_bare(content: dict[str, Any], section: str, item: dict[str, Any]) -> None:
+    """An item that says nothing is none."""
+    if not any(has_key(item, key) for key in LABEL_KEYS) and set(item) <= _OWN_KEYS:
+        content[section].remove(item)
 
 
 def _check(task: str) -> None:

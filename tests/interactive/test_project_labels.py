@@ -247,3 +247,17 @@ def test_no_stroke_is_lost_by_a_kill(tmp_path):
         done = saved
     assert check_datalist(folder, ("training", "validation")).errors == []
     assert not [path for path in folder.rglob(".*.tmp") if "label" in path.name]
+
+
+def test_an_image_whose_marks_are_erased_comes_back_in_its_split(project):
+    entry = project.images[0]
+    label = stroke(NONE, 1, (5, 5, 12, 14))
+    content = {"image": entry.name, "detection": "mine/a.png"}
+    project.records.datalist.change(lambda found: found["validation"].append(content))
+    write_marks(project.folder / "mine" / "a.png", label)
+    project.refresh()
+    project.labels.save(entry, "detection", NONE)
+    assert listed(project.folder)["validation"] == []
+    project.labels.save(entry, "detection", label)
+    assert entry.section == "validation"
+    assert [item["image"] for item in listed(project.folder)["validation"]] == [entry.name]

@@ -52,6 +52,11 @@ CODES: dict[str, Code] = {
         "inner region{s} reaching out of the object in the exact mask",
         "draw them smaller, or correct the mask",
     ),
+    "ids-disagree": Code(
+        WARNING,
+        "object{s} of the ids or of the exact mask of which the other shows nothing",
+        'correct the one that is wrong, or remove the key "instances": the mask\'s connected pieces are the objects then',
+    ),
     "object-without-inner": Code(
         WARNING,
         "object{s} of the exact mask without an inner region where the others have one",

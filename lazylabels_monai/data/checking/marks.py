@@ -62,6 +62,8 @@ def mark_faults(labels: Mapping[str, np.ndarray]) -> list[Fault]:
     detection, mask = labels.get("detection"), labels.get("segmentation")
     if mask is not None:
         faults += _shape_faults(mask)
+        if "instances" in labels:
+            faults += _other_objects(mask, labels["instances"])
     if detection is None:
         return faults
     if mask is not None and _equal_masks(mask, detection):
@@ -249,6 +251,23 @@ def _spanning(marks: np.ndarray, count: int, objects: np.ndarray) -> list[Fault]
     large = sizes >= np.maximum(MIN_PART * total[owner], MIN_PART_PIXELS)
     bad = np.flatnonzero(np.bincount(owner[large], minlength=count + 1) > 1)
     return _fault("inner-spans-objects", "detection", bad, np.isin(marks, bad), count)
+
+
+def _other_objects(mask: np.ndarray, ids: np.ndarray) -> list[Fault]:
+    """Objects of the ids where the mask has background for the most part, and pieces of the mask where hardly an id is."""
+    found, classes = pieces(mask)
+    sizes = np.bincount(found.ravel(), minlength=len(classes))
+    named = np.bincount(found[ids > 0], minlength=len(classes))
+    missed = np.flatnonzero((sizes >= MIN_OBJECT) & (2 * named < sizes))
+    missed = missed[missed > 0]
+    numbers, areas = np.unique(ids[ids > 0], return_counts=True)
+    off = (ids > 0) & (mask == BACKGROUND)
+    empty, counts = np.unique(ids[off], return_counts=True)
+    bare = empty[(2 * counts > areas[np.searchsorted(numbers, empty)]) & (counts >= MIN_OBJECT)]
+    where = np.isin(found, missed) | (off & np.isin(ids, bare))
+    if not where.any():
+        return []
+    return [Fault("ids-disagree", "instances", len(missed) + len(bare), int(np.count_nonzero(where)), _first(where))]
 
 
 def _unmarked(objects: np.ndarray, detection: np.ndarray, mask: np.ndarray | None) -> list[Fault]:

@@ -117,6 +117,7 @@ def sliver(labels):
 
 def lone_sliver(labels):
     labels["segmentation"][40:42, 40:70] = 2
+    labels["instances"][40:42, 40:70] = 6
     labels["detection"][40:42, 50:60] = 2
 
 
@@ -124,7 +125,18 @@ def speck(labels):
     labels["segmentation"][90, 100:102] = 1
 
 
+def another_object(labels):
+    labels["segmentation"][40:50, 40:50] = 2
+    labels["detection"][42:48, 42:48] = 2
+
+
+def erased(labels):
+    for key in ("segmentation", "detection"):
+        labels[key][60:80, 70:90] = 0
+
+
 MARKS = {
+    "object without an id": (another_object, "ids-disagree", "instances", 1, (40, 40)),
     "scribble through a mark": (crossed, "inner-crosses-interface", "detection", 1, (64, 19)),
     "scribble over a mark": (covered, "inner-crosses-interface", "detection", 1, (64, 14)),
     "mark over two objects": (spanning, "inner-spans-objects", "detection", 1, (14, 14)),

@@ -7,7 +7,7 @@ import pytest
 
 from lazylabels_monai.data.checking import CODES
 from lazylabels_monai.data.checking.marks import mark_diameter, mark_extent, mark_faults, pieces
-from tests.data.checking.cases import MARKS, DataSet, H, W, sound
+from tests.data.checking.cases import MARKS, DataSet, H, W, erased, sound
 
 
 @pytest.fixture
@@ -57,6 +57,15 @@ def test_marks(data, change, code, key, objects, location):
     assert "\n" not in found.message
     # what a training asks for stays as quick, and as quiet, as it was
     assert data.check(marks=False).findings == []
+
+
+def test_ids_of_what_is_background_in_the_mask_are_told():
+    _, labels = sound(0)
+    erased(labels)
+    (fault,) = [fault for fault in mark_faults(labels) if fault.code == "ids-disagree"]
+    assert (fault.key, fault.objects, fault.pixels, fault.location) == ("instances", 1, 400, (60, 70))
+    labels["segmentation"][60:80, 70:90] = 255  # not labelled: it may be there
+    assert not [fault for fault in mark_faults(labels) if fault.code == "ids-disagree"]
 
 
 def test_labels_of_another_image_are_one_finding():

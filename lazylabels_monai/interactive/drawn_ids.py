@@ -1,0 +1,154 @@
+"""Ids of objects (``instances``) of an image whose exact mask is drawn in a window: they say the same objects as the mask.
+
+The ids that somebody gave stay in their file. Those that go with the changed mask are made of them and of the mask that they
+were given with, each time anew, so that what is undone in the mask is undone in the ids, too.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from scipy import ndimage
+
+from lazylabels_monai.atomic import whole_file, written_to
+from lazylabels_monai.images.axes import like_image
+from lazylabels_monai.images.files import read_label
+from lazylabels_monai.interactive import volumes
+from lazylabels_monai.interactive.label_files import SOFTWARE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE
+
+__all__ = ["Given", "ids_after", "read_given", "read_ids", "software_of", "write_given", "write_ids"]
+
+#: Pixels up to which a part that is cut off an object stays with it.
+_SPECK = 5
+#: Share of the median object from which pixels drawn beside an object are another object, not more of that one.
+_OBJECT = 0.5
+
+
+@dataclass(frozen=True)
+class Given:
+    """What somebody gave.
+
+    Args:
+        ids: (H, W) of the objects, 0 outside.
+        mask: (H, W) class values that they were given with.
+        name: of the file of the ids, as the datalist has it.
+    """
+
+    ids: np.ndarray
+    mask: np.ndarray
+    name: str
+
+
+def ids_after(given: Given, mask: np.ndarray) -> np.ndarray:
+    """The objects of a changed exact mask, (H, W) int64.
+
+    Where the mask is as it was, ids are. An object of which nothing is left is gone, one that was cut apart is several, and
+    what was added is more of the object that it touches or, alone or as large as an object, another one.
+
+    Args:
+        given: ids and mask before.
+        mask: (H, W) class values now.
+    """
+    ids = np.array(given.ids, np.int64)
+    ids[(mask == BACKGROUND) & (given.mask != BACKGROUND)] = 0
+    highest = max(int(given.ids.max(initial=0)), 0)
+    for number in np.unique(given.ids[(given.ids > 0) & (ids == 0)]):
+        highest = _part(ids, given.ids == number, int(number), highest)
+    added = (mask != given.mask) & (mask != BACKGROUND) & (mask != IGNORE) & (ids == 0)
+    sizes = np.unique(given.ids[given.ids > 0], return_counts=True)[1]
+    usual = float(np.median(sizes)) if sizes.size else 0.0
+    known = ids.copy()
+    for value in np.unique(mask[added]):
+        pieces, count = ndimage.label(added & (mask == value))
+        for number in range(1, count + 1):
+            piece = pieces == number
+            beside = ndimage.binary_dilation(piece) & (known > 0) & (mask == value)
+            if not beside.any() or piece.sum() >= _OBJECT * usual:
+                highest += 1
+                ids[piece] = highest
+            else:
+                nearest = ndimage.distance_transform_edt(~beside, return_distances=False, return_indices=True)
+                ids[piece] = known[tuple(nearest)][piece]
+    return ids
+
+
+def _part(ids: np.ndarray, before: np.ndarray, number: int, highest: int) -> int:
+    """Number the parts of an object that was in one piece before, all but the largest anew; returns the highest id."""
+    pieces, count = ndimage.label(ids == number)
+    if count < 2 or ndimage.label(before)[1] != 1:
+        return highest
+    sizes = np.bincount(pieces.ravel())[1:]
+    for piece in np.argsort(-sizes, kind="stable")[1:] + 1:
+        if sizes[piece - 1] > _SPECK:
+            highest += 1
+            ids[pieces == piece] = highest
+    return highest
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def read_ids(file: Path, image: Path) -> np.ndarray:
+    """Ids (H, W) of an image, (Z, Y, X) of a volume.
+
+    Raises:
+        LazyLabelsError: when they cannot be read.
+    """
+    ids = like_image(read_label(file), file, image)
+    return volumes.as_shown(ids) if volumes.is_volume(image) else ids
+
+
+def write_ids(file: Path, ids: np.ndarray, image: Path) -> None:
+    """Write ids in one step, as TIFF or, of a volume, NIfTI.
+
+    Raises:
+        LazyLabelsError: when the disk refuses it.
+    """
+    if ids.max(initial=0) >= 1 << 32:
+        ids = np.where(ids > 0, np.unique(ids, return_inverse=True)[1].reshape(ids.shape) + 1, 0)
+    ids = ids.astype(np.uint16 if ids.max(initial=0) < 1 << 16 else np.uint32)
+    if volumes.is_volume(image):
+        volumes.write_volume(file, ids, image, SOFTWARE)
+        return
+    with written_to(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as stream:
+            tifffile.imwrite(stream, ids, compression="zlib", software=SOFTWARE)
+
+
+def software_of(file: Path) -> str:
+    """What :func:`write_ids` left in a file of who wrote it; empty where somebody else did, or saved it since."""
+    if volumes.is_volume(file):
+        return volumes.software_of(file)
+    try:
+        with tifffile.TiffFile(file) as content:
+            return str(content.pages[0].tags.valueof("Software") or "")
+    except Exception:  # tifffile raises all sorts
+        return ""
+
+
+def write_given(file: Path, given: Given) -> None:
+    """Keep what somebody gave.
+
+    Raises:
+        LazyLabelsError: when the disk refuses it.
+    """
+    with written_to(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as stream:
+            np.savez_compressed(stream, ids=given.ids, mask=given.mask, name=np.array(given.name))
+
+
+def read_given(file: Path, shape: tuple[int, ...]) -> Given | None:
+    """What :func:`write_given` wrote; None where that cannot be used."""
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            found = Given(content["ids"], content["mask"], str(content["name"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error):
+        return None
+    return found if found.ids.shape == found.mask.shape == tuple(shape) else None

@@ -1,0 +1,119 @@
+"""Ids go with an exact mask that is drawn on in a window, and those that somebody gave stay in their file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from lazylabels_monai.data.checking import check_datalist
+from lazylabels_monai.images.files import read_label
+from lazylabels_monai.interactive.drawn_ids import Given, ids_after
+from tests.interactive.folders import SHAPE, again, listed
+
+
+def boxes(*found) -> np.ndarray:
+    """Values in boxes: value, top, left, bottom, right."""
+    array = np.zeros(SHAPE, np.int64)
+    for value, top, left, bottom, right in found:
+        array[top:bottom, left:right] = value
+    return array
+
+
+#: Two objects that touch, one alone.
+IDS = boxes((1, 2, 2, 12, 12), (2, 2, 12, 12, 22), (7, 20, 2, 30, 12))
+MASK = (IDS > 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((1, 25, 30, 35, 42), [(8, 25, 30, 35, 42)]),  # another object
+        ((0, 2, 2, 12, 12), [(0, 2, 2, 12, 12)]),  # erased
+        ((0, 24, 2, 26, 12), [(0, 24, 2, 26, 12), (8, 26, 2, 30, 12)]),  # cut apart
+        ((2, 2, 2, 12, 12), []),  # of another class
+        ((1, 2, 22, 12, 24), [(2, 2, 22, 12, 24)]),  # a little more of it
+        ((1, 20, 12, 30, 22), [(8, 20, 12, 30, 22)]),  # another one that touches it
+        ((255, 2, 2, 12, 12), []),  # nobody knows
+        ((0, 20, 2, 22, 12), [(0, 20, 2, 22, 12)]),  # smaller
+    ],
+)
+def test_ids_of_a_changed_mask(box, expected):
+    mask, ids = MASK.copy(), IDS.copy()
+    value, top, left, bottom, right = box
+    mask[top:bottom, left:right] = value
+    for number, y, x, to_y, to_x in expected:
+        ids[y:to_y, x:to_x] = number
+    np.testing.assert_array_equal(ids_after(Given(IDS, MASK, "a"), mask), ids)
+
+
+@pytest.fixture
+def with_ids(project):
+    """The first picture has an exact mask and ids of somebody's."""
+    for folder in ("masks", "instances"):
+        (project.folder / folder).mkdir()
+    tifffile.imwrite(project.folder / "masks" / "a.tif", MASK)
+    tifffile.imwrite(project.folder / "instances" / "a.tif", IDS.astype(np.uint16))
+    item = {"image": "images/a.png", "segmentation": "masks/a.tif", "instances": "instances/a.tif"}
+    project.records.datalist.change(lambda content: content["validation"].append(item))
+    project.refresh()
+    return project
+
+
+def item_of(project) -> dict:
+    (item,) = listed(project.folder)["validation"]
+    return item
+
+
+def codes(project) -> set[str]:
+    return {finding.code for finding in check_datalist(project.folder, sections=(), marks=True).findings}
+
+
+def test_the_datalist_names_ids_of_the_mask_as_it_is_drawn(with_ids):
+    project, entry = with_ids, with_ids.entry("images/a.png")
+    mask = project.labels.read(entry, "segmentation")
+    mask[25:35, 30:42] = 1
+    project.labels.save(entry, "segmentation", mask)
+    ids = read_label(project.folder / item_of(project)["instances"])
+    np.testing.assert_array_equal(ids, np.where(mask > IDS, 8, IDS))
+    assert "ids-disagree" not in codes(project)
+    np.testing.assert_array_equal(read_label(project.folder / "instances" / "a.tif"), IDS)  # somebody's
+    with again(project) as opened:  # and on from there
+        entry = opened.entry("images/a.png")
+        mask[2:12, 2:12] = 0
+        opened.labels.save(entry, "segmentation", mask)
+        ids = read_label(project.folder / item_of(project)["instances"])
+        assert sorted(np.unique(ids)) == [0, 2, 7, 8]
+        opened.labels.save(entry, "segmentation", np.full(SHAPE, 255))
+        assert listed(opened.folder)["validation"] == listed(opened.folder)["training"] == []
+        opened.labels.save(entry, "segmentation", mask)
+        np.testing.assert_array_equal(read_label(project.folder / item_of(project)["instances"]), ids)
+        opened.labels.save(entry, "segmentation", MASK)
+        assert item_of(opened)["instances"] == "instances/a.tif"
+
+
+def test_check_tells_of_a_mask_that_another_program_changed(with_ids):
+    assert "ids-disagree" not in codes(with_ids)
+    mask = MASK.copy()
+    mask[25:35, 30:42] = 1
+    tifffile.imwrite(with_ids.folder / "masks" / "a.tif", mask)
+    assert "ids-disagree" in codes(with_ids)
+
+
+def test_a_file_of_somebodys_is_not_written_over(with_ids):
+    project, entry = with_ids, with_ids.entry("images/a.png")
+    theirs = project.files.ids(entry.name)
+    theirs.write_bytes(b"theirs")
+    mask = project.labels.read(entry, "segmentation")
+    mask[2:12, 2:12] = 0
+    project.labels.save(entry, "segmentation", mask)
+    assert theirs.read_bytes() == b"theirs"
+    np.testing.assert_array_equal(np.unique(read_label(project.folder / item_of(project)["instances"])), [0, 2, 7])
+
+
+def test_ids_that_cannot_be_read_are_left_to_the_check(with_ids):
+    project, entry = with_ids, with_ids.entry("images/a.png")
+    (project.folder / "instances" / "a.tif").write_bytes(b"nothing")
+    project.labels.save(entry, "segmentation", MASK * 2)
+    assert item_of(project)["instances"] == "instances/a.tif"
+    assert "unreadable" in codes(project)
