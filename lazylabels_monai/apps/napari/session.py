@@ -22,6 +22,7 @@ from lazylabels_monai.apps.napari.predictions import Predictions
 from lazylabels_monai.apps.napari.work import Work
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.events import Event
+from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.image_files import read_picture
 from lazylabels_monai.interactive.image_records import ImageEntry
 from lazylabels_monai.interactive.project import Project
@@ -90,6 +91,7 @@ class Session(QObject):
         viewer.mouse_drag_callbacks.append(self._touched)
         viewer.layers.events.inserted.connect(self._not_ours)
         self._polls = 0
+        self._stamp: tuple[int, ...] | None = None  # of the file in view, as it was read
         self._poll = QTimer(self)
         self._poll.setInterval(_POLL)
         self._poll.timeout.connect(self.poll)
@@ -151,9 +153,10 @@ class Session(QObject):
             )
 
     def look_again(self) -> None:
-        """Images that were added to the folder join the list, and one that was renamed keeps its marks."""
+        """Images that were added to the folder join the list, one that was renamed keeps its marks, and another one under the
+        name of that in view is shown."""
         project, entry = self.current.project, self.current.entry
-        if project is None or not project.changed():
+        if project is None or not (project.changed() or self._is_replaced()):
             return
         before = {entry.name for entry in project.images}
         told = len(project.notes)
@@ -169,6 +172,21 @@ class Session(QObject):
             return
         self.marks.flush()  # what could not be saved as long as its image was not there
         self.order.changed.emit()
+        if self._is_replaced():
+            self._show_anew()
+
+    def _is_replaced(self) -> bool:
+        """Whether the file in view is not the one that was read."""
+        return self.current.entry is not None and file_stamp(self.current.entry.path) not in (None, self._stamp)
+
+    def _show_anew(self) -> None:
+        entry = self.current.entry
+        try:
+            read_picture(entry.path)
+        except (LazyLabelsError, OSError):  # being written; a later look shows it
+            return
+        self.leave_image()
+        self.show(entry)
 
     # --------------------------------------------------------------------------------------------- its images
 
@@ -183,6 +201,7 @@ class Session(QObject):
         if entry is self.current.entry:
             self._put_back()
             return True
+        stamp = file_stamp(entry.path)
         try:
             picture = read_picture(entry.path)
             self._leave()
@@ -193,6 +212,7 @@ class Session(QObject):
         self.maps.clear()
         self._picture.show(picture, is_volume(entry.path))
         self.current.look_at(entry, picture)
+        self._stamp = stamp
         self.corrections.clear()
         self.clock.stop()
         self.shown.emit()

@@ -282,6 +282,26 @@ def test_only_objects_of_the_whole_picture_are_corrected_measured_and_finished(d
     dock.tabs.setCurrentIndex(0)
 
 
+def test_another_picture_under_the_name_of_the_one_in_view_is_told_and_shown(predicted, built_in):
+    dock = predicted
+    press(dock.images.finished)
+    session, name = dock.session, dock.session.current.entry.name
+    file = session.current.entry.path
+    picture = np.asarray(Image.open(file))
+    Image.fromarray(picture[::-1].copy()).save(file)
+    session.look_again()
+    assert any("another picture now" in sentence for sentence, _ in dock.heard)
+    assert not list((built_in / "finished").glob("*_pred.png"))
+    entry = session.current.project.entry(name)
+    session.show(entry)
+    assert not entry.finished
+    assert session.current.seen is None
+    Image.fromarray(picture // 2).save(file)  # nobody drew on that one
+    session.look_again()
+    assert session.current.entry is entry
+    np.testing.assert_array_equal(session.current.picture, picture // 2)
+
+
 # ----------------------------------------------------------------------------------------------- what was corrected comes back
 
 
