@@ -163,7 +163,9 @@ def join(
     former, _ = interface_labels(np.where(np.isin(objects[box], numbers), objects[box], 0))
     separation[box][ndimage.binary_dilation(former > 0, np.ones((3, 3)))] = IGNORE
     _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside, DEFAULT_GAP))
-    return Correction(made, {kept: value}, {"separation": separation}, np.where(one, value, KEEP).astype(np.int16))
+    known = classes is not None or said  # without either nothing is said of the class
+    overrule = np.where(one, value, KEEP).astype(np.int16) if known else None
+    return Correction(made, {kept: value}, {"separation": separation}, overrule)
 
 
 def erase(objects: np.ndarray, stroke: np.ndarray) -> Correction:

@@ -107,6 +107,7 @@ def test_the_line_fills_the_gap_between_objects_and_nothing_else():
     between = np.zeros(SHAPE, bool)
     between[:, 20:23] = True
     assert np.array_equal(made > 0, (objects > 0) | (line & between))
+    assert join(objects, line).overrule is None  # no class is known
 
 
 @pytest.mark.parametrize("halo", [0, 3])
