@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -59,11 +59,11 @@ def export_objects(
     format: str,
     to: str | os.PathLike | None = None,
     *,
-    images: str | os.PathLike | None = None,
+    images: str | os.PathLike | Mapping[str, str | Path] | None = None,
     classes: Sequence[str] | None = None,
     values: str | None = None,
     measurements: str | os.PathLike | bool = True,
-    pixel_size: str | float | None = None,
+    pixel_size: str | float | Mapping[str, float | None] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda sentence: None,
@@ -77,13 +77,14 @@ def export_objects(
             a data set with exact labels. Class maps without ids are taken apart into connected components.
         format: a key of :data:`~lazylabels_monai.exporting.formats.FORMATS`.
         to: folder of the files; default: one of the format's name in ``source``.
-        images: folder of the images, matched by name: gives COCO the names of their files, the measurements their
-            intensities and pixel sizes.
+        images: folder of the images, matched by name, or the file of each name that is meant: gives COCO the names of their
+            files, the measurements their intensities and pixel sizes.
         classes: names of the classes; default those of the source.
         values: "ids" or "classes", what the pictures of a folder without further order hold.
         measurements: ``objects.csv`` of ``measure``, or its folder; True takes the one in ``source`` where it is of these
             objects, else measures anew; False takes none.
-        pixel_size: of all images, as for :func:`~lazylabels_monai.measure.folder.measure_folder`.
+        pixel_size: of all images or of each, as for :func:`~lazylabels_monai.measure.folder.measure_folder`; then they are
+            measured anew.
         overwrite: replace files of the same names; others are left alone.
         progress: told a line for each image.
         warn: is given a sentence about what was decided for the user.
@@ -205,7 +206,7 @@ class _Measurements:
         source: Path,
         given: str | os.PathLike | Literal[True],
         found: Sequence[LabelledImage],
-        pixel_size: str | float | None,
+        pixel_size: str | float | Mapping[str, float | None] | None,
         names: Sequence[str],
         warn: Callable[[str], None],
     ) -> None:

@@ -7,7 +7,7 @@ are what is called here.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,16 @@ from PIL import Image
 from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting.folder import ExportReport, export_objects
+from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.pictures import label_palette
 from lazylabels_monai.interactive import volumes
+from lazylabels_monai.interactive.image_records import ImageEntry
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.project_files import mask_files
 from lazylabels_monai.interactive.sizes import class_map, pixel_size_of
-from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.measure.folder import find_labels, measure_folder
+from lazylabels_monai.progress import silent
 from lazylabels_monai.report import make_report
 from lazylabels_monai.result_files import INSTANCES_ENDING, image_stem
 from lazylabels_monai.trained import write_classes
@@ -130,27 +133,55 @@ def _narrow(ids: np.ndarray) -> np.ndarray:
     return ids.astype(np.uint16 if ids.max(initial=0) < 1 << 16 else np.uint32)
 
 
-def export(out: str | os.PathLike, format: str, project: Project) -> ExportReport:
+def export(
+    out: str | os.PathLike,
+    format: str,
+    project: Project,
+    pixel_size: str | float | None = None,
+    warn: Callable[[str], None] = silent,
+) -> ExportReport:
     """Export the maps of :func:`write_masks` by ``lazylabels export-objects``, in the format of another program.
 
     Args:
         out: folder of the maps; the files go into a folder of the format's name in it.
         format: ``"roi"``, ``"geojson"`` or ``"coco"``.
-        project: gives the names of the images and of the classes.
+        project: gives the names of the images and of the classes, and the pixel sizes that are stated.
+        pixel_size: as for :func:`report`.
+        warn: is told what is not as one may think.
 
     Raises:
-        LazyLabelsError: as of the command.
+        LazyLabelsError: as of the command, and when there is no map.
     """
-    return export_objects(out, format, classes=project.classes, overwrite=True)
+    out = Path(out)
+    results = _results(out, project, warn)
+    sizes = _sizes(project, results, pixel_size)
+    unknown = [results[name].name for name, size in sizes.items() if size is None]
+    if unknown and FORMATS[format].measures:
+        warn(
+            f"of {len(unknown)} of {len(sizes)} pictures no pixel size is known ('{unknown[0]}' is one), so that sizes are in "
+            "pixels there: type it on the tab Sizes, and export again."
+        )
+    images = {name: entry.path for name, entry in results.items()}
+    options = {"images": images, "pixel_size": sizes, "classes": project.classes}
+    found = export_objects(out, format, **options, overwrite=True, warn=warn)
+    for name, why in found.failed.items():
+        warn(f"'{name}' is not exported: {why}")
+    return found
 
 
-def report(out: str | os.PathLike, project: Project, pixel_size: str | float | None = None) -> Path:
+def report(
+    out: str | os.PathLike,
+    project: Project,
+    pixel_size: str | float | None = None,
+    warn: Callable[[str], None] = silent,
+) -> Path:
     """Measure the maps of :func:`write_masks` by ``lazylabels measure``, and write the page of ``lazylabels report``.
 
     Args:
         out: folder of the maps.
         project: gives the images, and the pixel sizes that are stated.
         pixel_size: micrometres, or text such as "120 nm", of the pixels of the images of which nothing is stated.
+        warn: is told what is not as one may think.
 
     Returns:
         the page.
@@ -159,14 +190,40 @@ def report(out: str | os.PathLike, project: Project, pixel_size: str | float | N
         LazyLabelsError: as of the commands, and when there is no map.
     """
     out = Path(out)
-    if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
-        raise LazyLabelsError(f"'{out}' holds no result yet: finish an image first.")
-    names = {project.files.result_name(entry.name): entry for entry in project.images}
-    results = {image_stem(name): entry for name, entry in names.items() if mask_files(out, name)[0].is_file()}
-    sizes = {name: pixel_size_of(project, entry, pixel_size) for name, entry in results.items()}  # others may be of two sizes
+    results = _results(out, project, warn)
+    sizes = _sizes(project, results, pixel_size)  # others may be of two sizes
     images = {name: entry.path for name, entry in results.items()}  # two may have one name but for its ending
     # ids="values": what a person corrected in the window are objects, in however many pieces
     options = {"images": images, "pixel_size": sizes, "classes": project.classes, "ids": "values"}
     measured = out / "measured"
-    measure_folder(out, measured, **options, overwrite=True)
+    measure_folder(out, measured, **options, overwrite=True, warn=warn)
     return make_report(out, images=images, classes=project.classes, measured_in=measured, overwrite=True)
+
+
+def _sizes(project: Project, results: Mapping[str, ImageEntry], pixel_size: str | float | None) -> dict[str, float | None]:
+    return {name: pixel_size_of(project, entry, pixel_size) for name, entry in results.items()}
+
+
+def _results(out: Path, project: Project, warn: Callable[[str], None]) -> dict[str, ImageEntry]:
+    """The images that have maps, by what these are called; maps of images that are gone are told of.
+
+    Raises:
+        LazyLabelsError: when there is none.
+    """
+    if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
+        raise LazyLabelsError(f"'{out}' holds no result yet: finish an image first.")
+    names = {project.files.result_name(entry.name): entry for entry in project.images if entry.path.is_file()}
+    found = {image_stem(name): entry for name, entry in names.items() if mask_files(out, name)[0].is_file()}
+    gone = sorted(image.name for image in find_labels(out)[0] if image.name not in found)
+    if gone:
+        several = len(gone) > 1
+        maps = " and ".join(file.name for file in mask_files(out, f"{gone[0]}.png"))
+        sentence = (
+            f"the finished picture '{gone[0]}'{f' and {len(gone) - 1} more are' if several else ' is'} not in the folder any "
+            f"more and {'left out' if found else 'there is no other'}: put {'their files' if several else 'its file'} back, or "
+            f"remove {maps}{' and so on' if several else ''} from '{out}'."
+        )
+        if not found:
+            raise LazyLabelsError(sentence)
+        warn(sentence)
+    return found

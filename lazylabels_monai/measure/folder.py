@@ -286,8 +286,8 @@ def measure_folder(
     Args:
         predictions: see :func:`find_labels`.
         out: folder of the files, made when missing.
-        images: folder of the images or a pattern, matched by name, or the file of each name: gives the intensities and TIFF
-            metadata. Default: those that the data set names.
+        images: folder of the images or a pattern, matched by name, or the file of each name that is meant: gives the
+            intensities and TIFF metadata. Default: those that the data set names.
         pixel_size: side of a pixel in micrometres or as text ("120 nm"), for all images; overrides what files and items state.
             Or that of each image by its name, None where nobody knows it.
         classes: names of the classes; default those of the data set, or "class 1", ...
@@ -521,21 +521,22 @@ def with_images(
 
     Args:
         found: the label maps.
-        folder: of the images or a pattern, or the file of each name.
+        folder: of the images or a pattern; or the file of each name that is meant, and the others are left out.
         records: of the results; see :func:`images_by_name`.
 
     Raises:
-        MeasureError: when an image is missing, or two have the same name.
+        MeasureError: when an image is missing, two have the same name, or none is left.
     """
     if isinstance(folder, Mapping):
-        by_name = {name: str(path) for name, path in folder.items()}
-    else:
-        by_name = images_by_name(find_images(folder), {image.name for image in found}, records)
+        left = [replace(image, image=str(folder[image.name])) for image in found if image.name in folder]
+        if not left:
+            raise MeasureError(f"none of the {len(found)} images with label maps was given: name their files.")
+        return left
+    by_name = images_by_name(find_images(folder), {image.name for image in found}, records)
     missing = [image.name for image in found if image.name not in by_name]
     if missing:
-        where = "what was given" if isinstance(folder, Mapping) else f"'{folder}'"
         raise MeasureError(
-            f"{where} holds no image of the name '{missing[0]}' ({len(missing)} missing in all): name the folder of the "
+            f"'{folder}' holds no image of the name '{missing[0]}' ({len(missing)} missing in all): name the folder of the "
             "images that were predicted."
         )
     return [replace(image, image=by_name[image.name]) for image in found]

@@ -140,7 +140,7 @@ def find_predictions(out: Path, images: Images, note: Note) -> tuple[list[Predic
     Args:
         out: folder of ``<name>_pred.png`` and the files beside it.
         images: the images, which a prediction does not copy: a folder, a file, a pattern or a datalist, matched by name; or
-            the path of each by its name.
+            the path of each that is meant by its name.
         note: is told what is missing.
 
     Raises:
@@ -151,6 +151,9 @@ def find_predictions(out: Path, images: Images, note: Note) -> tuple[list[Predic
         labelled, names = find_labels(out)
     except LazyLabelsError:
         labelled, names = [], None
+    if isinstance(images, Mapping) and (left_out := [image.name for image in labelled if image.name not in images]):
+        note(f"{len(left_out)} of {len(labelled)} predictions, of which '{left_out[0]}' is the first: their images are gone.")
+        labelled = [image for image in labelled if image.name in images]
     _, unknown = require_one_stamp(out, [image.name for image in labelled])
     if unknown:
         note(
@@ -183,8 +186,7 @@ def find_predictions(out: Path, images: Images, note: Note) -> tuple[list[Predic
             "folder or datalist by --images."
         )
     elif without:
-        place = "" if isinstance(images, Mapping) else f" in {images}"
-        note(f"{len(without)} of {len(predicted)} images, of which '{without[0]}' is the first: not found{place}.")
+        note(f"{len(without)} of {len(predicted)} images, of which '{without[0]}' is the first: not found in {images}.")
     return predicted, names or stated
 
 

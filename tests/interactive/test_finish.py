@@ -103,3 +103,73 @@ def test_objects_go_to_other_programs(project, tmp_path):
     features = json.loads(found.files[0].read_text())
     features = features["features"] if isinstance(features, dict) else features
     assert len(features) == 4
+
+
+@pytest.fixture
+def wells(tmp_path):
+    """Finished pictures: two files state different pixel sizes, the third none."""
+    folder = tmp_path / "my" / "images"
+    folder.mkdir(parents=True)
+    for number, size in enumerate((0.25, 0.5), 1):
+        stated = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeY": size}
+        tifffile.imwrite(folder / f"well{number}.ome.tif", np.full(SHAPE, 9, np.uint8), metadata=stated)
+    Image.fromarray(np.full(SHAPE, 7, np.uint8)).save(folder / "plain.jpg")
+    ids, classes = objects()
+    with Project.open(tmp_path / "my", create=True, classes=["pore", "grain"]) as project:
+        for entry in project.images:
+            project.claim(entry)
+            name = project.files.result_name(entry.name)
+            write_masks(project.files.finished_folder, name, ids, classes, project.classes)
+        yield project
+
+
+def test_exported_objects_name_their_pictures_and_are_of_their_sizes(wells):
+    told = []
+    out = wells.files.finished_folder
+    export(out, "coco", wells, warn=told.append)
+    images = json.loads((out / "coco" / "objects.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == ["plain.jpg", "well1.ome.tif", "well2.ome.tif"]
+    assert told == []
+
+    def measured(**given):
+        found = {}
+        for file in export(out, "geojson", wells, warn=told.append, **given).files:
+            content = json.loads(file.read_text())
+            features = content["features"] if isinstance(content, dict) else content
+            found[file.name.partition(".")[0]] = features[0]["properties"]["measurements"]
+        return found
+
+    found = measured()
+    for name, size in (("well1", 0.25), ("well2", 0.5)):
+        assert found[name]["area_um2"] == pytest.approx(found["plain"]["area_px2"] * size**2)
+        assert found[name]["mean_intensity"] == 9
+    assert "area_um2" not in found["plain"]
+    (sentence,) = told
+    assert "of 1 of 3 pictures no pixel size is known ('images/plain.jpg' is one)" in sentence
+    typed = measured(pixel_size="2um")
+    assert typed["plain"]["area_um2"] == pytest.approx(found["plain"]["area_px2"] * 4)
+    assert typed["well1"] == found["well1"]
+    assert told == [sentence]
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_picture_that_is_gone_does_not_stand_in_the_way_of_the_others(wells, drawn):
+    gone = next(entry for entry in wells.images if "well1" in entry.name)
+    if drawn:  # then the datalist goes on to name it
+        wells.labels.save(gone, "detection", np.ones(SHAPE, np.uint8))
+    gone.path.unlink()
+    wells.refresh()
+    out, told = wells.files.finished_folder, []
+    page = report(out, wells, "1um", told.append)
+    (sentence,) = told
+    name = next(out.glob("*1*_instances.tif")).name.removesuffix("_instances.tif")
+    assert sentence.startswith(f"the finished picture '{name}' is not in the folder any more and left out: put its file back")
+    assert {f"{name}_pred.png", f"{name}_instances.tif"} < {word.strip(",.") for word in sentence.split()}
+    assert len(pd.read_csv(out / "measured" / "objects.csv")["image"].unique()) == 2
+    assert f"1 of 3 predictions, of which &#39;{name}&#39; is the first: their images are gone" in page.read_text()
+    assert "run measure again" not in page.read_text()
+    assert len(export(out, "coco", wells, warn=told.append).objects) == 2
+    for entry in wells.images:
+        entry.path.unlink(missing_ok=True)
+    with pytest.raises(LazyLabelsError, match=r"and 2 more are not in the folder any more and there is no other"):
+        report(out, wells)

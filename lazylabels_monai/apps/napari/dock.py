@@ -38,7 +38,7 @@ class LazyLabels(QWidget):
         self.train = TrainPanel(self.session)
         self.correct = CorrectPanel(self.session, self.tool)
         self.sizes = SizesPanel(self.session, self.tool)
-        self.folder = FolderPanel(self.session)
+        self.folder = FolderPanel(self.session, self.sizes.pixel_size.text)
         self.tabs = QTabWidget()
         self.tabs.setUsesScrollButtons(True)
         for name in ("draw", "train", "correct", "sizes", "folder"):

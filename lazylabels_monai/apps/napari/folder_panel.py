@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 
 from qtpy.QtCore import QProcess
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QWidget
 
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
+from lazylabels_monai.exporting.folder import ExportReport
 from lazylabels_monai.interactive import finish
 
 __all__ = ["FolderPanel"]
@@ -24,11 +26,12 @@ class FolderPanel(QWidget):
 
     Args:
         session: whose weights are taken.
+        pixel_size: gives the one that was typed, of pictures that state none; empty for none.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, pixel_size: Callable[[], str]) -> None:
         super().__init__()
-        self.session = session
+        self.session, self._pixel_size = session, pixel_size
         self.source, self.out = QLineEdit(), QLineEdit()
         self.source.setPlaceholderText("folder of pictures")
         self.out.setPlaceholderText("folder of the results, new")
@@ -111,10 +114,14 @@ class FolderPanel(QWidget):
         session, chosen = self.session, _FORMATS[self.format.currentText()]
         if session.current.is_open():
             project, folder = session.current.project, session.finished.folder
-            session.work.behind(
-                lambda: finish.export(folder, chosen, project),
-                lambda report: session.said.emit(f"written: {len(report.files)} files in {folder}", False),
-            )
+            size, told = self._pixel_size().strip() or None, []
+
+            def done(report: ExportReport) -> None:
+                for sentence in told:
+                    session.said.emit(sentence, True)
+                session.said.emit(f"written: {len(report.files)} files in {report.folder}", False)
+
+            session.work.behind(lambda: finish.export(folder, chosen, project, size, told.append), done)
 
     def close_process(self) -> None:
         """End it with the window."""

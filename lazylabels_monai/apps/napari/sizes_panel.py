@@ -174,8 +174,12 @@ class SizesPanel(QWidget):
         project, folder = self.session.current.project, self.session.finished.folder
         size = self.pixel_size.text().strip() or None
         self.session.said.emit("the report is being written.", False)
-        self.session.work.behind(lambda: finish.report(folder, project, size), self._open_report)
+        told: list[str] = []
 
-    def _open_report(self, page: Path) -> None:
-        self.session.said.emit(f"written: {page}", False)
-        webbrowser.open(page.as_uri())
+        def done(page: Path) -> None:
+            for sentence in told:
+                self.session.said.emit(sentence, True)
+            self.session.said.emit(f"written: {page}", False)
+            webbrowser.open(page.as_uri())
+
+        self.session.work.behind(lambda: finish.report(folder, project, size, told.append), done)

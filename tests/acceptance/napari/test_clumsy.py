@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QPushButton
 from test_first_steps import answer, marked
 
 from lazylabels_monai.data.datalist import load_datalist
+from lazylabels_monai.interactive.finish import write_masks
 from lazylabels_monai.interactive.next_images import next_images
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.trained import sound_weights, trained_settings
@@ -190,6 +192,24 @@ def test_finished_on_a_picture_without_objects(dock, built_in, until, monkeypatc
     dock.sizes.report()
     until(lambda: opened or any(wrong for _, wrong in dock.heard))
     assert opened
+
+
+def test_export_takes_the_typed_pixel_size_and_says_what_is_left_out(dock, pictures, until):
+    dock.open(pictures)
+    project, out = dock.session.current.project, dock.session.finished.folder
+    for entry in project.images:
+        project.claim(entry)
+        ids = np.pad(np.ones((10, 10), int), ((5, 113), (5, 145)))
+        write_masks(out, project.files.result_name(entry.name), ids, {1: 1}, project.classes)
+    gone, *others = project.images
+    gone.path.unlink()
+    dock.sizes.pixel_size.setText("3um")
+    dock.folder.format.setCurrentText("QuPath")
+    press(button(dock.folder, "Export"))
+    until(lambda: dock.heard[-1][0].startswith("written: "), 20)
+    assert [wrong for sentence, wrong in dock.heard if Path(gone.name).stem in sentence and "left out" in sentence] == [True]
+    (file,) = (out / "geojson").glob(f"{Path(others[0].name).stem}.geojson")
+    assert '"area_um2": 900' in file.read_text()
 
 
 def test_a_project_closed_while_it_trains_is_whole_when_it_opens_again(dock, hand, built_in, until):
