@@ -16,7 +16,7 @@ from lazylabels_monai.atomic import written_to
 from lazylabels_monai.data.datalist import FILE_NAME, DatalistError
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
-from lazylabels_monai.interactive.image_files import pictures_of
+from lazylabels_monai.interactive.image_files import no_pictures, not_shown, pictures_of
 from lazylabels_monai.interactive.image_records import ImageEntry, ImageRecords
 from lazylabels_monai.interactive.kept import Kept, read_kept, write_kept
 from lazylabels_monai.interactive.open_datalist import make_datalist
@@ -81,7 +81,7 @@ class Project:
         with written_to(folder):
             if create and not (folder / FILE_NAME).exists():
                 if not pictures_of(folder):
-                    raise DatalistError(f"'{folder}' holds no image: put pictures there or into its folder images.")
+                    raise DatalistError(no_pictures(folder))
                 make_datalist(folder / FILE_NAME, classes)
             return cls(folder)
 
@@ -122,6 +122,12 @@ class Project:
             for entry in self.images:
                 self.records.update(entry)
             self._listed = listed
+            for sentence in not_shown(self.folder, self._known_files()):
+                self._note(sentence)
+
+    def _known_files(self) -> set[str]:
+        """Real paths of the images and the labels."""
+        return {os.path.realpath(file) for file in (*self.records.labels, *(entry.path for entry in self.images))}
 
     def _name_files(self, listed: Sequence[str]) -> list[str]:
         """Names of all images that the datalist or the folder has; the files about them are called by these."""

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS
-from lazylabels_monai.interactive.image_files import has_pictures
+from lazylabels_monai.interactive.image_files import has_pictures, no_pictures
 from lazylabels_monai.interactive.image_records import ImageEntry
 
 __all__ = ["ImagesPanel"]
@@ -119,7 +119,7 @@ class ImagesPanel(QWidget):
         if (folder / FILE_NAME).is_file():
             self.session.open(folder)
         elif not has_pictures(folder):  # before names are asked for in vain
-            self.session.said.emit(f"'{folder}' holds no image: put pictures there or into its folder images.", True)
+            self.session.said.emit(no_pictures(folder), True)
         elif names := self._ask_for_names("A new project", "object"):
             self.session.open(folder, create=True, classes=names)
 
