@@ -37,7 +37,7 @@ from lazylabels_monai.optimizers import (
 )
 from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts
 from lazylabels_monai.result_files import CLASSES_FILE
-from lazylabels_monai.trained import WEIGHTS_FILE, trained_classes, trained_network
+from lazylabels_monai.trained import WEIGHTS_FILE, built_and_stated, trained_classes, trained_network
 
 __all__ = [
     "Judged",
@@ -171,13 +171,14 @@ def _class_differences(ckpt_dir: str | Path, classes: Sequence[str]) -> list[str
 
 
 def _network_differences(ckpt_dir: str | Path, network: torch.nn.Module, trained_with: Mapping[str, Any]) -> list[str]:
-    before, now = trained_network(Path(ckpt_dir) / WEIGHTS_FILE), _plain(trained_with)
+    written = trained_network(Path(ckpt_dir) / WEIGHTS_FILE)
+    now, before = built_and_stated(written, network, trained_with)
     found = [
         f"{key} {_shown(before[key])}, not {_shown(now[key])}"
         for key in now
         if key in before and key not in _FREE and before[key] != now[key]
     ]
-    kind = str(before.get("network_def", {}).get("_target_", "")).rpartition(".")[2]
+    kind = str(written.get("network_def", {}).get("_target_", "")).rpartition(".")[2]
     if kind and kind != type(network).__name__:
         found.insert(0, f"the network {kind}, not {type(network).__name__}")
     return found

@@ -31,7 +31,14 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.option_text import written_names
-from lazylabels_monai.plain_values import ForeignNetwork, check_names, check_network_values, check_plain, public_path
+from lazylabels_monai.plain_values import (
+    NETWORKS,
+    ForeignNetwork,
+    check_names,
+    check_network_values,
+    check_plain,
+    public_path,
+)
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.stamps import file_digest
 from lazylabels_monai.tensor_files import check_fits, read_state, require_file
@@ -50,12 +57,14 @@ __all__ = [
     "SETTINGS_FILE",
     "WEIGHTS_FILE",
     "begun_anew",
+    "built_and_stated",
     "bundle_weights",
     "copy_trained",
     "learnt_images",
     "load_weights",
     "of_other_weights",
     "require_finite_weights",
+    "require_kept_network",
     "require_same_classes",
     "require_same_network",
     "require_weights",
@@ -106,6 +115,9 @@ NETWORK_IDS = (
     "crop_size",
     "window_size",
 )
+
+#: Arguments of a network that ``network.json`` need not state: one follows from the classes, one says how weights begin.
+_NOT_STATED = ("num_classes", "zero_init_residual")
 
 #: The ``normalization`` of trainings that did not write theirs down: there was no other.
 FORMER_NORMALIZATION = "mean_std"
@@ -290,17 +302,75 @@ def write_network(folder: str | Path, network: torch.nn.Module, **settings: Any)
 
     Args:
         folder: of ``model.pt``.
-        network: the network; its class, by its public path, and those of ``settings`` that its constructor takes become
-            ``network_def``.
-        settings: values of the config by their ids.
+        network: the network; its class, by its public path, and what it was built with become ``network_def``; of a network
+            of somebody else, those of ``settings`` that its constructor takes.
+        settings: values of the config by their ids; where the network was built with another value, that is written.
     """
-    kind = type(network)
-    takes = [name for name in inspect.signature(kind).parameters if name in settings or name == "num_classes"]
+    kind, built = type(network), _built_with(network)
+    takes = [n for n in inspect.signature(kind).parameters if n in settings or n in built or n == "num_classes"]
     # references, so that a value still stands at one place of the config
     target = public_path(f"{kind.__module__}.{kind.__qualname__}")
-    definition = {"_target_": target, **{name: f"@{name}" for name in takes}}
-    text = json.dumps({"network_def": definition, **settings}, indent=1)
+    by_id = {"num_classes", *settings}
+    definition = {"_target_": target, **{name: f"@{name}" if name in by_id else built[name] for name in takes}}
+    written = {name: built.get(name, value) for name, value in settings.items()}
+    text = json.dumps({"network_def": definition, **written}, indent=1)
     write_text(Path(folder) / NETWORK_FILE, text + "\n")
+
+
+def _is_ours(network: torch.nn.Module) -> bool:
+    kind = type(network)
+    return public_path(f"{kind.__module__}.{kind.__qualname__}").startswith(f"{NETWORKS}.")
+
+
+def _built_with(network: torch.nn.Module) -> dict[str, Any]:
+    """What one of our networks was built with, as JSON has it; of another network nothing is known."""
+    if not _is_ours(network):
+        return {}
+    found = {name: value for name, value in getattr(network, "built_with", {}).items() if name not in _NOT_STATED}
+    return json.loads(json.dumps(found, default=lambda value: f"<{value!r}>"))  # which no file of values may hold
+
+
+def require_kept_network(network: torch.nn.Module) -> None:
+    """Refuse a network that ``network.json`` cannot hold, of which predictions would build another.
+
+    Raises:
+        LazyLabelsError: naming what cannot be kept.
+    """
+    for name, value in _built_with(network).items():
+        like = _LIKE.get(name, "ELU")
+        try:
+            check_network_values({name: value}, NETWORK_IDS)
+        except ValueError as error:
+            raise LazyLabelsError(
+                f"network_def#{name} is {value!r}, which {NETWORK_FILE} cannot keep beside the weights, so that predictions "
+                f"would build another network: write it in words and numbers, as MONAI names it, such as {like}."
+            ) from error
+
+
+#: What arguments of a network look like in a config.
+_LIKE = {"norm": "[GROUP, {num_groups: 4}]", "dropout": "0.2", "residual": "true"}
+
+
+def built_and_stated(
+    found: Mapping[str, Any], network: torch.nn.Module | None, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of a network that is here, and those of the training, by their names and as JSON has them.
+
+    Where the training wrote down what its network was built with, so are those of the network that is here; else ids alone
+    can be compared, as those of earlier versions and of networks of somebody else.
+
+    Args:
+        found: from :func:`trained_network`.
+        network: the network that is here; None: only ids.
+        given: values of the config by their ids.
+    """
+    definition = found.get("network_def", {})
+    stated = {name: value for name, value in found.items() if name != "network_def"}
+    here, built = json.loads(json.dumps(dict(given), default=str)), _built_with(network) if network is not None else {}
+    if built and all(name in definition for name in built):
+        here.update(built)
+        stated.update({name: definition[name] for name in built if definition[name] != f"@{name}"})
+    return here, stated
 
 
 def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) -> dict[str, Any]:
@@ -337,7 +407,7 @@ def trained_network(weights: str | Path, overlays: Sequence[str | Path] = ()) ->
         raise _unreadable_network(path, error) from error
 
 
-def require_same_network(weights: str | Path, given: Mapping[str, Any]) -> None:
+def require_same_network(weights: str | Path, given: Mapping[str, Any], network: torch.nn.Module | None = None) -> None:
     """Refuse settings of a network that contradict those of its training, where that wrote them down.
 
     Most would not fit the weights anyway; another normalization of the intensities would answer, and wrongly.
@@ -345,6 +415,7 @@ def require_same_network(weights: str | Path, given: Mapping[str, Any]) -> None:
     Args:
         weights: ``model.pt``.
         given: values of the config by their ids; of those that the network of the training does not take, none counts.
+        network: the network that was built of them, by whatever else the config says of it; None: the ids alone count.
 
     Raises:
         LazyLabelsError: naming what differs and how to give the same.
@@ -354,15 +425,22 @@ def require_same_network(weights: str | Path, given: Mapping[str, Any]) -> None:
     except LazyLabelsError:
         found = {}  # of a network of somebody else: the user has stated it
     takes = set(found.get("network_def", found)) | {"normalization"}
-    now = json.loads(json.dumps(dict(given), default=str))
-    differs = [name for name in now if name in takes and name in found and found[name] != now[name]]
+    now, stated = built_and_stated(found, network, given)
+    free = {"dropout"} - set(given)  # a prediction drops nothing
+    differs = [name for name in now if name in takes - free and name in stated and stated[name] != now[name]]
     if differs:
-        said = [f"{name} {json.dumps(found[name])}, not {json.dumps(now[name])}" for name in differs]
-        given_same = " ".join(f"--{name} {_argument(found[name])}" for name in differs)
+        said = [f"{name} {json.dumps(stated[name])}, not {json.dumps(now[name])}" for name in differs]
+        given_same = " ".join(f"--{_option(name, given, stated)} {_argument(stated[name])}" for name in differs)
         raise LazyLabelsError(
             f"{weights}: these weights belong to another network, which had {'; '.join(said)} ({NETWORK_FILE}): give "
             f"{given_same}, or the config file of the training; lazylabels predict does it by itself."
         )
+
+
+def _option(name: str, given: Mapping[str, Any], stated: Mapping[str, Any]) -> str:
+    """The id of a setting; the argument of the network where there is no id, or the id says so already."""
+    by_id = name in given and json.loads(json.dumps(given[name], default=str)) != stated[name]
+    return name if by_id else f"network_def#{name}"
 
 
 def _argument(value: Any) -> str:

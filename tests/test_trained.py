@@ -18,6 +18,7 @@ from lazylabels_monai.trained import (
     bundle_weights,
     copy_trained,
     load_weights,
+    require_kept_network,
     require_same_classes,
     require_weights,
     trained_classes,
@@ -89,8 +90,42 @@ def test_the_network_is_named_by_its_public_path_and_its_values_by_their_ids(tmp
     definition = written.pop("network_def")
     assert definition.pop("_target_") == "lazylabels_monai.networks.MultiTaskUNet"
     # what the constructor takes; the crop is none of its arguments
-    assert definition == {name: f"@{name}" for name in ("num_classes", *SETTINGS)}
+    assert {name: definition.pop(name) for name in ("num_classes", *SETTINGS)} == {
+        name: f"@{name}" for name in ("num_classes", *SETTINGS)
+    }
+    assert (definition["act"], definition["residual"], definition["dropout"]) == (
+        ["LEAKYRELU", {"negative_slope": 0.01, "inplace": True}],
+        True,
+        0.0,
+    )
     assert written == {**SETTINGS, "crop_size": [32, 32], "window_size": [32, 32]}
+
+
+def test_a_network_built_otherwise_than_the_ids_say_is_written_as_it_was_built(bundle, tiny_data, tmp_path):
+    """As by --network_def#norm, --network_def#act: no name and no shape of a weight tells."""
+    torch.manual_seed(0)
+    changed = {"norm": ("GROUP", {"num_groups": 2}), "act": "ELU"}
+    net = MultiTaskUNet(num_classes=3, channels=(4, 8), num_multitask_blocks=1, **changed)
+    torch.save(net.state_dict(), tmp_path / "model.pt")
+    write_classes(tmp_path, ["pore", "grain"])
+    write_network(tmp_path, net, **{**SETTINGS, "norm": ["INSTANCE", {"affine": True}]}, normalization="percentiles")
+    written = json.loads((tmp_path / "network.json").read_text())
+    assert (written["norm"], written["network_def"]["norm"]) == (["GROUP", {"num_groups": 2}], "@norm")
+    assert written["network_def"]["act"] == "ELU"
+    model = Model(tmp_path / "model.pt", bundle.configs.parent, overrides={"device": "cpu"})
+    image = torch.rand(1, 1, 32, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(model.network(image), net.eval()(image), rtol=0, atol=1e-4)
+    assert not torch.equal(net(image), MultiTaskUNet(num_classes=3, channels=(4, 8), num_multitask_blocks=1)(image))
+
+
+def test_a_network_that_cannot_be_written_is_refused():
+    good = MultiTaskUNet(num_classes=3, channels=(4, 8), num_multitask_blocks=1, act=("PRELU", {"init": 0.2}))
+    require_kept_network(good)
+    good.built_with["act"] = torch.nn.ELU
+    with pytest.raises(LazyLabelsError, match=r"^network_def#act is .*ELU.* network\.json cannot keep .* such as ELU\.$"):
+        require_kept_network(good)
+    require_kept_network(torch.nn.Conv2d(1, 1, 1))  # of somebody else: predictions ask for its definition anyway
 
 
 @pytest.mark.parametrize(

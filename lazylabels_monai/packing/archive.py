@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -125,14 +126,23 @@ def _requirements(package: Path) -> str:
 def _trained_network(weights: PathLike, bundle: Path, overlays: Sequence[PathLike]) -> dict[str, Any]:
     """The network's settings; without its definition where that says in other words what the bundle's own does."""
     values = trained_network(weights, overlays)
-    own = yaml.safe_load((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))["network_def"]
+    config = yaml.safe_load((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))
+    own = config["network_def"]
     own = {name: value for name, value in own.items() if name != "_requires_"}
     found = values.get("network_def", own)
     # what trainings from before a setting do not name is what the bundle has for it
-    found = {**{name: value for name, value in own.items() if value == f"@{name}"}, **found}
+    found = {**{name: value for name, value in own.items() if value == f"@{name}"}, **_said_otherwise(found, own, config)}
     if {**found, "_target_": locate(found["_target_"])} == {**own, "_target_": locate(own["_target_"])}:
         values.pop("network_def", None)
     return values
+
+
+def _said_otherwise(definition: Mapping[str, Any], own: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's definition without values that the bundle's has, too: by an id, or by leaving them to the network."""
+    takes = inspect.signature(locate(definition["_target_"])).parameters
+    usual = {name: json.loads(json.dumps(each.default, default=str)) for name, each in takes.items()}
+    usual.update({name: config.get(name) if value == f"@{name}" else value for name, value in own.items()})
+    return {name: value for name, value in definition.items() if name not in usual or value != usual[name]}
 
 
 def set_values(text: str, values: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     own = {"imports", "initialize", "run", "network", "classes", "normalization", "given_settings", "made_settings"}
     own |= {"window_size"}  # that of the training, which is kept beside the weights
     assert train["network_def"].pop("zero_init_residual") == "@zero_init_residual"  # how weights begin: inference reads them
+    assert "require_same_network" in infer["network_def"].pop("_requires_")[-1]  # that its weights were trained so
     shared = (set(train) & set(infer)) - own
     wanted = {"network_def", "channels", "num_classes", "tasks", "in_channels", "spatial_dims", "crop_size"}
     assert wanted | {"num_multitask_blocks", "dropout", "ckpt_dir", "dataset_dir", "device", "amp"} <= shared

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lazylabels_monai.data import validation
 from lazylabels_monai.errors import user_error
 from lazylabels_monai.metrics import (
     IOU_THRESHOLDS,
 )
-from tests.bundle.tiny import CLASSES
+from lazylabels_monai.predicting.model import Model
+from tests.bundle.tiny import CLASSES, normalised
 from tests.helpers import load, pixels
 
 
@@ -150,3 +152,29 @@ def test_windows_are_those_of_the_training_unless_others_are_named(bundle, tiny_
     given["normalization"] = "percentiles"
     for run in (bundle.evaluate, bundle.infer):
         assert window(run(tiny_data, tmp_path / "none", **{**given, "crop_size": [24, 16]})) == own
+
+
+def test_a_network_trained_with_overrides_of_its_definition(bundle, tiny_data, tmp_path):
+    """Evaluated, predicted and resumed as it was trained, or refused with what to give."""
+    ids = {"network_def#act": "ELU", "network_def#norm": ["GROUP", {"num_groups": 2}]}
+    trained = bundle.train(tiny_data, tmp_path, max_epochs=1, **ids).parser.get_parsed_content("network_def")
+    bundle.evaluate(tiny_data, tmp_path, **ids)
+    files = sorted((tiny_data / "images").glob("*test*.png"))
+    network = Model(tmp_path / "models" / "model.pt", bundle.configs.parent, overrides={"device": "cpu"}).network
+    image = normalised(pixels(files[0]))
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), trained.cpu().eval()(image))
+    for run, more in ((bundle.evaluate, {}), (bundle.infer, {}), (bundle.train, {"resume": True, "max_epochs": 2})):
+        for given, said in (
+            ({}, 'norm ["GROUP", {"num_groups": 2}], not ["INSTANCE", {"affine": true}]'),
+            ({"norm": ["GROUP", {"num_groups": 2}]}, 'act "ELU", not ["LEAKYRELU"'),
+        ):
+            with pytest.raises(Exception) as refused:  # noqa: PT011 - MONAI wraps it
+                run(tiny_data, tmp_path, **more, **given)
+            assert said in str(user_error(refused.value))
+    bundle.train(tiny_data, tmp_path, max_epochs=2, resume=True, **ids)
+    slope = {"negative_slope": "$__import__('numpy').float32(0.2)"}
+    with pytest.raises(Exception) as refused:  # noqa: PT011
+        bundle.train(tiny_data, tmp_path / "other", max_epochs=1, **{"network_def#act": ["LEAKYRELU", slope]})
+    assert "network_def#act is" in str(user_error(refused.value))
+    assert not (tmp_path / "other" / "models" / "model.pt").exists()
