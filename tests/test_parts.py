@@ -185,6 +185,13 @@ def test_the_trainers_number_of_epochs_is_followed_everywhere(bundle, tiny_data,
     assert "has done 3 epochs and max_epochs is 3" in str(user_error(raised.value))
 
 
+def test_the_trainers_number_of_epochs_is_checked_as_the_id_is(bundle, tiny_data, tmp_path):
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        bundle.train(tiny_data, tmp_path / "out", **{"train#trainer#max_epochs": 0})
+    assert str(user_error(raised.value)).startswith("max_epochs is 0 ")
+    assert not (tmp_path / "out" / "models").exists()
+
+
 def test_all_that_counts_epochs_asks_the_trainer():
     asking = {path for path, text in strings(CONFIG) if re.search(r"@max_epochs\b", text)}
-    assert asking == {"train#trainer#max_epochs"}
+    assert asking == {"given_settings#max_epochs", "train#trainer#max_epochs"}
