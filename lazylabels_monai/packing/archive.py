@@ -142,6 +142,7 @@ def _said_otherwise(definition: Mapping[str, Any], own: Mapping[str, Any], confi
     takes = inspect.signature(locate(definition["_target_"])).parameters
     usual = {name: json.loads(json.dumps(each.default, default=str)) for name, each in takes.items()}
     usual.update({name: config.get(name) if value == f"@{name}" else value for name, value in own.items()})
+    del usual["_target_"]
     return {name: value for name, value in definition.items() if name not in usual or value != usual[name]}
 
 
