@@ -203,3 +203,16 @@ def test_a_program_that_is_not_installed_is_named(specs, tmp_path, monkeypatch):
     failed = run_table(table, places(tmp_path), say=lambda line: None)
     assert [("nowhere/bin/python" in text, "docs/benchmarks.md" in text) for text in failed.values()] == [(True, True)]
     assert (FOLDER.parents[1] / "docs" / "benchmarks.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("config", "epochs"),
+    [
+        ({"max_epochs": 9, "train": {"trainer": {"max_epochs": "@max_epochs"}}}, 9),
+        ({"max_epochs": 9, "train": {"trainer": {"max_epochs": 4}}}, 4),
+        ({"max_epochs": 9}, 9),
+        ({}, None),
+    ],
+)
+def test_a_run_has_the_epochs_that_its_trainer_was_given(config, epochs):
+    assert runner._epochs(config) == epochs
