@@ -56,8 +56,11 @@ def not_shown(folder: Path, known: Collection[str] = ()) -> list[str]:
     beside = unknown(file for file in _entries(folder) if _is_picture(file)) if place != folder else []
     unread = sorted(file for file in here if file_suffix(file) in _UNREAD)
     said = [
-        f"{_some(files, folder)} not shown, as the window takes no pictures {where}: put {_it(files)} into '{place}' itself."
-        for files, where in ((below, "from folders in it"), (beside, "from beside the folder images"))
+        f"{_some(files, folder)} not shown, as the window {why}: put {_it(files)} into '{place}' itself."
+        for files, why in (
+            (below, "does not look into folders among the pictures"),
+            (beside, "takes those of the folder images where there is one"),
+        )
         if files
     ]
     if unread:
