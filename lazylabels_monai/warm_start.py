@@ -10,6 +10,7 @@ A tensor is taken where its name and its shape agree. Beyond that, by what they 
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import re
@@ -24,7 +25,14 @@ from torch import Tensor, nn
 from lazylabels_monai import tensor_files
 from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.trained import ANY_OBJECT, CLASSES_FILE, require_finite_weights, trained_classes, trained_network
+from lazylabels_monai.trained import (
+    ANY_OBJECT,
+    CLASSES_FILE,
+    built_and_stated,
+    require_finite_weights,
+    trained_classes,
+    trained_network,
+)
 
 __all__ = [
     "ANY_OBJECT",
@@ -145,7 +153,23 @@ def begin_from(
     named = trained_classes(path) if path.with_name(CLASSES_FILE).is_file() else None
     taken = take_over(network, given, classes, named, path)
     logger.info(taken.sentence(str(init_weights)))
+    if said := _another_activation(network, path):
+        logger.warning(f"init_weights '{init_weights}': {said}")
     return taken
+
+
+def _another_activation(network: nn.Module, path: Path) -> str | None:
+    """A sentence where weights fit by name and shape and were trained with another activation; None where nobody knows."""
+    try:
+        here, stated = built_and_stated(trained_network(path), network, {})
+    except LazyLabelsError:  # a file beside weights that nothing else is taken from
+        return None
+    if "act" not in stated or "act" not in here or stated["act"] == here["act"]:
+        return None
+    return (
+        f"they were trained with the activation {json.dumps(stated['act'])}, this network has {json.dumps(here['act'])}: give "
+        f'--network_def#act "{stated["act"]}" to begin from what they answer.'
+    )
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:

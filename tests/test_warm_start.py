@@ -152,6 +152,18 @@ def test_settings_of_a_lighter_network_are_taken_from_beside_its_weights(tmp_pat
     assert network_of(path) == {**SIZE, **light}
 
 
+def test_another_activation_than_that_of_the_weights_is_told(tmp_path, caplog):
+    """No name and no shape of a weight tells."""
+    old = net(act="ELU")
+    path = saved(tmp_path, old, ["a", "b"])
+    write_network(tmp_path, old, **SIZE)
+    for act, told in (("ELU", 0), ("RELU", 1)):
+        assert begin_from(net(seed=1, act=act), path, ["a", "b"]).share == 1
+        said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+        assert len(said) == told
+    assert 'activation "ELU", this network has "RELU": give --network_def#act "ELU"' in said[0]
+
+
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("kind", [SingleTaskUNet, SeparateDecodersUNet])
 def test_other_networks_take_the_shared_path(tmp_path, kind, blocks):
