@@ -34,6 +34,7 @@ __all__ = [
     "CheckpointSaver",
     "best_score",
     "better",
+    "candidate_file",
     "candidates",
     "checkpoints",
     "clean_checkpoints",
@@ -172,8 +173,15 @@ def save_weights(state: Mapping[str, Any], path: Path) -> None:
         _save(state, path, torch.save)
 
 
+def candidate_file(folder: str | Path, epoch: int) -> Path:
+    """Where the weights of an epoch are kept for :func:`candidates`."""
+    return Path(folder) / f"candidate_epoch={epoch}.pt"
+
+
 def candidates(folder: str | Path) -> dict[int, Path]:
-    """Files ``candidate_epoch=N.pt`` by N: weights that are kept until the end of a training, which chooses among them."""
+    """Files ``candidate_epoch=N.pt`` by N: weights that are kept until the end of a training, which chooses among them; those
+    of epoch 0 are the ones that it began from.
+    """
     files = Path(folder).glob("candidate_epoch=*.pt")
     found = [(re.fullmatch(r"candidate_epoch=(\d+)\.pt", path.name), path) for path in files]
     return dict(sorted((int(match.group(1)), path) for match, path in found if match))

@@ -20,7 +20,7 @@ from monai.data import DataLoader, DistributedSampler
 from monai.engines import SupervisedEvaluator
 
 from lazylabels_monai.atomic import remove_tree
-from lazylabels_monai.checkpoints import candidates, save_weights
+from lazylabels_monai.checkpoints import candidate_file, candidates, save_weights
 from lazylabels_monai.data.choosing import is_loss
 from lazylabels_monai.data.validation import ValidationDataset
 from lazylabels_monai.stopping import uninterrupted
@@ -113,8 +113,9 @@ class FinalChoice:
 
     def _clear(self, trainer: Engine) -> None:
         if idist.get_rank() == 0:
-            for file in candidates(self.folder).values():
-                remove_tree(file)
+            for epoch, file in candidates(self.folder).items():
+                if epoch > 0:
+                    remove_tree(file)
 
     def keep(self, engine: Engine) -> None:
         """Keep the weights that were just validated, where they are among the best so far."""
@@ -136,7 +137,7 @@ class FinalChoice:
                 self._file(other).unlink(missing_ok=True)
 
     def _file(self, epoch: int) -> Path:
-        return self.folder / f"candidate_epoch={epoch}.pt"
+        return candidate_file(self.folder, epoch)
 
     def choose(self, trainer: Engine) -> None:
         """Score all that was kept on more than on the way, and make the best of it ``model.pt``."""

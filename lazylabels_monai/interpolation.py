@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from lazylabels_monai.checkpoints import save_weights
+from lazylabels_monai.checkpoints import candidate_file, save_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.final_choice import FinalChoice
 from lazylabels_monai.stopping import uninterrupted
@@ -48,7 +49,8 @@ def interpolated(begun: Mapping[str, Tensor], ended: Mapping[str, Tensor], share
 class Interpolation:
     """Ignite handler of a trainer that scores weights between beginning and end, and keeps the best of them.
 
-    Nothing is done where nothing validates and of a training that began from nothing.
+    Nothing is done where nothing validates and of a training that began from nothing. The weights of the beginning are kept
+    among the :func:`~lazylabels_monai.checkpoints.candidates` until then: a training that goes on after a stop has them.
 
     Args:
         choice: has made the best weights of the training ``model.pt`` before this begins; it says what judges, and its share of
@@ -58,48 +60,61 @@ class Interpolation:
 
     def __init__(self, choice: FinalChoice, enabled: bool = True) -> None:
         self.choice, self.enabled = choice, enabled and bool(choice.metric)
-        self.begun: dict[str, Tensor] | None = None
+        self.begun: dict[str, Tensor] | None = None  # until they are saved
         self.begun_from = ""
         self.share: float | None = None  # of the weights that were chosen
 
+    @property
+    def file(self) -> Path:
+        """Of the weights of the beginning."""
+        return candidate_file(self.choice.folder, 0)
+
     def begin(
-        self,
-        network: torch.nn.Module,
-        init_weights: str | None,
-        classes: Sequence[str],
-        resume_from: str | None = None,
+        self, network: torch.nn.Module, init_weights: str | None, classes: Sequence[str], resume_from: str | None = None
     ) -> None:
         """Remember what a training begins from: after :func:`~lazylabels_monai.warm_start.begin_from`, before the first step.
 
         Args:
-            network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint takes its beginning
-                from ``init_weights`` once more; the seed is that of its network.
+            network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint knows its beginning
+                by :attr:`file`; where its end was chosen before, from ``init_weights`` once more, as the seed is the same.
         """
         if not self.enabled or init_weights in (None, "", NOTHING):
             return
-        if resume_from is not None:
+        if resume_from is not None and not self.file.is_file():
             network = deepcopy(network)
             try:
                 begin_from(network, init_weights, classes)
             except LazyLabelsError as error:
                 logger.warning(f"weights between beginning and end are not tried (weight_interpolation): {error}")
                 return
-        self.begun = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-        self.begun_from = str(init_weights)
-        self.choice.further = len(SHARES)
+        if resume_from is None or not self.file.is_file():
+            self.begun = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        self.begun_from, self.choice.further = str(init_weights), len(SHARES)
 
     def attach(self, engine: Engine) -> None:
-        """Attach to a trainer, after the final choice."""
+        """Attach to a trainer, after the final choice and after who saves its checkpoints."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.keep)
         engine.add_event_handler(Events.COMPLETED, self.choose)
+
+    def keep(self) -> None:
+        """Save the weights of the beginning, once there is something else of the training."""
+        if self.begun is not None and idist.get_rank() == 0:
+            save_weights(self.begun, self.file)
+        self.begun = None
 
     def choose(self, trainer: Engine) -> None:
         """Score the weights at each of :data:`SHARES`, and make the best of them ``model.pt``."""
         idist.barrier()
         file = self.choice.folder / WEIGHTS_FILE
-        if self.begun is None or not file.is_file():
-            return
-        begun, ended = _everywhere(self.begun), sound_weights(file)
-        images = self.choice.images_at_the_end(trainer.state.epoch, len(self.choice.kept) if self.choice.is_needed else 0)
+        if self.begun_from and self.file.is_file() and file.is_file():
+            self._choose_between(sound_weights(self.file), file, trainer.state.epoch)
+        idist.barrier()
+        if idist.get_rank() == 0:
+            self.file.unlink(missing_ok=True)
+
+    def _choose_between(self, begun: Mapping[str, Tensor], file: Path, epochs: int) -> None:
+        ended = sound_weights(file)
+        images = self.choice.images_at_the_end(epochs, len(self.choice.kept) if self.choice.is_needed else 0)
         weights = {share: interpolated(begun, ended, share) for share in SHARES}
         name, scores = self.choice.score(weights, images)
         known = self.choice.known(scores)
@@ -110,7 +125,6 @@ class Interpolation:
         if self.share < 1 and idist.get_rank() == 0:
             with uninterrupted():
                 save_weights(weights[self.share], file)
-        idist.barrier()
 
     def _say(self, name: str, scores: Mapping[float, float], what: str) -> None:
         said = ", ".join(f"{share:.0%} {score:.4f}" for share, score in scores.items())
@@ -126,14 +140,3 @@ class Interpolation:
         if self.choice.writer is not None:
             for share, score in scores.items():
                 self.choice.writer.add_scalar(f"{name}_interpolated", score, round(100 * share))
-
-
-def _everywhere(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The first process's, in all of them: what begins at random is another in each."""
-    if idist.get_world_size() == 1:
-        return dict(state)
-    device = idist.device()
-    return {
-        name: idist.broadcast(value.to(device), src=0).cpu() if value.is_floating_point() else value
-        for name, value in state.items()
-    }

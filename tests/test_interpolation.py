@@ -7,13 +7,13 @@ import logging
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.data import DataLoader
 from monai.handlers import IgniteMetricHandler, from_engine
 from monai.transforms import Compose, Identityd
 
 import lazylabels_monai.data.validation as validation
-from lazylabels_monai.checkpoints import save_weights
+from lazylabels_monai.checkpoints import candidates, save_weights
 from lazylabels_monai.data.validation import Allowance, ValidationDataset
 from lazylabels_monai.engines import PrepareEvaluationBatch, Validator
 from lazylabels_monai.final_choice import FinalChoice
@@ -82,9 +82,14 @@ def end(parts, tmp_path, begun: float, ended: float) -> float:
     interpolation, _ = parts
     interpolation.begun, interpolation.begun_from = {"weight": torch.tensor(begun)}, STARTER
     save_weights({"weight": torch.tensor(ended)}, tmp_path / "model.pt")
+    assert candidates(tmp_path) == {}
     trainer = Engine(lambda engine, batch: None)
     interpolation.attach(trainer)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: seen.append(list(candidates(tmp_path))))
+    seen = []
     trainer.run([0], max_epochs=1)
+    assert seen == [[0]]  # until it is chosen, the training is not done
+    assert candidates(tmp_path) == {}
     return float(load(tmp_path / "model.pt")["weight"])
 
 
@@ -143,6 +148,19 @@ def test_a_training_from_nothing_has_no_weights_between(tmp_path, init_weights):
 def small() -> MultiTaskUNet:
     torch.manual_seed(3)
     return MultiTaskUNet(in_channels=1, num_classes=3, channels=(16, 32, 64, 128, 256), norm=("INSTANCE", {"affine": True}))
+
+
+def test_a_training_that_was_killed_before_its_end_was_chosen_chooses_it(tmp_path):
+    interpolation, network = made(tmp_path)
+    save_weights({"weight": torch.tensor(0.1)}, tmp_path / "candidate_epoch=0.pt")
+    save_weights({"weight": torch.tensor(0.9)}, tmp_path / "model.pt")
+    interpolation.begin(network, STARTER, ["object"], "checkpoint_epoch=1.pt")
+    trainer = Engine(lambda engine, batch: None)
+    interpolation.choice.attach(trainer)  # clears what was kept on the way
+    interpolation.attach(trainer)
+    trainer.run([0], max_epochs=1)
+    assert float(load(tmp_path / "model.pt")["weight"]) == pytest.approx(0.5)
+    assert candidates(tmp_path) == {}
 
 
 def test_a_training_that_goes_on_knows_its_beginning_again(tmp_path):

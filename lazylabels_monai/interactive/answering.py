@@ -239,12 +239,13 @@ class Answerer:
             yield self._answer_volume(request)
             return
         quick, exact = self._ways(request)
+        patient = request.name == self._cut_short
         ids, self._cut_short = 0, request.name
         for number, region in enumerate(quick, 1):
             found = self._answer(request, region, ids, number == len(quick) and not exact)
             ids = len(found.classes) - 1 if found.classes is not None else 0
             yield found
-            if superseded():
+            if superseded() and not patient:
                 return
         self._cut_short = ""
         if exact:

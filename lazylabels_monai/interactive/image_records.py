@@ -10,7 +10,7 @@ from typing import Any
 
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, has_key
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.digest import is_digest, pixel_digest
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.image_files import read_picture, spatial_shape
@@ -108,12 +108,15 @@ class ImageRecords:
         return name in self._compared and self._compared[name] == file_stamp(self.datalist.path(name))
 
     def note_compared(self, names: Iterable[str]) -> None:
-        """The pixels that :meth:`digest_now` found are those that were drawn on. Written with what is known else."""
-        self._compared |= {name: self._shown[name][0] for name in names}
+        """The pixels that :meth:`digest_now` found are those that were drawn on: no later opening reads these files again."""
+        found = {name: self._shown[name][0] for name in names}
+        if not found.items() <= self._compared.items():
+            self._compared |= found
+            self._write()
 
     def replaced(self) -> bool:
         """Whether the file of an image whose pixels are known was replaced, or is gone, since somebody looked at it."""
-        return any(self._is_unseen(name) for name in self.digests)
+        return any(self._is_unseen(name) for name, digest in self.digests.items() if is_digest(digest))
 
     def _is_unseen(self, name: str) -> bool:
         looked_at = [self._shown[name][0]] if name in self._shown else []
@@ -121,9 +124,9 @@ class ImageRecords:
         return bool(looked_at) and file_stamp(self.datalist.path(name)) not in looked_at
 
     def is_known(self, name: str) -> bool:
-        """Whether something was done with an image; that a prediction of it was shown is nothing."""
+        """Whether something was done with an image; that it was looked at, and which split it is to join, is nothing."""
         said = set(self._states.get(name, ImageState()).as_dict())
-        return self.datalist.find(name) is not None or bool(said - {"predicted"})
+        return self.datalist.find(name) is not None or bool(said - {"predicted", "seconds", "section"})
 
     def item(self, entry: ImageEntry) -> dict[str, Any]:
         """What the datalist says of an image, a copy; empty where it does not name it."""

@@ -23,7 +23,7 @@ def drawn_on(project, *names):
         ids = (drawn == 1).astype(np.int32)
         project.save_kept(entry, accepted(ids, np.array([0, 1])))
         project.finish(entry)
-        finish.write_masks(project.files.finished_folder, project.files.result_name(entry.name), ids, [0, 1], ["pore"])
+        finish.write_masks(project.files.finished_folder, project.files.result_name(entry.name), ids, [0, 1], project.classes)
 
 
 def change_names(folder, new):
@@ -178,6 +178,19 @@ def test_labels_that_others_made_wait_for_their_picture_too(project):
         (project.folder / "elsewhere.png").rename(file)
         opened.refresh()
         assert item in listed(opened.folder)["training"]
+
+
+def test_a_picture_that_was_only_looked_at_does_not_stand_in_the_way(project):
+    """Renumbered after the first one, on which nothing was drawn, was removed."""
+    drawn_on(project, "b")
+    project.records.spend(project.entry("images/a.png"), 3.0)
+    project.records.set_section(project.entry("images/a.png"), "validation")
+    project.close()
+    change_names(project.folder, {"a": None, "b": "a", "c": "b"})
+    with again(project) as opened:
+        assert places(opened, "a") == {BOXES["b"]}
+        assert not opened.entry("images/b.png").drawn
+        assert not any("is kept" in note for note in opened.notes)
 
 
 def test_a_picture_saved_anew_with_the_same_pixels_is_the_same(project):
