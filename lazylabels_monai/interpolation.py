@@ -129,14 +129,11 @@ class Interpolation:
     def _say(self, name: str, scores: Mapping[float, float], what: str) -> None:
         said = ", ".join(f"{share:.0%} {score:.4f}" for share, score in scores.items())
         logger.info(
-            f"weights between {self.begun_from} (0%) and the training's (100%), {name} on {what}: {said}; {WEIGHTS_FILE} holds "
-            f"those at {self.share:.0%} (weight_interpolation)."
+            f"weights between {self.begun_from} (0%) and the best of the training (100%), {name} on {what}: {said}; "
+            f"{WEIGHTS_FILE} holds those at {self.share:.0%} (weight_interpolation)."
         )
-        if self.share == 0:
+        if self.share == 0 and idist.get_rank() == 0:
             logger.warning(
                 f"the training made nothing better: on the validation images {self.begun_from} scores best as it is, and "
                 f"{WEIGHTS_FILE} holds its weights; label more images, or others."
             )
-        if self.choice.writer is not None:
-            for share, score in scores.items():
-                self.choice.writer.add_scalar(f"{name}_interpolated", score, round(100 * share))

@@ -123,15 +123,17 @@ _NOT_STATED = ("num_classes", "zero_init_residual")
 FORMER_NORMALIZATION = "mean_std"
 
 
-def write_begun(folder: str | Path, anew: bool, learnt: Iterable[str] = ()) -> None:
+def write_begun(folder: str | Path, anew: bool, learnt: Iterable[str] | None = ()) -> None:
     """Write ``begun.json``.
 
     Args:
         folder: of the weights.
         anew: whether they know nothing but the marks they learnt from.
-        learnt: digests of the images (:func:`~lazylabels_monai.images.digest.pixel_digest`) that they learnt from.
+        learnt: digests of the images (:func:`~lazylabels_monai.images.digest.pixel_digest`) that they learnt from; None: nobody
+            knows all of them.
     """
-    write_text(Path(folder) / BEGUN_FILE, json.dumps({"anew": bool(anew), "learnt": sorted(learnt)}) + "\n")
+    values = {"anew": bool(anew)} | ({} if learnt is None else {"learnt": sorted(learnt)})
+    write_text(Path(folder) / BEGUN_FILE, json.dumps(values) + "\n")
 
 
 def begun_anew(weights: str | Path) -> bool:

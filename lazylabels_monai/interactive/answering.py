@@ -34,6 +34,8 @@ __all__ = ["Answerer", "Load", "Prediction", "Request", "regions"]
 
 #: Pixels up to which a picture is answered as a whole; a larger one in tiles.
 WHOLE = 1 << 20
+#: After a last answer, quick ones alone for so many times what it took, as long as others are asked for.
+RARE = 4.0
 #: Side of a tile in pixels.
 TILE = 512
 #: Longest side of a window in pixels, unless an answer is to be that of ``predict``, and what of it overlaps.
@@ -177,6 +179,7 @@ class Answerer:
         self._about: dict[str, Any] = {}
         self._pictures: dict[str, tuple[np.ndarray, Any]] = {}
         self._cut_short = ""  # the picture whose last request was superseded
+        self._rests = ("", 0.0)  # the picture on whose last answer is not insisted, until when
 
     def load(self, weights: str | os.PathLike) -> None:
         """Take weights; of the same network as before, only its numbers are read.
@@ -212,8 +215,9 @@ class Answerer:
     ) -> Iterator[Prediction]:
         """The answers to a request: what is in view first, all of the picture as ``lazylabels predict`` answers it last.
 
-        Where new weights come sooner than tiles are answered, the next request for the same picture does without tiles: its
-        last answer is then waited for, and comes once in a while, too.
+        Where new weights come sooner than tiles are answered, the next request for the same picture does without tiles, and its
+        last answer is waited for, whatever is asked meanwhile about this picture; that takes a fifth of the time at most
+        (:data:`RARE`), so that what is in view follows the training.
 
         Args:
             request: what is asked.
@@ -239,7 +243,8 @@ class Answerer:
             yield self._answer_volume(request)
             return
         quick, exact = self._ways(request)
-        patient = request.name == self._cut_short
+        rests = request.name == self._rests[0] and time.monotonic() < self._rests[1]
+        patient = request.name == self._cut_short and not rests
         ids, self._cut_short = 0, request.name
         for number, region in enumerate(quick, 1):
             found = self._answer(request, region, ids, number == len(quick) and not exact)
@@ -251,9 +256,11 @@ class Answerer:
         if exact:
             everything = tuple(slice(0, side) for side in self._pictures[request.name][0].shape[:2])
             try:
-                yield self._answer(request, everything, 0, True, True, abandoned)
+                found = self._answer(request, everything, 0, True, True, abandoned)
             except _Abandoned:
                 return
+            self._rests = (request.name, time.monotonic() + RARE * found.seconds)
+            yield found
 
     def _ways(self, request: Request) -> tuple[list[Region], bool]:
         """What is answered quickly, and whether an exact answer of everything comes after that."""

@@ -46,6 +46,7 @@ from lazylabels_monai.trained import (
     write_images,
     write_network,
 )
+from lazylabels_monai.warm_start import NOTHING, STARTER, weights_named
 
 if TYPE_CHECKING:
     from torch.utils.data import WeightedRandomSampler
@@ -310,8 +311,9 @@ class CurrentWeights:
         self.trained_with, self.datalist, self.events = dict(trained_with), datalist, events
         self.goes_on = begun_from is not None and os.path.realpath(begun_from) == os.path.realpath(self.path)
         self.learns_anew = bool(learns_anew)
-        before = None if begun_from is None else learnt_images(begun_from)
-        self._learnt, self._digests = set(before or ()), Digests()
+        before = frozenset() if _knows_no_image(begun_from) else learnt_images(begun_from)
+        # what earlier versions trained says nothing of its images; some of them would read as all
+        self._learnt, self._digests = None if before is None else set(before), Digests()
         self._images = -1
         self._begun = False
 
@@ -358,10 +360,19 @@ class CurrentWeights:
         self._begun = True
 
     def _note_learnt(self, items: Sequence[Mapping[str, Any]]) -> None:
+        if self._learnt is None:
+            return
         found = {self._digests.of(item["image"]) for item in items} - {""}
         if not found <= self._learnt:
             self._learnt |= found
             write_begun(self.path.parent, self.learns_anew, self._learnt)
+
+
+def _knows_no_image(begun_from: str | None) -> bool:
+    """Whether a training begins from nothing, or from the starter, which knows none of a person's images."""
+    return begun_from in (None, "", NOTHING, STARTER) or os.path.realpath(begun_from) == os.path.realpath(
+        weights_named(STARTER)
+    )
 
 
 class Digests:

@@ -145,15 +145,27 @@ def test_what_is_asked_meanwhile_ends_an_answer_between_two_regions(warm, image)
 def test_the_last_answer_comes_also_where_each_request_ends_the_one_before(warm, monkeypatch):
     monkeypatch.setattr(answering, "WHOLE", 1000)
     monkeypatch.setattr(answering, "TILE", 64)
+    monkeypatch.setattr(answering, "RARE", 1e6)
     picture = np.random.default_rng(0).integers(0, 255, (100, 120), np.uint8)
     view = (slice(0, 20), slice(0, 20))
     asked = iter([False, True])
-    found = list(warm.answers(Request("large", picture, view, 1), superseded=lambda: next(asked)))
+    found = list(warm.answers(Request("beside a training", picture, view, 1), superseded=lambda: next(asked)))
     assert [answer.last for answer in found] == [False, False]
     # no tiles, so that it comes to its end, whatever is asked meanwhile about this picture
-    found = list(warm.answers(Request("large", picture, view, 1), superseded=lambda: True))
+    found = list(warm.answers(Request("beside a training", picture, view, 1), superseded=lambda: True))
     assert [(answer.region, answer.last) for answer in found] == [(view, False), ((slice(0, 100), slice(0, 120)), True)]
-    assert len(one(warm, name="large", picture=picture, view=view)) > 3
+    # then what is in view goes first for a while, unless nothing else is asked
+    assert [answer.last for answer in asked_on(warm, picture, view)] == [False]
+    assert [answer.last for answer in asked_on(warm, picture, view)] == [False]
+    monkeypatch.setattr(answering, "RARE", 0.0)
+    assert one(warm, name="beside a training", picture=picture, view=view)[-1].last
+    assert [answer.last for answer in asked_on(warm, picture, view)] == [False]
+    assert [answer.last for answer in asked_on(warm, picture, view)] == [False, True]
+
+
+def asked_on(answerer, picture, view):
+    """The answers to a request while others come in all the time."""
+    return list(answerer.answers(Request("beside a training", picture, view, 1), superseded=lambda: True))
 
 
 def test_the_last_answer_is_given_up_for_another_picture(warm, image):

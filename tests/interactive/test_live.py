@@ -29,7 +29,7 @@ from lazylabels_monai.interactive.live import KEPT, LiveDataset, Obey, Orders, T
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.tasks import TASKS
-from lazylabels_monai.trained import trained_classes, trained_images, trained_network
+from lazylabels_monai.trained import BEGUN_FILE, learnt_images, trained_classes, trained_images, trained_network
 from tests.helpers import ROOT, load
 from tests.interactive.folders import pictures, stroke
 
@@ -270,6 +270,18 @@ def test_a_validation_image_that_the_weights_have_learnt_from_is_told_of_until_t
     shutil.copytree(tmp_path / "out" / "models", tmp_path / "kept")
     assert told(init_weights=str(tmp_path / "kept" / "model.pt"))[0] == ["images/other.png"]
     assert told() == ([], [])  # from other weights than these
+
+
+def test_what_weights_of_earlier_versions_have_learnt_from_stays_unknown(parts, tmp_path):
+    """Some of their images would read as all of them."""
+    model = tmp_path / "out" / "models" / "model.pt"
+    events_of(parts(max_epochs=1), tmp_path)
+    assert learnt_images(model)
+    (model.parent / BEGUN_FILE).write_text('{"anew": false}\n')
+    events_of(parts(max_epochs=1, init_weights=str(model)), tmp_path)
+    assert learnt_images(model) is None
+    events_of(parts(max_epochs=1), tmp_path)
+    assert learnt_images(model)
 
 
 # ------------------------------------------------------------------------------------------- orders
