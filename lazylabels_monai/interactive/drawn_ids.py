@@ -57,28 +57,57 @@ def ids_after(given: Given, mask: np.ndarray) -> np.ndarray:
     ids = np.array(given.ids, np.int64)
     ids[(mask == BACKGROUND) & (given.mask != BACKGROUND)] = 0
     highest = max(int(given.ids.max(initial=0)), 0)
-    for number in np.unique(given.ids[(given.ids > 0) & (ids == 0)]):
-        highest = _part(ids, given.ids == number, int(number), highest)
+    gone = np.unique(given.ids[(given.ids > 0) & (ids == 0)])
     added = (mask != given.mask) & (mask != BACKGROUND) & (mask != IGNORE) & (ids == 0)
-    sizes = np.unique(given.ids[given.ids > 0], return_counts=True)[1]
-    usual = float(np.median(sizes)) if sizes.size else 0.0
+    new = np.unique(mask[added])
+    if not gone.size and not new.size:
+        return ids
+    boxes, usual = _boxes(given.ids)
+    for number in gone:
+        box = boxes[int(number)]
+        highest = _part(ids[box], given.ids[box] == number, int(number), highest)
     known = ids.copy()
-    for value in np.unique(mask[added]):
-        pieces, count = ndimage.label(added & (mask == value))
-        for number in range(1, count + 1):
-            piece = pieces == number
-            beside = ndimage.binary_dilation(piece) & (known > 0) & (mask == value)
-            if not beside.any() or piece.sum() >= _OBJECT * usual:
+    for value in new:
+        pieces, _ = ndimage.label(added & (mask == value))
+        sizes = np.bincount(pieces.ravel())
+        for number, own in enumerate(ndimage.find_objects(pieces), 1):
+            box = _with_border(own)
+            piece, there = pieces[box] == number, known[box]
+            beside = ndimage.binary_dilation(piece) & (there > 0) & (mask[box] == value)
+            if not beside.any() or sizes[number] >= _OBJECT * usual:
                 highest += 1
-                ids[piece] = highest
+                ids[box][piece] = highest
             else:
                 nearest = ndimage.distance_transform_edt(~beside, return_distances=False, return_indices=True)
-                ids[piece] = known[tuple(nearest)][piece]
+                ids[box][piece] = there[tuple(nearest)][piece]
     return ids
 
 
+def _boxes(ids: np.ndarray) -> tuple[dict[int, tuple[slice, ...]], float]:
+    """Box of each object by its id, and the pixels of the median object (0.0: there is none)."""
+    places = np.where(ids > 0, ids, 0).astype(np.int64)
+    numbers = np.arange(places.max(initial=0) + 1) if places.max(initial=0) <= ids.size else np.unique(np.append(places, 0))
+    if numbers[-1] >= numbers.size:  # ids far apart: counted, as a table up to the highest would not fit into memory
+        places = np.searchsorted(numbers, places)
+    boxes = {int(numbers[place]): box for place, box in enumerate(ndimage.find_objects(places), 1) if box is not None}
+    sizes = np.bincount(places.ravel())[1:]
+    return boxes, float(np.median(sizes[sizes > 0])) if boxes else 0.0
+
+
+def _with_border(box: tuple[slice, ...]) -> tuple[slice, ...]:
+    """A box and the pixels around it: what touches a piece lies there."""
+    return tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+
+
 def _part(ids: np.ndarray, before: np.ndarray, number: int, highest: int) -> int:
-    """Number the parts of an object that was in one piece before, all but the largest anew; returns the highest id."""
+    """Number the parts of an object that was in one piece before, all but the largest anew; returns the highest id.
+
+    Args:
+        ids: in the object's box; changed in place.
+        before: where the object was.
+        number: of the object.
+        highest: id that there is.
+    """
     pieces, count = ndimage.label(ids == number)
     if count < 2 or ndimage.label(before)[1] != 1:
         return highest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.images.files import read_label
@@ -45,6 +46,92 @@ def test_ids_of_a_changed_mask(box, expected):
     for number, y, x, to_y, to_x in expected:
         ids[y:to_y, x:to_x] = number
     np.testing.assert_array_equal(ids_after(Given(IDS, MASK, "a"), mask), ids)
+
+
+def on_the_whole_picture(given: Given, mask: np.ndarray) -> np.ndarray:
+    """What `ids_after` says, with no box: slow, and plain to see."""
+    ids = np.array(given.ids, np.int64)
+    ids[(mask == 0) & (given.mask != 0)] = 0
+    highest = int(given.ids.max())
+    for number in np.unique(given.ids[(given.ids > 0) & (ids == 0)]):
+        pieces, count = ndimage.label(ids == number)
+        if count > 1 and ndimage.label(given.ids == number)[1] == 1:
+            sizes = np.bincount(pieces.ravel())[1:]
+            for piece in np.argsort(-sizes, kind="stable")[1:] + 1:
+                if sizes[piece - 1] > 5:
+                    highest += 1
+                    ids[pieces == piece] = highest
+    added = (mask != given.mask) & (mask != 0) & (mask != 255) & (ids == 0)
+    usual = np.median(np.unique(given.ids[given.ids > 0], return_counts=True)[1]) if (given.ids > 0).any() else 0
+    known = ids.copy()
+    for value in np.unique(mask[added]):
+        pieces, count = ndimage.label(added & (mask == value))
+        for number in range(1, count + 1):
+            piece = pieces == number
+            beside = ndimage.binary_dilation(piece) & (known > 0) & (mask == value)
+            if not beside.any() or piece.sum() >= 0.5 * usual:
+                highest += 1
+                ids[piece] = highest
+            else:
+                nearest = ndimage.distance_transform_edt(~beside, return_distances=False, return_indices=True)
+                ids[piece] = known[tuple(nearest)][piece]
+    return ids
+
+
+def scattered(random: np.random.Generator, shape: tuple[int, ...], values: list[int], count: int) -> np.ndarray:
+    """Boxes of these values, at borders, too, over each other and in each other."""
+    array = np.zeros(shape, np.int64)
+    for number in range(count):
+        low = [max(int(random.integers(-4, side)), 0) for side in shape]
+        box = tuple(slice(start, start + random.integers(1, max(side // 2, 2))) for start, side in zip(low, shape, strict=True))
+        array[box] = values[number % len(values)]
+    return array
+
+
+@pytest.mark.parametrize("shape", [(37, 50), (1, 60), (7, 20, 24)])
+@pytest.mark.parametrize("far", [1, 10**7])
+def test_ids_are_those_that_the_whole_picture_gives(shape, far):
+    made = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        ids = scattered(random, shape, [far * (n + 1) for n in range(12)], int(random.integers(0, 13)))
+        before = np.where(ids > 0, random.integers(1, 3) if seed % 2 else ids // far % 2 + 1, 0).astype(np.uint8)
+        mask = before.copy()
+        if seed % 3:
+            changed = scattered(random, shape, [1, 2, 3, 4], 8)
+            mask = np.choose(changed, [mask, np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(255)])
+        noise = random.random(shape) < [0, 0.02, 0.2][seed // 2 % 3]
+        mask = np.where(noise, random.integers(0, 3, shape), mask).astype(np.uint8)
+        if seed % 5 == 0:
+            mask = ndimage.grey_dilation(mask, size=3)
+        found, expected = ids_after(Given(ids, before, "a"), mask), on_the_whole_picture(Given(ids, before, "a"), mask)
+        np.testing.assert_array_equal(found, expected)
+        made += len(np.setdiff1d(expected, ids))
+    assert made > 30  # else these pictures say little
+
+
+def test_the_ids_of_a_stroke_take_no_work_on_the_whole_picture_for_each_object(monkeypatch):
+    ids = np.zeros((400, 400), np.int64)
+    for number in range(100):
+        top, left = 40 * (number // 10) + 10, 40 * (number % 10) + 10
+        ids[top : top + 20, left : left + 20] = number + 1
+    whole = []
+
+    def counted(name):
+        made = getattr(ndimage, name)
+        monkeypatch.setattr(
+            ndimage, name, lambda a, *args, **options: whole.append(a.shape == ids.shape) or made(a, *args, **options)
+        )
+
+    for name in ("label", "binary_dilation", "distance_transform_edt"):
+        counted(name)
+    mask = (ids > 0).astype(np.uint8)
+    corrected = mask.copy()
+    corrected[10::40], corrected[31::40] = 0, mask[29::40]  # a row less at the top, a line of its own below
+    corrected[30::40] = mask[29::40]
+    ids_after(Given(ids, mask, "a"), corrected)
+    assert len(whole) > 200
+    assert sum(whole) < 5
 
 
 @pytest.fixture
