@@ -31,7 +31,10 @@ from lazylabels_monai.report import make_report
 from lazylabels_monai.result_files import INSTANCES_ENDING, image_stem
 from lazylabels_monai.trained import write_classes
 
-__all__ = ["export", "read_masks", "remove_masks", "report", "write_masks"]
+__all__ = ["export", "has_masks", "read_masks", "remove_masks", "report", "write_masks"]
+
+#: Images that a sentence names before it counts the rest.
+_NAMED = 5
 
 
 def write_masks(
@@ -97,7 +100,7 @@ def read_masks(out: str | os.PathLike, name: str, shape: tuple[int, ...]) -> tup
         LazyLabelsError: when they cannot be read, or are of another size.
     """
     files = mask_files(Path(out), name)
-    if not all(file.is_file() for file in files):
+    if not has_masks(out, name):
         return None
     shown, ids = (np.asarray(read_label(file)) for file in files)
     if volumes.is_volume(name):
@@ -112,6 +115,16 @@ def read_masks(out: str | os.PathLike, name: str, shape: tuple[int, ...]) -> tup
     np.maximum.at(classes, ids.ravel(), shown.ravel().astype(np.int64))
     classes[0] = 0
     return ids, classes
+
+
+def has_masks(out: str | os.PathLike, name: str) -> bool:
+    """Whether both maps of an image are there; one alone is what a stop left.
+
+    Args:
+        out: folder of the maps.
+        name: of the image's file.
+    """
+    return all(file.is_file() for file in mask_files(Path(out), name))
 
 
 def remove_masks(out: str | os.PathLike, name: str) -> None:
@@ -205,15 +218,19 @@ def _sizes(project: Project, results: Mapping[str, ImageEntry], pixel_size: str 
 
 
 def _results(out: Path, project: Project, warn: Callable[[str], None]) -> dict[str, ImageEntry]:
-    """The images that have maps, by what these are called; maps of images that are gone are told of.
+    """The images that have maps, by what these are called; maps of images that are gone are told of, as are finished images
+    without any.
 
     Raises:
         LazyLabelsError: when there is none.
     """
-    if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
-        raise LazyLabelsError(f"'{out}' holds no result yet: finish an image first.")
     names = {project.files.result_name(entry.name): entry for entry in project.images if entry.path.is_file()}
     found = {image_stem(name): entry for name, entry in names.items() if mask_files(out, name)[0].is_file()}
+    awaited = _awaited(out, [entry.name for name, entry in names.items() if entry.finished and not has_masks(out, name)])
+    if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
+        raise LazyLabelsError(awaited or f"'{out}' holds no result yet: finish an image first.")
+    if awaited:
+        warn(awaited)
     gone = sorted(image.name for image in find_labels(out)[0] if image.name not in found)
     if gone:
         several = len(gone) > 1
@@ -227,3 +244,16 @@ def _results(out: Path, project: Project, warn: Callable[[str], None]) -> dict[s
             raise LazyLabelsError(sentence)
         warn(sentence)
     return found
+
+
+def _awaited(out: Path, names: Sequence[str]) -> str:
+    """A sentence about finished images whose masks are not there; empty where there is none."""
+    if not names:
+        return ""
+    several = len(names) > 1
+    shown = ", ".join(f"'{name}'" for name in names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
+    return (
+        f"the finished picture{'s' if several else ''} {shown} {'have' if several else 'has'} no masks in '{out}' yet and "
+        f"{'are' if several else 'is'} left out: show {'each of them' if several else 'it'}, and wait until "
+        f"{'their' if several else 'its'} masks are written."
+    )

@@ -58,6 +58,34 @@ def test_report_and_csv_are_of_the_objects_on_the_screen(project, tmp_path):
     assert len(pd.read_csv(tmp_path / "mine.csv")) == 8
 
 
+def test_finished_pictures_without_masks_are_told_of(tmp_path):
+    with Project.open(pictures(tmp_path / "my", 8, SHAPE), create=True, classes=["pore", "grain"]) as project:
+        out, (first, second, third, *others) = project.files.finished_folder, project.images
+        told: list[str] = []
+        project.finish(first)
+        with pytest.raises(LazyLabelsError, match=f"'{first.name}' has no masks .* show it"):
+            report(out, project, "1um", told.append)
+        ids, classes = objects()
+        for entry in (first, third):  # the third one has masks and is not finished, others are neither
+            write_masks(out, project.files.result_name(entry.name), ids, classes, project.classes)
+        for act in (lambda: report(out, project, "1um", told.append), lambda: export(out, "coco", project, "1um", told.append)):
+            act()
+            assert told == []
+        project.finish(second)
+        for act in (lambda: report(out, project, "1um", told.append), lambda: export(out, "coco", project, "1um", told.append)):
+            told.clear()
+            act()
+            (sentence,) = told
+            assert f"'{second.name}' has no masks" in sentence
+            assert first.name not in sentence
+        for entry in others:
+            project.finish(entry)
+        told.clear()
+        report(out, project, "1um", told.append)
+        assert f"'{second.name}'" in told[0]
+        assert "and 1 more have no masks" in told[0]
+
+
 def test_a_stated_pixel_size_goes_before_the_one_that_was_typed(tmp_path):
     folder = pictures(tmp_path / "my", 2, SHAPE)
     resolution = {"resolution": (2.0, 2.0), "metadata": {"unit": "um", "axes": "YX"}, "imagej": True}

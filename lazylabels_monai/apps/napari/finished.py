@@ -11,7 +11,6 @@ from lazylabels_monai.apps.napari.mark_layers import MarkLayers
 from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
 from lazylabels_monai.apps.napari.work import Work
 from lazylabels_monai.interactive import finish
-from lazylabels_monai.interactive.image_records import ImageEntry
 
 __all__ = ["BACK", "FinishedImages"]
 
@@ -31,7 +30,6 @@ class FinishedImages:
 
     def __init__(self, current: Current, marks: MarkLayers, maps: PredictionLayers, work: Work) -> None:
         self._current, self._marks, self._maps, self._work = current, marks, maps, work
-        self._awaited: ImageEntry | None = None
 
     @property
     def folder(self) -> Path:
@@ -44,7 +42,6 @@ class FinishedImages:
         if current.project is None or current.entry is None:
             return
         self._marks.flush()
-        self._awaited = None
         if self._work.attempt(lambda: current.project.finish(current.entry, finished)):
             (self.write_masks if finished else self._take_masks_back)()
         current.listed.emit()
@@ -53,11 +50,15 @@ class FinishedImages:
         """Of the finished image in view, once all of it is answered: objects of its regions may be cut."""
         project, entry, seen = self._current.project, self._current.entry, self._current.seen
         if seen is not None and seen.in_pieces:
-            self._awaited = entry
-            self._work.say("the whole picture is not answered yet: its masks are written when it is, if still shown.", False)
+            self._work.say(
+                "the whole picture is not answered yet: its masks are written when it is, now or when you show it again.", False
+            )
             return
         if seen is None or not seen.whole:
-            self._work.say("no masks are written, as there is no prediction yet: wait for it, then tick finished again.", True)
+            self._work.say(
+                "no masks are written, as there is no prediction yet: wait for it, now or when you show this picture again.",
+                True,
+            )
             return
         name, classes = self._file_name(), project.classes
         seen.accept()
@@ -74,10 +75,10 @@ class FinishedImages:
             self._maps.draw_here([])
 
     def write_awaited(self) -> None:
-        """Write what was to be written when the whole picture is answered, and now it is."""
-        awaited, seen = self._awaited, self._current.seen
-        if awaited is not None and awaited is self._current.entry and awaited.finished and seen is not None and seen.whole:
-            self._awaited = None
+        """Write the masks that a finished image in view lacks, now that all of it is answered: it may have been left before."""
+        seen = self._current.seen
+        lacking = self._current.entry.finished and not finish.has_masks(self.folder, self._file_name())
+        if lacking and seen is not None and seen.whole:
             self.write_masks()
 
     def read_masks(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -157,6 +157,7 @@ class Predictions(QObject):
         if kept is not None and not kept.nothing:
             current.seen = Seen(current.shape, kept)
             self.show()
+            self._finished.write_awaited()
             self.changed.emit()
 
     # --------------------------------------------------------------------------------------------- what is shown

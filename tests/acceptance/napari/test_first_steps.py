@@ -282,6 +282,35 @@ def test_only_objects_of_the_whole_picture_are_corrected_measured_and_finished(d
     dock.tabs.setCurrentIndex(0)
 
 
+@pytest.mark.parametrize("last", [None, False], ids=["without an answer", "quickly answered"])
+@pytest.mark.parametrize("window_again", [False, True], ids=["Next", "opened again"])
+def test_a_finished_picture_that_was_left_before_its_answer_gets_its_masks_when_it_is_shown(dock, built_in, window_again, last):
+    dock.open(built_in)
+    session = dock.session
+    name = session.current.entry.name
+    if last is not None:
+        answer(dock, [(40, 64, 40, 90), (64, 80, 40, 90)], last=last)
+    press(dock.images.finished)
+    press(dock.images.next)
+    assert session.current.entry.name != name
+    if window_again:
+        session.close()
+        dock.open(built_in)
+    session.show(session.current.project.entry(name))
+    assert not list((built_in / "finished").glob("*_instances.tif"))
+    answer(dock, [(40, 80, 40, 90)])
+    (file,) = (built_in / "finished").glob("*_instances.tif")
+    written = file.read_bytes()
+    assert np.asarray(Image.open(file))[60, 60] > 0
+    answer(dock, [(90, 110, 40, 90)], token=2)
+    assert file.read_bytes() == written  # for good
+    file.unlink()  # a stop in between, say
+    session.leave_image()
+    session.show(session.current.project.entry(name))
+    assert np.array_equal(np.asarray(Image.open(file)) > 0, session.maps.objects > 0)
+    assert session.maps.objects[60, 60]
+
+
 def test_another_picture_under_the_name_of_the_one_in_view_is_told_and_shown(predicted, built_in):
     dock = predicted
     press(dock.images.finished)
