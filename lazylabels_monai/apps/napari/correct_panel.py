@@ -132,7 +132,7 @@ class CorrectPanel(QWidget):
             "Erase": lambda ids, classes: correcting.erase(ids, self._touch(points, ids.shape)),
             "Relabel": lambda ids, classes: correcting.relabel(ids, self._touch(points, ids.shape), value),
         }
-        changed = ", ".join(layer_name(task).lower() for task in self.session.corrections.correct(acts[name]))
+        changed = ", ".join(layer_name(task).lower() for task in self.session.corrections.correct(acts[name]) or [])
         self.last.setText(f"{name}: {changed} changed." if changed else f"{name}: no mark changed.")
 
     def _touch(self, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

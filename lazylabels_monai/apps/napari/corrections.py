@@ -60,22 +60,22 @@ class Corrections:
         self._done: list[_Done] = []
         predictions.answered.connect(self._answered)
 
-    def correct(self, make: Callable[[np.ndarray, np.ndarray], correcting.Correction]) -> list[str]:
+    def correct(self, make: Callable[[np.ndarray, np.ndarray], correcting.Correction]) -> list[str] | None:
         """Correct the objects in view and the marks.
 
         Args:
             make: gives a correction of the objects (ids) and their classes (by id); what it refuses is said.
 
         Returns:
-            the tasks whose marks were changed.
+            the tasks whose marks were changed; None where nothing could be corrected, which is said.
         """
         project, entry = self._current.project, self._current.entry
         if entry is None:
-            return []
+            return None
         seen = self._current.known()
         if seen.in_pieces:  # what is cut along a tile is not what somebody corrects
             self._work.say("the whole picture is not answered yet, and objects may be cut: correct them when it is.", True)
-            return []
+            return None
         self._marks.flush()
         before: dict[str, np.ndarray] = {}
         objects, classes, kept = seen.objects, seen.classes, seen.kept
@@ -86,7 +86,7 @@ class Corrections:
             seen.change(correction.objects, correction.classes)
 
         if not self._work.attempt(act):
-            return []
+            return None
         self._clock.act()
         self._done.append(_Done(before, kept, (objects, classes)))
         self._show()

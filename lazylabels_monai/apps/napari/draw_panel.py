@@ -355,16 +355,16 @@ class DrawPanel(QWidget):
                 provider.bind_key(key, None if act is None else lambda _, act=act: act(), overwrite=True)
 
     def accept(self) -> None:
-        """Take the proposed outline into the exact masks."""
+        """Take the proposed outline into the exact masks; it stays where that cannot be done yet."""
         if self._proposal is not None:
             taken, mask = self._proposal, self._proposal.layer.data > 0
-            self.refuse()
 
             def make(ids: np.ndarray, classes: np.ndarray) -> correcting.Correction:
                 number = correcting.outlined(ids, taken.pixel, taken.seen | mask)
                 return correcting.outline(ids, number, mask, taken.value)
 
-            self.session.corrections.correct(make)
+            if self.session.corrections.correct(make) is not None:
+                self.refuse()
 
     def refuse(self) -> None:
         """Drop it."""

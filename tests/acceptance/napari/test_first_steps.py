@@ -110,6 +110,22 @@ def test_an_outline_replaces_the_object_that_was_clicked_whatever_its_id_is_by_t
     assert all(ids_at(dock, (60, 60), (100, 60), (15, 110)))
 
 
+def test_an_outline_stays_until_the_whole_picture_is_answered(dock, hand, built_in, until, window):
+    dock.open(built_in)
+    answer(dock, [(40, 64, 40, 90), (64, 80, 40, 90)], last=False)  # cut along a tile
+    dock.draw.propose((60, 60))
+    until(lambda: "Proposed outline" in window[0].layers)
+    outline = window[0].layers["Proposed outline"].data > 0
+    hand.key(Qt.Key.Key_Return)
+    assert "whole picture is not answered yet" in dock.heard[-1][0]
+    assert "Proposed outline" in window[0].layers
+    answer(dock, [(40, 80, 40, 90)])
+    hand.key(Qt.Key.Key_Return)
+    assert "Proposed outline" not in window[0].layers
+    exact = dock.session.current.project.labels.read(dock.session.current.entry, "segmentation")
+    assert ((exact == 1) == outline).all()
+
+
 @pytest.mark.parametrize("shown", [False, True], ids=["under way", "shown"])
 def test_an_outline_stays_on_its_picture(predicted, hand, until, window, monkeypatch, shown):
     dock, asked = predicted, Event()
