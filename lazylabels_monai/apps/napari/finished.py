@@ -10,6 +10,7 @@ from lazylabels_monai.apps.napari.current import Current
 from lazylabels_monai.apps.napari.mark_layers import MarkLayers
 from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
 from lazylabels_monai.apps.napari.work import Work
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive import finish
 
 __all__ = ["BACK", "FinishedImages"]
@@ -78,8 +79,16 @@ class FinishedImages:
         """Write the masks that a finished image in view lacks, now that all of it is answered: it may have been left before."""
         seen = self._current.seen
         lacking = self._current.entry.finished and not finish.has_masks(self.folder, self._file_name())
-        if lacking and seen is not None and seen.whole:
+        if lacking and seen is not None and seen.whole and self._are_corrections_known():
             self.write_masks()
+
+    def _are_corrections_known(self) -> bool:
+        """Not where their file cannot be read, which was said: nobody asked for the network's objects in their place."""
+        try:
+            self._current.project.kept(self._current.entry)
+        except (LazyLabelsError, OSError):
+            return False
+        return True
 
     def read_masks(self) -> tuple[np.ndarray, np.ndarray] | None:
         """What was written of the image in view, ids (H, W) int32 and class by id; None where nothing was.

@@ -468,11 +468,15 @@ def test_corrected_objects_that_cannot_be_read_are_one_sentence(predicted, hand,
     (file,) = (built_in / "corrected").iterdir()
     file.write_bytes(b"no such thing")
     dock.open(built_in)
+    dock.session.current.project.finish(dock.session.current.project.entry(name))
+    dock.session.leave_image()
     dock.session.show(dock.session.current.project.entry(name))
     assert any(wrong and file.name in sentence and "\n" not in sentence for sentence, wrong in dock.heard)
     answer(dock, [(40, 80, 40, 90)], token=2)
+    assert not list((built_in / "finished").glob("*_pred.png"))  # of a finished picture, by itself
     hand.key(Qt.Key.Key_D)
     hand.click((60, 60))
+    assert list((built_in / "finished").glob("*_pred.png"))
     assert [copy.read_bytes() for copy in (built_in / "replaced" / "corrected").iterdir()] == [b"no such thing"]
 
 
