@@ -40,6 +40,7 @@ def dock(window) -> Iterator[LazyLabels]:
     dock.session.predictions.ahead = False  # most tests need neither trainer nor network, whose processes take seconds to start
     yield dock
     dock.session.close()
+    dock.folder.format.setCurrentIndex(0)  # all tests share the window
 
 
 @pytest.fixture
