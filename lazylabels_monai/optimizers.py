@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+from lazylabels_monai.json_values import as_json
+
 __all__ = [
     "CosineAnnealingLR",
     "asked_options",
@@ -53,7 +55,7 @@ def _options(group: Mapping[str, Any]) -> dict[str, Any]:
 
 def put_back_options(optimizer: torch.optim.Optimizer, asked: list[dict[str, Any]]) -> None:
     """Let an optimizer have the settings that :func:`asked_options` gave; what it remembers of the weights stays."""
-    if _plain(asked) == _plain(asked_options(optimizer)):
+    if as_json(asked) == as_json(asked_options(optimizer)):
         return
     state = optimizer.state_dict()
     for group, options in zip(state["param_groups"], asked, strict=True):
@@ -91,8 +93,8 @@ def options_told(state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> 
     """Settings of an optimizer that are others than in a state: by their names the value now and that before."""
     found = {}
     for old, new in zip(state.get("param_groups") or (), optimizer.param_groups, strict=False):
-        for key, value in _plain(_options(new)).items():
-            if key in old and (before := _plain(_options(old))[key]) != value:
+        for key, value in as_json(_options(new)).items():
+            if key in old and (before := as_json(_options(old))[key]) != value:
                 found.setdefault(key, (value, before))
     return found
 
@@ -119,8 +121,3 @@ def put_back_schedule(scheduler: Any, asked: Mapping[str, Any]) -> None:
     for group, rate, base in zip(scheduler.optimizer.param_groups, rates, scheduler.base_lrs, strict=True):
         group["lr"], group["initial_lr"] = rate, base
     scheduler._last_lr = list(rates)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON gives it back: a pair and a list of the same numbers are the same."""
-    return json.loads(json.dumps(value, default=str))

@@ -3,7 +3,6 @@ command line, in a file, or by another program."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -11,12 +10,12 @@ from typing import Any
 
 from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.json_values import as_json, shown
 
 __all__ = ["COMPUTED", "replaced_parts", "require_one_process", "require_one_value", "running_config"]
 
 #: What a value of the bundle's own is told as.
 AS_IN_BUNDLE = "as the bundle has it"
-_SHOWN = 100
 
 #: Ids that the bundle computes with in several places: replaced in one of them, the others would go on with another value.
 COMPUTED = (
@@ -77,7 +76,7 @@ def replaced_parts(names: Sequence[str], config: Mapping[str, Any] | None = None
     if config is None or own is None:
         return None
     found = {path: value for name in names for path, value in _differing(config.get(name), own.get(name), name)}
-    return json.loads(json.dumps(found, default=str))
+    return as_json(found)
 
 
 def require_one_value(config: Mapping[str, Any] | None = None) -> None:
@@ -99,7 +98,7 @@ def require_one_value(config: Mapping[str, Any] | None = None) -> None:
             if meant is None or not counts or _same(value, usual) or _same(value, config.get(meant)):
                 continue
             raise LazyLabelsError(
-                f"{path} is {_text(value)}, but other places compute with {meant}, which is {_text(config.get(meant))}: leave "
+                f"{path} is {shown(value)}, but other places compute with {meant}, which is {shown(config.get(meant))}: leave "
                 f"it out and give --{meant} (or '{meant}:' in a config file), which all of them follow."
             )
 
@@ -133,11 +132,6 @@ def _same(value: Any, other: Any) -> bool:
 def _normal(value: Any) -> Any:
     """MONAI reads ``a#b`` and ``a::b`` alike, and writes the latter into a config that it resolves."""
     return value.replace("#", "::") if isinstance(value, str) else value
-
-
-def _text(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def _both(value: Any, own: Any, path: str, is_component: bool = True) -> Iterator[tuple[str, Any, Any, bool]]:

@@ -27,6 +27,7 @@ from lazylabels_monai.atomic import write_text
 from lazylabels_monai.checkpoints import TRAINING_FILE, candidates, latest_checkpoint, read_checkpoint
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.json_values import as_json, shown
 from lazylabels_monai.optimizers import (
     asked_options,
     asked_schedule,
@@ -59,7 +60,6 @@ _FREE = ("window_size",)
 _NAMED = 3
 #: Parts of the config that make a training what it is, and in which other values than the bundle's are kept.
 _PARTS = ("ema", "loss", "optimizer", "lr_scheduler", "train")
-_SHOWN = 100
 
 
 def training_record(
@@ -79,7 +79,7 @@ def training_record(
     """
     content = load_datalist(datalist) if datalist is not None else {}
     images = {s: {item["image"]: item.get("digest") for item in content.get(s, [])} for s in _SECTIONS}
-    record = {"judged_by": judged_by, "settings": _plain(settings), "images": images}
+    record = {"judged_by": judged_by, "settings": as_json(dict(settings)), "images": images}
     kinds = {"optimizer": optimizer, "lr_scheduler": scheduler}
     record["kinds"] = {name: type(each).__name__ for name, each in kinds.items() if each is not None}
     if (parts := replaced_parts(_PARTS)) is not None:
@@ -267,16 +267,12 @@ def _told(before: Mapping[str, Any], now: Mapping[str, Any], options: Mapping[st
 def _parts_told(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None, said: Sequence[str]) -> list[str]:
     if before is None or now is None:  # a training of an earlier version
         return []
-    old, new = ({path: _cut(_shown(value)) for path, value in parts.items()} for parts in (before, now))
+    old, new = ({path: shown(value) for path, value in parts.items()} for parts in (before, now))
     return [
         f"{path} is {new.get(path, AS_IN_BUNDLE)}, it was {old.get(path, AS_IN_BUNDLE)}."
         for path in {**old, **new}
         if path not in said and before.get(path, ...) != now.get(path, ...)
     ]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
@@ -384,11 +380,6 @@ class ResumedRates:
             self.loss.steps = engine.state.iteration
         put_back_options(self.optimizer, self.options)
         put_back_schedule(self.scheduler, self.schedule)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON gives it back: lists for tuples, text for what JSON does not know."""
-    return json.loads(json.dumps(dict(values), default=str))
 
 
 def _shown(value: Any) -> str:

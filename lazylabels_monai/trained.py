@@ -30,6 +30,7 @@ from lazylabels_monai.digests import DIGEST_SUFFIX, require_whole, settle
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.json_values import as_json
 from lazylabels_monai.option_text import written_names
 from lazylabels_monai.plain_values import (
     NETWORKS,
@@ -368,7 +369,7 @@ def built_and_stated(
     """
     definition = found.get("network_def", {})
     stated = {name: value for name, value in found.items() if name != "network_def"}
-    here, built = json.loads(json.dumps(dict(given), default=str)), _built_with(network) if network is not None else {}
+    here, built = as_json(dict(given)), _built_with(network) if network is not None else {}
     if built and all(name in definition for name in built):
         here.update(built)
         stated.update({name: definition[name] for name in built if definition[name] != f"@{name}"})
@@ -441,7 +442,7 @@ def require_same_network(weights: str | Path, given: Mapping[str, Any], network:
 
 def _option(name: str, given: Mapping[str, Any], stated: Mapping[str, Any]) -> str:
     """The id of a setting; the argument of the network where there is no id, or the id says so already."""
-    by_id = name in given and json.loads(json.dumps(given[name], default=str)) != stated[name]
+    by_id = name in given and as_json(given[name]) != stated[name]
     return name if by_id else f"network_def#{name}"
 
 

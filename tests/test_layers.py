@@ -26,6 +26,7 @@ FLOORS = (
         "memory",
         "overrides",
         "option_text",
+        "json_values",
         "tasks",
         "atomic",
         "progress",

@@ -8,7 +8,6 @@ whole picture and exactly that of ``predict``: the same pre-processing, windows 
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import sys
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError, explain
+from lazylabels_monai.json_values import as_json
 from lazylabels_monai.threads import wait_asleep
 
 if TYPE_CHECKING:  # a window imports this for the results, and its process need not know torch
@@ -191,7 +191,7 @@ class Answerer:
         from lazylabels_monai.trained import load_weights, trained_settings, trained_values
 
         weights = Path(weights)
-        about = json.loads(json.dumps({k: v for k, v in trained_values(weights).items() if k != "seen"}, default=str))
+        about = as_json({k: v for k, v in trained_values(weights).items() if k != "seen"})
         settings = trained_settings(weights)
         if self.model is not None and about == self._about:
             load_weights(self.model.network, weights)

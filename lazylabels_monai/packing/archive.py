@@ -23,6 +23,7 @@ from lazylabels_monai.bundle_folder import find_bundle, require_own_files
 from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike
+from lazylabels_monai.json_values import as_json
 from lazylabels_monai.packing.config import trained_metadata
 from lazylabels_monai.trained import (
     NETWORK_IDS,
@@ -140,7 +141,7 @@ def _trained_network(weights: PathLike, bundle: Path, overlays: Sequence[PathLik
 def _said_otherwise(definition: Mapping[str, Any], own: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """A network's definition without values that the bundle's has, too: by an id, or by leaving them to the network."""
     takes = inspect.signature(locate(definition["_target_"])).parameters
-    usual = {name: json.loads(json.dumps(each.default, default=str)) for name, each in takes.items()}
+    usual = {name: as_json(each.default) for name, each in takes.items()}
     usual.update({name: config.get(name) if value == f"@{name}" else value for name, value in own.items()})
     del usual["_target_"]
     return {name: value for name, value in definition.items() if name not in usual or value != usual[name]}

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 
 from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.json_values import as_json
 from lazylabels_monai.plain_values import public_path
 from lazylabels_monai.trained import NETWORK_FILE, NETWORK_IDS
 
@@ -87,7 +88,7 @@ def _parser(bundle_config: str | os.PathLike, overlays: Sequence[str | os.PathLi
 
 
 def _same(one: Any, other: Any) -> bool:
-    return json.loads(json.dumps(one, default=str)) == json.loads(json.dumps(other, default=str))
+    return as_json(one) == as_json(other)
 
 
 def _shown(value: Any) -> str:
