@@ -11,6 +11,9 @@ import numpy as np
 from lazylabels_monai.data.datalist import DatalistError, find_images
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix, read_image
 from lazylabels_monai.interactive import volumes
+from lazylabels_monai.interactive.kept import CORRECTED
+from lazylabels_monai.interactive.label_files import REPLACED
+from lazylabels_monai.interactive.project_files import FINISHED
 from lazylabels_monai.progress import silent
 from lazylabels_monai.result_files import without_results
 from lazylabels_monai.tasks import TASKS
@@ -25,7 +28,7 @@ _UNREAD_NAMES = (
 )
 _UNREAD = frozenset(f".{name}" for name in _UNREAD_NAMES.split())
 #: Folders of a data set that hold labels and results, not pictures to draw on.
-_OURS = {*TASKS, "classes", "masks", "instances", "labels", "finished", "corrected", "replaced", "training", "models"}
+_OURS = {*TASKS, "classes", "masks", "instances", "labels", FINISHED, CORRECTED, REPLACED, "training", "models"}
 #: Folders in folders that are looked into: pictures may lie in a large home.
 _DEPTH = 2
 

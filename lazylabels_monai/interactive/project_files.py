@@ -15,10 +15,10 @@ from lazylabels_monai.interactive.label_files import REPLACED
 from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, image_stem
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["ProjectFiles", "mask_files"]
+__all__ = ["FINISHED", "ProjectFiles", "mask_files"]
 
 #: Folder of a project with the masks of finished images.
-_FINISHED = "finished"
+FINISHED = "finished"
 
 #: Labels as they were before "everything is marked here", so that it can be taken back.
 _BEFORE_COMPLETE = ".before_complete"
@@ -94,7 +94,7 @@ class ProjectFiles:
     @property
     def finished_folder(self) -> Path:
         """Of the masks of finished images."""
-        return self.folder / _FINISHED
+        return self.folder / FINISHED
 
     def result_name(self, name: str) -> str:
         """What the results of an image are called after."""
