@@ -13,13 +13,10 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from lazylabels_monai.bench.threads import busy_neighbours
 from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.interactive.correcting import apply, line_of, split
@@ -43,18 +41,6 @@ def cpu(process: int) -> float:
     with open(f"/proc/{process}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def neighbours(count: int) -> Iterator[None]:
-    """Programs that keep a core busy each."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for program in busy:
-            program.kill()
-            program.wait()
 
 
 def wait(poll: Callable[[], list], wanted: Callable[[Any], bool], seconds: float = 600) -> Any:
@@ -189,7 +175,7 @@ def main() -> None:
         figures: dict[int, dict[str, list[tuple[float, float]]]] = {n: defaultdict(list) for n in options.neighbours}
         for number in range(options.repeats):
             for count in options.neighbours:  # in turn: other programs bother both alike
-                with neighbours(count):
+                with busy_neighbours(count):
                     for prepared in (True,) if options.prepared else (False, True):
                         print(f"repeat {number + 1}, {count} busy neighbours, load {os.getloadavg()[0]:.1f}", flush=True)
                         one_round(data, prepared, partial(noted, figures[count]))

@@ -36,12 +36,14 @@ WAYS: Ways = {
 }
 #: Seconds of steps for nothing at the beginning of a turn: longer than the package takes to see who computes.
 _SETTLE = 5.0
+#: Keeps a core busy, and ends when whoever began it is gone, also by a kill.
+_NEIGHBOUR = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 
 
 @contextmanager
 def busy_neighbours(count: int) -> Iterator[None]:
     """So many processes beside this one, each of which keeps a core busy."""
-    others = [subprocess.Popen([sys.executable, "-IS", "-c", "while True: pass"]) for _ in range(count)]
+    others = [subprocess.Popen([sys.executable, "-IS", "-c", _NEIGHBOUR, str(os.getpid())]) for _ in range(count)]
     try:
         yield
     finally:

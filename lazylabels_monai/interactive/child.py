@@ -2,7 +2,7 @@
 
 It imports what takes seconds and waits for a line on the standard input: a JSON list, the arguments of ``python -m
 monai.bundle``, which then run here. So a training can be had ready before anybody asks for it. What comes after that line are
-the orders of :class:`~lazylabels_monai.interactive.live.Orders`.
+the orders of :class:`~lazylabels_monai.interactive.orders.Orders`.
 """
 
 from __future__ import annotations

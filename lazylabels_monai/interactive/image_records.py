@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError, has_key
-from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import is_digest, pixel_digest
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.image_files import read_picture, spatial_shape
 from lazylabels_monai.interactive.open_datalist import OpenDatalist
+from lazylabels_monai.interactive.pixel_digests import PixelDigests
 from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_stamps, read_state, write_state
 from lazylabels_monai.tasks import TASKS, validate_tasks
 
@@ -69,7 +69,7 @@ class ImageRecords:
         self._states = read_state(folder)
         self._compared = read_stamps(folder)
         self._shapes: dict[str, tuple[Any, tuple[int, ...]]] = {}
-        self._shown: dict[str, tuple[Any, str | None]] = {}
+        self._pixels = PixelDigests()
 
     # ------------------------------------------------------------------------------------------- what there is
 
@@ -91,17 +91,8 @@ class ImageRecords:
         return found | {item["image"]: item["digest"] for _, item in self.datalist.items() if item.get("digest")}
 
     def digest_now(self, name: str) -> str | None:
-        """Digest of the pixels that the file of this name shows, read once as long as the file stays the same; None where it
-        cannot be read: whoever shows it says so."""
-        path = self.datalist.path(name)
-        stamp, known = file_stamp(path), self._shown.get(name)
-        if known is None or known[0] != stamp:
-            try:
-                digest = None if stamp is None else pixel_digest(read_image(path))
-            except (LazyLabelsError, MemoryError):
-                digest = None
-            known = self._shown[name] = (stamp, digest)
-        return known[1]
+        """Digest of the pixels that the file of this name shows; None where it cannot be read."""
+        return self._pixels.of(self.datalist.path(name))
 
     def is_as_compared(self, name: str) -> bool:
         """Whether the file is the one whose pixels were found to be those of the digest, now or at an earlier opening."""
@@ -109,7 +100,7 @@ class ImageRecords:
 
     def note_compared(self, names: Iterable[str]) -> None:
         """The pixels that :meth:`digest_now` found are those that were drawn on: no later opening reads these files again."""
-        found = {name: self._shown[name][0] for name in names}
+        found = {name: self._pixels.stamp(self.datalist.path(name)) for name in names}
         if not found.items() <= self._compared.items():
             self._compared |= found
             self._write()
@@ -119,9 +110,10 @@ class ImageRecords:
         return any(self._is_unseen(name) for name, digest in self.digests.items() if is_digest(digest))
 
     def _is_unseen(self, name: str) -> bool:
-        looked_at = [self._shown[name][0]] if name in self._shown else []
+        path = self.datalist.path(name)
+        looked_at = [self._pixels.stamp(path)] if self._pixels.knows(path) else []
         looked_at += [self._compared[name]] if name in self._compared else []
-        return bool(looked_at) and file_stamp(self.datalist.path(name)) not in looked_at
+        return bool(looked_at) and file_stamp(path) not in looked_at
 
     def is_known(self, name: str) -> bool:
         """Whether something was done with an image; that it was looked at, and which split it is to join, is nothing."""
@@ -185,8 +177,7 @@ class ImageRecords:
         if state.stem is None:
             stamp = file_stamp(entry.path)
             state.digest = self.digests.get(entry.name) or pixel_digest(read_image(entry.path))
-            if entry.name not in self._shown:  # so that one that is replaced from now on is noticed
-                self._shown[entry.name] = (stamp, state.digest)
+            self._pixels.note(entry.path, stamp, state.digest)  # so that one that is replaced from now on is noticed
             state.stem = stem
             self.save(entry)
 

@@ -40,7 +40,7 @@ class Hint:
 
     Args:
         loss: whose agreement is looked at.
-        dataset: of the training, a :class:`~lazylabels_monai.interactive.live.LiveDataset`.
+        dataset: of the training, a :class:`~lazylabels_monai.interactive.live_dataset.LiveDataset`.
         events: told.
     """
 

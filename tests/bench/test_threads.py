@@ -27,6 +27,18 @@ def test_neighbours_end_with_the_block(monkeypatch):
     assert [one.poll() is not None for one in made] == [True, True]
 
 
+def test_neighbours_end_with_a_program_that_is_killed():
+    """Their output ends when the last of them does."""
+    code = (
+        "import time\nfrom lazylabels_monai.bench.threads import busy_neighbours\n"
+        "with busy_neighbours(1):\n    print('busy', flush=True)\n    time.sleep(60)"
+    )
+    program = threads.subprocess.Popen([sys.executable, "-c", code], stdout=threads.subprocess.PIPE)
+    assert program.stdout.readline() == b"busy\n"
+    program.kill()
+    assert program.communicate(timeout=30)[0] == b""
+
+
 def test_ways_take_turns_beside_each_number_of_neighbours(monkeypatch):
     """The children are stand-ins that tell the variables they were started with."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
