@@ -18,7 +18,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from lazylabels_monai.checkpoints import candidate_file, save_weights
+from lazylabels_monai.checkpoints import candidate_file, copy_previous_model, save_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.final_choice import FinalChoice
 from lazylabels_monai.stopping import uninterrupted
@@ -76,11 +76,14 @@ class Interpolation:
 
         Args:
             network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint knows its beginning
-                by :attr:`file`; where its end was chosen before, from ``init_weights`` once more, as the seed is the same.
+                by :attr:`file`; where its end was chosen before, from ``init_weights`` once more, as the seed is the same. What
+                was chosen then is kept in ``previous_<date>/``: the best score on the way is not that of weights between.
         """
         if not self.enabled or init_weights in (None, "", NOTHING):
             return
         if resume_from is not None and not self.file.is_file():
+            if idist.get_rank() == 0:
+                copy_previous_model(self.choice.folder)
             network = deepcopy(network)
             try:
                 begin_from(network, init_weights, classes)

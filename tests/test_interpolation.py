@@ -180,6 +180,21 @@ def test_a_training_that_goes_on_knows_its_beginning_again(tmp_path):
     assert not torch.equal(next(network.parameters()), next(iter(whole.begun.values())))  # a copy
 
 
+def test_what_an_end_chose_is_kept_when_the_training_goes_on(tmp_path):
+    """Its best score on the way would let go of weights between that are better."""
+    interpolation, _ = made(tmp_path)
+    chosen = {"weight": torch.tensor(0.25)}
+    save_weights(chosen, interpolation.file)
+    save_weights(chosen, tmp_path / "model.pt")
+    interpolation.begin(small(), STARTER, ["a", "b"], "checkpoint_epoch=1.pt")
+    assert not list(tmp_path.glob("previous_*"))  # it was stopped on its way
+    interpolation.file.unlink()
+    interpolation.begin(small(), STARTER, ["a", "b"], "checkpoint_epoch=1.pt")
+    (kept,) = tmp_path.glob("previous_*")
+    assert load(kept / "model.pt") == chosen
+    assert (tmp_path / "model.pt").is_file()
+
+
 def test_weights_that_are_gone_when_it_goes_on_end_nothing(tmp_path, caplog):
     interpolation, _ = made(tmp_path)
     interpolation.begin(small(), str(tmp_path / "gone.pt"), ["a", "b"], "checkpoint_epoch=1.pt")
