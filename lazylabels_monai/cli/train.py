@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
 import shlex
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +16,15 @@ __all__ = ["evaluate", "train"]
 
 #: Overlays of a preset, after the bundle's own configs.
 PRESETS: dict[str, tuple[str, ...]] = {"cpu": ("cpu.yaml",), "gpu": (), "paper": ("paper.yaml",)}
+#: On every machine: its network begins from the starter, and is the one that was scored (docs/starter.md).
+DEFAULT = "cpu"
 
 _DATA = Annotated[Path, typer.Argument(help="data set: the folder that `datalist` made")]
 _PRESET = Annotated[
     str | None,
     typer.Option(
-        help="cpu: a small network; gpu: the paper's size; paper: its size and plain setting. Default: gpu where there is one"
+        help=f"cpu: a small network from the starter; gpu: the paper's size, from nothing; paper: its size and plain setting. "
+        f"Default: {DEFAULT}"
     ),
 ]
 _OUTPUT = Annotated[Path | None, typer.Option(help="folder of the results; default outputs/ and the name of the data set")]
@@ -74,7 +75,7 @@ def _run(
     folder = file.parent
     out = output if output is not None else Path("outputs") / folder.resolve().name
     files = [bundle_config(None, name) for name in names]
-    files += [find_overlay(name) for name in PRESETS[preset or ("gpu" if _has_gpu() else "cpu")]]
+    files += [find_overlay(name) for name in PRESETS[preset or DEFAULT]]
     listed = [_shown(file) for file in files] + list(config or ())
     given = {"config_file": f"[{','.join(map(repr, listed))}]", "dataset_dir": _as_text(folder), "output_dir": _as_text(out)}
     given["ckpt_dir"] = _as_text(out / "models")
@@ -120,7 +121,7 @@ def _refuse_machinery(arguments: Sequence[str]) -> None:
 def _network_of_weights(arguments: list[str], config: Sequence[str]) -> list[str]:
     """The network of the weights that a training begins from, as options, where the user names no other.
 
-    A preset is no choice of a network: which one it is may depend on the machine.
+    A preset is no choice of a network.
     """
     from lazylabels_monai.config_files import read_overlay
 
@@ -157,14 +158,3 @@ def _quoted(text: str) -> str:
 def _as_text(path: Path) -> str:
     """A path that the bundle's command line takes for text: ``2024_05`` alone would be a number to it."""
     return str(path) if path.is_absolute() else f"./{path.as_posix()}"
-
-
-def _has_gpu() -> bool:
-    found = find_spec("torch")  # whose import takes seconds, and which says beside itself that it was built for CPUs alone
-    if found is not None and found.origin is not None:
-        built = runpy.run_path(str(Path(found.origin).with_name("version.py")))
-        if not any(built.get(kind) for kind in ("cuda", "hip")):
-            return False
-    import torch
-
-    return torch.cuda.is_available()

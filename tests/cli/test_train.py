@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from lazylabels_monai.bundle_folder import find_bundle, find_overlay
+from lazylabels_monai.bundle_folder import find_bundle, find_overlay, find_starter
 from lazylabels_monai.cli import app
 from lazylabels_monai.cli.train import PRESETS
 
@@ -49,6 +49,18 @@ def test_train_stands_for_a_command_of_the_bundle(tiny_data, tmp_path, monkeypat
     files = [Path(file) for file in ast.literal_eval(values["config_file"])]
     assert files == [find_bundle() / "configs" / "train.yaml", *(find_overlay(name) for name in PRESETS[preset])]
     assert (values["dataset_dir"], values["output_dir"], values["ckpt_dir"]) == (str(tiny_data), "./out", "./out/models")
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_unless_a_preset_is_named_every_machine_trains_what_was_scored(tiny_data, monkeypatch, ran, gpu):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    assert CliRunner().invoke(app, ["train", str(tiny_data)]).exit_code == 0
+    files = ast.literal_eval(given(ran[0])["config_file"])
+    assert [Path(file).name for file in files] == ["train.yaml", "cpu.yaml"]
+    settings = yaml.safe_load(Path(files[-1]).read_text())
+    starter = json.loads(find_starter().with_name("network.json").read_text())
+    assert settings["channels"] == starter["channels"]
+    assert "starter" in settings["init_weights"]
 
 
 @pytest.mark.parametrize(
