@@ -18,7 +18,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from lazylabels_monai.checkpoints import candidate_file, copy_previous_model, save_weights
+from lazylabels_monai.checkpoints import candidate_file, copy_previous_model, note_beginning, noted_beginning, save_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.final_choice import FinalChoice
 from lazylabels_monai.stopping import uninterrupted
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Shares of the way from the weights of the beginning to those of the end at which weights are scored; the end itself is 1.
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: What a training began from that an earlier version stopped, where nobody says it again.
+_UNNAMED = "the weights of the beginning"
 
 
 def interpolated(begun: Mapping[str, Tensor], ended: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -62,6 +64,7 @@ class Interpolation:
         self.choice, self.enabled = choice, enabled and bool(choice.metric)
         self.begun: dict[str, Tensor] | None = None  # until they are saved
         self.begun_from = ""
+        self._is_kept = False
         self.share: float | None = None  # of the weights that were chosen
 
     @property
@@ -77,20 +80,24 @@ class Interpolation:
         Args:
             network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint knows its beginning
                 by :attr:`file`; where its end was chosen before, from ``init_weights`` once more, as the seed is the same. What
-                was chosen then is kept in ``previous_<date>/``: the best score on the way is not that of weights between.
+                that end chose is kept in ``previous_<date>/``: the best score on the way is not that of weights between.
         """
+        before = {} if resume_from is None else noted_beginning(self.choice.folder)
+        if before.get("share") is not None and idist.get_rank() == 0:
+            copy_previous_model(self.choice.folder)
+        stopped = resume_from is not None and self.file.is_file()
+        if init_weights in (None, "") and resume_from is not None:  # nobody needs to say it again
+            init_weights = before.get("began_from") or (_UNNAMED if stopped else None)
         if not self.enabled or init_weights in (None, "", NOTHING):
             return
-        if resume_from is not None and not self.file.is_file():
-            if idist.get_rank() == 0:
-                copy_previous_model(self.choice.folder)
+        if resume_from is not None and not stopped:
             network = deepcopy(network)
             try:
                 begin_from(network, init_weights, classes)
             except LazyLabelsError as error:
                 logger.warning(f"weights between beginning and end are not tried (weight_interpolation): {error}")
                 return
-        if resume_from is None or not self.file.is_file():
+        if not stopped:
             self.begun = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
         self.begun_from, self.choice.further = str(init_weights), len(SHARES)
 
@@ -101,9 +108,18 @@ class Interpolation:
 
     def keep(self) -> None:
         """Save the weights of the beginning, once there is something else of the training."""
-        if self.begun is not None and idist.get_rank() == 0:
-            save_weights(self.begun, self.file)
+        if self._is_kept or not self.begun_from:
+            return
+        self._is_kept = True
+        if idist.get_rank() == 0:
+            if self.begun is not None:
+                save_weights(self.begun, self.file)
+            self._note(None)
         self.begun = None
+
+    def _note(self, share: float | None) -> None:
+        if self.begun_from != _UNNAMED:
+            note_beginning(self.choice.folder, began_from=self.begun_from, share=share)
 
     def choose(self, trainer: Engine) -> None:
         """Score the weights at each of :data:`SHARES`, and make the best of them ``model.pt``."""
@@ -128,6 +144,8 @@ class Interpolation:
         if self.share < 1 and idist.get_rank() == 0:
             with uninterrupted():
                 save_weights(weights[self.share], file)
+        if idist.get_rank() == 0:
+            self._note(self.share)
 
     def _say(self, name: str, scores: Mapping[float, float], what: str) -> None:
         said = ", ".join(f"{share:.0%} {score:.4f}" for share, score in scores.items())

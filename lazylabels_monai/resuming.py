@@ -24,7 +24,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.checkpoints import TRAINING_FILE, candidates, latest_checkpoint, read_checkpoint
+from lazylabels_monai.checkpoints import TRAINING_FILE, candidates, latest_checkpoint, read_checkpoint, training_facts
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.json_values import as_json, shown
@@ -92,15 +92,6 @@ def write_record(ckpt_dir: str | Path, record: Mapping[str, Any]) -> None:
     write_text(Path(ckpt_dir) / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
 
 
-def _read_record(ckpt_dir: str | Path) -> dict[str, Any]:
-    """Empty where there is none, or none that can be read: a training of an earlier version."""
-    try:
-        found = json.loads((Path(ckpt_dir) / TRAINING_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def require_same_training(
     ckpt_dir: str | Path,
     network: torch.nn.Module,
@@ -126,7 +117,7 @@ def require_same_training(
     if newest is None:
         return
     checkpoint = read_checkpoint(newest)
-    settings, before = record["settings"], _read_record(ckpt_dir)
+    settings, before = record["settings"], training_facts(ckpt_dir)
     differs = [
         *_class_differences(ckpt_dir, classes),
         *_network_differences(ckpt_dir, network, trained_with),
@@ -277,7 +268,7 @@ def _parts_told(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None,
 
 def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
     """Whether the scores of the training before cannot be compared with those to come: other images, or another score."""
-    before = _read_record(ckpt_dir)
+    before = training_facts(ckpt_dir)
     return bool(before) and _otherwise(before, record)
 
 

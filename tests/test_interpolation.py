@@ -13,7 +13,7 @@ from monai.handlers import IgniteMetricHandler, from_engine
 from monai.transforms import Compose, Identityd
 
 import lazylabels_monai.data.validation as validation
-from lazylabels_monai.checkpoints import candidates, save_weights
+from lazylabels_monai.checkpoints import candidates, noted_beginning, save_weights
 from lazylabels_monai.data.validation import Allowance, ValidationDataset
 from lazylabels_monai.engines import PrepareEvaluationBatch, Validator
 from lazylabels_monai.final_choice import FinalChoice
@@ -180,19 +180,49 @@ def test_a_training_that_goes_on_knows_its_beginning_again(tmp_path):
     assert not torch.equal(next(network.parameters()), next(iter(whole.begun.values())))  # a copy
 
 
-def test_what_an_end_chose_is_kept_when_the_training_goes_on(tmp_path):
-    """Its best score on the way would let go of weights between that are better."""
-    interpolation, _ = made(tmp_path)
-    chosen = {"weight": torch.tensor(0.25)}
-    save_weights(chosen, interpolation.file)
-    save_weights(chosen, tmp_path / "model.pt")
-    interpolation.begin(small(), STARTER, ["a", "b"], "checkpoint_epoch=1.pt")
-    assert not list(tmp_path.glob("previous_*"))  # it was stopped on its way
-    interpolation.file.unlink()
-    interpolation.begin(small(), STARTER, ["a", "b"], "checkpoint_epoch=1.pt")
+@pytest.mark.parametrize("said_again", [None, STARTER])
+def test_what_an_end_chose_is_kept_when_the_training_goes_on(tmp_path, said_again):
+    """Its best score on the way would let go of weights between that are better. What it began from need not be said again."""
+    first = made(tmp_path)
+    network = small()
+    begin_from(network, STARTER, ["a", "b"])
+    first[0].begin(network, STARTER, ["a", "b"])
+    begun = first[0].begun
+    first[0].keep()
+    stopped = made(tmp_path)[0]
+    stopped.begin(small(), said_again, ["a", "b"], "checkpoint_epoch=1.pt")
+    assert not list(tmp_path.glob("previous_*"))  # on its way
+    assert (stopped.begun_from, stopped.begun) == (STARTER, None)
+    assert load(stopped.file).keys() == begun.keys()
+    stopped.file.unlink()
+    end(made(tmp_path), tmp_path, 0.7, 0.3)
+    chosen = load(tmp_path / "model.pt")
+    more = made(tmp_path)[0]
+    more.begin(small(), said_again, ["a", "b"], "checkpoint_epoch=1.pt")
     (kept,) = tmp_path.glob("previous_*")
-    assert load(kept / "model.pt") == chosen
-    assert (tmp_path / "model.pt").is_file()
+    assert load(kept / "model.pt") == chosen == load(tmp_path / "model.pt")
+    assert more.begun_from == STARTER
+    assert all(torch.equal(value, more.begun[name]) for name, value in begun.items())
+
+
+def test_a_training_from_nothing_that_goes_on_keeps_no_copy(tmp_path):
+    save_weights({"weight": torch.tensor(0.3)}, tmp_path / "model.pt")
+    interpolation = made(tmp_path)[0]
+    interpolation.begin(small(), None, ["a", "b"], "checkpoint_epoch=1.pt")
+    assert not list(tmp_path.glob("previous_*"))
+    assert interpolation.begun_from == ""
+
+
+def test_weights_of_the_beginning_that_an_earlier_version_kept_are_known_without_their_name(tmp_path, caplog):
+    interpolation, _ = made(tmp_path)
+    save_weights({"weight": torch.tensor(0.5)}, interpolation.file)
+    interpolation.begin(small(), None, ["a", "b"], "checkpoint_epoch=1.pt")
+    save_weights({"weight": torch.tensor(0.3)}, tmp_path / "model.pt")
+    trainer = Engine(lambda engine, batch: None)
+    interpolation.attach(trainer)
+    trainer.run([0], max_epochs=1)
+    assert float(load(tmp_path / "model.pt")["weight"]) == pytest.approx(0.5)
+    assert noted_beginning(tmp_path) == {}
 
 
 def test_weights_that_are_gone_when_it_goes_on_end_nothing(tmp_path, caplog):
