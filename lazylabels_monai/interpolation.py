@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -23,7 +22,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.final_choice import FinalChoice
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import WEIGHTS_FILE, sound_weights
-from lazylabels_monai.warm_start import NOTHING, begin_from
+from lazylabels_monai.warm_start import NOTHING, beginning_of
 
 __all__ = ["SHARES", "Interpolation", "interpolated"]
 
@@ -86,19 +85,18 @@ class Interpolation:
         if before.get("share") is not None and idist.get_rank() == 0:
             copy_previous_model(self.choice.folder)
         stopped = resume_from is not None and self.file.is_file()
-        if init_weights in (None, "") and resume_from is not None:  # nobody needs to say it again
-            init_weights = before.get("began_from") or (_UNNAMED if stopped else None)
+        if resume_from is not None and init_weights != NOTHING:  # whatever is said now, it began from these
+            init_weights = before.get("began_from") or init_weights or (_UNNAMED if stopped else None)
         if not self.enabled or init_weights in (None, "", NOTHING):
             return
-        if resume_from is not None and not stopped:
-            network = deepcopy(network)
+        if resume_from is None:
+            self.begun = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        elif not stopped:
             try:
-                begin_from(network, init_weights, classes)
+                self.begun = beginning_of(network, init_weights, classes)
             except LazyLabelsError as error:
                 logger.warning(f"weights between beginning and end are not tried (weight_interpolation): {error}")
                 return
-        if not stopped:
-            self.begun = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
         self.begun_from, self.choice.further = str(init_weights), len(SHARES)
 
     def attach(self, engine: Engine) -> None:

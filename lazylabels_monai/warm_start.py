@@ -14,7 +14,9 @@ import json
 import logging
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ __all__ = [
     "STARTER",
     "Taken",
     "begin_from",
+    "beginning_of",
     "network_of",
     "starter_if_it_fits",
     "weights_named",
@@ -148,28 +151,58 @@ def begin_from(
     """
     if init_weights in (None, "", NOTHING) or resume_from is not None:
         return None
-    path = weights_named(init_weights)
-    given = read_state(path)
-    named = trained_classes(path) if path.with_name(CLASSES_FILE).is_file() else None
-    taken = take_over(network, given, classes, named, path)
+    taken, path = _take(network, init_weights, classes)
     logger.info(taken.sentence(str(init_weights)))
-    if said := _another_activation(network, path):
+    for said in _built_otherwise(network, path):
         logger.warning(f"init_weights '{init_weights}': {said}")
     return taken
 
 
-def _another_activation(network: nn.Module, path: Path) -> str | None:
-    """A sentence where weights fit by name and shape and were trained with another activation; None where nobody knows."""
+def beginning_of(network: nn.Module, init_weights: str | Path, classes: Sequence[str]) -> dict[str, Tensor]:
+    """The weights that :func:`begin_from` gives a network, as a state dict; the network stays as it is, and nothing is logged.
+
+    Raises:
+        LazyLabelsError: as there.
+    """
+    copied = deepcopy(network)
+    _take(copied, init_weights, classes)
+    return {name: value.detach().cpu() for name, value in copied.state_dict().items()}
+
+
+def _take(network: nn.Module, init_weights: str | Path, classes: Sequence[str]) -> tuple[Taken, Path]:
+    path = weights_named(init_weights)
+    given = read_state(path)
+    named = trained_classes(path) if path.with_name(CLASSES_FILE).is_file() else None
+    return take_over(network, given, classes, named, path), path
+
+
+#: What no name and no shape of a weight tells: settings of a network, in words, and the option for each.
+_UNSEEN = {"act": ("the activation", "--network_def#act"), "norm": ("the normalization", "--norm")}
+
+
+def _built_otherwise(network: nn.Module, path: Path) -> list[str]:
+    """A sentence for each part that fits by name and shape and was another in the training; none where nobody knows."""
     try:
         here, stated = built_and_stated(trained_network(path), network, {})
     except LazyLabelsError:  # a file beside weights that nothing else is taken from
-        return None
-    if "act" not in stated or "act" not in here or stated["act"] == here["act"]:
-        return None
-    return (
-        f"they were trained with the activation {json.dumps(stated['act'])}, this network has {json.dumps(here['act'])}: give "
-        f'--network_def#act "{stated["act"]}" to begin from what they answer.'
-    )
+        return []
+    return [
+        f"they were trained with {what} {json.dumps(stated[key])}, this network has {json.dumps(here[key])}: give "
+        f"{option} {shlex.quote(_as_option(stated[key]))} to begin from what they answer."
+        for key, (what, option) in _UNSEEN.items()
+        if key in stated and key in here and _named(stated[key]) != _named(here[key])
+    ]
+
+
+def _named(part: Any) -> tuple[str, dict[str, Any]]:
+    """A name of MONAI's factories, and its arguments, in whichever of their forms they are written."""
+    if isinstance(part, Sequence) and not isinstance(part, str):
+        return str(part[0]).upper(), dict(part[1]) if len(part) > 1 else {}
+    return str(part).upper(), {}
+
+
+def _as_option(part: Any) -> str:
+    return part if isinstance(part, str) else json.dumps(part)
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:

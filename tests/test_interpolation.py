@@ -13,7 +13,7 @@ from monai.handlers import IgniteMetricHandler, from_engine
 from monai.transforms import Compose, Identityd
 
 import lazylabels_monai.data.validation as validation
-from lazylabels_monai.checkpoints import candidates, noted_beginning, save_weights
+from lazylabels_monai.checkpoints import candidates, note_beginning, noted_beginning, save_weights
 from lazylabels_monai.data.validation import Allowance, ValidationDataset
 from lazylabels_monai.engines import PrepareEvaluationBatch, Validator
 from lazylabels_monai.final_choice import FinalChoice
@@ -22,7 +22,7 @@ from lazylabels_monai.interpolation import SHARES, Interpolation, interpolated
 from lazylabels_monai.losses import MaskedMultiTaskLoss, ProbabilityLoss
 from lazylabels_monai.metrics import SegmentationDiceMetric
 from lazylabels_monai.networks import MultiTaskUNet
-from lazylabels_monai.warm_start import STARTER, begin_from
+from lazylabels_monai.warm_start import NOTHING, STARTER, begin_from
 from tests.helpers import load
 
 TASKS = ("segmentation",)
@@ -203,6 +203,27 @@ def test_what_an_end_chose_is_kept_when_the_training_goes_on(tmp_path, said_agai
     assert load(kept / "model.pt") == chosen == load(tmp_path / "model.pt")
     assert more.begun_from == STARTER
     assert all(torch.equal(value, more.begun[name]) for name, value in begun.items())
+
+
+def test_whatever_is_said_now_the_beginning_is_what_the_training_began_from(tmp_path, caplog):
+    """As with a config that begins from the starter unless it is told otherwise."""
+    other = small()
+    with torch.no_grad():
+        for value in other.parameters():
+            value.add_(0.5)
+    path = tmp_path / "other" / "model.pt"
+    path.parent.mkdir()
+    save_weights(other.state_dict(), path)
+    note_beginning(tmp_path, began_from=str(path), share=1.0)
+    interpolation, _ = made(tmp_path)
+    caplog.set_level("INFO")
+    interpolation.begin(small(), STARTER, ["a", "b"], "checkpoint_epoch=1.pt")
+    assert interpolation.begun_from == str(path)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in interpolation.begun.items())
+    assert "begins from" not in caplog.text  # the training goes on from its checkpoint
+    told_not_to, _ = made(tmp_path)
+    told_not_to.begin(small(), NOTHING, ["a", "b"], "checkpoint_epoch=1.pt")
+    assert told_not_to.begun_from == ""
 
 
 def test_a_training_from_nothing_that_goes_on_keeps_no_copy(tmp_path):

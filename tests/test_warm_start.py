@@ -161,7 +161,23 @@ def test_another_activation_than_that_of_the_weights_is_told(tmp_path, caplog):
         assert begin_from(net(seed=1, act=act), path, ["a", "b"]).share == 1
         said = [record.message for record in caplog.records if record.levelname == "WARNING"]
         assert len(said) == told
-    assert 'activation "ELU", this network has "RELU": give --network_def#act "ELU"' in said[0]
+    assert 'activation "ELU", this network has "RELU": give --network_def#act ELU' in said[0]
+
+
+@pytest.mark.parametrize(
+    ("norm", "told"),
+    [(("INSTANCE", {"affine": True}), False), (["instance", {"affine": True}], False), (("GROUP", {"num_groups": 2}), True)],
+)
+def test_another_normalization_than_that_of_the_weights_is_told(tmp_path, caplog, norm, told):
+    """Both have a scale and a shift for each channel."""
+    old = net(norm=("INSTANCE", {"affine": True}))
+    path = saved(tmp_path, old, ["a", "b"])
+    write_network(tmp_path, old, **{**SIZE, "norm": ["INSTANCE", {"affine": True}]})
+    assert begin_from(net(seed=1, norm=norm), path, ["a", "b"]).share == 1
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [("INSTANCE" in line, "GROUP" in line) for line in said] == [(True, True)] * told
+    if told:
+        assert """--norm '["INSTANCE", {"affine": true}]'""" in said[0]
 
 
 @pytest.mark.parametrize("blocks", [1, 2])

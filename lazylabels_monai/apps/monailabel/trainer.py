@@ -13,6 +13,7 @@ from lazylabels_monai.apps.monailabel.store import labelled_items, split_items, 
 from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors
+from lazylabels_monai.trained import WEIGHTS_FILE
 from lazylabels_monai.warm_start import NOTHING
 
 __all__ = ["LazyLabelsTrainTask"]
@@ -71,9 +72,8 @@ class LazyLabelsTrainTask(BundleTrainTask):
         return split_items(datalist, float(request.get("val_split", 0.2)), before)
 
     def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list[dict[str, Any]]) -> None:
+        """Served weights are the bundle's own ``init_weights``: after a loader it would not know what it began from."""
         train_handlers[:] = [handler for handler in train_handlers if not handler["_target_"].endswith("CheckpointLoader")]
-        if pretrained:  # the stock trainer asks whether the path None exists
-            super()._load_checkpoint(model_pytorch, pretrained, train_handlers)
 
     def _update_overrides(self, overrides: dict[str, Any]) -> dict[str, Any]:
         training = overrides.pop(self.const.key_train_dataset_data())
@@ -81,8 +81,11 @@ class LazyLabelsTrainTask(BundleTrainTask):
         epochs = self._request["max_epochs"]
         file = write_datalist(self._datalist_file, self.classes, training, validation)
         overrides.update({"datalist": literal_path(file), "max_epochs": epochs})
-        if not self._request.get("pretrained", True) or Path(self.bundle_path, "models", "model.pt").is_file():
-            overrides["init_weights"] = NOTHING  # as asked for, or the last round's weights are loaded
+        served = Path(self.bundle_path, "models", WEIGHTS_FILE)
+        if not self._request.get("pretrained", True):
+            overrides["init_weights"] = NOTHING
+        elif served.is_file():
+            overrides["init_weights"] = literal_path(served)
         if validation:
             overrides["val_interval"] = min(self.bundle_config["val_interval"], epochs)  # once at least
         else:

@@ -197,6 +197,12 @@ def test_our_training_took_each_label_and_validated_on_an_exact_mask(trained, la
     assert "segmentation" in judge
 
 
+def test_the_next_round_keeps_the_best_between_the_weights_served_and_its_own(ours, trained):
+    ours.client.train_start("lazylabels", {"max_epochs": 1})
+    told = "\n".join(ours.wait_for_training()["details"])
+    assert f"weights between {ours.models / 'model.pt'} (0%) and the best of the training (100%)" in told
+
+
 def test_without_exact_masks_the_last_weights_go_on_from_those_served(ours, trained, labelled):
     for number in labelled["segmentation"]:
         assert ours.delete(f"/datastore/label?id=image{number}&tag=segmentation").ok
