@@ -101,9 +101,9 @@ def export_objects(
     if isinstance(measurements, (str, os.PathLike)) and not FORMATS[format].measures:
         raise ExportError(f"--measurements: the format {format} holds none: leave it out, or say --format geojson.")
     found, stated, unsure = label_maps(source, values)
-    tell_pieces(source, found, warn)
     if images is not None:
         found = with_images(found, images, Records(home_of(source)))
+    tell_pieces(source, found, warn)
     names = _unique(classes or stated or _numbered(found))
     folder = home_of(source) / format if to is None else expanded(to)
     believed(source, found, bool(classes or stated), warn, ids=False)  # ids are looked at one by one, below

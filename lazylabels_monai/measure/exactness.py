@@ -1,9 +1,10 @@
-"""Which images of a data set can be measured: those with exact masks, and which of them have no ids where others have."""
+"""Which images can be measured: of a data set those with exact masks; and which have no ids where others have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -11,13 +12,22 @@ from lazylabels_monai.data.datalist import SECTIONS, datalist_file, has_key, loa
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.overrides import expanded
+from lazylabels_monai.result_files import RECORDS_FILE
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
-__all__ = ["are_strokes", "in_pieces", "said_in_pieces", "strokes_alone"]
+__all__ = ["Maps", "are_strokes", "in_pieces", "remedy_for_pieces", "said_in_pieces", "some_of", "strokes_alone"]
 
 _NAMED = 3
 #: Share of an image that nobody labelled, at least, where it is strokes; a narrow band around objects of a mask is less.
 _UNLABELLED = 0.25
+
+
+class Maps(Protocol):
+    """The label maps of an image: :class:`~lazylabels_monai.measure.folder.LabelledImage`."""
+
+    name: str
+    instances: str | None
+    classes: str | None
 
 
 def strokes_alone(source: str | Path, classes: dict[str, str]) -> set[str]:
@@ -61,28 +71,54 @@ def are_strokes(classes: np.ndarray) -> bool:
     return 2 * open_ends > ends
 
 
-def in_pieces(source: str | Path, names: Sequence[str]) -> list[str]:
-    """Names of images without ids in a data set that has ids of others: ``datalist`` keeps none of training images.
+def in_pieces(source: str | Path, found: Sequence[Maps]) -> list[str]:
+    """Names of images whose connected pieces would be counted beside true ids of others.
+
+    A data set has such: ``datalist`` keeps no ids of training images. In a folder somebody removed ids, or has not drawn all.
 
     Args:
         source: of the labels.
-        names: of the images that matter.
+        found: the images that matter.
     """
     file = datalist_file(expanded(source))
     if not file.is_file():
-        return []
+        some = any(image.instances is not None for image in found)
+        return [image.name for image in found if some and image.instances is None and _shows_objects(image.classes)]
     items = [item for section, items in load_datalist(file).items() if section in SECTIONS for item in items]
     with_ids = {Path(item["image"]).stem for item in items if has_key(item, "instances")}
     if not with_ids:
         return []
     without = {Path(item["image"]).stem for item in items if not has_key(item, "instances") and not item.get("empty")}
-    return [name for name in names if name in without - with_ids]
+    return [image.name for image in found if image.name in without - with_ids]
+
+
+def _shows_objects(path: str | None) -> bool:
+    """Whether a class map holds a class: where nothing is, no id is missing."""
+    if path is None:
+        return False
+    try:
+        classes = read_label(path)
+    except LazyLabelsError:  # told by who measures it
+        return False
+    return bool(((classes != BACKGROUND) & (classes != IGNORE)).any())
 
 
 def said_in_pieces(source: str | Path, names: Sequence[str], images: int) -> str:
     """The sentence about images of :func:`in_pieces`, without its remedy and the full stop."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    why = ", as a data set keeps none of training images" if datalist_file(expanded(source)).is_file() else ""
     return (
-        f"'{source}' holds no ids of {len(names)} of {images} images ({', '.join(names[:_NAMED])}{more}), as a data set keeps "
-        "none of training images, so that their connected pieces are counted, touching objects as one, beside ids of others"
+        f"'{source}' holds no ids of {len(names)} of {images} images ({some_of(names)}){why}, so that their connected pieces "
+        "are counted, touching objects as one, beside ids of others"
     )
+
+
+def remedy_for_pieces(source: str | Path, image: Maps) -> str:
+    """What to do about images of :func:`in_pieces` in a folder, of which ``image`` is one, without the full stop."""
+    again = " (predict them again into this folder)" if (expanded(source) / RECORDS_FILE).is_file() else ""
+    return f"add their ids{again}, or move their class maps away, such as '{image.classes}', to leave them out"
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

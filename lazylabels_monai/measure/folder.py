@@ -30,7 +30,7 @@ from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
 from lazylabels_monai.measure.erased import erased_share, erased_share_of_files, largest_speck, told_erased
-from lazylabels_monai.measure.exactness import in_pieces, said_in_pieces, strokes_alone
+from lazylabels_monai.measure.exactness import in_pieces, remedy_for_pieces, said_in_pieces, strokes_alone
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.matching import reordered, same_classes
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
@@ -180,14 +180,19 @@ def _exact(
 
 
 def tell_pieces(source: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
-    """Name images of a data set whose connected pieces stand beside true ids of others."""
-    if pieces := in_pieces(source, [image.name for image in found]):
-        warn(f"{said_in_pieces(source, pieces, len(found))}: name {_made_of(source)} instead.")
+    """Name images whose connected pieces stand beside true ids of others."""
+    if not (pieces := in_pieces(source, found)):
+        return
+    remedy = f"name {_made_of(source)} instead"
+    if not datalist_file(expanded(source)).is_file():
+        remedy = remedy_for_pieces(source, next(image for image in found if image.name == pieces[0]))
+    warn(f"{said_in_pieces(source, pieces, len(found))}: {remedy}.")
 
 
 def _made_of(source: str | Path) -> str:
-    """The folder that a data set was made of, in words."""
-    said = load_datalist(datalist_file(source)).get("build")
+    """The folder that a data set was made of, in words; of another source one with all ids."""
+    file = datalist_file(expanded(source))
+    said = load_datalist(file).get("build") if file.is_file() else None
     folder = said.get("source") if isinstance(said, Mapping) else None
     known = folder is not None and (expanded(folder) / "masks").is_dir()
     return f"the folder that it was made of, '{folder}'," if known else "a folder of classes/ and masks/ with all ids"
@@ -322,11 +327,11 @@ def measure_folder(
         )
     found, stated = find_labels(predictions)
     found = _exact(predictions, found, warn)
-    tell_pieces(predictions, found, warn)
     stamp = _one_stamp(predictions, found, warn)
     if images is not None:
         found = with_images(found, images, Records(expanded(predictions)))
         _tell_changed(predictions, found, warn)
+    tell_pieces(predictions, found, warn)
     names = tuple(classes or stated or _numbered(found))
     sizes = pixel_sizes(found, pixel_size, warn)
     if dry_run:
@@ -359,7 +364,7 @@ def measure_folder(
             raise MeasureError(
                 f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set."
             )
-        if pieces := in_pieces(truth, [image.name for image in found]):
+        if pieces := in_pieces(truth, [exact[image.name] for image in found]):
             raise MeasureError(
                 f"{said_in_pieces(truth, pieces, len(found))}: name {_made_of(truth)} by --truth instead, or measure "
                 "predictions of other images."

@@ -429,6 +429,7 @@ class _Folder:
         checked = None
         if not overwrite:
             self._check_images(asked, there, say)
+            self._tell_without_ids([asked[name] for name in sorted(there & set(asked))], say)
             checked = self._check_unknown([asked[name] for name in unknown if name in asked], alike)
             unknown = [name for name in unknown if checked is None or name != image_stem(checked)]
         if unknown:
@@ -457,7 +458,19 @@ class _Folder:
         if not any(os.path.isfile(file) for file in result_paths(self.out, path, [CLASSES_ENDING])):
             return False
         record = self.records.refresh().images.get(image_stem(path))
-        return record is None or (record.stamp == self.stamp.id and record.same_image(path, file_pixels))
+        if record is not None and not (record.stamp == self.stamp.id and record.same_image(path, file_pixels)):
+            return False
+        return not (self._lacks_ids(path) and self._makes_ids_again(path))
+
+    def _lacks_ids(self, path: Path) -> bool:
+        """Whether no ids lie beside a class map, though this prediction makes some: pieces would be counted in their place."""
+        return bool(self.stamp.settings.get("instances")) and not result_paths(self.out, path, [INSTANCES_ENDING])
+
+    def _makes_ids_again(self, path: Path) -> bool:
+        """Whether ids that are gone come back, as nobody can have meant a class map that is as it was predicted with them."""
+        record = self.records.images.get(image_stem(path))
+        made = record is not None and any(image_stem(name).endswith(INSTANCES_ENDING) for name in record.files)
+        return made and self.why_kept(path) is None
 
     def why_kept(self, path: Path) -> str | None:
         """Why an image is not to be predicted again unless told, as its result may have been corrected by hand; else None."""
@@ -543,6 +556,16 @@ class _Folder:
                 changed.append(stem)
         if changed:
             say(f"changed since the last prediction, and predicted again: {_some(changed)}")
+
+    def _tell_without_ids(self, paths: Sequence[Path], say: Progress) -> None:
+        """Results that lost their ids are predicted again, unless a person corrected them or nobody knows; both are said."""
+        without = [path for path in paths if self._lacks_ids(path)]
+        again = [image_stem(path) for path in without if self._makes_ids_again(path)]
+        kept = [image_stem(path) for path in without if image_stem(path) not in again]
+        if again:
+            say(f"predicted again, as the ids of their objects are gone: {_some(again)}")
+        if kept:
+            say(f"without ids of their objects, and left as they are (--overwrite predicts them again): {_some(kept)}")
 
     def _check_unknown(self, paths: Sequence[Path], alike: Callable[[Path], bool | None]) -> Path | None:
         """The first image whose result, of unknown origin, is what would be predicted now; None where none can be told."""

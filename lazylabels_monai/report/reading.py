@@ -22,7 +22,15 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
-from lazylabels_monai.measure.folder import IN_ONE_PIECE, OUTPUTS, find_labels, images_by_name, measure_folder, tell_erased
+from lazylabels_monai.measure.folder import (
+    IN_ONE_PIECE,
+    OUTPUTS,
+    find_labels,
+    images_by_name,
+    measure_folder,
+    tell_erased,
+    tell_pieces,
+)
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
@@ -266,7 +274,9 @@ def _note_erased(out: Path, predicted: Sequence[Predicted], note: Note) -> None:
     names = {image.name for image in predicted}
     stamp, _ = require_one_stamp(out, names)
     with suppress(LazyLabelsError):  # a map that cannot be read is told by who shows it
-        tell_erased([image for image in find_labels(out)[0] if image.name in names], stamp, note)
+        found = [image for image in find_labels(out)[0] if image.name in names]
+        tell_pieces(out, found, note)
+        tell_erased(found, stamp, note)
 
 
 def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: Note) -> None:

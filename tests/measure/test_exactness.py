@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
@@ -14,6 +15,7 @@ from lazylabels_monai.exporting import export_objects
 from lazylabels_monai.measure.exactness import are_strokes
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.measure.image import MeasureError
+from lazylabels_monai.report import make_report
 
 #: Six pairs of squares that touch.
 IDS = np.kron(np.arange(1, 13).reshape(3, 4), np.ones((12, 10), int))
@@ -65,6 +67,58 @@ def test_ids_of_all_or_of_none_are_no_mixture(folder, tmp_path):
     build_datalist(folder, tmp_path / "d", BuildOptions(classes=["grain"], validation=1))
     assert objects(measure_folder(tmp_path / "d", tmp_path / "o", resamples=100, warn=said.append)) == [24]
     assert said == []
+
+
+@pytest.fixture
+def predicted(tmp_path):
+    """Predictions of four images of one class."""
+    out = tmp_path / "out"
+    out.mkdir()
+    for k in range(4):
+        tifffile.imwrite(out / f"s{k}_instances.tif", IDS)
+        Image.fromarray((IDS > 0).astype(np.uint8)).save(out / f"s{k}_pred.png")
+    return out
+
+
+def test_a_folder_that_lost_ids_of_some_images_is_told_of(predicted, tmp_path):
+    said = []
+    measure_folder(predicted, predicted / "measured", resamples=100)
+    for name in ("s1", "s2"):
+        (predicted / f"{name}_instances.tif").unlink()
+    assert objects(measure_folder(predicted, tmp_path / "o", resamples=100, warn=said.append)) == [2 * 12 + 2 * 6]
+    (sentence,) = said
+    assert sentence.startswith(f"'{predicted}' holds no ids of 2 of 4 images (s1, s2), so that their connected pieces")
+    assert sentence.endswith(f"move their class maps away, such as '{predicted / 's1_pred.png'}', to leave them out.")
+    assert "holds no ids of 2 of 4 images" in make_report(predicted).read_text(), "measured when all had ids"
+    with pytest.raises(MeasureError, match=r"holds no ids of 2 of 4 images .* with all ids by --truth instead"):
+        measure_folder(predicted, tmp_path / "o1", truth=predicted, resamples=100)
+    said.clear()
+    export_objects(predicted, "coco", warn=said.append)
+    assert sentence in said
+    said.clear()
+    measure_folder(predicted, tmp_path / "o2", images={"s0": "s0", "s3": "s3"}, resamples=100, dry_run=True, warn=said.append)
+    for name in ("s1", "s2"):
+        (predicted / f"{name}_pred.png").unlink()  # what the sentence asks for
+    assert objects(measure_folder(predicted, tmp_path / "o3", resamples=100, warn=said.append)) == [24]
+    assert said == []
+
+
+def test_class_maps_alone_and_empty_ones_are_no_mixture(predicted, folder, tmp_path):
+    said = []
+    Image.fromarray(np.zeros(IDS.shape, np.uint8)).save(predicted / "s0_pred.png")
+    (predicted / "s0_instances.tif").unlink()
+    assert objects(measure_folder(predicted, tmp_path / "o", resamples=100, warn=said.append)) == [36]
+    for path in predicted.glob("*_instances.tif"):
+        path.unlink()
+    assert objects(measure_folder(predicted, tmp_path / "o2", resamples=100, warn=said.append)) == [18]
+    assert said == []
+    (folder / "classes").mkdir()  # exact labels: classes of all, ids of some
+    for k in range(4):
+        Image.fromarray((IDS > 0).astype(np.uint8)).save(folder / "classes" / f"s{k}.png")
+    (folder / "masks" / "s3.png").unlink()
+    measure_folder(folder, tmp_path / "o3", resamples=100, warn=said.append)
+    assert len(said) == 1
+    assert "holds no ids of 1 of 4 images (s3)" in said[0]
 
 
 def strokes():

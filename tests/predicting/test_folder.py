@@ -76,6 +76,45 @@ def test_a_second_run_leaves_finished_images_alone(folder, trained, tmp_path):
     assert not list(out.glob(".*")), "no partial results stay"
 
 
+def test_ids_that_are_gone_are_made_again_unless_the_class_map_was_corrected(folder, trained, tmp_path):
+    out, said = tmp_path / "out", []
+    given = {"weights": trained, "overrides": {"device": "cpu"}, "progress": said.append}
+    images = [folder / name for name in ("a.png", "b.png", "c.ome.tif")]
+    (folder / "broken.png").unlink()
+    predict(folder, out, **given)
+    before = {path.name: path.read_bytes() for path in out.glob("*_instances.tif")}
+    for name in ("a", "b"):
+        (out / f"{name}_instances.tif").unlink()
+    corrected = np.asarray(Image.open(out / "b_pred.png")).copy()
+    corrected[:5] = 1
+    Image.fromarray(corrected).save(out / "b_pred.png")
+    said.clear()
+    report = predict(folder, out, **given)
+    assert (report.done, report.failed) == ([str(images[0])], {})
+    assert (out / "a_instances.tif").read_bytes() == before["a_instances.tif"]
+    assert "predicted again, as the ids of their objects are gone: 'a'" in said
+    assert "without ids of their objects, and left as they are (--overwrite predicts them again): 'b'" in said
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "b_pred.png")), corrected)
+    (out / "a_instances.tif").unlink()
+    lines = (out / "predicted.jsonl").read_text().splitlines()
+    records = [{k: v for k, v in json.loads(line).items() if k != "files"} for line in lines]  # as earlier versions wrote them
+    (out / "predicted.jsonl").write_text("".join(json.dumps(line) + "\n" for line in records))
+    said.clear()
+    assert predict(folder, out, **given).done == []
+    assert "without ids of their objects, and left as they are (--overwrite predicts them again): 'a', 'b'" in said
+    predict(images[1], out, overwrite=True, **given)
+    assert (out / "b_instances.tif").read_bytes() == before["b_instances.tif"]
+
+
+def test_without_ids_asked_for_a_result_is_done(folder, trained, tmp_path):
+    (folder / "broken.png").unlink()
+    said = []
+    given = {"weights": trained, "overrides": {"device": "cpu", "save_instances": False}, "progress": said.append}
+    assert len(predict(folder, tmp_path / "out", **given).done) == 3
+    assert len(predict(folder, tmp_path / "out", **given).skipped) == 3
+    assert not any("ids" in sentence for sentence in said)
+
+
 def test_a_pattern_names_the_images(folder, trained, tmp_path):
     result = run(folder / "*.ome.tif", "--out", tmp_path / "out", "--weights", trained, "--device", "cpu")
     assert result.exit_code == 0, result.output
