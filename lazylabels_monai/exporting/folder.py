@@ -24,6 +24,7 @@ from lazylabels_monai.measure.folder import (
     measure_files,
     pixel_sizes,
     read_maps,
+    require_class_maps,
     tell_pieces,
     with_images,
 )
@@ -105,6 +106,7 @@ def export_objects(
         found = with_images(found, images, Records(home_of(source)))
     tell_pieces(source, found, warn)
     names = _unique(classes or stated or _numbered(found))
+    require_class_maps(source, found, names)
     folder = home_of(source) / format if to is None else expanded(to)
     believed(source, found, bool(classes or stated), warn, ids=False)  # ids are looked at one by one, below
     writer = FORMATS[format](names)

@@ -1,7 +1,8 @@
-"""Which images can be measured: of a data set those with exact masks; and which have no ids where others have."""
+"""Which images can be measured: of a data set those with exact masks; and which have no ids, or no classes, where others do."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,15 +12,29 @@ import numpy as np
 from lazylabels_monai.data.datalist import SECTIONS, datalist_file, has_key, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.images.headers import extent
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import RECORDS_FILE
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
-__all__ = ["Maps", "are_strokes", "in_pieces", "remedy_for_pieces", "said_in_pieces", "some_of", "strokes_alone"]
+__all__ = [
+    "Maps",
+    "are_strokes",
+    "in_pieces",
+    "remedy_for_classes",
+    "remedy_for_pieces",
+    "said_in_pieces",
+    "said_without_classes",
+    "some_of",
+    "strokes_alone",
+    "without_classes",
+]
 
 _NAMED = 3
 #: Share of an image that nobody labelled, at least, where it is strokes; a narrow band around objects of a mask is less.
 _UNLABELLED = 0.25
+#: Pixels of an id map that is not read to see whether it holds an object.
+_LARGE = 2**26
 
 
 class Maps(Protocol):
@@ -114,8 +129,48 @@ def said_in_pieces(source: str | Path, names: Sequence[str], images: int) -> str
 
 def remedy_for_pieces(source: str | Path, image: Maps) -> str:
     """What to do about images of :func:`in_pieces` in a folder, of which ``image`` is one, without the full stop."""
-    again = " (predict them again into this folder)" if (expanded(source) / RECORDS_FILE).is_file() else ""
-    return f"add their ids{again}, or move their class maps away, such as '{image.classes}', to leave them out"
+    return f"add their ids{_again(source)}, or move their class maps away, such as '{image.classes}', to leave them out"
+
+
+def without_classes(found: Sequence[Maps], names: Sequence[str]) -> list[str]:
+    """Names of images with objects and no class map, where there are several classes that these can be of.
+
+    Args:
+        found: the images that matter.
+        names: of the classes.
+    """
+    if len(names) < 2:
+        return []
+    return [image.name for image in found if image.classes is None and _shows_ids(image.instances)]
+
+
+def _shows_ids(path: str | None) -> bool:
+    if path is None:
+        return False
+    try:
+        sides = extent(path)
+        return (sides is not None and math.prod(sides) > _LARGE) or bool((read_label(path) > 0).any())
+    except LazyLabelsError:  # told by who measures it
+        return False
+
+
+def said_without_classes(source: str | Path, found: Sequence[Maps], missing: Sequence[str], names: Sequence[str]) -> str:
+    """The sentence about images of :func:`without_classes`, without its remedy and the full stop."""
+    return (
+        f"'{source}' holds no class map of {len(missing)} of {len(found)} images ({some_of(missing)}), which says of what "
+        f"class ({', '.join(names)}) each object is"
+    )
+
+
+def remedy_for_classes(source: str | Path, found: Sequence[Maps], missing: Sequence[str]) -> str:
+    """What to do about images of :func:`without_classes`, without the full stop."""
+    first = next(image for image in found if image.name == missing[0])
+    one = "" if any(image.classes is not None for image in found) else ", or name the one class of all by --classes"
+    return f"add them{_again(source)}, or move their ids away, such as '{first.instances}', to leave them out{one}"
+
+
+def _again(source: str | Path) -> str:
+    return " (predict them again into this folder)" if (expanded(source) / RECORDS_FILE).is_file() else ""
 
 
 def some_of(names: Sequence[str]) -> str:

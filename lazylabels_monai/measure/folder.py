@@ -30,7 +30,15 @@ from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
 from lazylabels_monai.measure.erased import erased_share, erased_share_of_files, largest_speck, told_erased
-from lazylabels_monai.measure.exactness import in_pieces, remedy_for_pieces, said_in_pieces, strokes_alone
+from lazylabels_monai.measure.exactness import (
+    in_pieces,
+    remedy_for_classes,
+    remedy_for_pieces,
+    said_in_pieces,
+    said_without_classes,
+    strokes_alone,
+    without_classes,
+)
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
 from lazylabels_monai.measure.matching import reordered, same_classes
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
@@ -63,6 +71,7 @@ __all__ = [
     "objects_csv",
     "pixel_sizes",
     "read_maps",
+    "require_class_maps",
     "tell_erased",
     "tell_pieces",
     "with_images",
@@ -187,6 +196,23 @@ def tell_pieces(source: str | Path, found: Sequence[LabelledImage], warn: Callab
     if not datalist_file(expanded(source)).is_file():
         remedy = remedy_for_pieces(source, next(image for image in found if image.name == pieces[0]))
     warn(f"{said_in_pieces(source, pieces, len(found))}: {remedy}.")
+
+
+def require_class_maps(source: str | Path, found: Sequence[LabelledImage], names: Sequence[str], truth: bool = False) -> None:
+    """Refuse objects of which nobody knows the class, instead of taking all for the first one.
+
+    Args:
+        source: of the maps.
+        found: the images.
+        names: of the classes.
+        truth: whether they are those that predictions are compared with.
+
+    Raises:
+        MeasureError: naming images and what to do.
+    """
+    if missing := without_classes(found, names):
+        remedy = "add them, or measure predictions of other images" if truth else remedy_for_classes(source, found, missing)
+        raise MeasureError(f"{said_without_classes(source, found, missing, names)}: {remedy}.")
 
 
 def _made_of(source: str | Path) -> str:
@@ -333,6 +359,7 @@ def measure_folder(
         _tell_changed(predictions, found, warn)
     tell_pieces(predictions, found, warn)
     names = tuple(classes or stated or _numbered(found))
+    require_class_maps(predictions, found, names)
     sizes = pixel_sizes(found, pixel_size, warn)
     if dry_run:
         rows = [{**vars(image), "pixel_size": sizes[image.name]} for image in found]
@@ -372,6 +399,7 @@ def measure_folder(
         believed(truth, [exact[image.name] for image in found], exact_names is not None, warn, ids=ids is None)
         order = same_classes(predictions, truth, classes, stated, exact_names, warn)
         exact_options = options if order is None else {**options, "class_names": exact_names}
+        require_class_maps(truth, [exact[image.name] for image in found], exact_options["class_names"], truth=True)
         exact_measured = [_measure(replace(exact[m.name], image=None), m.pixel_size, exact_options) for m in measured]
         if order is not None:
             exact_measured = [reordered(m, order, names) for m in exact_measured]

@@ -28,6 +28,7 @@ from lazylabels_monai.measure.folder import (
     find_labels,
     images_by_name,
     measure_folder,
+    require_class_maps,
     tell_erased,
     tell_pieces,
 )
@@ -241,7 +242,7 @@ def read_measurements(
         if folder is not None:
             found = _read_measured(folder, folder)
             _note_mismatch(found, predicted, note)
-            _note_erased(out, predicted, note)
+            _note_erased(out, predicted, list(found.summary["classes"]), note)
             return found
         if not predicted:
             return None
@@ -269,7 +270,7 @@ def _read_measured(folder: Path, shown: Path | None) -> Measurements:
     return Measurements(objects, summary[summary["scope"] == "image"], content, shown)
 
 
-def _note_erased(out: Path, predicted: Sequence[Predicted], note: Note) -> None:
+def _note_erased(out: Path, predicted: Sequence[Predicted], classes: Sequence[str], note: Note) -> None:
     """Measurements that are there already were told of when they were made; whoever reads the page is told, too."""
     names = {image.name for image in predicted}
     stamp, _ = require_one_stamp(out, names)
@@ -277,6 +278,10 @@ def _note_erased(out: Path, predicted: Sequence[Predicted], note: Note) -> None:
         found = [image for image in find_labels(out)[0] if image.name in names]
         tell_pieces(out, found, note)
         tell_erased(found, stamp, note)
+        try:
+            require_class_maps(out, found, classes)
+        except LazyLabelsError as error:
+            note(f"Measurements: {error}")
 
 
 def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: Note) -> None:

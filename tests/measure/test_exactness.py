@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from lazylabels_monai.data.building import BuildOptions, build_datalist
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting import export_objects
 from lazylabels_monai.measure.exactness import are_strokes
 from lazylabels_monai.measure.folder import measure_folder
@@ -119,6 +121,66 @@ def test_class_maps_alone_and_empty_ones_are_no_mixture(predicted, folder, tmp_p
     measure_folder(folder, tmp_path / "o3", resamples=100, warn=said.append)
     assert len(said) == 1
     assert "holds no ids of 1 of 4 images (s3)" in said[0]
+
+
+@pytest.fixture
+def two_classes(predicted):
+    """The same with two classes of six objects each in an image, and class maps of two images."""
+    (predicted / "classes.json").write_text('["pore", "grain"]')
+    for k in range(4):
+        Image.fromarray(np.where(IDS > 6, 2, IDS > 0).astype(np.uint8)).save(predicted / f"s{k}_pred.png")
+    return predicted
+
+
+def test_objects_whose_class_map_is_gone_are_of_no_class_that_anybody_knows(two_classes, tmp_path):
+    measure_folder(two_classes, two_classes / "measured", resamples=100)
+    for name in ("s1", "s2"):
+        (two_classes / f"{name}_pred.png").rename(tmp_path / f"{name}_pred.png")
+    sentence = (
+        f"'{two_classes}' holds no class map of 2 of 4 images (s1, s2), which says of what class (pore, grain) each object is: "
+        f"add them, or move their ids away, such as '{two_classes / 's1_instances.tif'}', to leave them out."
+    )
+    for options in {}, {"dry_run": True}, {"truth": two_classes, "classes": ["a", "b"]}:
+        with pytest.raises(MeasureError) as error:
+            measure_folder(two_classes, tmp_path / "o", resamples=100, **options)
+        assert str(error.value) == sentence.replace("pore, grain", ", ".join(options.get("classes", ["pore", "grain"])))
+    assert not (tmp_path / "o").exists()
+    with pytest.raises(LazyLabelsError) as error:
+        export_objects(two_classes, "coco", tmp_path / "c")
+    assert (str(error.value), (tmp_path / "c").exists()) == (sentence, False)
+    for measured in (True, False):
+        assert "holds no class map of 2 of 4 images" in make_report(two_classes, overwrite=True).read_text(), measured
+        if measured:
+            shutil.rmtree(two_classes / "measured")
+    for name in ("s1", "s2"):
+        (two_classes / f"{name}_instances.tif").unlink()  # what the sentence asks for
+    assert objects(measure_folder(two_classes, tmp_path / "o", resamples=100)) == [12, 12]
+
+
+def test_exact_ids_without_class_maps(two_classes, tmp_path):
+    exact = tmp_path / "exact"
+    for name in ("masks", "classes"):
+        (exact / name).mkdir(parents=True)
+    for k in range(4):
+        shutil.copy(two_classes / f"s{k}_instances.tif", exact / "masks" / f"s{k}.tif")
+        shutil.copy(two_classes / f"s{k}_pred.png", exact / "classes" / f"s{k}.png")
+    (exact / "classes" / "s0.png").unlink()
+    with pytest.raises(MeasureError, match=r"holds no class map of 1 of 4 images \(s0\).* \(class 1, class 2\)"):
+        measure_folder(exact, tmp_path / "o", resamples=100)
+    with pytest.raises(MeasureError, match=r"exact' holds no class map of 1 of 4 images .*, or measure predictions of other"):
+        measure_folder(two_classes, tmp_path / "o", truth=exact, resamples=100)
+    tifffile.imwrite(exact / "masks" / "s0.tif", IDS * 0)  # of no object the class is unknown
+    assert objects(measure_folder(exact, tmp_path / "o", resamples=100)) == [18, 18]
+
+
+def test_ids_alone_are_of_one_class(two_classes, tmp_path):
+    for path in two_classes.glob("*_pred.png"):
+        path.unlink()
+    with pytest.raises(MeasureError, match="to leave them out, or name the one class of all by --classes"):
+        measure_folder(two_classes, tmp_path / "o", resamples=100)
+    assert objects(measure_folder(two_classes, tmp_path / "o", classes=["pore"], resamples=100)) == [48]
+    (two_classes / "classes.json").unlink()
+    assert objects(measure_folder(two_classes, tmp_path / "o2", resamples=100)) == [48]
 
 
 def strokes():
