@@ -18,6 +18,7 @@ from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
+from lazylabels_monai.measure.erased import largest_hole, shares, told_bare
 from lazylabels_monai.measure.folder import (
     LabelledImage,
     believed,
@@ -118,12 +119,15 @@ def export_objects(
         measure = _Measurements(source, measurements, found, pixel_size, names, warn)
 
     report = ExportReport(folder, names)
-    steps = Steps(len(found), progress)
+    steps, bare = Steps(len(found), progress), {}
+    hole = max(map(largest_hole, [None, *Records(home_of(source)).stamps.values()]))
     folder.mkdir(parents=True, exist_ok=True)
     for image in found:
         try:
             maps = read_maps(image)
             objects = objects_of(image.name, _file_name(image), maps["instances"], maps["classes"], names)
+            if maps["instances"] is not None and maps["classes"] is not None:
+                bare[image.name] = shares(maps["instances"], maps["classes"], None, hole).bare
             if unsure and maps["instances"] is not None:
                 _check_pieces(objects, image)
             if measure is not None:
@@ -141,6 +145,8 @@ def export_objects(
                     "all) have no pixel of a class in the class map and are left out: give them their class there."
                 )
         steps.step(image.name)
+    if sentence := told_bare(bare, {image.name: image.instances for image in found}, len(found)):
+        warn(sentence)
     if report.objects:
         _write(folder, writer.end(), report)
     return report

@@ -1,8 +1,10 @@
-"""Objects that somebody erased in the ids alone: the class map still has their pixels."""
+"""Where ids and class map of an image disagree: objects that somebody erased in the ids alone, so that the class map still has
+their pixels, or made smaller in the class map alone, so that the ids have theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -12,7 +14,7 @@ from lazylabels_monai.predicting.large.tiling import Tiling
 from lazylabels_monai.stamps import Stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
-__all__ = ["erased_share", "erased_share_of_files", "largest_speck", "told_erased"]
+__all__ = ["Shares", "largest_hole", "largest_speck", "shares", "shares_of_files", "told_bare", "told_erased"]
 
 #: Pixels of a piece that a route to objects may have dropped as noise, where nobody says how many (its default).
 SPECK = 16
@@ -28,19 +30,38 @@ def largest_speck(stamp: Stamp | None) -> int | None:
     return max(SPECK, int(route.get("min_size", 0)))
 
 
-def erased_share(instances: np.ndarray, classes: np.ndarray, speck: int = SPECK) -> float:
-    """Share of the pixels of a class that have no id, of pieces larger than specks and lines.
+def largest_hole(stamp: Stamp | None) -> int:
+    """Pixels up to which ids on background are no sign of a correction: a route fills holes of its objects."""
+    route = {} if stamp is None else stamp.settings.get("instance_settings") or {}
+    return max(SPECK, int(route.get("max_hole", 0)))
+
+
+class Shares(NamedTuple):
+    """How much of an image's maps disagrees.
+
+    Args:
+        erased: share of the pixels of a class that have no id, of pieces larger than specks and lines.
+        bare: share of the pixels with an id that are background in the class map, of pieces larger than holes.
+    """
+
+    erased: float
+    bare: float
+
+
+def shares(instances: np.ndarray, classes: np.ndarray, speck: int | None = SPECK, hole: int = SPECK) -> Shares:
+    """Where the maps of an image disagree.
 
     Args:
         instances, classes: (H, W) of one image.
-        speck: pixels of a piece up to which it does not count.
+        speck: pixels of a piece without an id up to which it does not count; None: none counts.
+        hole: pixels of a piece with an id on background up to which it does not count.
     """
-    return _share([(instances, classes)], speck)
+    return _shares([(instances, classes)], speck, hole)
 
 
-def erased_share_of_files(instances: str, classes: str, speck: int = SPECK) -> float:
-    """:func:`erased_share` of files that are read in tiles."""
-    return _share(_tiles(instances, classes), speck)
+def shares_of_files(instances: str, classes: str, speck: int | None = SPECK, hole: int = SPECK) -> Shares:
+    """:func:`shares` of files that are read in tiles."""
+    return _shares(_tiles(instances, classes), speck, hole)
 
 
 def told_erased(shares: Mapping[str, float], files: Mapping[str, str | None], images: int) -> str | None:
@@ -54,31 +75,63 @@ def told_erased(shares: Mapping[str, float], files: Mapping[str, str | None], im
     found = {name: share for name, share in shares.items() if share > 0}
     if not found:
         return None
-    some = [f"'{name}' ({_percent(share)} of its pixels of a class)" for name, share in list(found.items())[:_NAMED]]
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return (
-        f"{len(found)} of {images} images have pixels of a class but without an id, {', '.join(some)}{more}, which count for "
-        f"the area fraction but for no object: if you erased objects, erase them in the class map, too, such as "
+        f"{len(found)} of {images} images have pixels of a class but without an id, {_some(found, 'its pixels of a class')}, "
+        "which count for the area fraction but for no object: if you erased objects, erase them in the class map, too, such as "
         f"'{files[next(iter(found))]}'."
     )
+
+
+def told_bare(shares: Mapping[str, float], files: Mapping[str, str | None], images: int) -> str | None:
+    """The sentence about images with ids on background; None without any.
+
+    Args:
+        shares: by name.
+        files: id map by name.
+        images: how many there are.
+    """
+    found = {name: share for name, share in shares.items() if share > 0}
+    if not found:
+        return None
+    return (
+        f"{len(found)} of {images} images have ids on background of the class map, {_some(found, 'the pixels with an id')}, "
+        "which count for the objects but not for the area fraction: if you corrected outlines in the class map, correct the "
+        f"ids, too, such as '{files[next(iter(found))]}'."
+    )
+
+
+def _some(found: Mapping[str, float], of: str) -> str:
+    some = [f"'{name}' ({_percent(share)} of {of})" for name, share in list(found.items())[:_NAMED]]
+    return ", ".join(some) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
-def _share(parts: Sequence[tuple[np.ndarray, np.ndarray]] | Iterator[tuple[np.ndarray, np.ndarray]], speck: int) -> float:
-    erased = total = 0
+def _shares(parts: Iterable[tuple[np.ndarray, np.ndarray]], speck: int | None, hole: int) -> Shares:
+    erased = bare = of_a_class = with_id = 0
     for instances, classes in parts:
         if instances.shape != classes.shape:  # told by who measures them
             continue
         shown = (classes != BACKGROUND) & (classes != IGNORE)
-        total += int(np.count_nonzero(shown))
-        erased += _large_pieces(shown & (instances == 0), speck)
-    return erased / total if total else 0.0
+        numbered = instances > 0
+        of_a_class += int(np.count_nonzero(shown))
+        with_id += int(np.count_nonzero(numbered))
+        erased += 0 if speck is None else _wide_pieces(shown & ~numbered, speck)
+        bare += _pieces(numbered & (classes == BACKGROUND), hole)
+    return Shares(erased / of_a_class if of_a_class else 0.0, bare / with_id if with_id else 0.0)
 
 
-def _large_pieces(loose: np.ndarray, speck: int) -> int:
+def _pieces(loose: np.ndarray, hole: int) -> int:
+    """Pixels of the pieces that are larger than holes: an outline that was moved by a pixel is one."""
+    if np.count_nonzero(loose) <= hole:
+        return 0
+    sizes = np.bincount(ndimage.label(loose)[0].ravel())[1:]
+    return int(sizes[sizes > hole].sum())
+
+
+def _wide_pieces(loose: np.ndarray, speck: int) -> int:
     """Pixels of the pieces that are larger than specks and wider than the lines at which a route cuts objects apart."""
     thick = ndimage.binary_erosion(loose, np.ones((3, 3), bool)) if loose.any() else loose
     if not thick.any():

@@ -29,7 +29,7 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
-from lazylabels_monai.measure.erased import erased_share, erased_share_of_files, largest_speck, told_erased
+from lazylabels_monai.measure.erased import largest_hole, largest_speck, shares, shares_of_files, told_bare, told_erased
 from lazylabels_monai.measure.exactness import (
     in_pieces,
     remedy_for_classes,
@@ -265,18 +265,23 @@ def _one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callabl
 
 
 def tell_erased(found: Sequence[LabelledImage], stamp: Stamp | None, warn: Callable[[str], None]) -> None:
-    """Name images of which somebody erased objects in the ids alone."""
-    speck, shares = largest_speck(stamp), {}
+    """Name images of which somebody erased objects in the ids alone, or made them smaller in the class map alone."""
+    pieces, of_images = (largest_speck(stamp), largest_hole(stamp)), {}
     for image in found:
-        if speck is None or image.instances is None or image.classes is None:
+        if image.instances is None or image.classes is None:
             continue
         if is_large(image):
-            shares[image.name] = erased_share_of_files(image.instances, image.classes, speck)
+            of_images[image.name] = shares_of_files(image.instances, image.classes, *pieces)
         else:
             maps = read_maps(replace(image, image=None, probability=None, uncertainty=None))
-            shares[image.name] = erased_share(maps["instances"], maps["classes"], speck)
-    if sentence := told_erased(shares, {image.name: image.classes for image in found}, len(found)):
-        warn(sentence)
+            of_images[image.name] = shares(maps["instances"], maps["classes"], *pieces)
+    erased, bare = ({name: share[k] for name, share in of_images.items()} for k in range(2))
+    for sentence in (
+        told_erased(erased, {image.name: image.classes for image in found}, len(found)),
+        told_bare(bare, {image.name: image.instances for image in found}, len(found)),
+    ):
+        if sentence is not None:
+            warn(sentence)
 
 
 def _tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
