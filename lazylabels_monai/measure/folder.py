@@ -29,6 +29,7 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
+from lazylabels_monai.measure.comparing import cut_alike, said_left_out
 from lazylabels_monai.measure.erased import largest_hole, largest_speck, shares, shares_of_files, told_bare, told_erased
 from lazylabels_monai.measure.exactness import (
     in_pieces,
@@ -405,11 +406,18 @@ def measure_folder(
         order = same_classes(predictions, truth, classes, stated, exact_names, warn)
         exact_options = options if order is None else {**options, "class_names": exact_names}
         require_class_maps(truth, [exact[image.name] for image in found], exact_options["class_names"], truth=True)
-        exact_measured = [_measure(replace(exact[m.name], image=None), m.pixel_size, exact_options) for m in measured]
+        pairs = [
+            _compared(image, exact[image.name], m, options, exact_options, ids == "pieces")
+            for image, m in zip(found, measured, strict=True)
+        ]
+        compared, exact_measured, left_out = map(list, zip(*pairs, strict=True))
+        if sentence := said_left_out(left_out, sum(math.prod(m.shape) for m in measured), str(truth)):
+            warn(sentence)
         if order is not None:
             exact_measured = [reordered(m, order, names) for m in exact_measured]
-        errors = measurement_error(measured, exact_measured, **statistics).astype(object)
+        errors = measurement_error(compared, exact_measured, **statistics).astype(object)
         result["truth"] = str(truth)
+        result["truth_left_out_px"] = sum(left_out)
         result["error"] = {}
         for row in errors.where(errors.notna(), None).to_dict("records"):
             result["error"].setdefault(row.pop("class_name"), {})[row.pop("statistic")] = row
@@ -624,8 +632,18 @@ def _is_picture(path: str) -> bool:
     return file_suffix(path) in PICTURE_SUFFIXES
 
 
-def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
+def _frame(files: LabelledImage) -> str:
+    """The file whose order of rows and columns the maps of an image have: where pictures and volumes are mixed, a picture."""
+    given = [path for path in (files.instances, files.classes, files.image) if path is not None]
+    return next(filter(_is_picture, given), files.image or given[0])
+
+
+def read_maps(files: LabelledImage, frame: str | None = None) -> dict[str, np.ndarray | None]:
     """What the files of an image hold, as :func:`~lazylabels_monai.measure.image.measure_image` takes it.
+
+    Args:
+        files: of the image.
+        frame: file whose order of rows and columns the maps shall have; default one of these.
 
     Returns:
         (H, W) ``instances`` and ``classes``, ``image``, (H, W) ``probability`` of the class shown, (2, H, W) ``uncertainty``;
@@ -639,9 +657,7 @@ def read_maps(files: LabelledImage) -> dict[str, np.ndarray | None]:
     def read(path: str | None, reader: Callable[[str], np.ndarray]) -> np.ndarray | None:
         return None if path is None else reader(path)
 
-    given = [path for path in (files.instances, files.classes, files.image) if path is not None]
-    # where pictures and volumes are mixed, rows are those of the pictures
-    first = next(filter(_is_picture, given), files.image or given[0])
+    first = frame or _frame(files)
     instances, classes = (
         read(path, lambda path: like_image(read_label(path), path, first)) for path in (files.instances, files.classes)
     )
@@ -713,9 +729,43 @@ def _measure(
         from lazylabels_monai.measure.large import measure_large
 
         return measure_large(files.instances, files.classes, files.image, pixel_size=pixel_size, name=files.name, **options)
+    return measure_files(files, _in_pieces(read_maps(files), pieces), pixel_size, **options)
+
+
+def _compared(
+    files: LabelledImage,
+    exact: LabelledImage,
+    measured: ImageMeasurements,
+    options: Mapping[str, Any],
+    exact_options: Mapping[str, Any],
+    pieces: bool,
+) -> tuple[ImageMeasurements, ImageMeasurements, int]:
+    """A prediction and its exact labels measured on the pixels that both label, and how many others are left out.
+
+    Args:
+        files: of the prediction, ``measured`` as a whole.
+        exact: files of the exact labels.
+        measured: of the prediction.
+        options, exact_options: of measuring either.
+        pieces: whether each connected piece of an id is an object.
+    """
+    frame = _frame(files)  # rows are those of the prediction, also where one is a picture and the other a volume's file
+    files, exact = (replace(each, image=None, probability=None, uncertainty=None) for each in (files, exact))
+    whole = int(measured.tile_pixels.sum()) == math.prod(measured.shape)
+    if whole and is_large(exact):  # measuring refuses such labels where they are not whole
+        return measured, _measure(exact, measured.pixel_size, exact_options), 0
+    truth, left_out = read_maps(exact, frame), 0
+    if not whole or (truth["classes"] is not None and (truth["classes"] == IGNORE).any()):
+        maps, truth, left_out = cut_alike(read_maps(files, frame), truth)
+        if left_out:
+            measured = measure_files(files, _in_pieces(maps, pieces), measured.pixel_size, **options)
+    return measured, measure_files(exact, truth, measured.pixel_size, **exact_options), left_out
+
+
+def _in_pieces(maps: dict[str, np.ndarray | None], pieces: bool) -> dict[str, np.ndarray | None]:
+    """The maps with each connected piece of an id as an object of its own, where ``pieces`` says so."""
     from skimage.measure import label as connected
 
-    maps = read_maps(files)
-    if pieces and maps["instances"] is not None:
-        maps["instances"] = connected(maps["instances"], background=0, connectivity=1)  # of each value by itself
-    return measure_files(files, maps, pixel_size, **options)
+    if not pieces or maps["instances"] is None:
+        return maps
+    return {**maps, "instances": connected(maps["instances"], background=0, connectivity=1)}  # of each value by itself

@@ -164,6 +164,7 @@ def make_report(
         "tiles": _tiles(predicted, measured, evaluation),
         "summary": None if measured is None else _summary(measured, out),
         "truth_errors": [] if measured is None else _truth_errors(measured),
+        "truth_left_out": 0 if measured is None else measured.summary.get("truth_left_out_px", 0),
         "measured_images": None if measured is None else _image_rows(measured),
         "plots": [] if measured is None else _size_plots(measured),
         "evaluation": None if evaluation is None else _evaluation(evaluation, names),

@@ -80,6 +80,21 @@ def test_lengths_are_shown_in_a_unit_that_fits(made, tmp_path):
     assert "diameter um" not in shown
 
 
+def test_errors_of_a_part_of_the_pixels_are_said_to_be_so(made, tmp_path):
+    shutil.copytree(made / "pred", tmp_path / "pred", ignore=shutil.ignore_patterns("measured"))
+    out, truth = tmp_path / "pred", tmp_path / "truth"
+    shutil.copytree(out, truth)
+    said = "pixels have no exact label and are left out of this table"
+    measure_folder(out, out / "measured", classes=CLASSES, resamples=100, truth=truth)
+    assert said not in make_report(out, images=made / "images").read_text()
+    classes = np.asarray(Image.open(truth / "im0_pred.png")).copy()
+    classes[:, -20:] = 255
+    Image.fromarray(classes).save(truth / "im0_pred.png")
+    measure_folder(out, out / "measured", classes=CLASSES, resamples=100, truth=truth, overwrite=True)
+    text = make_report(out, images=made / "images", overwrite=True).read_text()
+    assert f"{20 * len(classes)} {said}" in text
+
+
 def test_no_line_ends_inside_an_option():
     shown = unbroken("a --pixel-size <b> non--option")
     assert shown == 'a <span class="option">--pixel-size</span> &lt;b&gt; non--option'
