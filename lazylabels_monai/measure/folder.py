@@ -753,13 +753,13 @@ def _compared(
     files, exact = (replace(each, image=None, probability=None, uncertainty=None) for each in (files, exact))
     whole = int(measured.tile_pixels.sum()) == math.prod(measured.shape)
     if whole and is_large(exact):  # measuring refuses such labels where they are not whole
-        return measured, _measure(exact, measured.pixel_size, exact_options), 0
+        return measured, _measure(exact, measured.pixel_size, exact_options, pieces), 0
     truth, left_out = read_maps(exact, frame), 0
     if not whole or (truth["classes"] is not None and (truth["classes"] == IGNORE).any()):
         maps, truth, left_out = cut_alike(read_maps(files, frame), truth)
         if left_out:
             measured = measure_files(files, _in_pieces(maps, pieces), measured.pixel_size, **options)
-    return measured, measure_files(exact, truth, measured.pixel_size, **exact_options), left_out
+    return measured, measure_files(exact, _in_pieces(truth, pieces), measured.pixel_size, **exact_options), left_out
 
 
 def _in_pieces(maps: dict[str, np.ndarray | None], pieces: bool) -> dict[str, np.ndarray | None]:

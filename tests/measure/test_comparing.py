@@ -128,3 +128,24 @@ def test_ids_of_which_nothing_of_a_class_is_left_are_taken_out():
     maps, _, _ = cut_alike({"instances": ids, "classes": None}, {"instances": None, "classes": truth})
     assert np.unique(maps["instances"]).tolist() == [0, 1, 2]
     assert (maps["classes"][:, :6] == (ids[:, :6] > 0)).all()
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_pieces_are_taken_of_the_exact_labels_too(tmp_path, part):
+    folder, truth = tmp_path / "p", tmp_path / "t"
+    folder.mkdir()
+    for name in ("masks", "classes")[: 1 + part]:
+        (truth / name).mkdir(parents=True)
+    for number in range(3):
+        ids = rectangles((60, 80), [(5 + number, 5, 9, 9), (30, 8, 12, 7), (20, 50, 8, 11), (40 - number, 40, 9, 12)])
+        tifffile.imwrite(folder / f"s{number}_instances.tif", ids)
+        mask = np.where(ids > 0, 255, 0).astype(np.uint8)
+        Image.fromarray(mask).save(truth / "masks" / f"s{number}.png")  # black and white, as Fiji saves it
+        if part:
+            classes = (ids > 0).astype(np.uint8)
+            classes[:, 60:] = 255
+            Image.fromarray(classes).save(truth / "classes" / f"s{number}.png")
+    result = measure_folder(folder, tmp_path / "o", truth=truth, ids="pieces", resamples=100)
+    (rows,) = result["error"].values()
+    assert {key: row["error"] for key, row in rows.items()} == dict.fromkeys(rows, 0)
+    assert rows["mean_diameter_px"]["truth"] < 15
