@@ -20,6 +20,7 @@ FLOORS = (
         "threads",
         "batch_threads",
         "bundle_program",
+        "class_names",
         "config_files",
         "config_text",
         "provenance",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.class_names import require_distinct
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
     SECTIONS,
@@ -365,6 +366,7 @@ def measure_folder(
         _tell_changed(predictions, found, warn)
     tell_pieces(predictions, found, warn)
     names = tuple(classes or stated or _numbered(found))
+    require_distinct(names)
     require_class_maps(predictions, found, names)
     sizes = pixel_sizes(found, pixel_size, warn)
     if dry_run:

@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 
 import lazylabels_monai
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.class_names import require_distinct
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pictures import class_colour
 from lazylabels_monai.overrides import expanded
@@ -138,6 +139,7 @@ def make_report(
     require_same_weights(out, predicted, evaluation, chosen)
     settings = read_weights(chosen, notes.append)
     names = tuple(classes or settings.get("classes.json") or stated or ())
+    require_distinct(names)
     at = None if measured_in is None else expanded(measured_in)
     measured = read_measurements(out, predicted, notes.append, pixel_size, names or None, at)
     if measured is not None:

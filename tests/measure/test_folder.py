@@ -42,6 +42,18 @@ def test_classes_are_called_as_the_prediction_says(tmp_path):
         measure_folder(tmp_path / "p", tmp_path / "x")
 
 
+@pytest.mark.parametrize("stated", [False, True])
+def test_two_classes_of_one_name_are_refused_before_anything_is_measured(tmp_path, stated):
+    """Tables by name would hold the second alone."""
+    predictions(tmp_path / "p", count=1)
+    if stated:
+        (tmp_path / "p" / "classes.json").write_text('["pore", "pore"]')
+    with pytest.raises(LazyLabelsError, match=r"two classes are called 'pore'.*: give each a name of its own with --classes"):
+        measure_folder(tmp_path / "p", tmp_path / "o", classes=None if stated else ["pore", "pore"], resamples=100)
+    assert not (tmp_path / "o").exists()
+    assert len(measure_folder(tmp_path / "p", tmp_path / "o", classes=["pore", "grain"], resamples=100)["classes"]) == 2
+
+
 def test_images_give_intensity_and_pixel_size(tmp_path):
     predictions(tmp_path / "p", count=2)
     (tmp_path / "images").mkdir()

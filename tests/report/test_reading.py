@@ -107,6 +107,16 @@ def test_measurements_of_before_the_classes_were_renamed_are_not_shown_in_silenc
     assert "names of before" in make_report(out, overwrite=True).read_text()
 
 
+@pytest.mark.parametrize("stated", [False, True])
+def test_two_classes_of_one_name_are_refused(made, tmp_path, stated):
+    out = shutil.copytree(made / "pred", tmp_path / "pred", ignore=shutil.ignore_patterns("measured"))
+    if stated:
+        (out / "classes.json").write_text('["air", "air"]')
+    with pytest.raises(LazyLabelsError, match="two classes are called 'air'"):
+        make_report(out, classes=None if stated else ["air", "air"])
+    assert not (out / "report.html").exists()
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "there", "images", "weights"])
 def test_what_cannot_be_reported_on_is_one_sentence(made, tmp_path, kind):
     out = tmp_path / "out"
