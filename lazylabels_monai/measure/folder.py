@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.class_names import require_distinct
+from lazylabels_monai.class_names import GIVE_THEM, MEND_IT, read_class_names, require_distinct
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
     SECTIONS,
@@ -23,6 +23,7 @@ from lazylabels_monai.data.datalist import (
     has_key,
     load_datalist,
 )
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, read_image, read_label
@@ -63,6 +64,7 @@ __all__ = [
     "IN_ONE_PIECE",
     "OUTPUTS",
     "LabelledImage",
+    "NoLabelMapError",
     "believed",
     "find_labels",
     "format_measurements",
@@ -112,42 +114,66 @@ class LabelledImage:
     pixel_size: str | float | None = None  # the item's key in a datalist
 
 
-def find_labels(source: str | Path) -> tuple[list[LabelledImage], tuple[str, ...] | None]:
+class NoLabelMapError(MeasureError):
+    """A folder holds no label map."""
+
+
+def find_labels(
+    source: str | Path, named: bool = False, remedy: str = GIVE_THEM
+) -> tuple[list[LabelledImage], tuple[str, ...] | None]:
     """The label maps of a folder.
 
     Args:
         source: a data set (``datalist.json`` or its folder), of which items with ``instances`` or ``segmentation`` count; a
             folder of ``<name>_pred.png|tif`` (classes), ``<name>_instances.png|tif`` (ids) or both, and perhaps
             ``<name>_segmentation_probability.tif`` (a plane per class), ``<name>_segmentation_uncertainty.tif`` and
-            ``classes.json``, the names; or a folder with ``classes/`` or ``masks/`` (ids) and perhaps ``images/``.
+            ``classes.json``, the names; or a folder with ``classes/`` or ``masks/`` (ids), perhaps ``images/``, and perhaps
+            ``classes.json`` in ``classes/`` or beside it.
+        named: whether the user named the classes, so that a ``classes.json`` which cannot be read does not matter.
+        remedy: for such a file, the end of the sentence.
 
     Returns:
         images sorted by name; the names of the classes, where the source states them.
 
     Raises:
-        MeasureError: when there is no label map, or a name occurs twice.
+        NoLabelMapError: when there is no label map.
+        MeasureError: when a name occurs twice, and for a ``classes.json`` that holds no names.
         DatalistError: for a broken datalist.
     """
     source = expanded(source)
     if not source.exists():
         raise MeasureError(f"'{source}' does not exist: name a folder of predictions or a data set.")
-    names = None
+    names, names_of = None, _names_of_predictions
     if datalist_file(source).is_file():
         images, names = _of_datalist(datalist_file(source))
     elif (source / "classes").is_dir() or (source / "masks").is_dir():
-        images = _of_exact_folders(source)
+        images, names_of = _of_exact_folders(source), _names_of_exact_folders
     else:
         images = _of_predictions(source)
-        names = _names_of_predictions(source, images)
     if not images:
-        raise MeasureError(
+        raise NoLabelMapError(
             f"'{source}' holds no label map: give a folder of <name>_pred.png or <name>_instances.tif, or a data set with "
             "exact labels."
         )
+    if names is None:
+        try:
+            names = names_of(source, images, remedy)
+        except LazyLabelsError as error:
+            if not named:
+                raise MeasureError(str(error)) from error
     return sorted(images, key=lambda image: image.name), names
 
 
-def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tuple[str, ...] | None:
+def _names_of_exact_folders(folder: Path, images: Sequence[LabelledImage], remedy: str) -> tuple[str, ...] | None:
+    """The names beside class pictures or beside their folder, as ``datalist`` takes them; None where there are none."""
+    files = [path for path in (folder / "classes" / CLASSES_FILE, folder / CLASSES_FILE) if path.is_file()]
+    found = [tuple(read_class_names(path, remedy)) for path in files]
+    if len(set(found)) > 1:
+        raise MeasureError(f"'{files[1]}' names other classes than '{files[0]}': remove the one that is wrong.")
+    return found[0] if found else None
+
+
+def _names_of_predictions(folder: Path, images: Sequence[LabelledImage], remedy: str) -> tuple[str, ...] | None:
     """The names that ``predict`` wrote beside its results, or a person over them; None where there are none.
 
     Where the file is missing, or is that of other weights which began to predict into the folder, the stamp knows the names.
@@ -156,10 +182,7 @@ def _names_of_predictions(folder: Path, images: Sequence[LabelledImage]) -> tupl
     known = {name: tuple(map(str, stamp.settings.get("classes", ()))) for name, stamp in records.stamps.items()}
     own = [known[name] for name in records.by_stamp([image.name for image in images]) if name is not None]
     if path.is_file():
-        try:
-            found = tuple(str(name) for name in json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise MeasureError(f"'{path}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
+        found = tuple(read_class_names(path, remedy))
     if len(own) == 1 and own[0] and (found is None or (found != own[0] and found in known.values())):
         return own[0]
     return found
@@ -358,7 +381,7 @@ def measure_folder(
         raise MeasureError(
             f"--ids {ids}: write values (one value is one object) or pieces (each connected piece is an object)."
         )
-    found, stated = find_labels(predictions)
+    found, stated = find_labels(predictions, bool(classes))
     found = _exact(predictions, found, warn)
     stamp = _one_stamp(predictions, found, warn)
     if images is not None:
@@ -393,7 +416,7 @@ def measure_folder(
         "classes": summary_dict(summary),
     }
     if truth is not None:
-        known, exact_names = find_labels(truth)
+        known, exact_names = find_labels(truth, remedy=MEND_IT)  # --classes is of the predictions
         exact = {image.name: image for image in _exact(truth, known, warn, {image.name for image in found})}
         if missing := [image.name for image in found if image.name not in exact]:
             raise MeasureError(

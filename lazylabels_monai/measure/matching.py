@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError
 from lazylabels_monai.option_text import written_names
+from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.trained import ANY_OBJECT
 
 __all__ = ["reordered", "same_classes"]
@@ -36,6 +38,11 @@ def same_classes(
         MeasureError: where the names are others.
     """
     if exact is None:
+        if len(known := given or stated or ()) > 1:
+            warn(
+                f"'{truth}' does not name its classes, so that those of '{predictions}' are compared with them by number (1 is "
+                f"{known[0]}): write its names into '{Path(truth) / CLASSES_FILE}', such as {json.dumps(list(known))}."
+            )
         return None
     for names in (given, stated):
         if names is not None and sorted(names) == sorted(exact):

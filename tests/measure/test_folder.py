@@ -42,6 +42,38 @@ def test_classes_are_called_as_the_prediction_says(tmp_path):
         measure_folder(tmp_path / "p", tmp_path / "x")
 
 
+def test_exact_folders_call_their_classes_as_the_file_beside_them_says(tmp_path):
+    """As ``datalist`` and ``export-objects`` read them: in ``classes/``, else beside it."""
+    predictions(tmp_path / "p")
+    (tmp_path / "p" / "classes.json").write_text('["pore", "grain"]')
+    truth = tmp_path / "t"
+    for name in ("classes", "masks"):
+        (truth / name).mkdir(parents=True)
+    for number in range(3):
+        classes = np.asarray(Image.open(tmp_path / "p" / f"s{number}_pred.png"))
+        Image.fromarray(np.array([0, 2, 1], np.uint8)[classes]).save(truth / "classes" / f"s{number}.png")  # numbered otherwise
+        ids = tifffile.imread(tmp_path / "p" / f"s{number}_instances.tif")
+        tifffile.imwrite(truth / "masks" / f"s{number}.tif", ids)
+    said = []
+    measure_folder(tmp_path / "p", tmp_path / "numbers", truth=truth, resamples=100, warn=said.append)
+    assert [sentence for sentence in said if "by number (1 is pore): write" in sentence] == said
+    assert len(said) == 1
+    for place in (truth / "classes", truth):
+        (place / "classes.json").write_text('["grain", "pore"]')
+        assert find_labels(truth)[1] == ("grain", "pore")
+        said.clear()
+        result = measure_folder(tmp_path / "p", tmp_path / "o", truth=truth, resamples=100, overwrite=True, warn=said.append)
+        rows = [row for rows in result["error"].values() for row in rows.values() if row["truth"] is not None]
+        assert {row["error"] for row in rows} == {0}
+        assert said == []
+        own = measure_folder(truth, tmp_path / "own", resamples=100, overwrite=True)["classes"]
+        assert own["pore"] == result["classes"]["pore"]
+        (truth / "classes" / "classes.json").unlink(missing_ok=True)
+    (truth / "classes" / "classes.json").write_text('["pore", "grain"]')
+    with pytest.raises(MeasureError, match=r"names other classes than .*: remove the one that is wrong\.$"):
+        measure_folder(tmp_path / "p", tmp_path / "x", truth=truth, resamples=100)
+
+
 @pytest.mark.parametrize("stated", [False, True])
 def test_two_classes_of_one_name_are_refused_before_anything_is_measured(tmp_path, stated):
     """Tables by name would hold the second alone."""
