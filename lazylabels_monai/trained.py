@@ -249,10 +249,10 @@ def trained_classes(weights: str | Path) -> list[str]:
     if not path.is_file():
         return list(CLASS_NAMES)
     try:
-        return check_names(json.loads(path.read_text(encoding="utf-8")))
+        return check_names(json.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, TypeError) as error:
         raise LazyLabelsError(
-            f"{path}: the names of the classes cannot be read ({error}); write them as a JSON list, or pass --classes."
+            f'{path}: the names of the classes cannot be read ({error}); write them as a JSON list, such as ["pore", "grain"].'
         ) from error
 
 

@@ -65,8 +65,10 @@ def test_prediction_knows_the_classes_of_its_training(tmp_path):
     assert trained_classes(tmp_path / "model.pt") == ["pore", "grain", "crack"]
     assert trained_classes(tmp_path / "data" / "model.pt") == list(CLASS_NAMES)
     (tmp_path / "classes.json").write_text("[")
-    with pytest.raises(LazyLabelsError, match=r"classes\.json: .*--classes"):
+    with pytest.raises(LazyLabelsError, match=r"classes\.json: .*; write them as a JSON list, such as .*\.$"):
         trained_classes(tmp_path / "model.pt")
+    (tmp_path / "classes.json").write_text('["pore", "grain"]', encoding="utf-8-sig")
+    assert trained_classes(tmp_path / "model.pt") == ["pore", "grain"]
 
 
 # ---------------------------------------------------------------------------------------------- the network

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from lazylabels_monai.class_names import read_class_names
 from lazylabels_monai.data.datalist import datalist_file
 from lazylabels_monai.exporting.objects import ExportError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
@@ -23,12 +23,15 @@ def home_of(source: Path) -> Path:
     return source if source.is_dir() else source.parent
 
 
-def label_maps(source: Path, values: str | None = None) -> tuple[list[LabelledImage], tuple[str, ...] | None, bool]:
+def label_maps(
+    source: Path, values: str | None = None, named: bool = False
+) -> tuple[list[LabelledImage], tuple[str, ...] | None, bool]:
     """The label maps of a folder.
 
     Args:
         source: what :func:`~lazylabels_monai.measure.folder.find_labels` takes; or a folder of label pictures ``<image>.png``.
         values: "ids" or "classes", what the pictures of such a folder hold; None takes them for ids.
+        named: whether the user named the classes, so that a broken ``classes.json`` does not matter.
 
     Returns:
         images sorted by name; names of the classes, where they are known; whether it is a folder of pictures that only the
@@ -47,10 +50,8 @@ def label_maps(source: Path, values: str | None = None) -> tuple[list[LabelledIm
                 raise ExportError(f"'{path}' and '{first}' share a name: rename one of them.")
         key = "classes" if values == "classes" else "instances"
         images = [LabelledImage(name, **{key: str(path)}) for name, path in sorted(by_name.items())]
-        return images, _class_names(source), values is None
-    images, names = find_labels(source)
-    if names is None and source.is_dir():
-        names = _class_names(source)
+        return images, None if named else _class_names(source), values is None
+    images, names = find_labels(source, named)
     ids = source.is_dir() and (source / "masks").is_dir() and not datalist_file(source).is_file()
     return images, names, ids and values is None
 
@@ -75,10 +76,4 @@ def _class_names(folder: Path) -> tuple[str, ...] | None:
     path = folder / CLASSES_FILE
     if not path.is_file():
         return None
-    try:
-        names = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ExportError(f"'{path}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
-    if not isinstance(names, list) or not names:
-        raise ExportError(f"'{path}' is no JSON list of class names: remove it, or pass --classes.")
-    return tuple(map(str, names))
+    return tuple(read_class_names(path))

@@ -102,7 +102,7 @@ def export_objects(
         raise ExportError(f"--format {format or '?'}: say one of {', '.join(FORMATS)}.")
     if isinstance(measurements, (str, os.PathLike)) and not FORMATS[format].measures:
         raise ExportError(f"--measurements: the format {format} holds none: leave it out, or say --format geojson.")
-    found, stated, unsure = label_maps(source, values)
+    found, stated, unsure = label_maps(source, values, bool(classes))
     if images is not None:
         found = with_images(found, images, Records(home_of(source)))
     tell_pieces(source, found, warn)

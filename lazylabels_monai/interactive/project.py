@@ -208,7 +208,7 @@ class Project:
     def _tell_other_names(self) -> None:
         """Names beside the finished masks that are not those of the project: an earlier version or a person left them there."""
         try:
-            found = json.loads(self._finished_names.read_text(encoding="utf-8"))
+            found = json.loads(self._finished_names.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             return
         except (OSError, ValueError):

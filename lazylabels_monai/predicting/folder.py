@@ -526,7 +526,7 @@ class _Folder:
         """Names of classes that the folder has already must be these, or belong to results that are replaced."""
         file = self.out / CLASSES_FILE
         try:
-            found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+            found = json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else None
         except (OSError, ValueError):
             found = "nothing that can be read"
         ours = bool(there) and set(self.records.by_stamp(there)) == {self.stamp.id}

@@ -115,8 +115,8 @@ def make_report(
 
     Raises:
         ReportError: when there is nothing to report on, an earlier report would be replaced, or a number is out of range.
-        LazyLabelsError: for ``images`` or ``weights`` that are not there, and for measurements of another pixel size or other
-            names than are given.
+        LazyLabelsError: for ``images`` or ``weights`` that are not there, a broken ``classes.json``, two classes of one name,
+            and for measurements of another pixel size or other names than are given.
     """
     out = expanded(out)
     file = out / REPORT_NAME
@@ -129,7 +129,7 @@ def make_report(
             raise ReportError(f"{name} {number} must be {lowest} or more.")
     notes: list[str] = []
 
-    predicted, stated = find_predictions(out, images, notes.append)
+    predicted, stated = find_predictions(out, images, notes.append, bool(classes))
     evaluation = read_evaluation(out, notes.append)
     if not predicted and evaluation is None:
         raise ReportError(f"'{out}' holds neither a 2D prediction (<name>_pred.png) nor an evaluation (metrics.json).")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from lazylabels_monai.class_names import read_class_names
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, find_images, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
@@ -25,6 +26,7 @@ from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import (
     IN_ONE_PIECE,
     OUTPUTS,
+    NoLabelMapError,
     find_labels,
     images_by_name,
     measure_folder,
@@ -143,7 +145,9 @@ class Evaluation:
     folder: Path
 
 
-def find_predictions(out: Path, images: Images, note: Note) -> tuple[list[Predicted], tuple[str, ...] | None]:
+def find_predictions(
+    out: Path, images: Images, note: Note, named: bool = False
+) -> tuple[list[Predicted], tuple[str, ...] | None]:
     """The predicted images below ``out``, sorted by name, and the names of the classes where a datalist states them.
 
     Args:
@@ -151,14 +155,16 @@ def find_predictions(out: Path, images: Images, note: Note) -> tuple[list[Predic
         images: the images, which a prediction does not copy: a folder, a file, a pattern or a datalist, matched by name; or
             the path of each that is meant by its name.
         note: is told what is missing.
+        named: whether the user named the classes, so that a broken ``classes.json`` does not matter.
 
     Raises:
         DatalistError: for ``images`` that hold no image.
-        LazyLabelsError: when the predictions were not all made by the same weights and settings.
+        LazyLabelsError: for label maps that are there and cannot be told apart or named, and when the predictions were not all
+            made by the same weights and settings.
     """
     try:
-        labelled, names = find_labels(out)
-    except LazyLabelsError:
+        labelled, names = find_labels(out, named)
+    except NoLabelMapError:  # an evaluation alone
         labelled, names = [], None
     if isinstance(images, Mapping) and (left_out := [image.name for image in labelled if image.name not in images]):
         note(f"{len(left_out)} of {len(labelled)} predictions, of which '{left_out[0]}' is the first: their images are gone.")
@@ -275,7 +281,7 @@ def _note_erased(out: Path, predicted: Sequence[Predicted], classes: Sequence[st
     names = {image.name for image in predicted}
     stamp, _ = require_one_stamp(out, names)
     with suppress(LazyLabelsError):  # a map that cannot be read is told by who shows it
-        found = [image for image in find_labels(out)[0] if image.name in names]
+        found = [image for image in find_labels(out, named=True)[0] if image.name in names]
         tell_pieces(out, found, note)
         tell_erased(found, stamp, note)
         try:
@@ -314,8 +320,8 @@ def _renamed_since(found: Measurements, predicted: Sequence[Predicted]) -> bool:
     names = files[0].with_name(CLASSES_FILE) if files else None
     if names is None or not names.is_file() or names.stat().st_mtime <= (found.folder / OUTPUTS[-1]).stat().st_mtime:
         return False
-    with suppress(OSError, ValueError, TypeError):  # who looks for names tells of a broken file
-        return list(map(str, json.loads(names.read_text(encoding="utf-8")))) != list(found.summary["classes"])
+    with suppress(LazyLabelsError):  # who looks for names tells of a broken file
+        return read_class_names(names) != list(found.summary["classes"])
     return False
 
 
@@ -410,7 +416,7 @@ def read_weights(weights: Path | None, note: Note) -> dict[str, Any]:
     for name in ("classes.json", "network.json", "instances.json"):
         try:
             if (folder / name).is_file():
-                found[name] = json.loads((folder / name).read_text(encoding="utf-8"))
+                found[name] = json.loads((folder / name).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             note(f"Settings of the network: {folder / name} cannot be read ({error}).")
     return found

@@ -46,6 +46,16 @@ def test_masks_and_classes_with_names_beside(tmp_path):
     assert (image.name, names, unsure) == ("a", ("x",), True)
 
 
+def test_given_names_go_before_a_file_that_holds_none(tmp_path):
+    for folder in (predictions(tmp_path / "p", {"a": scene()}), tmp_path / "plain", tmp_path / "exact"):
+        if folder.name != "p":
+            saved(folder / ("masks" if folder.name == "exact" else "") / "a.png", [[1]])
+        (folder / "classes.json").write_text('["x",]')
+        with pytest.raises(LazyLabelsError, match=r"is no JSON list of class names \(.*: remove it, or pass --classes"):
+            label_maps(folder)
+        assert [image.name for image in label_maps(folder, named=True)[0]] == ["a"]
+
+
 def test_a_datalist(tiny_data):
     images, names, unsure = label_maps(tiny_data)
     assert names

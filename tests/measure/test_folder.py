@@ -42,6 +42,29 @@ def test_classes_are_called_as_the_prediction_says(tmp_path):
         measure_folder(tmp_path / "p", tmp_path / "x")
 
 
+@pytest.mark.parametrize("content", ['["pore", "grain",]', '"cell"', '{"grain": 2, "pore": 1}'])
+def test_given_names_go_before_a_file_that_holds_none(tmp_path, content):
+    predictions(tmp_path / "p", count=1)
+    file = tmp_path / "p" / "classes.json"
+    file.write_text(content)
+    with pytest.raises(MeasureError, match=r"is no JSON list of class names.*: remove it, or pass --classes"):
+        measure_folder(tmp_path / "p", tmp_path / "x", resamples=100)
+    named = measure_folder(tmp_path / "p", tmp_path / "o", classes=["pore", "grain"], resamples=100)
+    assert list(named["classes"]) == ["pore", "grain"]
+    # of exact labels nobody can give them
+    (tmp_path / "t").mkdir()
+    for path in (tmp_path / "p").iterdir():
+        (tmp_path / "t" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(MeasureError, match=r"t/classes\.json' is no JSON list .*: write them as a JSON list, such as .*"):
+        measure_folder(tmp_path / "p", tmp_path / "x", classes=["pore", "grain"], truth=tmp_path / "t", resamples=100)
+
+
+def test_names_saved_with_a_byte_order_mark_are_read(tmp_path):
+    predictions(tmp_path / "p", count=1)
+    (tmp_path / "p" / "classes.json").write_text('["pore", "grain"]', encoding="utf-8-sig")
+    assert list(measure_folder(tmp_path / "p", tmp_path / "o", resamples=100)["classes"]) == ["pore", "grain"]
+
+
 def test_exact_folders_call_their_classes_as_the_file_beside_them_says(tmp_path):
     """As ``datalist`` and ``export-objects`` read them: in ``classes/``, else beside it."""
     predictions(tmp_path / "p")

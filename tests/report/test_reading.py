@@ -107,6 +107,32 @@ def test_measurements_of_before_the_classes_were_renamed_are_not_shown_in_silenc
     assert "names of before" in make_report(out, overwrite=True).read_text()
 
 
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_why_predictions_cannot_be_read_is_said(made, tmp_path, evaluated):
+    """Not that there are none, and not in a page without them."""
+    no_tables = shutil.ignore_patterns("measured", *([] if evaluated else ["metrics.*"]))
+    out = shutil.copytree(made / "pred", tmp_path / "pred", ignore=no_tables)
+    (out / "classes.json").write_text('["air", "ice",]')
+    with pytest.raises(LazyLabelsError, match=r"is no JSON list of class names \(.*: remove it, or pass --classes"):
+        make_report(out)
+    assert not (out / "report.html").exists()
+    text = make_report(out, classes=CLASSES).read_text()
+    assert "Measurements:" not in text
+    assert len(re.findall(r"<figcaption><strong>(\w+)</strong>", text)) == 3
+    (out / "classes.json").unlink()
+    shutil.copy(out / "im0_instances.tif", out / "im0_instances.tiff")
+    with pytest.raises(LazyLabelsError, match="are the same map of one image: remove one of them"):
+        make_report(out, overwrite=True)
+
+
+def test_names_saved_with_a_byte_order_mark_are_compared_with_the_measured_ones(made, tmp_path):
+    out = shutil.copytree(made / "pred", tmp_path / "pred")
+    (out / "classes.json").write_text(json.dumps(CLASSES), encoding="utf-8-sig")
+    assert "names of before" not in make_report(out).read_text()
+    (out / "classes.json").write_text('["air", "ice"]', encoding="utf-8-sig")
+    assert "names of before" in make_report(out, overwrite=True).read_text()
+
+
 @pytest.mark.parametrize("stated", [False, True])
 def test_two_classes_of_one_name_are_refused(made, tmp_path, stated):
     out = shutil.copytree(made / "pred", tmp_path / "pred", ignore=shutil.ignore_patterns("measured"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lazylabels_monai.class_names import read_class_names
 from lazylabels_monai.data.building.options import BuildError
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, INSTANCES_ENDING
 
 __all__ = ["names_beside", "names_by_folder", "own_files"]
@@ -80,9 +81,6 @@ def _files_beside(pictures: Iterable[Path]) -> dict[Path, Path]:
 
 def _names(file: Path) -> list[str]:
     try:
-        names = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise BuildError(f"'{file}' is no JSON list of class names ({error}): remove it, or pass --classes.") from error
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise BuildError(f"'{file}' is no JSON list of class names: remove it, or pass --classes.")
-    return names
+        return read_class_names(file)
+    except LazyLabelsError as error:
+        raise BuildError(str(error)) from error
