@@ -42,6 +42,7 @@ __all__ = [
     "StampError",
     "described",
     "file_digest",
+    "from_folder",
     "locked",
     "require_one_stamp",
     "unlock",
@@ -202,7 +203,7 @@ class Record:
     def of(cls, stamp: Stamp, image: str | os.PathLike, folder: str | os.PathLike) -> Record:
         """The record of an image as it is now."""
         facts = _facts(image)  # before the content: what changes meanwhile is seen the next time
-        return cls(stamp.id, _from_folder(image, folder), file_digest(image), facts)
+        return cls(stamp.id, from_folder(image, folder), file_digest(image), facts)
 
     def giving(self, result: str | os.PathLike, others: Iterable[str | os.PathLike] | None = None) -> Record:
         """The record with the digest of the class map and, where they are known, the names of all files that were made."""
@@ -248,7 +249,7 @@ class Record:
 
     def same_place(self, image: str | os.PathLike, folder: str | os.PathLike) -> bool:
         """Whether a file lies where the recorded one lay."""
-        return self.image == _from_folder(image, folder)
+        return self.image == from_folder(image, folder)
 
 
 def _is_corrected(file: str | os.PathLike) -> bool:
@@ -261,7 +262,7 @@ def _facts(path: str | os.PathLike) -> tuple[int, ...]:
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-def _from_folder(image: str | os.PathLike, folder: str | os.PathLike) -> str:
+def from_folder(image: str | os.PathLike, folder: str | os.PathLike) -> str:
     """Path from one to the other, however both were named; no path of this machine but to another of its disks."""
     place = os.path.join(os.path.realpath(Path(image).parent), Path(image).name)
     try:

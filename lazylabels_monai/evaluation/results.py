@@ -24,7 +24,7 @@ from lazylabels_monai.images.pictures import lazy_label_panel, overlay_contours,
 from lazylabels_monai.metrics import IOU_THRESHOLDS, InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.spreadsheets import cell
-from lazylabels_monai.stamps import file_digest
+from lazylabels_monai.stamps import file_digest, from_folder
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = ["ResultsWriter", "format_results", "number_of", "read_results", "results_picture", "tell_unused"]
@@ -47,6 +47,7 @@ class ResultsWriter:
         weights: ``model.pt``, or the digest that a prediction's stamp has of it; a digest is written as ``weights``.
         section, dataset: of the images, written as they are given.
         scored: what the scores are of, written as it is given: whole images or not, in which windows; None leaves it out.
+        predictions: folder of the class maps, where they are not those of an evaluation: written as it is given, and from here.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ResultsWriter:
         section: str | None = None,
         dataset: str | Path | None = None,
         scored: Mapping[str, Any] | None = None,
+        predictions: str | Path | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.classes = tuple(classes)
@@ -69,6 +71,9 @@ class ResultsWriter:
         self.weights = weights
         self.images_of = {"section": section, "dataset": None if dataset is None else str(dataset)}
         self.images_of["scored"] = None if scored is None else dict(scored)
+        if predictions is not None:  # the path from here holds where both are moved
+            self.images_of["predictions"] = str(predictions)
+            self.images_of["predictions_from_here"] = from_folder(predictions, output_dir)
         self._names: list[str] = []
 
     def attach(self, engine: Engine) -> None:

@@ -150,7 +150,7 @@ def score_predictions(
     elif former is not None:
         former.unlink()
     about = {"weights": None if made_by is None else made_by.weights, "section": section, "dataset": str(dataset_dir)}
-    writer = ResultsWriter(out, classes, dice, lines, objects, **about)
+    writer = ResultsWriter(out, classes, dice, lines, objects, **about, predictions=predictions)
     return writer.write([Path(item["image"]).name for item in items])
 
 

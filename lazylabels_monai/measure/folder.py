@@ -56,7 +56,7 @@ from lazylabels_monai.result_files import (
     uncertainty_ending,
 )
 from lazylabels_monai.spreadsheets import cells
-from lazylabels_monai.stamps import Record, Records, Stamp, require_one_stamp
+from lazylabels_monai.stamps import Record, Records, Stamp, from_folder, require_one_stamp
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
@@ -406,6 +406,7 @@ def measure_folder(
     distinct = sorted({size for size in sizes.values() if size is not None})
     result: dict[str, Any] = {
         "source": str(predictions),
+        "source_from_here": from_folder(expanded(predictions), out),  # which holds where both are moved
         "images": len(measured),
         "unit": measured[0].unit,
         "pixel_size_um": distinct[0] if len(distinct) == 1 else distinct or None,

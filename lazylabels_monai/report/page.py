@@ -103,7 +103,7 @@ def make_report(
         weights: ``model.pt``, beside which the settings lie.
         pixel_size, classes: for measuring, where ``measure`` was not run; the names also where no file states them.
             Measurements that were made with others are refused.
-        measured_in: folder of what ``measure`` wrote; default ``out``, then the newest in it.
+        measured_in: folder of what ``measure`` wrote; default ``out``, then the newest in it that is of what ``out`` holds.
         max_images: pictures in the gallery; those of the lowest probability come first.
         max_objects: objects in the list of those to check first.
         longest_side: of a picture in pixels.
@@ -130,7 +130,7 @@ def make_report(
     notes: list[str] = []
 
     predicted, stated = find_predictions(out, images, notes.append, bool(classes))
-    evaluation = read_evaluation(out, notes.append)
+    evaluation = read_evaluation(out, predicted, notes.append)
     if not predicted and evaluation is None:
         raise ReportError(f"'{out}' holds neither a 2D prediction (<name>_pred.png) nor an evaluation (metrics.json).")
     if not predicted:

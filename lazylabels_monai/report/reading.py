@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,10 @@ from lazylabels_monai.measure.folder import (
     tell_pieces,
 )
 from lazylabels_monai.overrides import expanded
+from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
-from lazylabels_monai.stamps import Records, file_digest, require_one_stamp
+from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE
 
@@ -241,9 +243,11 @@ def read_measurements(
         predicted: its images.
         note: is told what is missing.
         pixel_size, classes: for measuring here.
-        folder: of the measurements; default ``out``, then the newest in it.
+        folder: of the measurements; default ``out``, then the newest in it, of those that are of what ``out`` holds.
     """
-    folder = folder or _newest(out, OUTPUTS[-1], note)
+    if folder is None:
+        remedy = f"measure {out} into a folder in it"
+        folder = newest_own(out, OUTPUTS[-1], _judge(measured_from, out, predicted), "measurements", remedy, note)
     try:
         if folder is not None:
             found = _read_measured(folder, folder)
@@ -325,9 +329,10 @@ def _renamed_since(found: Measurements, predicted: Sequence[Predicted]) -> bool:
     return False
 
 
-def read_evaluation(out: Path, note: Note) -> Evaluation | None:
-    """``metrics.json`` and ``metrics.csv`` of ``out`` or of a folder in it."""
-    folder = _newest(out, "metrics.json", note)
+def read_evaluation(out: Path, predicted: Sequence[Predicted], note: Note) -> Evaluation | None:
+    """``metrics.json`` and ``metrics.csv`` of ``out`` or of a folder in it, of those that are of the predictions in ``out``."""
+    remedy = "run score with the predictions there"
+    folder = newest_own(out, "metrics.json", _judge(scored_from, out, predicted), "scores", remedy, note)
     if folder is None:
         note("Metrics (Dice, interfaces, objects): run evaluating on images with exact masks, with the same --output_dir.")
         return None
@@ -433,14 +438,14 @@ def _is_volume(path: str | None) -> bool:
         return False
 
 
-def _newest(out: Path, name: str, note: Note) -> Path | None:
-    """The folder of the file: ``out``, or of the folders in it the one where it is newest."""
-    if (out / name).is_file():
-        return out
-    found = sorted(out.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime)
-    if len(found) > 1:
-        note(f"{len(found) - 1} older {name} in other folders of {out} than {found[-1].parent.name}.")
-    return found[-1].parent if found else None
+def _judge(
+    rule: Callable[[Mapping[str, Any], Path, Path, Callable[[], Stamp | None]], Verdict],
+    out: Path,
+    predicted: Sequence[Predicted],
+) -> Callable[[Mapping[str, Any], Path], Verdict]:
+    """What tells whether a file is of ``out``; where nothing is predicted there, every file is what there is."""
+    made = cache(lambda: require_one_stamp(out, [image.name for image in predicted])[0])
+    return lambda content, folder: rule(content, folder, out, made) if predicted else Verdict(None)
 
 
 def _path(name: str | None) -> Path | None:
