@@ -45,6 +45,7 @@ __all__ = [
     "from_folder",
     "locked",
     "require_one_stamp",
+    "told_twice",
     "unlock",
 ]
 
@@ -456,6 +457,50 @@ def require_one_stamp(folder: str | os.PathLike, results: Iterable[str] | None =
             "predict all of them again with --overwrite, or in a folder for each."
         )
     return (records.stamps[next(iter(found))], unknown) if found else (None, unknown if records.stamps else [])
+
+
+def told_twice(folder: str | os.PathLike, results: Iterable[str], asked: Iterable[str] | None = None) -> str | None:
+    """The sentence about results of one picture under several names, such as one that was renamed; None where there are none.
+
+    Args:
+        folder: of the results.
+        results: names of those that are used.
+        asked: names of which one must be among them; None: of all.
+    """
+    records = Records(Path(folder))
+    among = None if asked is None else set(asked)
+    groups = [names for names in _same_pictures(records, results) if among is None or among & set(names)]
+    if not groups:
+        return None
+    count = sum(len(names) - 1 for names in groups)
+    # one whose picture is no more there is the former name of the other
+    there = {name: os.path.lexists(records.folder / records.images[name].image) for name in groups[0]}
+    gone, *_, kept = sorted(there, key=lambda name: (there[name], name))
+    lost = there[kept] and not there[gone]
+    files = [name for name in records.images[gone].files if os.path.lexists(records.folder / name)]
+    more = "" if count == 1 else f" (the first of {count} such)"
+    return (
+        f"'{folder}' holds results of one picture under two names, '{gone}'{', which is no more there,' if lost else ''} and "
+        f"'{kept}'{more}, and its objects are counted twice: remove "
+        f"{', '.join(sorted(files)) or f'the files of {gone!r}'} there{'' if lost else ', or those of the other'}."
+    )
+
+
+def _same_pictures(records: Records, results: Iterable[str]) -> list[list[str]]:
+    """Names of results whose pictures have the same bytes, or the same pixels, where there are two and more."""
+    groups: list[list[str]] = []
+    by_content: dict[str, list[str]] = {}
+    for name in sorted(results):
+        record = records.images.get(name)
+        if record is None or record.stamp is None:
+            continue
+        keys = [key for key in (record.digest, record.pixels) if key]
+        group = next((by_content[key] for key in keys if key in by_content), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(name)
+        by_content.update(dict.fromkeys(keys, group))
+    return [group for group in groups if len(group) > 1]
 
 
 def _as_recorded(record: Record, file: Path) -> bool:

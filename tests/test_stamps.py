@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -13,7 +14,7 @@ from monai.transforms import Compose, LoadImaged, NormalizeIntensityd
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import RECORDS_FILE
-from lazylabels_monai.stamps import Record, Records, Stamp, StampError, described, locked, require_one_stamp
+from lazylabels_monai.stamps import Record, Records, Stamp, StampError, described, locked, require_one_stamp, told_twice
 
 ONE = Stamp("11" * 16, {"classes": ["ice", "air"], "inferer": {"overlap": 0.5, "roi_size": [64, 64]}, "uncertainty": None})
 
@@ -173,3 +174,35 @@ def test_nothing_is_written_through_a_link(tmp_path, name):
     with pytest.raises(LazyLabelsError, match="is a link"), locked(folder):
         Records(folder).add_stamp(Stamp("9c1b", {}))
     assert other.read_text() == "precious"
+
+
+def test_one_picture_under_two_names_is_told(tmp_path):
+    (tmp_path / "im").mkdir()
+    (tmp_path / "out").mkdir()
+    records = begun(tmp_path / "out", ONE)
+
+    def made(name, content, pixels=""):
+        image, result = tmp_path / "im" / f"{name}.png", tmp_path / "out" / f"{name}_pred.png"
+        image.write_bytes(content)
+        result.write_bytes(b"map")
+        record = Record.of(ONE, image, tmp_path / "out").giving(result, [])
+        records.add(name, replace(record, pixels=pixels))
+
+    for name in "ab":
+        made(name, name.encode())
+    assert told_twice(tmp_path / "out", "ab") is None
+    os.rename(tmp_path / "im" / "a.png", tmp_path / "im" / "sample.png")
+    made("sample", b"a")
+    said = told_twice(tmp_path / "out", ["a", "b", "sample"])
+    assert "under two names, 'a', which is no more there, and 'sample', and" in said
+    assert "remove a_pred.png there" in said
+    assert told_twice(tmp_path / "out", ["a", "b", "sample"], ["a"]) == said
+    assert told_twice(tmp_path / "out", ["a", "b", "sample"], ["b"]) is None
+    assert told_twice(tmp_path / "out", ["b", "sample"]) is None, "of the one nothing is used"
+    made("c", b"other tags", "pixels of c")
+    made("d", b"tags", "pixels of c")
+    said = told_twice(tmp_path / "out", "cd")
+    assert "under two names, 'c' and 'd', and" in said
+    assert "'a', which is no more there, and 'sample' (the first of 2 such), and" in told_twice(
+        tmp_path / "out", ["a", "b", "c", "d", "sample"]
+    )

@@ -56,7 +56,7 @@ from lazylabels_monai.result_files import (
     uncertainty_ending,
 )
 from lazylabels_monai.spreadsheets import cells
-from lazylabels_monai.stamps import Record, Records, Stamp, from_folder, require_one_stamp
+from lazylabels_monai.stamps import Record, Records, Stamp, from_folder, require_one_stamp, told_twice
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
@@ -388,6 +388,8 @@ def measure_folder(
         found = with_images(found, images, Records(expanded(predictions)))
         _tell_changed(predictions, found, warn)
     tell_pieces(predictions, found, warn)
+    if sentence := told_twice(expanded(predictions), [image.name for image in found]):
+        warn(sentence)
     names = tuple(classes or stated or _numbered(found))
     require_distinct(names)
     require_class_maps(predictions, found, names)

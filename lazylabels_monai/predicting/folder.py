@@ -52,7 +52,7 @@ from lazylabels_monai.result_files import (
     predicted_files,
     predicted_stems,
 )
-from lazylabels_monai.stamps import Record, Records, Stamp, StampError, locked, unlock
+from lazylabels_monai.stamps import Record, Records, Stamp, StampError, locked, told_twice, unlock
 from lazylabels_monai.trained import WEIGHTS_FILE, bundle_weights, trained_classes, write_classes
 
 __all__ = ["PredictionReport", "predict"]
@@ -163,6 +163,7 @@ def _predict(
         say(f"{len(report.skipped)} of {len(paths)} images are done already (--overwrite predicts them again)")
     if not to_do:
         state.end()
+        state.tell_twice(paths, say)
         return report
 
     start, before = time.monotonic(), len(report.skipped)
@@ -196,6 +197,7 @@ def _predict(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         state.end()
+    state.tell_twice(paths, say)
     return report
 
 
@@ -452,6 +454,11 @@ class _Folder:
     def end(self) -> None:
         """Leave no file of a lock behind."""
         unlock(self.out)
+
+    def tell_twice(self, paths: Sequence[Path], say: Progress) -> None:
+        """Name results of a picture under another name, which measurements would count, too."""
+        if sentence := told_twice(self.out, predicted_stems(self.out), map(image_stem, paths)):
+            say(sentence)
 
     def is_done(self, path: Path) -> bool:
         """Whether the results of an image are there, made by the stamp from the image as it is; or of unknown origin."""

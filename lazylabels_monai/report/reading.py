@@ -39,7 +39,7 @@ from lazylabels_monai.overrides import expanded
 from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
-from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp
+from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp, told_twice
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE
 
@@ -177,6 +177,8 @@ def find_predictions(
             f"{len(unknown)} of {len(labelled)} predictions, of which '{unknown[0]}' is the first, do not say what made them, "
             "or were altered since."
         )
+    if sentence := told_twice(out, [image.name for image in labelled]):
+        note(sentence)
     originals, stated = _originals(images, {image.name for image in labelled}, Records(out), note)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import find_labels, format_measurements, measure_folder
 from lazylabels_monai.measure.image import MeasureError
+from lazylabels_monai.report import make_report
 from lazylabels_monai.stamps import Record, Records, Stamp, locked
 from tests.measure.drawn import predictions
 
@@ -278,6 +281,20 @@ def test_maps_of_unknown_origin_and_images_that_changed_are_told(tmp_path):
     measure_folder(altered, tmp_path / "last", resamples=100, warn=said.append)
     assert "of 2 images in" in said[2]
     assert "1 do not say what made them ('a' is one)" in said[2]
+
+
+def test_a_renamed_picture_is_told_as_its_objects_count_twice(tmp_path):
+    folder, said = stamped(tmp_path / "p", n1=ONE, b=ONE), []
+    measure_folder(folder, tmp_path / "one", resamples=100, warn=said.append)
+    assert said == []
+    os.rename(folder / "n1.tif", folder / "sample.tif")
+    shutil.copy(folder / "n1_pred.png", folder / "sample_pred.png")
+    record = Record.of(ONE, folder / "sample.tif", folder).giving(folder / "sample_pred.png")
+    Records(folder).add("sample", record)
+    measure_folder(folder, tmp_path / "two", resamples=100, warn=said.append)
+    assert ["'n1', which is no more there, and 'sample'" in sentence for sentence in said] == [True]
+    page = make_report(folder).read_text()
+    assert page.count("&#39;n1&#39;, which is no more there, and &#39;sample&#39;") == 1
 
 
 CLASSES, IDS, IMAGE = "labels/classes.tif", "labels/ids.tif", "images/picture_of_a.tif"

@@ -536,6 +536,16 @@ def test_another_image_of_the_same_name_replaces_nothing(place):
     assert again(place, place / "plate2", overwrite=True) == ["a.png"]
 
 
+def test_results_of_a_picture_under_its_former_name_are_told(place):
+    os.rename(place / "in" / "a.png", place / "in" / "sample.png")
+    for done in (["sample.png"], []):
+        said = []
+        assert again(place, said=said) == done
+        assert "'a', which is no more there, and 'sample'" in said[-1]
+        assert "remove a_instances.tif, " in said[-1]
+        assert all((place / "out" / f"{name}_pred.png").is_file() for name in ("a", "sample"))
+
+
 @pytest.mark.parametrize("way", ["itself", "relative", "slash", "link", "dots"])
 def test_results_among_the_images_are_no_images(way, place, monkeypatch):
     """``--out`` is the folder of the images, however it is written."""
