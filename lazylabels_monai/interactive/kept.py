@@ -18,7 +18,18 @@ from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.label_files import REPLACED, keep_copy
 
-__all__ = ["CORRECTED", "GONE", "Kept", "accepted", "kept_after", "nothing_kept", "over", "read_kept", "write_kept"]
+__all__ = [
+    "CORRECTED",
+    "GONE",
+    "Kept",
+    "accepted",
+    "kept_after",
+    "nothing_kept",
+    "over",
+    "read_kept",
+    "taken_back",
+    "write_kept",
+]
 
 #: Folder of a project with what is kept of each picture.
 CORRECTED = "corrected"
@@ -120,6 +131,42 @@ def over(kept: Kept, objects: np.ndarray, classes: np.ndarray) -> tuple[Kept, np
     shown = np.where(ids > 0, ids, new[objects]).astype(np.int32)
     theirs = np.array([classes[number] if number < len(classes) else 1 for number in np.flatnonzero(free)], np.int64)
     return Kept(ids, own), shown, np.r_[own, theirs]
+
+
+def taken_back(
+    before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], now: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take a correction back among objects that have other ids by now, and change no others.
+
+    Args:
+        before: what was shown before the correction, ids (H, W) and class by id.
+        after: what was shown after it.
+        now: what is shown now.
+
+    Returns:
+        what is to be shown: the objects that the correction changed as they were before, all others as they are now.
+    """
+    changed = (before[0] != after[0]) | (_classes_of(*before) != _classes_of(*after))
+    made = _whole(after[0], changed)
+    old = _whole(before[0], changed | made)
+    patch = Kept(np.where(old, before[0], np.where(made, GONE, 0)).astype(np.int32), before[1])
+    _, objects, classes = over(patch, *now)
+    return objects, classes
+
+
+def _classes_of(ids: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """By pixel; 1 for an id without a class, as in :func:`over`."""
+    known = np.ones(max(int(ids.max(initial=0)) + 1, len(classes)), np.int64)
+    known[: len(classes)] = classes
+    return known[ids]
+
+
+def _whole(ids: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """All of the objects that are in some places, (H, W) bool."""
+    touched = np.zeros(int(ids.max(initial=0)) + 1, bool)
+    touched[ids[where]] = True
+    touched[0] = False
+    return touched[ids]
 
 
 def write_kept(file: Path, kept: Kept, project: Path) -> None:

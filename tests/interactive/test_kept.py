@@ -10,7 +10,17 @@ from hypothesis.extra import numpy as hnp
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.correcting import erase, join, line_of, outline, relabel, split
-from lazylabels_monai.interactive.kept import GONE, Kept, accepted, kept_after, nothing_kept, over, read_kept, write_kept
+from lazylabels_monai.interactive.kept import (
+    GONE,
+    Kept,
+    accepted,
+    kept_after,
+    nothing_kept,
+    over,
+    read_kept,
+    taken_back,
+    write_kept,
+)
 
 SHAPE = (40, 60)
 ids_of = hnp.arrays(np.int32, (7, 9), elements=st.integers(0, 4))
@@ -112,6 +122,22 @@ def test_all_of_an_accepted_picture_stays_and_nothing_is_added(objects, correcte
     assert masks(shown, found) == masks(objects, classes)
     _, shown, found = over(kept_after(kept, objects, corrected, classes, ()), later, classes)
     assert masks(shown, found) == masks(corrected, classes)
+
+
+@pytest.mark.parametrize("tool", MADE)
+def test_a_correction_is_taken_back_among_objects_of_other_ids(tool):
+    """Another object came meanwhile."""
+    correction = MADE[tool]()
+    before = np.r_[CLASSES, np.zeros(10, int)]
+    after = before.copy()
+    after[list(correction.classes)] = list(correction.classes.values())
+    now, classes = np.where(correction.objects > 0, 9 - correction.objects, 0).astype(np.int32), np.zeros(10, int)
+    for number in np.unique(correction.objects[correction.objects > 0]):
+        classes[9 - number] = after[number]
+    added = np.indices(SHAPE)[1] >= 56
+    now[added], classes[9] = 9, 2
+    shown, found = taken_back((scene(), before), (correction.objects, after), (now, classes))
+    assert masks(shown, found) == masks(scene(), CLASSES) | {(added.tobytes(), 2)}
 
 
 @given(hnp.arrays(np.int32, (7, 9), elements=st.integers(GONE, 4)), ids_of)

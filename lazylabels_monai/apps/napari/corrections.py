@@ -14,9 +14,12 @@ from lazylabels_monai.apps.napari.mark_layers import MarkLayers
 from lazylabels_monai.apps.napari.predictions import Predictions
 from lazylabels_monai.apps.napari.work import Work
 from lazylabels_monai.interactive import correcting
-from lazylabels_monai.interactive.kept import Kept, nothing_kept
+from lazylabels_monai.interactive.kept import Kept, accepted, nothing_kept, taken_back
 
 __all__ = ["Corrections"]
+
+#: Ids (H, W) and class by id.
+_Objects = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,16 @@ class _Done:
     Args:
         marks: labels by task that it changed, as they were before.
         kept: what was kept before.
-        shown: objects and classes that were shown; None: another prediction came since.
+        before: objects and classes that were shown before.
+        after: those that were shown after it.
+        are_ids_known: whether objects are shown by the same ids as then; not once another prediction came.
     """
 
     marks: dict[str, np.ndarray]
     kept: Kept
-    shown: tuple[np.ndarray, np.ndarray] | None
+    before: _Objects
+    after: _Objects
+    are_ids_known: bool = True
 
 
 class Corrections:
@@ -88,7 +95,7 @@ class Corrections:
         if not self._work.attempt(act):
             return None
         self._clock.act()
-        self._done.append(_Done(before, kept, (objects, classes)))
+        self._done.append(_Done(before, kept, (objects, classes), (seen.objects, seen.classes)))
         self._show()
         return list(before)
 
@@ -100,7 +107,7 @@ class Corrections:
         done = self._done.pop()
         self._marks.flush()
         if self._work.attempt(lambda: correcting.undo(self._current.project, self._current.entry, done.marks)):
-            self._current.seen.keep(done.kept, done.shown)
+            self._take_back(done)
             self._show()
 
     def forget(self) -> None:
@@ -112,8 +119,9 @@ class Corrections:
         if self._current.entry.finished:
             self._work.say("this picture is finished: take the tick away first, and its objects can change again.", True)
             return
-        self._done.append(_Done({}, seen.kept, (seen.objects, seen.classes)))
+        kept, before = seen.kept, (seen.objects, seen.classes)
         seen.keep(nothing_kept(seen.objects.shape))
+        self._done.append(_Done({}, kept, before, (seen.objects, seen.classes)))
         self._show()
         self._work.say("the network decides about all objects; your marks stay. Undo the correction takes this back.", False)
         if not seen.answered.any():
@@ -123,8 +131,18 @@ class Corrections:
         """None can be undone any more."""
         self._done = []
 
+    def _take_back(self, done: _Done) -> None:
+        seen = self._current.seen
+        if not seen.kept.everything:
+            seen.keep(done.kept, done.before if done.are_ids_known else None)
+            return
+        # accepted since, perhaps: all that this correction did not change stays so, whatever the network has answered
+        now = done.before if done.are_ids_known else taken_back(done.before, done.after, (seen.objects, seen.classes))
+        seen.keep(accepted(*now), now)
+
     def _answered(self) -> None:
-        self._done = [replace(done, shown=None) for done in self._done]  # ids begin anew
+        if not self._current.seen.kept.everything:  # else nothing that is shown has changed
+            self._done = [replace(done, are_ids_known=False) for done in self._done]
 
     def _show(self) -> None:
         """Save the objects, and show what is now."""

@@ -17,6 +17,7 @@ from lazylabels_monai.apps.napari.prediction_layers import DETECTION
 from lazylabels_monai.apps.napari.visibility import Visibility
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.interactive.answering import Prediction
+from lazylabels_monai.interactive.finish import read_masks
 from lazylabels_monai.tasks import INTERFACE
 
 UNDO = Qt.KeyboardModifier.ControlModifier
@@ -436,6 +437,33 @@ def test_undo_takes_a_correction_back_when_another_prediction_came(predicted, ha
     upper, lower, other = ids_at(dock, (50, 60), (70, 60), (100, 60))
     assert upper == lower != other
     assert not list((built_in / "corrected").iterdir())
+
+
+@pytest.mark.parametrize("untick", [False, True], ids=["finished", "unticked"])
+@pytest.mark.parametrize("between", [False, True], ids=["at_once", "an_answer_before"])
+def test_undo_on_an_accepted_picture_changes_the_corrected_object_alone(predicted, hand, built_in, between, untick):
+    """The network answers otherwise meanwhile, as beside a training."""
+    dock = predicted
+    hand.key(Qt.Key.Key_D)
+    hand.click((60, 60))
+    if between:
+        answer(dock, [(41, 79, 41, 89), (90, 110, 40, 90)], token=2)
+    press(dock.images.finished)
+    if untick:
+        press(dock.images.finished)
+    answer(dock, [(20, 30, 20, 30), (100, 125, 100, 150), (95, 120, 40, 90)], token=3)
+    hand.key(Qt.Key.Key_Z, UNDO)
+    objects, expected = dock.session.maps.objects, np.zeros((128, 160), bool)
+    expected[40:80, 40:90] = expected[90:110, 40:90] = True
+    np.testing.assert_array_equal(objects > 0, expected)
+    erased, other = ids_at(dock, (60, 60), (100, 60))
+    assert erased != other
+    assert (objects == other).sum() == 20 * 50
+    answer(dock, [(0, 128, 0, 160)], token=4)
+    np.testing.assert_array_equal(dock.session.maps.objects, objects)  # none of them is let go
+    if not untick:
+        name = dock.session.current.project.files.result_name(dock.session.current.entry.name)
+        np.testing.assert_array_equal(read_masks(built_in / "finished", name, objects.shape)[0], objects)
 
 
 def test_back_to_the_prediction_and_undo(predicted, hand, built_in):
