@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Qt
@@ -22,6 +23,7 @@ from lazylabels_monai.apps.napari.widgets import button, choice, column, row, wo
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS
 from lazylabels_monai.interactive.image_files import has_pictures, no_pictures
 from lazylabels_monai.interactive.image_records import ImageEntry
+from lazylabels_monai.option_text import read_names, written_names
 
 __all__ = ["ImagesPanel"]
 
@@ -120,7 +122,7 @@ class ImagesPanel(QWidget):
             self.session.open(folder)
         elif not has_pictures(folder):  # before names are asked for in vain
             self.session.said.emit(no_pictures(folder), True)
-        elif names := self._ask_for_names("A new project", "object"):
+        elif names := self._ask_for_names("A new project", ["object"]):
             self.session.open(folder, create=True, classes=names)
 
     def ask_for_classes(self) -> None:
@@ -130,13 +132,29 @@ class ImagesPanel(QWidget):
             return
         if self.session.is_training:  # before names are asked for in vain
             self.session.set_classes(project.classes)
-        elif names := self._ask_for_names("The kinds of object", ", ".join(project.classes)):
+        elif names := self._ask_for_names("The kinds of object", project.classes):
             self.session.set_classes(names)
 
-    def _ask_for_names(self, title: str, now: str) -> list[str]:
-        asked = "Names of the kinds of object in the order of their keys, separated by commas:"
-        text, agreed = QInputDialog.getText(self, title, asked, text=now)
-        return [name.strip() for name in text.split(",") if name.strip()] if agreed else []
+    def _ask_for_names(self, title: str, now: Sequence[str]) -> list[str]:
+        """None where the person does not agree, or where the text is no list of names, which is said."""
+        asked = (
+            "Names of the kinds of object in the order of their keys, separated by commas;\n"
+            'as ["a, b", "c"] where a name holds a comma:'
+        )
+        plain = ", ".join(now)
+        shown = plain if read_names(plain) == list(now) else written_names(now)
+        text, agreed = QInputDialog.getText(self, title, asked, text=shown)
+        if not agreed:
+            return []
+        if text == shown:
+            return list(now)
+        names = read_names(text)
+        if names and re.match(r"\[\s*\"", names[0]):  # begun as a list, and read as names with quotes and brackets
+            self.session.said.emit(
+                f'"{text}" is no list of names: type it as ["a, b", "c"], or name kinds without commas.', True
+            )
+            return []
+        return names
 
     def _arrange(self) -> None:
         """The suggested image first; the list stays in order while one draws."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from threading import Event
 
 import numpy as np
@@ -542,6 +543,25 @@ def test_kinds_are_named_in_a_project_that_is_open(dock, hand, tmp_path, monkeyp
     dock.images.ask_for_classes()
     assert dock.heard[-1][1]
     assert load_datalist(tmp_path)["classes"] == ["bubble", "crystal"]
+
+
+def test_kinds_whose_names_hold_commas_stay_as_they_are(dock, built_in, monkeypatch):
+    datalist = built_in / "datalist.json"
+    names = ["ice, crystal", "air"]
+    datalist.write_text(json.dumps(json.loads(datalist.read_text()) | {"classes": names}))
+    dock.open(built_in)
+    asked = []
+    monkeypatch.setattr(QInputDialog, "getText", lambda *words, text: asked.append(words[2]) or (text, True))
+    dock.images.ask_for_classes()
+    assert load_datalist(built_in)["classes"] == names
+    assert '["a, b", "c"]' in asked[0]  # how such a name is typed
+    monkeypatch.setattr(QInputDialog, "getText", lambda *words, text: (text.replace('"air"', '"air, small"'), True))
+    dock.images.ask_for_classes()
+    assert load_datalist(built_in)["classes"] == ["ice, crystal", "air, small"]
+    monkeypatch.setattr(QInputDialog, "getText", lambda *words, text: (text.replace("]", ""), True))
+    dock.images.ask_for_classes()
+    assert dock.heard[-1][1]
+    assert load_datalist(built_in)["classes"] == ["ice, crystal", "air, small"]
 
 
 def test_the_status_bar_names_the_keys_as_they_are_here(dock, hand, built_in, window):
