@@ -83,7 +83,8 @@ class Corrections:
         if seen.in_pieces:  # what is cut along a tile is not what somebody corrects
             self._work.say("the whole picture is not answered yet, and objects may be cut: correct them when it is.", True)
             return None
-        self._marks.flush()
+        if not self._are_marks_saved():
+            return None
         before: dict[str, np.ndarray] = {}
         objects, classes, kept = seen.objects, seen.classes, seen.kept
 
@@ -101,18 +102,22 @@ class Corrections:
 
     def undo(self) -> None:
         """Take back the last correction of the picture in view, objects and marks."""
+        if not self._are_marks_saved():
+            return
         if not self._done:
             self._work.say("there is no correction of this picture to undo.", False)
             return
-        done = self._done.pop()
-        self._marks.flush()
+        done = self._done[-1]
         if self._work.attempt(lambda: correcting.undo(self._current.project, self._current.entry, done.marks)):
+            self._done.pop()
             self._take_back(done)
             self._show()
 
     def forget(self) -> None:
         """Let the network decide about all objects of the picture in view; marks stay. It can be undone like a correction."""
         seen = self._current.seen
+        if not self._are_marks_saved():
+            return
         if seen is None or seen.kept.nothing:
             self._work.say("the objects of this picture are the network's already.", False)
             return
@@ -130,6 +135,13 @@ class Corrections:
     def clear(self) -> None:
         """None can be undone any more."""
         self._done = []
+
+    def _are_marks_saved(self) -> bool:
+        """Before they are shown anew as they are on the disk; why they are not is said."""
+        if self._marks.flush():
+            return True
+        self._work.say(f"objects can be corrected when all marks are saved. {self._marks.why_unsaved}", True)
+        return False
 
     def _take_back(self, done: _Done) -> None:
         seen = self._current.seen

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari import Viewer
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from lazylabels_monai.apps.napari.correct_panel import CorrectPanel
 from lazylabels_monai.apps.napari.draw_panel import DrawPanel
@@ -56,6 +56,7 @@ class LazyLabels(QWidget):
         layout.addWidget(parts, 1)
         layout.addWidget(self.messages)
         self.session.said.connect(self.messages.say)
+        self.session.lets_go = self._ask_to_let_go
         window = getattr(viewer.window, "_qt_window", None)
         if window is not None:
             window.installEventFilter(self)
@@ -69,18 +70,29 @@ class LazyLabels(QWidget):
         if self.tabs.widget(number).widget() is self.draw and self.tool.name is not None:
             self.draw.choose(self.draw.task)
 
+    def _ask_to_let_go(self, why: str) -> bool:
+        """Whether marks go that cannot be saved."""
+        stay, go = QMessageBox.StandardButton.Cancel, QMessageBox.StandardButton.Discard
+        asked = f'{why}\n\n"Cancel" stays with this picture and its marks, "Discard" drops those that are not saved.'
+        return QMessageBox.warning(self, "Marks that are not saved", asked, go | stay, stay) == go
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Save before napari's window goes."""
-        if event.type() == QEvent.Type.Close:
-            self.end()
+        """Save before napari's window goes; it stays where that cannot be done and the person does not let the marks go."""
+        if event.type() == QEvent.Type.Close and not self.end():
+            event.ignore()
+            return True
         return super().eventFilter(watched, event)
 
     def closeEvent(self, event: object) -> None:
         """Qt asks."""
-        self.end()
+        if not self.end():
+            event.ignore()
+            return
         super().closeEvent(event)
 
-    def end(self) -> None:
-        """Save everything, end the processes."""
+    def end(self) -> bool:
+        """Save everything, end the processes; False where marks cannot be saved and the person stays with them."""
+        if not self.session.close():
+            return False
         self.folder.close_process()
-        self.session.close()
+        return True

@@ -204,8 +204,8 @@ class ImagesPanel(QWidget):
 
     def _clicked(self, line: int, place: int) -> None:
         entries = [entry for entry in self._order if entry in self.session.current.project.images]
-        if line < len(entries):
-            self.session.show(entries[line])
+        if line < len(entries) and not self.session.show(entries[line]):
+            self.fill()  # the line of the image that is in view is chosen again
 
     def _split_chosen(self) -> None:
         if self.session.current.entry is not None:

@@ -47,8 +47,9 @@ class MarkLayers(QObject):
 
     Attributes:
         task: whose layer was in the hand last.
+        unsaved: why marks are not saved, by task; the layers keep them, and :meth:`flush` tries again.
         saved: signal with the task whose marks were written.
-        failed: signal with a sentence, where the disk refused them; the layer keeps them.
+        failed: signal with a sentence, where marks are not saved, or could not be.
     """
 
     saved = Signal(str)
@@ -63,6 +64,8 @@ class MarkLayers(QObject):
         self.task = _FIRST
         self._before_tick: dict[str, list[object]] = {}
         self._on_disk: dict[str, np.ndarray] = {}
+        self._values: dict[str, int] = {}  # in the hand, by task
+        self.unsaved: dict[str, str] = {}
         viewer.layers.selection.events.active.connect(lambda event: self._chosen())
         self._quiet = QTimer(self)
         self._quiet.setSingleShot(True)
@@ -74,9 +77,10 @@ class MarkLayers(QObject):
         """Show the marks of an image; those of the one before are saved first. Undo begins anew, the kind in the hand stays.
 
         Raises:
-            LazyLabelsError: when a label cannot be read; nothing is shown then.
+            LazyLabelsError: when a label cannot be read, or marks of the image before cannot be saved; all stays as it is then.
         """
-        self.flush()
+        if not self.flush():
+            raise LazyLabelsError(self.why_unsaved)
         marks = {task: to_shown(project.labels.read(entry, task)) for task in DRAWN_LAST_ON_TOP}
         before, chosen = self.layers, self.task if project is self.project else _FIRST
         self.remove()
@@ -95,9 +99,11 @@ class MarkLayers(QObject):
             else:
                 layer.selected_label = 1
             self._on_disk[task] = shown.copy()
+            self._values[task] = layer.selected_label
             self.layers[task] = layer
             self.viewer.add_layer(layer)
             layer.events.mode.connect(lambda event, layer=layer: self._say_keys(layer), position="last")
+            layer.events.selected_label.connect(lambda event, task=task: self._keep_to_classes(task))
             layer.events.paint.connect(lambda event, task=task: self._painted(task))
             layer.events.labels_update.connect(lambda event: self._quiet.start(_QUIET))
             layer.events.set_data.connect(lambda event: self._quiet.start(_QUIET))
@@ -112,7 +118,7 @@ class MarkLayers(QObject):
         for layer in gone.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        self._on_disk, self._before_tick, self.entry = {}, {}, None
+        self._on_disk, self._before_tick, self.unsaved, self.entry = {}, {}, {}, None
 
     def task_of(self, layer: object) -> str | None:
         """The task of one of these layers; None for any other."""
@@ -193,11 +199,25 @@ class MarkLayers(QObject):
             if any(id(stroke) not in before for stroke in _strokes(layer)):
                 layer._reset_history()
 
-    def flush(self) -> None:
-        """Save what differs from what was saved last."""
+    def flush(self) -> bool:
+        """Save what differs from what was saved last; False where not all of it could be (:attr:`unsaved`)."""
         self._quiet.stop()
         for task in list(self.layers):
             self._save(task)
+        return not self.unsaved
+
+    @property
+    def why_unsaved(self) -> str:
+        """Sentences about the marks that are not saved."""
+        return " ".join(self.unsaved.values())
+
+    def drop(self) -> None:
+        """Show what was saved last in the place of marks that could not be."""
+        for task in list(self.unsaved):
+            layer = self.layers[task]
+            layer.data = self._on_disk[task].copy()
+            layer._reset_history()
+        self.unsaved = {}
 
     def _say_keys(self, layer: Labels) -> None:
         layer.help = HELP
@@ -205,22 +225,62 @@ class MarkLayers(QObject):
             self.viewer.help = HELP
 
     def _painted(self, task: str) -> None:
+        self.unsaved.pop(task, None)  # each stroke that is not saved is told of
         self._save(task)
         self._quiet.start(0)  # of some acts napari tells before it does them
 
     def _save(self, task: str) -> None:
+        """Save all but values of no class, which do not stand in the way of the others."""
         layer, saved = self.layers.get(task), self._on_disk.get(task)
         if layer is None or saved is None or self.project is None or self.entry is None:
             return
-        if layer.data.shape == saved.shape and np.array_equal(layer.data, saved):
+        data, why = layer.data, ""
+        if data.shape == saved.shape:
+            strange = ~np.isin(data, self._known_values(task)) & (data != saved)
+            if strange.any():
+                why = self._about_strange(task, data[strange])
+                data = np.where(strange, saved, data).astype(saved.dtype)
+        if data.shape != saved.shape or not np.array_equal(data, saved):
+            try:
+                self.project.labels.save(self.entry, task, to_stored(data))
+            except (LazyLabelsError, OSError) as error:
+                what = f"'{layer_name(task)}' of '{self.entry.name}' cannot be saved: "  # a sentence of ours says it itself
+                why = str(error) if isinstance(error, LazyLabelsError) else f"{what}{error}."
+            else:
+                self._on_disk[task] = np.array(data, copy=True)
+                self.saved.emit(task)
+        self._note_unsaved(task, why)
+
+    def _note_unsaved(self, task: str, why: str) -> None:
+        told = self.unsaved.pop(task, "")
+        if why:
+            self.unsaved[task] = why
+            if why != told:
+                self.failed.emit(why)
+
+    def _known_values(self, task: str) -> list[int]:
+        """As shown: what can be drawn, and nothing."""
+        return [NOTHING_SHOWN, *(value for value, _ in values_to_draw(task, self.project.classes))]
+
+    def _about_strange(self, task: str, values: np.ndarray) -> str:
+        found = ", ".join(map(str, np.unique(values)[:3]))
+        return (
+            f"'{layer_name(task)}' of '{self.entry.name}' holds {len(values)} pixels of label {found}, no kind of this "
+            "project: they are not saved, all else is; draw over them, or rub them out (E)."
+        )
+
+    def _keep_to_classes(self, task: str) -> None:
+        """napari's keys (M, =, -) and its panel offer labels of no class, which teach nothing and cannot be saved."""
+        layer = self.layers.get(task)
+        if layer is None or layer.selected_label == self._values[task]:
             return
-        try:
-            self.project.labels.save(self.entry, task, to_stored(layer.data))
-        except (LazyLabelsError, OSError) as error:
-            self.failed.emit(str(error))
+        if layer.selected_label in self._known_values(task):
+            self._values[task] = layer.selected_label
             return
-        self._on_disk[task] = np.array(layer.data, copy=True)
-        self.saved.emit(task)
+        refused, layer.selected_label = layer.selected_label, self._values[task]
+        self.failed.emit(
+            f"label {refused} is no kind of this project: choose one on the tab Draw or by its key, or press Kinds… for more."
+        )
 
     def _bind_keys(self, task: str, layer: Labels, objects: int) -> None:
         """1 to 9: the classes, 0: background. napari's own digits choose tools, for which it has letters, too."""

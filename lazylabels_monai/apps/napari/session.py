@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from napari import Viewer
@@ -55,6 +55,8 @@ class Session(QObject):
         predictions: of the image in view.
         corrections: of the image in view.
         order: in which the images are to be drawn on.
+        lets_go: asked before marks that cannot be saved are left; takes sentences about them, and says whether the person lets
+            them go. Nobody does, unless it is set.
         opened: signal: another project is there.
         named: signal: the kinds of object have other names, or there are more of them.
         leaving: signal: the image in view is about to be left; what is not finished belongs to it.
@@ -90,6 +92,8 @@ class Session(QObject):
         self.marks.failed.connect(lambda sentence: self.said.emit(sentence, True))
         viewer.mouse_drag_callbacks.append(self._touched)
         viewer.layers.events.inserted.connect(self._not_ours)
+        self.lets_go: Callable[[str], bool] = lambda why: False
+        self._is_asking = False
         self._polls = 0
         self._stamp: tuple[int, ...] | None = None  # of the file in view, as it was read
         self._poll = QTimer(self)
@@ -99,7 +103,10 @@ class Session(QObject):
     # --------------------------------------------------------------------------------------------- the project
 
     def open(self, folder: Path, create: bool = False, classes: Sequence[str] = ("object",)) -> bool:
-        """Open a project in the place of the one before; False, with a sentence, where it cannot be opened."""
+        """Open a project in the place of the one before; False, with a sentence, where it cannot be opened, or the person stays
+        with marks that cannot be saved."""
+        if not self._may_leave():
+            return False
         try:
             project = Project.open(folder, create=create, classes=classes) if create else Project.open(folder)
         except (LazyLabelsError, OSError) as error:
@@ -121,10 +128,15 @@ class Session(QObject):
         self._show_first(order + [entry for entry in project.images if entry not in order])
         return True
 
-    def close(self) -> None:
-        """Save, end the training (its weights stay) and let the folder go."""
+    def close(self) -> bool:
+        """Save, end the training (its weights stay) and let the folder go.
+
+        Returns:
+            False, and nothing of that is done, where marks cannot be saved and the person stays with them.
+        """
+        if not self.leave_image():
+            return False
         self._poll.stop()
-        self.leave_image()
         if self.trainer is not None:
             self.trainer.close()
             self.trainer = None
@@ -132,6 +144,7 @@ class Session(QObject):
         if self.current.project is not None:
             self.current.project.close()
             self.current.project = None
+        return True
 
     def set_classes(self, names: Sequence[str]) -> None:
         """Name the kinds of object anew, or more of them; not while a training runs, which knows those of its beginning."""
@@ -140,7 +153,8 @@ class Session(QObject):
             if project is not None:
                 self.said.emit("the kinds cannot change while a training runs: press Stop on the tab Train first.", True)
             return
-        self.marks.flush()
+        if not self._may_leave():
+            return
         if self.work.attempt(lambda: project.set_classes(names)):
             self.named.emit()
             self.leave_image()
@@ -185,15 +199,18 @@ class Session(QObject):
             read_picture(entry.path)
         except (LazyLabelsError, OSError):  # being written; a later look shows it
             return
-        self.leave_image()
-        self.show(entry)
+        if self.marks.flush() and self.leave_image():  # else the person leaves it, when asked for another image
+            self.show(entry)
 
     # --------------------------------------------------------------------------------------------- its images
 
     def show(self, entry: ImageEntry) -> bool:
-        """Show an image with its marks, and ask for a prediction of it; False, with a sentence, where it cannot be shown.
+        """Show an image with its marks, and ask for a prediction of it.
 
         Layers of the image in view that were thrown away come back.
+
+        Returns:
+            False where it cannot be shown, which is said, or the person stays with marks that cannot be saved.
         """
         project = self.current.project
         if project is None:
@@ -204,7 +221,8 @@ class Session(QObject):
         stamp = file_stamp(entry.path)
         try:
             picture = read_picture(entry.path)
-            self._leave()
+            if not self._may_leave():
+                return False
             self.marks.show(project, entry)
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
@@ -227,24 +245,28 @@ class Session(QObject):
         if self.current.is_open():
             others = [entry for entry in self.order.images() if entry is not self.current.entry]
             if others:
-                self._show_first(others)
+                if self._may_leave():  # asked once, not for each image that cannot be read
+                    self._show_first(others)
             else:
                 self.said.emit("every other training image is finished: look at the sizes, or add images to the folder.", False)
 
-    def leave_image(self) -> None:
-        """Save what is in view and show nothing."""
-        self._leave()
-        self.marks.flush()
+    def leave_image(self) -> bool:
+        """Save what is in view and show nothing; False where marks cannot be saved and the person stays with them."""
+        if not self._may_leave():
+            return False
         self.marks.remove()
         self.maps.clear()
         self._picture.remove()
         self.current.look_at(None)
+        return True
 
     def set_complete(self, task: str, complete: bool) -> None:
         """ "Everything is marked here", or only some objects are."""
         project, entry = self.current.project, self.current.entry
         if project is not None and entry is not None:
-            self.marks.flush()
+            if not self.marks.flush():  # what is shown anew is what is on the disk
+                self.said.emit(f"it can be said when all marks are saved. {self.marks.why_unsaved}", True)
+                return
             if not complete and not project.records.state(entry).complete.get(task):
                 self.corrections.clear()  # a label that came complete: to undo one would bring its background back
             self.work.attempt(lambda: project.labels.set_complete(entry, task, complete))
@@ -267,6 +289,20 @@ class Session(QObject):
     def _show_first(self, entries: Iterable[ImageEntry]) -> bool:
         """Show the first image that can be read; of those before it is said why they cannot."""
         return any(self.show(entry) for entry in entries)
+
+    def _may_leave(self) -> bool:
+        """Save the image in view; where marks cannot be saved, the person says whether they go."""
+        self._leave()
+        if self.marks.flush():
+            return True
+        self._is_asking = True
+        try:
+            if not self.lets_go(self.marks.why_unsaved):
+                return False
+        finally:
+            self._is_asking = False
+        self.marks.drop()
+        return True
 
     def _leave(self) -> None:
         if self.current.entry is not None:
@@ -342,6 +378,8 @@ class Session(QObject):
 
     def poll(self) -> None:
         """Look what trainer and predictor have to tell, and now and then at the folder."""
+        if self._is_asking:  # what is in view stays until there is an answer
+            return
         if self.trainer is not None:
             for event in self.trainer.poll():
                 self._heard(event)
@@ -349,6 +387,8 @@ class Session(QObject):
         self._polls += 1
         if self._polls % _LOOKS == 0:
             self.look_again()
+            if self.marks.unsaved and not self._is_replaced() and self.marks.flush():
+                self.said.emit("all marks are saved now.", False)
 
     def _heard(self, event: Event) -> None:
         if event.weights is not None and event.kind == "weights":

@@ -39,7 +39,9 @@ def dock(window) -> Iterator[LazyLabels]:
     dock.heard = said
     dock.session.predictions.ahead = False  # most tests need neither trainer nor network, whose processes take seconds to start
     yield dock
+    lets_go, dock.session.lets_go = dock.session.lets_go, lambda why: True  # nobody is there to be asked
     dock.session.close()
+    dock.session.lets_go = lets_go
     dock.folder.format.setCurrentIndex(0)  # all tests share the window
 
 
