@@ -65,6 +65,41 @@ def test_a_process_takes_a_folder_again_and_a_lost_lock_is_none(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def refused_elsewhere(folder) -> bool:
+    """Whether a process of its own, which a fork is for locks, does not get the folder."""
+    child = os.fork()
+    if child == 0:
+        try:
+            lock(folder)
+        except InUseError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_a_folder_that_a_process_took_twice_is_its_own_until_both_have_ended(tmp_path, first_to_end):
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "folder").mkdir()
+    held = [lock(tmp_path / "folder"), lock(tmp_path / "link")]
+    held.pop(first_to_end).release()
+    assert refused_elsewhere(tmp_path / "folder")
+    assert (tmp_path / "folder" / ".lock").is_file()
+    held[0].release()
+    assert not refused_elsewhere(tmp_path / "folder")
+    assert not (tmp_path / "folder" / ".lock").exists()
+
+
+def test_a_lock_whose_file_was_removed_does_not_remove_that_of_the_next(tmp_path):
+    first = lock(tmp_path)
+    first.file.unlink()
+    second = lock(tmp_path)
+    first.release()
+    assert refused_elsewhere(tmp_path)
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_fork_ends_without_ending_the_lock(tmp_path):
     held = lock(tmp_path)
     child = os.fork()

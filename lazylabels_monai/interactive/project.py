@@ -74,8 +74,7 @@ class Project:
             InUseError: when another window has it open.
             LazyLabelsError: when ``project.json`` cannot be used, or nothing can be written.
         """
-        folder = expanded(folder)
-        folder = Path(os.path.abspath(folder.parent if folder.name == FILE_NAME else folder))
+        folder = _folder_of(folder)
         if not folder.is_dir():
             raise DatalistError(f"'{folder}' is no folder: name one that holds images or a {FILE_NAME}.")
         with written_to(folder):
@@ -84,6 +83,11 @@ class Project:
                     raise DatalistError(no_pictures(folder))
                 make_datalist(folder / FILE_NAME, classes)
             return cls(folder)
+
+    def is_in(self, folder: PathLike) -> bool:
+        """Whether :meth:`open` of this folder, or of its datalist, opens this very project."""
+        folder = _folder_of(folder)
+        return folder.is_dir() and os.path.samefile(folder, self.folder)
 
     def close(self) -> None:
         """Let another window have the folder."""
@@ -224,3 +228,8 @@ class Project:
         """Once for each window."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+
+def _folder_of(folder: PathLike) -> Path:
+    folder = expanded(folder)
+    return Path(os.path.abspath(folder.parent if folder.name == FILE_NAME else folder))

@@ -107,10 +107,16 @@ class Session(QObject):
         with marks that cannot be saved."""
         if not self._may_leave():
             return False
+        before, entry = self.current.project, self.current.entry
+        again = before is not None and before.is_in(folder)
+        if again:
+            self.leave_image()  # what is saved now is read anew, and nothing writes over that later
         try:
             project = Project.open(folder, create=create, classes=classes) if create else Project.open(folder)
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
+            if again and entry is not None:
+                self.show(entry)
             return False
         self.close()
         self.current.project = project

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,25 @@ def test_a_folder_that_is_named_like_a_picture_is_told_of(dock, pictures):
 
 
 LAYERS = ("Picture", "Predicted: objects", "Predicted: classes", "Inner regions", "Interface scribbles", "Shapes to marks")
+
+
+def test_a_project_that_is_opened_again_is_the_windows_own_and_whole(dock, hand, built_in):
+    dock.open(built_in)
+    entry = dock.session.current.entry
+    hand.stroke([(40, 40), (40, 60)])
+    dock.session.clock.take()
+    dock.session.current.project.records.spend(entry, 30.0, "detection")
+    assert dock.open(built_in / "datalist.json")
+    other = f"from lazylabels_monai.interactive.project import Project; Project.open({str(built_in)!r})"
+    refused = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=False).stderr
+    assert "in use by another window" in refused
+    dock.session.show(dock.session.current.project.entry(entry.name))
+    assert marked(dock, (40, 50)) == 1
+    assert dock.session.current.entry.seconds >= 30.0
+    (built_in / "datalist.json").write_text("{")
+    assert not dock.open(built_in)
+    assert "datalist.json" in dock.heard[-1][0]
+    assert dock.session.current.entry.name == entry.name
 
 
 @pytest.mark.parametrize("name", [*LAYERS, None], ids=[*LAYERS, "all"])
