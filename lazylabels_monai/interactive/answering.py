@@ -422,7 +422,7 @@ def main() -> None:
             if load is not None:
                 answerer.load(load.weights)
             if request is not None:
-                for found in answerer.answers(request, inbox.waiting, lambda name=name: inbox.waits_for_another(name)):
+                for found in answerer.answers(request, inbox.waiting, lambda of=request: inbox.waits_for_another(of)):
                     _send(answers, found)
         except Exception as error:  # the window goes on, and so do later requests
             _send(answers, Prediction(token, name, weights=str(answerer.weights or ""), last=True, sentence=explain(error)))
@@ -459,10 +459,11 @@ class _Inbox:
         with self._news:
             return self._request is not None or self._load is not None
 
-    def waits_for_another(self, name: str) -> bool:
-        """Whether a picture of another name is asked for."""
+    def waits_for_another(self, request: Request) -> bool:
+        """Whether another picture than that of a request is asked for: one of another name, or one that was sent anew."""
         with self._news:
-            return self._request is not None and self._request.name != name
+            waiting = self._request
+            return waiting is not None and (waiting.name != request.name or waiting.picture is not request.picture)
 
     def take(self) -> tuple[Load | None, Request | None]:
         """Wait for something."""

@@ -85,7 +85,7 @@ class WarmPredictor:
         volume: bool = False,
     ) -> None:
         """Ask for a picture; what was asked before and is not answered yet is dropped. Only the last answer for a picture, once
-        it is being computed, is dropped for no other request than one for another picture.
+        it is being computed, is dropped for no other request than one for another picture, of the same name too.
 
         Args:
             entry_name: of the picture.

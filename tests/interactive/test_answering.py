@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import shutil
+import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -224,3 +227,27 @@ def test_the_last_pictures_are_kept_and_no_more(warm, image):
     with pytest.raises(LazyLabelsError, match="'0'"):
         one(warm, name="0", picture=None)
     assert one(warm, name="1", picture=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "gives_way"),
+    [("a", None, False), ("b", None, True), ("b", np.ones((3, 3)), True), ("a", np.zeros((3, 3)), True)],
+)
+def test_a_last_answer_gives_way_to_another_picture_also_of_the_same_name(monkeypatch, name, sent, gives_way):
+    pipe = queue.SimpleQueue()
+    monkeypatch.setattr(answering, "pickle", SimpleNamespace(load=lambda stream: stream.get(), UnpicklingError=OSError))
+    inbox = answering._Inbox(pipe)
+
+    def ask(name, picture):
+        pipe.put(Request(name, picture, None, 0))
+        deadline = time.monotonic() + 20
+        while not inbox.waiting() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    ask("b", np.zeros((3, 3)))
+    inbox.take()
+    ask("a", np.zeros((3, 3)))
+    _, running = inbox.take()
+    assert not inbox.waits_for_another(running)
+    ask(name, sent)
+    assert inbox.waits_for_another(running) == gives_way

@@ -28,6 +28,7 @@ class Current(QObject):
         entry: the image in view.
         picture: (H, W) or (H, W, C) of it, a volume (Z, Y, X).
         seen: what is known of it; None: nothing yet.
+        looks: at pictures so far; what was asked at an earlier one is about other pixels, though the name may be the same.
         listed: signal: ticks, splits or seconds of images changed.
     """
 
@@ -40,6 +41,7 @@ class Current(QObject):
         self.entry: ImageEntry | None = None
         self.picture: np.ndarray | None = None
         self.seen: Seen | None = None
+        self.looks = 0
 
     @property
     def is_volume(self) -> bool:
@@ -66,3 +68,4 @@ class Current(QObject):
     def look_at(self, entry: ImageEntry | None, picture: np.ndarray | None = None) -> None:
         """Have another image in view, of which nothing is known; None: no image."""
         self.entry, self.picture, self.seen = entry, picture, None
+        self.looks += 1

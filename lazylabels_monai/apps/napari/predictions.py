@@ -62,7 +62,7 @@ class Predictions(QObject):
         self.weights: Path | None = None
         self._threshold = 0.5
         self._predictor: WarmPredictor | None = None
-        self._token = 0
+        self._requests = 0
 
     # --------------------------------------------------------------------------------------------- the predictor
 
@@ -97,9 +97,10 @@ class Predictions(QObject):
                 return
             if not self.ahead:
                 self._predictor.load(self.weights)
-            self._token += 1
+            self._requests += 1
+            token = self._current.looks, self._requests
             view = None if volume else self._picture.part_in_view()
-            self._predictor.request(entry.name, self._current.picture, view, self._token, volume=volume)
+            self._predictor.request(entry.name, self._current.picture, view, token, volume=volume)
 
     def predict_again(self) -> None:
         """Somebody asks for it; where nothing will change it is said why."""
@@ -117,11 +118,13 @@ class Predictions(QObject):
     # --------------------------------------------------------------------------------------------- what is known
 
     def take(self, found: Prediction) -> None:
-        """Put an answer in, and show it; one about another image is left out."""
+        """Put an answer in, and show it; one about another image is left out, also one of the same name that it replaced."""
         current = self._current
         if found.sentence:
             self._work.say(found.sentence, True)
         if current.entry is None or found.entry_name != current.entry.name or found.sentence:
+            return
+        if found.token[0] != current.looks:
             return
         if current.seen is None:
             self.show_kept()

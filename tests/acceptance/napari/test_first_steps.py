@@ -33,8 +33,11 @@ def predicted(dock, built_in):
     dock.tabs.setCurrentIndex(0)
 
 
-def answer(dock, boxes, token=1, last=True) -> None:
-    """The network answers for the picture in view: objects of the first class that fill boxes; quickly, if not the last."""
+def answer(dock, boxes, token=1, last=True, look=None) -> None:
+    """The network answers for the picture in view: objects of the first class that fill boxes; quickly, if not the last.
+
+    It was asked at a look of before, if ``look`` says so.
+    """
     entry, shape = dock.session.current.entry, dock.session.current.picture.shape[:2]
     objects = np.zeros(shape, np.int32)
     for number, (top, bottom, left, right) in enumerate(boxes, 1):
@@ -46,7 +49,8 @@ def answer(dock, boxes, token=1, last=True) -> None:
     core = binary_erosion(objects > 0, iterations=5)
     inner = np.stack([~core, core, scores[2]]).astype(np.float32)
     found = {"segmentation": scores, "detection": inner, "separation": even, "objects": objects, "classes": classes}
-    dock.session.predictions.take(Prediction(token, entry.name, whole, **found, uncertainty=even, last=last))
+    asked = dock.session.current.looks if look is None else look, token
+    dock.session.predictions.take(Prediction(asked, entry.name, whole, **found, uncertainty=even, last=last))
     Hand.settle()
 
 
@@ -298,6 +302,28 @@ def test_only_objects_of_the_whole_picture_are_corrected_measured_and_finished(d
     until(lambda: len(dock.sizes.model.rows) == 1)
     hand.key(Qt.Key.Key_D)
     dock.tabs.setCurrentIndex(0)
+
+
+@pytest.mark.parametrize("larger", [0, 40], ids=["as large", "smaller"])
+def test_an_answer_for_the_picture_of_before_is_none_for_another_under_its_name(dock, built_in, larger):
+    dock.open(built_in)
+    current = dock.session.current
+    look, entry, before = current.looks, current.entry, current.picture
+    answer(dock, [(40, 60, 40, 60)], last=False)
+    other = np.random.default_rng(0).integers(0, 255, (before.shape[0] - larger, before.shape[1]), np.uint8)
+    Image.fromarray(other).save(entry.path)
+    dock.session.look_again()
+    assert np.array_equal(current.picture, other)
+    shown, current.picture = current.picture, before  # answered with the pixels of before
+    answer(dock, [(40, 60, 40, 60), (70, 100, 70, 100)], look=look)
+    current.picture = shown
+    assert current.seen is None
+    dock.session.finished.finish()
+    assert "no masks are written" in dock.heard[-1][0]
+    assert not (built_in / "finished").exists()
+    answer(dock, [(10, 20, 10, 20)])
+    assert [file.name for file in (built_in / "finished").glob("*.tif")]
+    assert (current.seen.objects > 0).sum() == 100
 
 
 @pytest.mark.parametrize("last", [None, False], ids=["without an answer", "quickly answered"])
