@@ -47,15 +47,16 @@ class Given:
 def ids_after(given: Given, mask: np.ndarray) -> np.ndarray:
     """The objects of a changed exact mask, (H, W) int64.
 
-    Where the mask is as it was, ids are. An object of which nothing is left is gone, one that was cut apart is several, and
-    what was added is more of the object that it touches or, alone or as large as an object, another one.
+    Where the mask is as it was, ids are, and those of an object that was rubbed out in part: the rest may be there. An object
+    of which nothing is left is gone, one that was cut apart is several, and what was added is more of the object that it
+    touches or, alone or as large as an object, another one.
 
     Args:
         given: ids and mask before.
         mask: (H, W) class values now.
     """
     ids = np.array(given.ids, np.int64)
-    ids[(mask == BACKGROUND) & (given.mask != BACKGROUND)] = 0
+    ids[((mask == BACKGROUND) & (given.mask != BACKGROUND)) | np.isin(ids, _rubbed_out(given, mask))] = 0
     highest = max(int(given.ids.max(initial=0)), 0)
     gone = np.unique(given.ids[(given.ids > 0) & (ids == 0)])
     added = (mask != given.mask) & (mask != BACKGROUND) & (mask != IGNORE) & (ids == 0)
@@ -81,6 +82,16 @@ def ids_after(given: Given, mask: np.ndarray) -> np.ndarray:
                 nearest = ndimage.distance_transform_edt(~beside, return_distances=False, return_indices=True)
                 ids[box][piece] = there[tuple(nearest)][piece]
     return ids
+
+
+def _rubbed_out(given: Given, mask: np.ndarray) -> np.ndarray:
+    """Ids of the objects that were drawn in the mask and of which no pixel is drawn any more."""
+    rubbed = np.unique(given.ids[(mask == IGNORE) & _drawn(given.mask)])
+    return np.setdiff1d(rubbed, given.ids[_drawn(mask)]) if rubbed.size else rubbed
+
+
+def _drawn(mask: np.ndarray) -> np.ndarray:
+    return (mask != BACKGROUND) & (mask != IGNORE)
 
 
 def _boxes(ids: np.ndarray) -> tuple[dict[int, tuple[slice, ...]], float]:

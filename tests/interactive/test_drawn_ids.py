@@ -35,7 +35,9 @@ MASK = (IDS > 0).astype(np.uint8)
         ((2, 2, 2, 12, 12), []),  # of another class
         ((1, 2, 22, 12, 24), [(2, 2, 22, 12, 24)]),  # a little more of it
         ((1, 20, 12, 30, 22), [(8, 20, 12, 30, 22)]),  # another one that touches it
-        ((255, 2, 2, 12, 12), []),  # nobody knows
+        ((255, 2, 2, 12, 12), [(0, 2, 2, 12, 12)]),  # rubbed out
+        ((255, 2, 2, 12, 11), []),  # nearly so: nobody knows how far it reaches
+        ((255, 2, 2, 12, 14), [(0, 2, 2, 12, 12)]),  # and a little of the next one
         ((0, 20, 2, 22, 12), [(0, 20, 2, 22, 12)]),  # smaller
     ],
 )
@@ -52,6 +54,9 @@ def on_the_whole_picture(given: Given, mask: np.ndarray) -> np.ndarray:
     """What `ids_after` says, with no box: slow, and plain to see."""
     ids = np.array(given.ids, np.int64)
     ids[(mask == 0) & (given.mask != 0)] = 0
+    for number in set(given.ids[(given.ids > 0) & (mask == 255) & (given.mask % 255 > 0)]):
+        if not (mask[given.ids == number] % 255).any():
+            ids[ids == number] = 0
     highest = int(given.ids.max())
     for number in np.unique(given.ids[(given.ids > 0) & (ids == 0)]):
         pieces, count = ndimage.label(ids == number)
@@ -177,6 +182,15 @@ def test_the_datalist_names_ids_of_the_mask_as_it_is_drawn(with_ids):
         np.testing.assert_array_equal(read_label(project.folder / item_of(project)["instances"]), ids)
         opened.labels.save(entry, "segmentation", MASK)
         assert item_of(opened)["instances"] == "instances/a.tif"
+
+
+def test_an_object_that_is_rubbed_out_is_none_of_the_datalist(with_ids):
+    """Scored, it would be one that the network misses."""
+    project, entry = with_ids, with_ids.entry("images/a.png")
+    project.labels.save(entry, "segmentation", np.where(IDS == 7, 255, MASK))
+    np.testing.assert_array_equal(read_label(project.folder / item_of(project)["instances"]), np.where(IDS == 7, 0, IDS))
+    project.labels.save(entry, "segmentation", MASK)  # undone
+    assert item_of(project)["instances"] == "instances/a.tif"
 
 
 def test_check_tells_of_a_mask_that_another_program_changed(with_ids):
