@@ -95,7 +95,7 @@ def test_what_predict_or_datalist_made_is_believed(tmp_path):
         records.add_stamp(stamp)
     for k in range(3):
         (tmp_path / "c" / f"s{k}_pred.png").rename(folder / f"s{k}_pred.png")
-        Image.fromarray(MASK).save(tmp_path / f"s{k}.png")
+        Image.fromarray(np.roll(MASK, k, axis=0)).save(tmp_path / f"s{k}.png")  # three pictures
         records.add(f"s{k}", Record.of(stamp, tmp_path / f"s{k}.png", folder).giving(folder / f"s{k}_pred.png"))
     measure_folder(folder, tmp_path / "o", resamples=100, warn=said.append)
     Image.fromarray(MASK // 255).save(folder / "s1_pred.png", compress_level=1)  # somebody else's now
