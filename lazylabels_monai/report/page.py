@@ -507,6 +507,7 @@ def _objects_to_check(
         if pixels is not None and pixels.shape[:2] != ids.shape:
             pixels = None
         own = ids == identity
+        unknown = classes is None and len(names) > 1
         value = 1 if classes is None else int(np.bincount(classes[own], minlength=2)[1:].argmax()) + 1
         known = columns.loc[(name, identity)] if columns is not None and (name, identity) in columns.index else None
         unit = None if measured is None else measured.summary["unit"]
@@ -515,8 +516,8 @@ def _objects_to_check(
                 "image": name,
                 "id": identity,
                 "place": places.get(name),
-                "class_name": names[value - 1] if value <= len(names) else f"class {value}",
-                "colour": _css(class_colour(value)),
+                "class_name": "class unknown" if unknown else names[value - 1] if value <= len(names) else f"class {value}",
+                "colour": None if unknown else _css(class_colour(value)),
                 "diameter": None if known is None else float(known[f"equivalent_diameter_{unit}"]),
                 "mean_probability": row["mean_probability"],
                 "margin": row["margin"],

@@ -65,6 +65,18 @@ def test_class_maps_alone_have_objects_to_check_too(tmp_path):
     assert 'id="layer-detection"' not in text, "there is no map of it"
 
 
+def test_objects_to_check_without_a_class_map_are_of_no_class_that_anybody_knows(tmp_path):
+    classes = np.pad(np.full((10, 10), 2, np.uint8), 10)
+    for name in ("one", "two"):
+        tifffile.imwrite(tmp_path / f"{name}_instances.tif", (classes > 0).astype(np.uint16))
+        tifffile.imwrite(tmp_path / f"{name}_segmentation_probability.tif", soft(classes, 3, 0.75))
+    Image.fromarray(classes).save(tmp_path / "one_pred.png")
+    text = make_report(tmp_path, classes=["pore", "grain"]).read_text()
+    assert "holds no class map of 1 of 2 images (two)" in text
+    shown = re.findall(r'object 1<br>\n<span class="muted">(<span[^>]*></span>)?([a-z ]+)', text)
+    assert [(bool(colour), name) for colour, name in shown] == [(True, "grain"), (False, "class unknown")]
+
+
 def test_an_image_of_another_size_is_not_stretched(made, tmp_path):
     shutil.copy(made / "pred" / "im0_pred.png", tmp_path)
     (tmp_path / "images").mkdir()
