@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
@@ -12,6 +14,7 @@ from skimage.measure import label, regionprops
 
 from lazylabels_monai.measure.comparing import cut_alike
 from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.measure.image import MeasureError
 from tests.measure.drawn import predictions, rectangles
 
 
@@ -149,3 +152,35 @@ def test_pieces_are_taken_of_the_exact_labels_too(tmp_path, part):
     (rows,) = result["error"].values()
     assert {key: row["error"] for key, row in rows.items()} == dict.fromkeys(rows, 0)
     assert rows["mean_diameter_px"]["truth"] < 15
+
+
+def test_pixels_are_compared_where_they_lie_also_in_the_format_of_volumes(tmp_path):
+    """Such a file holds columns first, and its image is a picture as the prediction is."""
+    folder, truth, _ = partly_labelled(tmp_path)
+    expected = measure_folder(folder, tmp_path / "o", truth=truth, resamples=100)
+    items = []
+    for path in sorted((truth / "classes").iterdir()):
+        image = nib.Nifti1Image(np.asarray(Image.open(path)).T, np.eye(4))
+        nib.save(image, tmp_path / f"{path.stem}.nii.gz")
+        Image.new("L", (80, 64)).save(tmp_path / path.name)
+        items.append({"image": path.name, "segmentation": f"{path.stem}.nii.gz"})
+    (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["class 1", "class 2"], "testing": items}))
+    result = measure_folder(folder, tmp_path / "n", truth=tmp_path, classes=["class 1", "class 2"], resamples=100)
+    assert result["error"] == expected["error"]
+    assert result["truth_left_out_px"] == expected["truth_left_out_px"] > 0
+
+
+def test_pictures_that_are_read_in_tiles_are_compared_whole_or_refused(tmp_path, monkeypatch):
+    predictions(tmp_path / "p", count=2)
+    expected = measure_folder(tmp_path / "p", tmp_path / "o", truth=tmp_path / "p", resamples=100)
+    monkeypatch.setattr("lazylabels_monai.measure.folder.IN_ONE_PIECE", 100)
+    result = measure_folder(tmp_path / "p", tmp_path / "tiles", truth=tmp_path / "p", resamples=100)
+    assert result["truth_left_out_px"] == 0
+    for name, rows in expected["error"].items():
+        assert {key: row["error"] for key, row in result["error"][name].items()} == dict.fromkeys(rows, 0)
+    shutil.copytree(tmp_path / "p", tmp_path / "t")
+    classes = np.asarray(Image.open(tmp_path / "t" / "s0_pred.png")).copy()
+    classes[:, 40:] = 255
+    Image.fromarray(classes).save(tmp_path / "t" / "s0_pred.png")
+    with pytest.raises(MeasureError, match=r"unlabelled pixels \(255\), which are not measured in tiles: cut it"):
+        measure_folder(tmp_path / "p", tmp_path / "x", truth=tmp_path / "t", resamples=100)
