@@ -24,7 +24,10 @@ def export_objects(
     format: Annotated[str, typer.Option(help="roi (ImageJ, Fiji), geojson (QuPath) or coco")],
     to: Annotated[Path | None, typer.Option(help="folder of the files; default: one of the format's name in OUT")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="folder of the images: names of files for coco, intensities and pixel sizes for geojson")
+        Path | None,
+        typer.Option(
+            help="folder or datalist.json of the images: file names for coco, intensities and pixel sizes for geojson"
+        ),
     ] = None,
     classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,
     values: Annotated[

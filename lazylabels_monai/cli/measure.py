@@ -19,7 +19,7 @@ def measure(
     out: Annotated[Path, typer.Argument(help="folder of objects.csv, summary.csv and summary.json")],
     images: Annotated[
         Path | None,
-        typer.Option(help="folder of the images, or a pattern in quotes: adds intensities, and pixel sizes from TIFF"),
+        typer.Option(help="folder of the images, a pattern in quotes or a datalist.json: adds intensities, and pixel sizes"),
     ] = None,
     pixel_size: Annotated[str | None, typer.Option(help="of all images, such as 0.5um or 120nm; default: from TIFF")] = None,
     classes: Annotated[str | None, typer.Option(help=CLASSES_HELP)] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ __all__ = [
     "believed",
     "find_labels",
     "format_measurements",
+    "image_files",
     "images_by_name",
     "is_large",
     "measure_files",
@@ -347,8 +349,8 @@ def measure_folder(
     Args:
         predictions: see :func:`find_labels`.
         out: folder of the files, made when missing.
-        images: folder of the images or a pattern, matched by name, or the file of each name that is meant: gives the
-            intensities and TIFF metadata. Default: those that the data set names.
+        images: folder of the images, a pattern or a datalist, matched by name, or the file of each name that is meant: gives
+            the intensities and pixel sizes. Default: those that the data set names.
         pixel_size: side of a pixel in micrometres or as text ("120 nm"), for all images; overrides what files and items state.
             Or that of each image by its name, None where nobody knows it.
         classes: names of the classes; default those of the data set, or "class 1", ...
@@ -412,6 +414,8 @@ def measure_folder(
         "images": len(measured),
         "unit": measured[0].unit,
         "pixel_size_um": distinct[0] if len(distinct) == 1 else distinct or None,
+        "images_in": str(images) if isinstance(images, (str, Path)) else None,
+        "ids": ids,  # None: each value is an object, after a look at the maps
         "min_size_px": min_size,
         "gap_px": gap,
         **statistics,
@@ -557,6 +561,42 @@ def is_large(files: LabelledImage) -> bool:
     return sides is not None and _is_picture(files.instances) and math.prod(sides) > IN_ONE_PIECE
 
 
+def image_files(
+    given: str | Path, note: Callable[[str], None] | None = None
+) -> tuple[list[str], tuple[str, ...] | None, dict[str, str | float]]:
+    """The images that ``--images`` names.
+
+    Args:
+        given: a file, a folder or a pattern; or a data set (``datalist.json`` or its folder), whose items' images count before
+            pictures of the same names beside the file.
+        note: see :func:`~lazylabels_monai.data.datalist.find_images`.
+
+    Returns:
+        the files; of a data set the names of the classes, and the pixel sizes that its items state by the file.
+
+    Raises:
+        DatalistError: when there is no image, or for a broken datalist without images beside it.
+    """
+    place, file = expanded(given), datalist_file(given)
+    if place.suffix.lower() != ".json" and not (place.is_dir() and file.is_file()):
+        return find_images(given, note), None, {}
+    beside: list[str] = []
+    if place.is_dir():
+        with suppress(LazyLabelsError):  # its images may all be elsewhere
+            beside = find_images(place, note)
+    try:
+        content = load_datalist(file)
+    except LazyLabelsError:
+        if beside:  # the file is of another program
+            return beside, None, {}
+        raise
+    items = {absolute_path(file, item["image"]): item for section in SECTIONS for item in content.get(section, [])}
+    listed = {Path(path).stem for path in items}
+    paths = [*items, *(path for path in beside if Path(path).stem not in listed)]
+    sizes = {path: item["pixel_size"] for path, item in items.items() if item.get("pixel_size") is not None}
+    return paths, tuple(content["classes"]), sizes
+
+
 def images_by_name(paths: Iterable[str], names: Collection[str], records: Records | None = None) -> dict[str, str]:
     """The file of each name; of several of one name that which the results' records say they were made of.
 
@@ -595,7 +635,7 @@ def with_images(
 
     Args:
         found: the label maps.
-        folder: of the images or a pattern; or the file of each name that is meant, and the others are left out.
+        folder: see :func:`image_files`; or the file of each name that is meant, and the others are left out.
         records: of the results; see :func:`images_by_name`.
 
     Raises:
@@ -606,14 +646,16 @@ def with_images(
         if not left:
             raise MeasureError(f"none of the {len(found)} images with label maps was given: name their files.")
         return left
-    by_name = images_by_name(find_images(folder), {image.name for image in found}, records)
+    paths, _, sizes = image_files(folder)
+    by_name = images_by_name(paths, {image.name for image in found}, records)
     missing = [image.name for image in found if image.name not in by_name]
     if missing:
         raise MeasureError(
             f"'{folder}' holds no image of the name '{missing[0]}' ({len(missing)} missing in all): name the folder of the "
             "images that were predicted."
         )
-    return [replace(image, image=by_name[image.name]) for image in found]
+    files = [(image, by_name[image.name]) for image in found]
+    return [replace(image, image=file, pixel_size=sizes.get(file, image.pixel_size)) for image, file in files]
 
 
 def _numbered(found: Sequence[LabelledImage]) -> list[str]:

@@ -16,6 +16,7 @@ __all__ = ["require_asked"]
 
 #: Options of ``measure`` by their keys in ``summary.json``, with their defaults.
 _OPTIONS = {
+    "ids": ("--ids", None),
     "min_size_px": ("--min-size", 1),
     "border": ("--exclude-border", "ml"),
     "gap_px": ("--gap", 2),
@@ -39,7 +40,7 @@ def require_asked(
         summary: ``summary.json``.
         folder: of the measurements.
         out: folder of the prediction that they are of.
-        images: that the command names, for the command that measures anew.
+        images: that the command names, for the command that measures anew; else those of before.
         pixel_size, classes: that the command gives; None takes what there is.
 
     Raises:
@@ -56,6 +57,7 @@ def require_asked(
         return
     size = made_with if pixel_size is None else pixel_size
     command = ["lazylabels", "measure", str(out), str(folder)]
+    images = images if isinstance(images, (str, Path)) else summary.get("images_in")
     command += ["--images", str(images)] if isinstance(images, (str, Path)) else []
     # several stated sizes come from the files again
     command += ["--pixel-size", _text(size)] if isinstance(size, (str, int, float)) else []

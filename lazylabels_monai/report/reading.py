@@ -17,7 +17,6 @@ import pandas as pd
 import tifffile
 
 from lazylabels_monai.class_names import read_class_names
-from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, find_images, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
@@ -27,15 +26,17 @@ from lazylabels_monai.labels.objects import instances_from_classes
 from lazylabels_monai.measure.folder import (
     IN_ONE_PIECE,
     OUTPUTS,
+    LabelledImage,
     NoLabelMapError,
     find_labels,
+    image_files,
     images_by_name,
     measure_folder,
+    pixel_sizes,
     require_class_maps,
     tell_erased,
     tell_pieces,
 )
-from lazylabels_monai.overrides import expanded
 from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells
@@ -78,6 +79,7 @@ class Predicted:
     image: Path | None = None
     overlay: Path | None = None
     probabilities: Mapping[str, Path] | None = None
+    pixel_size: str | float | None = None  # as the item of a datalist states it
 
     def coarse(self, longest: int) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None, tuple[int, int]] | None:
         """Class map, ids and image of every so many pixels, and (H, W) of the whole; None for an image of usual size.
@@ -179,7 +181,7 @@ def find_predictions(
         )
     if sentence := told_twice(out, [image.name for image in labelled]):
         note(sentence)
-    originals, stated = _originals(images, {image.name for image in labelled}, Records(out), note)
+    originals, stated, sizes = _originals(images, {image.name for image in labelled}, Records(out), note)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
     volumes = len(labelled) - len(flat) + len(list(out.glob(f"*{CLASSES_ENDING}.nii.gz")))
@@ -196,6 +198,7 @@ def find_predictions(
                 originals.get(files.name) or _path(files.image),
                 overlay if overlay.is_file() else None,
                 {task: path for task, path in maps.items() if path.is_file()},
+                sizes.get(files.name),
             )
         )
     without = [image.name for image in predicted if image.image is None]
@@ -211,23 +214,18 @@ def find_predictions(
 
 def _originals(
     images: Images, names: Collection[str], records: Records, note: Note
-) -> tuple[dict[str, Path], tuple[str, ...] | None]:
-    """Images by stem, and the class names of a datalist.
+) -> tuple[dict[str, Path], tuple[str, ...] | None, dict[str, str | float]]:
+    """Images by stem; of a datalist the names of the classes, and the pixel sizes that its items state, by stem, too.
 
     Raises:
         MeasureError: for two images of one of the names where no record tells which was predicted.
     """
     if images is None or isinstance(images, Mapping):
-        return {name: Path(path) for name, path in (images or {}).items()}, None
-    given = expanded(images)
-    if given.suffix.lower() == ".json" or datalist_file(given).is_file():
-        file = datalist_file(given)
-        content = load_datalist(file)
-        items = [item["image"] for section in SECTIONS for item in content.get(section, [])]
-        paths, stated = list(dict.fromkeys(absolute_path(file, item) for item in items)), tuple(content["classes"])
-    else:
-        paths, stated = find_images(given, note), None
-    return {name: Path(path) for name, path in images_by_name(paths, names, records).items()}, stated
+        return {name: Path(path) for name, path in (images or {}).items()}, None, {}
+    paths, stated, sizes = image_files(images, note)
+    files = images_by_name(paths, names, records)
+    known = {name: sizes[file] for name, file in files.items() if file in sizes}
+    return {name: Path(path) for name, path in files.items()}, stated, known
 
 
 def read_measurements(
@@ -262,6 +260,8 @@ def read_measurements(
             # with the images, where all are there: they may state the size of a pixel
             images = {image.name: image.image for image in predicted}
             images = None if None in images.values() else images
+            if pixel_size is None:
+                pixel_size = _stated_sizes(predicted, note)
             measure_folder(out, made, images=images, pixel_size=pixel_size, classes=classes, warn=note)
             return _read_measured(Path(made), None)
     except LazyLabelsError as error:
@@ -269,6 +269,21 @@ def read_measurements(
     except (OSError, ValueError, KeyError) as error:
         note(f"Measurements: the files in {folder} cannot be read ({error}); run measure again with --overwrite.")
     return None
+
+
+def _stated_sizes(predicted: Sequence[Predicted], note: Note) -> dict[str, float | None] | None:
+    """Micrometres of each image's pixels, where items of a datalist state some; None where files alone do."""
+    if all(image.pixel_size is None for image in predicted):
+        return None
+    files = [
+        LabelledImage(
+            image.name,
+            *(None if path is None else str(path) for path in (image.instances, image.classes, image.image)),
+            pixel_size=image.pixel_size,
+        )
+        for image in predicted
+    ]
+    return pixel_sizes(files, None, note)
 
 
 def _read_measured(folder: Path, shown: Path | None) -> Measurements:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
@@ -48,3 +50,63 @@ def test_measurements_made_with_another_pixel_size_or_names_are_refused_with_wha
 def test_what_was_measured_so_is_shown(made, tmp_path):
     out = shutil.copytree(made / "pred", tmp_path / "pred")
     assert "0.5" in make_report(out, pixel_size="500 nm", classes=CLASSES).read_text()
+
+
+def anew(said):
+    """Run the command of a refusal."""
+    command = shlex.split(said.split("`")[1])
+    assert command.pop(0) == "lazylabels"
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    return command
+
+
+@pytest.mark.parametrize(("ids", "objects"), [("pieces", 4), ("values", 1), (None, 4)])
+def test_the_command_counts_objects_as_before(tmp_path, ids, objects):
+    """Four squares, of one value or numbered."""
+    out = tmp_path / "out"
+    out.mkdir()
+    squares = np.kron(np.eye(4, dtype=np.uint8), np.pad(np.ones((6, 6), np.uint8), 2))
+    tifffile.imwrite(out / "a_instances.tif", squares * (255 if ids else np.repeat(np.arange(1, 5, dtype=np.uint8), 10)))
+    measure_folder(out, out, ids=ids, pixel_size="0.5um", resamples=100)
+    assert json.loads((out / "summary.json").read_text())["ids"] == ids
+    with pytest.raises(LazyLabelsError) as found:
+        make_report(out, pixel_size="120nm")
+    assert ("--ids" in anew(str(found.value))) is (ids is not None)
+    assert len(pd.read_csv(out / "objects.csv")) == objects
+    make_report(out, pixel_size="120nm")
+
+
+@pytest.mark.parametrize("named", ["datalist.json", "."])
+def test_the_command_reads_the_images_of_a_datalist(made, tmp_path, named):
+    out, data = shutil.copytree(made / "pred", tmp_path / "pred"), tmp_path / "data"
+    shutil.copytree(made / "images", data / "pictures")
+    items = [{"image": f"pictures/im{k}.png", "pixel_size": "2um"} for k in range(3)]
+    (data / "datalist.json").write_text(json.dumps({"classes": CLASSES, "training": items}))
+    with pytest.raises(LazyLabelsError) as found:
+        make_report(out, images=data / named, pixel_size="1um")
+    anew(str(found.value))
+    assert "mean_intensity" in pd.read_csv(out / "measured" / "objects.csv")
+    make_report(out, images=data / named, pixel_size="1um")
+    measure_folder(out, out / "measured", images=data / named, resamples=100, overwrite=True)
+    assert json.loads((out / "measured" / "summary.json").read_text())["pixel_size_um"] == 2
+    shutil.rmtree(out / "measured")
+    page = make_report(out, images=data / named, overwrite=True).read_text()
+    assert "A pixel is 2 µm wide" in page
+
+
+def test_the_command_names_the_images_of_before(made, tmp_path):
+    out = shutil.copytree(made / "pred", tmp_path / "pred")
+    measure_folder(out, out / "measured", images=made / "images", resamples=100, overwrite=True)
+    with pytest.raises(LazyLabelsError) as found:
+        make_report(out, pixel_size="1um")
+    anew(str(found.value))
+    assert "mean_intensity" in pd.read_csv(out / "measured" / "objects.csv")
+
+
+def test_images_beside_a_datalist_of_another_program_are_found(made, tmp_path):
+    images = shutil.copytree(made / "images", tmp_path / "images")
+    for content in ('{"training": [{"im": "im0.png"}]}', '{"classes": ["a"], "training": [{"image": "im0.png"}]}'):
+        (images / "datalist.json").write_text(content)
+        measure_folder(made / "pred", tmp_path / "out", images=images, resamples=100, overwrite=True)
+        assert pd.read_csv(tmp_path / "out" / "objects.csv")["mean_intensity"].isna().sum() == 0
