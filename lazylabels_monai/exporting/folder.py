@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from lazylabels_monai.errors import DiskError, LazyLabelsError, explain
 from lazylabels_monai.exporting.finding import home_of, label_maps
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
-from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
+from lazylabels_monai.exporting.measured import find_tables, pixel_side, read_table, rows_of, stated_sides, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
 from lazylabels_monai.measure.erased import largest_hole, shares, told_bare
 from lazylabels_monai.measure.folder import (
@@ -206,6 +207,10 @@ def _check_pieces(objects: ImageObjects, image: LabelledImage) -> None:
         )
 
 
+#: How far two sizes of a pixel may be off each other, as a part of one, and count as the same.
+_SAME_SIZE = 0.01
+
+
 class _Measurements:
     """Adds measurements to objects: from a table, or by measuring."""
 
@@ -222,6 +227,8 @@ class _Measurements:
         self.path: Path | None = None
         self.asked = isinstance(given, (str, os.PathLike))
         self.table: pd.DataFrame | None = None
+        self.sides: list[float] = []
+        self.told: set[str] = set()
         if self.asked:
             self.path = expanded(given)
         elif pixel_size is None:
@@ -234,7 +241,7 @@ class _Measurements:
                 )
         if self.path is not None:
             try:
-                self.table = read_table(self.path)
+                self.table, self.sides = read_table(self.path), stated_sides(self.path)
             except LazyLabelsError:
                 if self.asked:
                     raise
@@ -247,14 +254,36 @@ class _Measurements:
             ExportError: when the table that the user named is of other objects.
         """
         if self.table is not None:
-            rows = rows_of(self.table, objects)
-            if rows is not None:
+            rows = rows_of(self.table, objects, self.sides)
+            if rows is not None and self._takes(rows, objects, files):
                 return replace(objects, measurements=values_by_id(rows))
-            sentence = f"'{self.path}' is of other objects than image '{objects.name}' has"
-            if self.asked:
-                raise ExportError(f"{sentence}: measure them again, or leave --measurements out.")
-            self.warn(f"{sentence}, so they are measured anew.")
+            if rows is None:
+                sentence = f"'{self.path}' is of other objects than image '{objects.name}' has"
+                if self.asked:
+                    raise ExportError(f"{sentence}: measure them again, or leave --measurements out.")
+                self.warn(f"{sentence}, so they are measured anew.")
         maps = {**maps, "instances": objects.ids}
         size = self.sizes[objects.name]
         rows = measure_files(files, maps, size, class_names=self.names).objects
         return replace(objects, measurements=values_by_id(rows))
+
+    def _takes(self, rows: pd.DataFrame, objects: ImageObjects, files: LabelledImage) -> bool:
+        """Whether the rows are what measuring now would give, by pixel size and image; else it is said, once a kind.
+
+        A table that the user named is taken all the same.
+        """
+        if not len(rows):
+            return True
+        side, stated, kind = pixel_side(rows, objects), self.sizes[objects.name], None
+        if stated is not None and (side is None or not math.isclose(side, stated, rel_tol=_SAME_SIZE)):
+            unit = "in pixels" if side is None else f"with pixels of {side:g} um"
+            kind, said = "size", f"is measured {unit}, while those of image '{objects.name}' have {stated:g} um"
+        elif files.image is not None and "mean_intensity" not in rows:
+            kind, said = "image", f"was measured without the images, such as '{files.image}'"
+        if kind is not None and kind not in self.told:
+            self.told.add(kind)
+            remedy = (
+                "it is taken, as you named it" if self.asked else "so the objects are measured anew (--measurements takes it)"
+            )
+            self.warn(f"'{self.path}' {said}: {remedy}.")
+        return kind is None or self.asked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects
 from lazylabels_monai.spreadsheets import from_cells
 
-__all__ = ["find_tables", "read_table", "rows_of", "values_by_id"]
+__all__ = ["find_tables", "pixel_side", "read_table", "rows_of", "stated_sides", "values_by_id"]
 
 #: The table that ``measure`` writes.
 TABLE = "objects.csv"
@@ -22,6 +23,9 @@ _NAMES = ("image", "class", "class_name")
 #: Columns by which a row is known to be of an object, and how far they may be off, in pixels.
 _BOX = ("bbox_row_min_px", "bbox_col_min_px", "bbox_row_max_px", "bbox_col_max_px")
 _CENTROID, _TOLERANCE = ("centroid_row_px", "centroid_col_px"), 0.01
+
+#: Columns of the area, one of which a table has, and how far it may be off, as a part of it.
+_AREA, _AREA_TOLERANCE = ("area_px2", "area_um2"), 1e-5
 
 
 def find_tables(folder: Path) -> list[Path]:
@@ -45,10 +49,43 @@ def read_table(path: Path) -> pd.DataFrame:
     return table
 
 
-def rows_of(table: pd.DataFrame, objects: ImageObjects) -> pd.DataFrame | None:
+def stated_sides(path: Path) -> list[float]:
+    """Micrometres of the pixels of a table, as ``summary.json`` beside it states them; empty where it does not."""
+    try:
+        found = json.loads(((path if path.is_dir() else path.parent) / "summary.json").read_text(encoding="utf-8"))
+        sizes = found["pixel_size_um"]
+        return [float(size) for size in (sizes if isinstance(sizes, list) else [sizes])]
+    except (OSError, ValueError, KeyError, TypeError):  # of another program, or in pixels
+        return []
+
+
+def pixel_side(rows: pd.DataFrame, objects: ImageObjects) -> float | None:
+    """Micrometres of the pixels by which rows were measured; None where that was in pixels, or nothing tells."""
+    if _AREA[1] not in rows or not len(rows):
+        return None
+    counts = np.bincount(objects.ids.ravel())[rows["id"]]
+    return float(np.sqrt(np.median(rows[_AREA[1]] / counts)))
+
+
+def _same_areas(rows: pd.DataFrame, counts: np.ndarray, sides: Collection[float]) -> bool:
+    """Whether areas are those of so many pixels, whatever a pixel's is where it is not among ``sides``."""
+    column = next((name for name in _AREA if name in rows), None)
+    if column is None or not len(rows):
+        return True
+    pixel = rows[column].to_numpy() / counts
+    possible = [1.0] if column == _AREA[0] else [side**2 for side in sides] or [float(np.median(pixel))]
+    return any(np.allclose(pixel, area, rtol=_AREA_TOLERANCE, atol=0) for area in possible)
+
+
+def rows_of(table: pd.DataFrame, objects: ImageObjects, sides: Collection[float] = ()) -> pd.DataFrame | None:
     """The rows of an image; None where a row is of another object than the label map holds, so that the table is outdated.
 
     Objects without a row were too small for ``measure --min-size``.
+
+    Args:
+        table: see :func:`read_table`.
+        objects: of the image.
+        sides: see :func:`stated_sides`.
     """
     rows = table[table["image"] == objects.name].set_index("id", drop=False)
     if not len(rows) and objects.classes:
@@ -64,6 +101,8 @@ def rows_of(table: pd.DataFrame, objects: ImageObjects) -> pd.DataFrame | None:
         mean = np.bincount(owner, weights=pixels, minlength=len(counts)) / counts
         if len(rows) and np.abs(mean[rows.index] - rows[column]).max() > _TOLERANCE:
             return None
+    if not _same_areas(rows, counts[rows.index], sides):
+        return None
     boxes = rows[list(_BOX)].to_numpy()
     for id, box in zip(rows.index, boxes, strict=True):
         corners = np.concatenate([polygon[0] for polygon in objects.outlines[id]])

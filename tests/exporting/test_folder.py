@@ -198,6 +198,30 @@ def test_measurements(tmp_path):
         export_objects(source, "roi", tmp_path / "6", measurements=source / "measured")
 
 
+@pytest.mark.parametrize("measured_with", [None, 0.25, 1.0])
+def test_a_table_of_another_pixel_size_is_not_taken_in_silence(tmp_path, measured_with):
+    maps = {"a": scene(), "b": scene((20, 33), 2)}
+    source = predictions(tmp_path / "p", maps)
+    measure_folder(source, source, pixel_size=measured_with, ids="values")
+    (tmp_path / "i").mkdir()
+    for number, (name, ids) in enumerate(maps.items()):
+        options = {"imagej": True, "resolution": (1 / (number + 1.0),) * 2, "metadata": {"unit": "um"}}
+        tifffile.imwrite(tmp_path / "i" / f"{name}.tif", (ids % 251).astype(np.uint8), **options)
+    said = []
+    rows = measurements(export_objects(source, "geojson", images=tmp_path / "i", warn=said.append))
+    pixels = {number + 1: [(ids == k).sum() for k in np.unique(ids[ids > 0])] for number, ids in enumerate(maps.values())}
+    assert [row["area_um2"] for row in rows] == pytest.approx([side**2 * n for side, all_n in pixels.items() for n in all_n])
+    assert all("mean_intensity" in row for row in rows)
+    assert all("measured anew (--measurements takes it)" in sentence for sentence in said)
+    assert [sentence for sentence in said if "have" in sentence] == said[-1:], "of one image a kind"
+    said.clear()
+    asked = {"images": tmp_path / "i", "measurements": source, "overwrite": True}
+    rows = measurements(export_objects(source, "geojson", **asked, warn=said.append))
+    assert "mean_intensity" not in rows[0]
+    assert all("taken, as you named it" in sentence for sentence in said)
+    assert 1 <= len(said) <= 2
+
+
 def test_several_tables_of_measurements_are_told(tmp_path):
     source = predictions(tmp_path / "p", {"a": scene()})
     for name in ("m1", "m2"):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lazylabels_monai.exporting.measured import find_tables, read_table, rows_of, values_by_id
+from lazylabels_monai.exporting.measured import find_tables, pixel_side, read_table, rows_of, stated_sides, values_by_id
 from lazylabels_monai.exporting.objects import ExportError
 from lazylabels_monai.measure.folder import measure_folder
 from tests.exporting.maps import objects, predictions, scene
@@ -52,6 +52,20 @@ def test_objects_that_changed_have_no_rows(measured):
     assert rows_of(table, objects(np.roll(scene(), 1))) is None
     assert rows_of(table, replace(made, name="c")) is None
     assert rows_of(table, replace(made, classes={id: 4 - value for id, value in made.classes.items()})) is None
+
+
+@pytest.mark.parametrize("size", [None, 0.5])
+def test_an_object_with_a_hole_of_later_has_no_row(tmp_path, size):
+    """Whose box and centroid are those of before."""
+    whole = np.zeros((60, 60), np.int32)
+    whole[20:41, 20:41] = 1
+    source = predictions(tmp_path / "p", {"a": whole})
+    measure_folder(source, source / "m", pixel_size=size, ids="values")
+    table, sides = read_table(source / "m"), stated_sides(source / "m" / "objects.csv")
+    assert sides == ([] if size is None else [size])
+    assert pixel_side(rows_of(table, objects(whole), sides), objects(whole)) == (None if size is None else pytest.approx(size))
+    whole[24:37, 24:37] = 0
+    assert rows_of(table, objects(whole), sides) is None
 
 
 def test_small_objects_may_be_left_out(measured):
