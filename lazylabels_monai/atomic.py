@@ -28,6 +28,7 @@ __all__ = [
     "filled",
     "has_ended",
     "move_in",
+    "put_back",
     "refusal",
     "remove_tree",
     "require_room",
@@ -243,6 +244,22 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file in one step, replacing one that is there."""
     with whole_file(path) as file:
         file.write(content)
+
+
+@contextmanager
+def put_back(*files: Path) -> Iterator[None]:
+    """Files that are as they were when the block fails, as far as the disk takes that."""
+    before = {file: file.read_bytes() if file.is_file() else None for file in files}
+    try:
+        yield
+    except BaseException:
+        for file, content in before.items():
+            with suppress(OSError, LazyLabelsError):
+                if content is None:
+                    file.unlink(missing_ok=True)
+                elif not file.is_file() or file.read_bytes() != content:
+                    write_bytes(file, content)
+        raise
 
 
 def temporary_sibling(out: Path) -> Path:

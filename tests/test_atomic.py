@@ -8,7 +8,7 @@ import os
 import pytest
 
 from lazylabels_monai import atomic
-from lazylabels_monai.atomic import clean, copy_tree, move_in, temporary_sibling, write_bytes, write_text, written_to
+from lazylabels_monai.atomic import clean, copy_tree, move_in, put_back, temporary_sibling, write_bytes, write_text, written_to
 from lazylabels_monai.atomic import filled as filled_folder
 from lazylabels_monai.errors import DiskError, LazyLabelsError
 
@@ -44,6 +44,25 @@ def test_bytes_likewise(tmp_path, monkeypatch):
         write_bytes(tmp_path / "a.zip", b"three")
     assert (tmp_path / "a.zip").read_bytes() == b"two\r\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_block_that_fails_leaves_its_files_as_they_were(tmp_path):
+    there, gone, new = (tmp_path / name for name in ("there", "gone", "new"))
+    there.write_bytes(b"1")
+    gone.write_bytes(b"2")
+
+    def change(wrong=False):
+        there.write_bytes(b"one")
+        gone.unlink()
+        new.write_bytes(b"3")
+        assert not wrong
+
+    with pytest.raises(AssertionError), put_back(there, gone, new):
+        change(wrong=True)
+    assert (there.read_bytes(), gone.read_bytes(), new.exists()) == (b"1", b"2", False)
+    with put_back(there, gone, new):
+        change()
+    assert (there.read_bytes(), gone.exists(), new.read_bytes()) == (b"one", False, b"3")
 
 
 def test_folder_appears_at_once(tmp_path):

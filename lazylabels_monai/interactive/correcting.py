@@ -9,6 +9,7 @@ by which ``lazylabels datalist`` makes them of outlines that a person drew, with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -296,7 +297,7 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
         the labels that were changed as they were drawn before, for :func:`undo`.
 
     Raises:
-        LazyLabelsError: when a label cannot be read or written.
+        LazyLabelsError: when a label cannot be read or written; all are as before then.
     """
     before = {}
     changes = dict(correction.labels)
@@ -304,15 +305,20 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
         for task in _CLASSED & entry.drawn:
             shown = (correction.overrule != KEEP) & (_objects(project.labels.read(entry, task)) > 0)
             changes[task] = np.where(shown, correction.overrule, changes.get(task, KEEP)).astype(np.int16)
-    for task in TASKS:
-        if task not in changes or (changes[task] == KEEP).all():
-            continue
-        marks = project.labels.drawn(entry, task)
-        made = np.where(changes[task] == KEEP, marks, changes[task]).astype(np.uint8)
-        if not np.array_equal(made, marks):
-            before[task] = marks
-            project.labels.save_drawn(entry, task, made)
-    project.records.note_corrected(entry, list(before))
+    try:
+        for task in TASKS:
+            if task not in changes or (changes[task] == KEEP).all():
+                continue
+            marks = project.labels.drawn(entry, task)
+            made = np.where(changes[task] == KEEP, marks, changes[task]).astype(np.uint8)
+            if not np.array_equal(made, marks):
+                before[task] = marks
+                project.labels.save_drawn(entry, task, made)
+        project.records.note_corrected(entry, list(before))
+    except BaseException:  # a correction of one label alone would be none
+        with suppress(LazyLabelsError, OSError):
+            undo(project, entry, before)
+        raise
     return before
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.image_files import read_picture, spatial_shape
 from lazylabels_monai.interactive.open_datalist import OpenDatalist
 from lazylabels_monai.interactive.pixel_digests import PixelDigests
-from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_stamps, read_state, write_state
+from lazylabels_monai.interactive.state import UNASSIGNED, ImageState, read_stamps, read_state, state_file
 from lazylabels_monai.tasks import TASKS, validate_tasks
 
 __all__ = ["ImageEntry", "ImageRecords"]
@@ -70,6 +72,7 @@ class ImageRecords:
         self._compared = read_stamps(folder)
         self._shapes: dict[str, tuple[Any, tuple[int, ...]]] = {}
         self._pixels = PixelDigests()
+        self._undo: dict[str, ImageState | None] | None = None  # states as they were when the change under way began
 
     # ------------------------------------------------------------------------------------------- what there is
 
@@ -102,8 +105,8 @@ class ImageRecords:
         """The pixels that :meth:`digest_now` found are those that were drawn on: no later opening reads these files again."""
         found = {name: self._pixels.stamp(self.datalist.path(name)) for name in names}
         if not found.items() <= self._compared.items():
-            self._compared |= found
-            self._write()
+            with self._changes():
+                self._compared |= found
 
     def replaced(self) -> bool:
         """Whether the file of an image whose pixels are known was replaced, or is gone, since somebody looked at it."""
@@ -126,7 +129,7 @@ class ImageRecords:
         return dict(item)
 
     def state(self, entry: ImageEntry) -> ImageState:
-        """What ``project.json`` says of an image; who changes it calls :meth:`save`."""
+        """What ``project.json`` says of an image; it is changed within :meth:`changes`."""
         return self._states.setdefault(entry.name, ImageState())
 
     def seconds(self, entry: ImageEntry) -> dict[str, float]:
@@ -158,14 +161,50 @@ class ImageRecords:
         entry.predicted, entry.finished, entry.corrected = state.predicted, state.finished, frozenset(state.corrected)
         entry.seconds = sum(state.seconds.values())
 
-    def save(self, entry: ImageEntry) -> None:
-        """Write ``project.json`` after the state of an image has changed.
+    @contextmanager
+    def changes(self, entry: ImageEntry) -> Iterator[ImageState]:
+        """The state of an image to change, and what goes with it: all of it is done, or nothing, in memory and on the disk.
+
+        ``project.json`` has its room on the disk before anything is done, and is put in place last. What the block changes of
+        the datalist is put back where anything is refused. Within another such block it is a part of that.
 
         Raises:
             LazyLabelsError: when the disk refuses it.
         """
-        self._write()
-        self.update(entry)
+        try:
+            with self._changes(entry.name):
+                yield self.state(entry)
+        finally:
+            self.update(entry)
+
+    @contextmanager
+    def _changes(self, *names: str) -> Iterator[None]:
+        """As :meth:`changes`, for images by name."""
+        with self.lock:
+            if self._undo is not None:
+                self._note_states(names)
+                yield
+                return
+            self._undo, compared = {}, dict(self._compared)
+            self._note_states(names)
+            try:
+                with self.datalist.put_back(), state_file(self.folder) as fill:
+                    yield
+                    known = self.digests
+                    fill(self._states, {name: stamp for name, stamp in self._compared.items() if name in known})
+            except BaseException:
+                for name, state in self._undo.items():
+                    self._states.pop(name, None)
+                    if state is not None:
+                        self._states[name] = state
+                self._compared = compared
+                raise
+            finally:
+                self._undo = None
+
+    def _note_states(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._undo.setdefault(name, deepcopy(self._states.get(name)))
 
     def claim(self, entry: ImageEntry, stem: str) -> None:
         """Remember what the files about an image are called, before the first of them is written.
@@ -173,13 +212,12 @@ class ImageRecords:
         Raises:
             LazyLabelsError: when the image cannot be read, or the disk refuses it.
         """
-        state = self.state(entry)
-        if state.stem is None:
+        if self.state(entry).stem is None:
             stamp = file_stamp(entry.path)
-            state.digest = self.digests.get(entry.name) or pixel_digest(read_image(entry.path))
-            self._pixels.note(entry.path, stamp, state.digest)  # so that one that is replaced from now on is noticed
-            state.stem = stem
-            self.save(entry)
+            digest = self.digests.get(entry.name) or pixel_digest(read_image(entry.path))
+            with self.changes(entry) as state:
+                state.digest, state.stem = digest, stem
+            self._pixels.note(entry.path, stamp, digest)  # so that one that is replaced from now on is noticed
 
     def set_section(self, entry: ImageEntry, section: str) -> None:
         """Move an image to another split, where it stays.
@@ -189,9 +227,8 @@ class ImageRecords:
         """
         if section not in SECTIONS:
             raise DatalistError(f'section "{section}" does not exist: use one of {", ".join(SECTIONS)}.')
-        with self.lock:
-            self.state(entry).section = section
-            self.save(entry)
+        with self.changes(entry) as state:
+            state.section = section
             before, _ = self.datalist.find(entry.name) or (section, {})
             if before != section:
 
@@ -202,7 +239,6 @@ class ImageRecords:
                         content.setdefault(section, []).append(item)
 
                 self.datalist.change(move)
-            self.update(entry)
 
     def spend(self, entry: ImageEntry, seconds: float, task: str | None = None) -> None:
         """Count seconds of drawing.
@@ -214,25 +250,23 @@ class ImageRecords:
         """
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"seconds {seconds} must be 0 or more.")
-        with self.lock:
-            spent = self.state(entry).seconds
-            key = UNASSIGNED if task is None else validate_tasks(task)[0]
-            spent[key] = spent.get(key, 0.0) + float(seconds)
-            self.save(entry)
+        key = UNASSIGNED if task is None else validate_tasks(task)[0]
+        with self.changes(entry) as state:
+            state.seconds[key] = state.seconds.get(key, 0.0) + float(seconds)
 
     def note_predicted(self, entry: ImageEntry) -> None:
         """Remember that a prediction of the image was shown."""
         with self.lock:
             if not self.state(entry).predicted:
-                self.state(entry).predicted = True
-                self.save(entry)
+                with self.changes(entry) as state:
+                    state.predicted = True
 
     def note_corrected(self, entry: ImageEntry, tasks: Sequence[str]) -> None:
         """Remember that a correction of a prediction changed labels."""
         with self.lock:
             if not set(tasks) <= self.state(entry).corrected:
-                self.state(entry).corrected |= set(tasks)
-                self.save(entry)
+                with self.changes(entry) as state:
+                    state.corrected |= set(tasks)
 
     def remember(self, name: str, digest: str, stem: str, forget_item: bool) -> None:
         """Know of an image what would bring its item back.
@@ -243,10 +277,10 @@ class ImageRecords:
             stem: what files about it are called.
             forget_item: whether the datalist names it no more.
         """
-        state = self._states.setdefault(name, ImageState())
-        section, item = self.datalist.find(name) or (state.section, {})
-        state.digest, state.stem, state.section = digest, stem, section
-        self._write()
+        with self._changes(name):  # before the item goes, as a kill may come in between
+            state = self._states.setdefault(name, ImageState())
+            section, item = self.datalist.find(name) or (state.section, {})
+            state.digest, state.stem, state.section = digest, stem, section
         if forget_item and item:
 
             def forget(content: dict[str, Any]) -> None:
@@ -256,15 +290,20 @@ class ImageRecords:
 
     def forget_finished(self, name: str) -> None:
         """Nobody is done with an image that is not there."""
-        self._states[name].finished = False
-        self._write()
+        with self._changes(name):
+            self._states[name].finished = False
 
-    def _write(self) -> None:
-        known = self.digests
-        write_state(self.folder, self._states, {name: stamp for name, stamp in self._compared.items() if name in known})
+    def rename(self, old: str, new: str, move: Callable[[], str]) -> None:
+        """All that is known of an image goes with its new name.
 
-    def rename(self, old: str, new: str, stem: str) -> None:
-        """All that is known of an image goes with its new name; files about it are called ``stem`` from now on."""
+        Args:
+            old: name that it had.
+            new: that it has.
+            move: lets files about it be called after that, and says what they are called; the last that may be refused.
+
+        Raises:
+            LazyLabelsError: when the disk refuses it; everything is as before then.
+        """
 
         def change(content: dict[str, Any]) -> None:
             for section in SECTIONS:
@@ -272,11 +311,11 @@ class ImageRecords:
                     if item["image"] == old:
                         item["image"] = new
 
-        self.datalist.change(change)
-        for name in (old, new):
-            self._compared.pop(name, None)  # with another digest
-        self._states[new] = self._states.pop(old, ImageState())  # of the new name nothing was known
-        self._states[new].stem = stem
-        self._write()
+        with self._changes(old, new):
+            self.datalist.change(change)
+            for name in (old, new):
+                self._compared.pop(name, None)  # with another digest
+            self._states[new] = self._states.pop(old, ImageState())  # of the new name nothing was known
+            self._states[new].stem = move()
         if old in self._shapes:
             self._shapes[new] = self._shapes.pop(old)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lazylabels_monai.atomic import write_text, written_to
+from lazylabels_monai.atomic import write_bytes, write_text, written_to
 from lazylabels_monai.data.datalist import SECTIONS, DatalistError, absolute_path, load_datalist
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.file_stamp import file_stamp
 
 __all__ = ["OpenDatalist", "make_datalist"]
@@ -46,6 +48,7 @@ class OpenDatalist:
         stamp = file_stamp(file)  # before it is read: what another program writes meanwhile is read again
         self._take(load_datalist(file), stamp)
         self.classes: list[str] = list(self._content["classes"])
+        self._before: tuple[bytes, dict[str, Any]] | None = None
 
     def path(self, name: str) -> Path:
         """Of a file that the datalist names."""
@@ -84,9 +87,25 @@ class OpenDatalist:
             LazyLabelsError: as of :meth:`read`, and when the disk refuses it.
         """
         self.read()
+        if self._before is None:
+            self._before = self.file.read_bytes(), self._content
         content = json.loads(json.dumps(self._content))
         change(content)
         self._replace(content)
+
+    @contextmanager
+    def put_back(self) -> Iterator[None]:
+        """What is changed within is as before when the block fails, as far as the disk takes that."""
+        self._before, classes = None, self.classes
+        try:
+            yield
+        except BaseException:
+            if self._before is not None and file_stamp(self.file) == self._stamp:  # else another program wrote it
+                with suppress(OSError, LazyLabelsError):
+                    write_bytes(self.file, self._before[0])
+                    self._take(self._before[1], file_stamp(self.file))
+                    self.classes = classes
+            raise
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Name the classes anew; see :meth:`~lazylabels_monai.interactive.project.Project.set_classes`."""

@@ -191,7 +191,7 @@ class Project:
         Raises:
             DatalistError: for fewer names than there are classes, the same name twice or an empty one.
         """
-        with self.records.lock:
+        with self.records.lock, self.records.datalist.put_back():
             self.records.datalist.set_classes(classes)
             if self._finished_names.exists():
                 with written_to(self._finished_names):
@@ -199,11 +199,9 @@ class Project:
 
     def finish(self, entry: ImageEntry, finished: bool = True) -> None:
         """Say whether one is done with an image. A finished image that is complete and shows no object is an empty one."""
-        with self.records.lock:
-            self.records.state(entry).finished = finished
-            self.records.save(entry)
+        with self.records.changes(entry) as state:
+            state.finished = finished
             self.labels.name_complete(entry)
-            self.records.update(entry)
 
     @property
     def _finished_names(self) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lazylabels_monai.atomic import put_back
 from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, has_key
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
@@ -133,19 +134,22 @@ class ProjectLabels:
         """
         _check(task)
         with self._records.lock:
-            state = self._records.state(entry)
-            if state.complete.get(task) == complete:
+            if self._records.state(entry).complete.get(task) == complete:
                 return
             label, was = self.read(entry, task), self.is_complete(entry, task)
-            if complete:
-                self._keep(entry, task, label, not was)
-                label[label == IGNORE] = BACKGROUND
-            elif was:
-                label = self._unfilled(entry, task, label)
-            # the label first: one that is complete without anybody saying so is read as what it is
-            self._write(entry, task, label, complete)
-            state.complete[task] = complete
-            self._records.save(entry)
+            if complete or (label != IGNORE).any():
+                self._claim(entry)  # before the change, which says what it is called at its end alone
+            written = (self._files.label(entry.name, task), self._files.before_complete(entry.name, task))
+            named = self._named_file(entry, task)
+            with put_back(*written, *([] if named is None else [named])), self._records.changes(entry) as state:
+                if complete:
+                    self._keep(entry, task, label, not was)
+                    label[label == IGNORE] = BACKGROUND
+                elif was:
+                    label = self._unfilled(entry, task, label)
+                # the label first: one that is complete without anybody saying so is read as what it is
+                self._write(entry, task, label, complete)
+                state.complete[task] = complete
 
     # ------------------------------------------------------------------------------------------- names in the datalist
 
@@ -274,11 +278,11 @@ class ProjectLabels:
 
     def _change_item(self, entry: ImageEntry, change: Callable[[dict[str, Any]], None]) -> None:
         """Change what the datalist says of an image; one that it names no more stays in its split when it comes back."""
-        before = self._datalist.find(entry.name)
-        self._datalist.change(change)
-        if before is not None and self._datalist.find(entry.name) is None:
-            self._records.state(entry).section = before[0]
-            self._records.save(entry)
+        with self._records.changes(entry) as state:
+            before = self._datalist.find(entry.name)
+            self._datalist.change(change)
+            if before is not None and self._datalist.find(entry.name) is None:
+                state.section = before[0]
 
     def _ids_file(self, entry: ImageEntry) -> Path:
         """Where our ids go: to a file that is ours already, or nobody's."""

@@ -119,7 +119,7 @@ def _put_masks_away(records: ImageRecords, files: ProjectFiles, name: str) -> No
 
 def _rename(records: ImageRecords, files: ProjectFiles, images: list[ImageEntry], old: str, new: str) -> None:
     entry = next((entry for entry in images if entry.name == old), None)
+    records.rename(old, new, lambda: files.move(old, new, records.labels))
     if entry is not None:  # a window goes on with the same entry
         images[:] = [other for other in images if other.name != new]
         entry.name, entry.path = new, records.datalist.path(new)
-    records.rename(old, new, files.move(old, new, records.labels))

@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lazylabels_monai.atomic import write_text, written_to
+from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["STATE_FILE", "UNASSIGNED", "ImageState", "read_stamps", "read_state", "write_state"]
+__all__ = ["STATE_FILE", "UNASSIGNED", "ImageState", "read_stamps", "read_state", "state_file"]
 
 #: Name of the file in the project's folder.
 STATE_FILE = "project.json"
@@ -35,6 +37,9 @@ STATE_FILE = "project.json"
 UNASSIGNED = "other"
 
 _VERSION = 1
+
+#: Bytes that a change may add to the file.
+_SPARE = 1 << 14
 
 #: Time in nanoseconds, size in bytes and inode of a file.
 Stamp = tuple[int, ...]
@@ -117,21 +122,38 @@ def read_stamps(folder: Path) -> dict[str, Stamp]:
     return {name: tuple(stamp) for name, stamp in found.items() if isinstance(stamp, list)} if isinstance(found, dict) else {}
 
 
-def write_state(folder: Path, states: Mapping[str, ImageState], stamps: Mapping[str, Stamp] | None = None) -> None:
-    """Write the file in one step; images of which nothing is known are left out.
+@contextmanager
+def state_file(folder: Path) -> Iterator[Callable[[Mapping[str, ImageState], Mapping[str, Stamp]], None]]:
+    """The file, to be written in one step: it has its room on the disk before the block begins, which does what belongs to the
+    same act, and is put in place when that has ended well.
 
     Args:
         folder: of the project.
-        states: by image.
-        stamps: of the files whose pixels were compared with their digest, by image.
+
+    Yields:
+        takes the states by image, of which those that nothing is known of are left out, and the stamps of the files whose
+        pixels were compared with their digest.
 
     Raises:
         LazyLabelsError: when the disk refuses it.
     """
-    images = {name: values for name, state in states.items() if (values := state.as_dict())}
-    with written_to(folder / STATE_FILE):
-        content = {"version": _VERSION, "images": images} | ({"files": dict(stamps)} if stamps else {})
-        write_text(folder / STATE_FILE, json.dumps(content, indent=1) + "\n")
+    file = folder / STATE_FILE
+    with whole_file(file) as new:
+        with written_to(file):
+            new.write(b" " * (_SPARE + (file.stat().st_size if file.exists() else 0)))
+            new.flush()
+
+        def fill(states: Mapping[str, ImageState], stamps: Mapping[str, Stamp]) -> None:
+            images = {name: values for name, state in states.items() if (values := state.as_dict())}
+            content = {"version": _VERSION, "images": images} | ({"files": dict(stamps)} if stamps else {})
+            text = (json.dumps(content, indent=1) + "\n").replace("\n", os.linesep)
+            with written_to(file):
+                new.seek(0)
+                new.write(text.encode())  # of ASCII alone
+                new.truncate()
+                new.flush()
+
+        yield fill
 
 
 def _wrong(values: Any) -> str | None:

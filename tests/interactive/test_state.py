@@ -7,7 +7,12 @@ import json
 import pytest
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.interactive.state import STATE_FILE, ImageState, read_stamps, read_state, write_state
+from lazylabels_monai.interactive.state import STATE_FILE, ImageState, read_stamps, read_state, state_file
+
+
+def write_state(folder, states, stamps=None) -> None:
+    with state_file(folder) as fill:
+        fill(states, stamps or {})
 
 
 def test_what_is_written_is_read_again_and_nothing_of_an_untouched_image(tmp_path):
@@ -51,3 +56,13 @@ def test_it_is_plain_json(tmp_path):
     write_state(tmp_path, {"a": ImageState(corrected={"separation", "detection"})})
     content = json.loads((tmp_path / STATE_FILE).read_text())
     assert content == {"version": 1, "images": {"a": {"corrected": ["detection", "separation"]}}}
+
+
+def test_a_block_that_fails_leaves_the_file_and_one_of_less_text_is_whole(tmp_path):
+    write_state(tmp_path, {f"{number}": ImageState("validation") for number in range(2000)})
+    with pytest.raises(AttributeError), state_file(tmp_path) as fill:
+        fill({"a": None}, {})
+    assert len(read_state(tmp_path)) == 2000
+    write_state(tmp_path, {"a": ImageState("testing")})
+    assert read_state(tmp_path) == {"a": ImageState("testing")}
+    assert [file.name for file in tmp_path.iterdir()] == [STATE_FILE]
