@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting.folder import ExportReport, export_objects
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pictures import label_palette
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.image_records import ImageEntry
@@ -31,7 +34,7 @@ from lazylabels_monai.report import make_report
 from lazylabels_monai.result_files import INSTANCES_ENDING, image_stem
 from lazylabels_monai.trained import write_classes
 
-__all__ = ["export", "has_masks", "read_masks", "remove_masks", "report", "write_masks"]
+__all__ = ["belong_together", "export", "has_masks", "read_masks", "remove_masks", "report", "write_masks"]
 
 #: Images that a sentence names before it counts the rest.
 _NAMED = 5
@@ -44,12 +47,12 @@ def write_masks(
     classes: np.ndarray | Mapping[int, int],
     class_names: Sequence[str],
     image: Path | None = None,
+    keep: Callable[[], object] | None = None,
 ) -> tuple[Path, Path]:
-    """Write the objects of an image, each file in one step: ``<name>_pred.png``, classes, and ``<name>_instances.tif``, ids.
+    """Write the objects of an image: ``<name>_pred.png``, classes, and ``<name>_instances.tif``, ids; of a volume ``.nii.gz``.
 
-    Of a volume they are ``.nii.gz``.
-
-    Maps of the same image that are there are replaced.
+    Maps of the same image that are there are replaced. A stop leaves those of before, the new ones or the classes alone, which
+    count as none (:func:`has_masks`); never one of before beside a new one.
 
     Args:
         out: folder, made where missing.
@@ -58,6 +61,8 @@ def write_masks(
         classes: class by id; see :func:`~lazylabels_monai.interactive.sizes.class_map`.
         class_names: of the classes 1, 2, ...
         image: its file, whose place in space a volume's maps take.
+        keep: saves the objects for the next time, from where maps that a stop left out are written again; called when the disk
+            has taken the new maps, and those of before are there still.
 
     Returns:
         both files.
@@ -66,23 +71,32 @@ def write_masks(
         LazyLabelsError: when the disk refuses them.
     """
     out = Path(out)
-    shown, ids = class_map(objects, classes), np.asarray(objects)
     files = mask_files(out, name)
-    if volumes.is_volume(name):
-        for file, values in zip(files, (shown, _narrow(ids)), strict=True):
-            volumes.write_volume(file, values, image, "lazylabels-monai")
-        write_classes(out, class_names)
-        return files
-    picture = Image.fromarray(shown)
-    picture.putpalette(label_palette().tobytes())
+    contents = _contents(name, class_map(objects, classes), _narrow(np.asarray(objects)), image)
     with written_to(out):
         out.mkdir(parents=True, exist_ok=True)
-        with whole_file(files[0]) as stream:
-            picture.save(stream, "PNG")
-        with whole_file(files[1]) as stream:
-            tifffile.imwrite(stream, _narrow(ids))
         write_classes(out, class_names)
+        with ExitStack() as stack:
+            for file, content in reversed(list(zip(files, contents, strict=True))):  # what is entered first appears last
+                stream = stack.enter_context(whole_file(file))
+                stream.write(content)
+                stream.flush()  # a full disk is noticed before anything has changed
+            if keep is not None:
+                keep()
+            files[1].unlink(missing_ok=True)
     return files
+
+
+def _contents(name: str, shown: np.ndarray, ids: np.ndarray, image: Path | None) -> tuple[bytes, bytes]:
+    """Of the files of classes and ids."""
+    if volumes.is_volume(name):
+        return volumes.packed(shown, image, "lazylabels-monai"), volumes.packed(ids, image, "lazylabels-monai")
+    picture = Image.fromarray(shown)
+    picture.putpalette(label_palette().tobytes())
+    files = BytesIO(), BytesIO()
+    picture.save(files[0], "PNG")
+    tifffile.imwrite(files[1], ids)
+    return files[0].getvalue(), files[1].getvalue()
 
 
 def read_masks(out: str | os.PathLike, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -125,6 +139,17 @@ def has_masks(out: str | os.PathLike, name: str) -> bool:
         name: of the image's file.
     """
     return all(file.is_file() for file in mask_files(Path(out), name))
+
+
+def belong_together(ids: np.ndarray, classes: np.ndarray) -> bool:
+    """Whether each object has a class: a stop of an earlier version could leave the ids of before beside new classes.
+
+    Args:
+        ids: as :func:`read_masks` reads them.
+        classes: by id.
+    """
+    there = np.bincount(ids.ravel(), minlength=len(classes)) > 0
+    return not (there[1:] & (classes[1:] == 0)).any()
 
 
 def remove_masks(out: str | os.PathLike, name: str) -> None:
@@ -218,32 +243,83 @@ def _sizes(project: Project, results: Mapping[str, ImageEntry], pixel_size: str 
 
 
 def _results(out: Path, project: Project, warn: Callable[[str], None]) -> dict[str, ImageEntry]:
-    """The images that have maps, by what these are called; maps of images that are gone are told of, as are finished images
-    without any.
+    """The finished images that have maps, by what these are called; what is left out is told of: finished images without maps,
+    or with two that do not belong together, and maps of images that are not finished or are gone.
 
     Raises:
         LazyLabelsError: when there is none.
     """
     names = {project.files.result_name(entry.name): entry for entry in project.images if entry.path.is_file()}
-    found = {image_stem(name): entry for name, entry in names.items() if mask_files(out, name)[0].is_file()}
-    awaited = _awaited(out, [entry.name for name, entry in names.items() if entry.finished and not has_masks(out, name)])
-    if not any(out.glob(f"*{INSTANCES_ENDING}.tif")):
-        raise LazyLabelsError(awaited or f"'{out}' holds no result yet: finish an image first.")
-    if awaited:
-        warn(awaited)
-    gone = sorted(image.name for image in find_labels(out)[0] if image.name not in found)
-    if gone:
-        several = len(gone) > 1
-        maps = " and ".join(file.name for file in mask_files(out, f"{gone[0]}.png"))
-        sentence = (
-            f"the finished picture '{gone[0]}'{f' and {len(gone) - 1} more are' if several else ' is'} not in the folder any "
-            f"more and {'left out' if found else 'there is no other'}: put {'their files' if several else 'its file'} back, or "
-            f"remove {maps}{' and so on' if several else ''} from '{out}'."
-        )
-        if not found:
-            raise LazyLabelsError(sentence)
+    finished = {name: entry for name, entry in names.items() if entry.finished}
+    torn = [name for name in finished if has_masks(out, name) and _are_torn(out, name)]
+    found = {image_stem(name): entry for name, entry in finished.items() if has_masks(out, name) and name not in torn}
+    told = [
+        _awaited(out, [entry.name for name, entry in finished.items() if not has_masks(out, name)]),
+        _torn(out, [finished[name].name for name in torn]),
+        _unfinished(out, {name: entry.name for name, entry in names.items() if name not in finished}),
+    ]
+    if any(out.glob(f"*{INSTANCES_ENDING}.tif")):
+        known = {image_stem(name) for name in names}
+        told.append(_gone(out, sorted(image.name for image in find_labels(out)[0] if image.name not in known), bool(found)))
+    told = [sentence for sentence in told if sentence]
+    if not found:
+        raise LazyLabelsError(told[0] if told else f"'{out}' holds no result yet: finish an image first.")
+    for sentence in told:
         warn(sentence)
     return found
+
+
+def _are_torn(out: Path, name: str) -> bool:
+    """Whether two maps do not belong together; what else is wrong with them is told of where they are measured."""
+    if volumes.is_volume(name):
+        return False
+    shape = extent(mask_files(out, name)[1])
+    try:
+        masks = None if shape is None else read_masks(out, name, shape)
+    except LazyLabelsError:
+        return False
+    return masks is not None and not belong_together(*masks)
+
+
+def _torn(out: Path, names: Sequence[str]) -> str:
+    """A sentence about finished images of whose masks a stop left one of before; empty where there is none."""
+    if not names:
+        return ""
+    several = len(names) > 1
+    return (
+        f"the masks of the finished picture{'s' if several else ''} {_listed(names)} in '{out}' do not belong together, as "
+        f"after a stop, and are left out: show {'each picture' if several else 'it'}, take its tick of finished away, and set "
+        "it again."
+    )
+
+
+def _unfinished(out: Path, names: Mapping[str, str]) -> str:
+    """A sentence about images that have masks and are not finished (their names by those of their results); empty where there
+    is none."""
+    there = [name for name in names if any(file.is_file() for file in mask_files(out, name))]
+    if not there:
+        return ""
+    several = len(there) > 1
+    maps = " and ".join(file.name for file in mask_files(out, there[0]))
+    these, are = ("they", "are") if several else ("it", "is")
+    return (
+        f"the picture{'s' if several else ''} {_listed([names[name] for name in there])} {'have' if several else 'has'} masks "
+        f"in '{out}' and {are} left out, as {these} {are} not finished: tick finished where {these} {are} right, or remove "
+        f"{maps}{' and so on' if several else ''} from there."
+    )
+
+
+def _gone(out: Path, names: Sequence[str], others: bool) -> str:
+    """A sentence about masks whose images are gone; empty where there is none."""
+    if not names:
+        return ""
+    several = len(names) > 1
+    maps = " and ".join(file.name for file in mask_files(out, f"{names[0]}.png"))
+    return (
+        f"the finished picture '{names[0]}'{f' and {len(names) - 1} more are' if several else ' is'} not in the folder any "
+        f"more and {'left out' if others else 'there is no other'}: put {'their files' if several else 'its file'} back, or "
+        f"remove {maps}{' and so on' if several else ''} from '{out}'."
+    )
 
 
 def _awaited(out: Path, names: Sequence[str]) -> str:
@@ -251,9 +327,12 @@ def _awaited(out: Path, names: Sequence[str]) -> str:
     if not names:
         return ""
     several = len(names) > 1
-    shown = ", ".join(f"'{name}'" for name in names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
     return (
-        f"the finished picture{'s' if several else ''} {shown} {'have' if several else 'has'} no masks in '{out}' yet and "
-        f"{'are' if several else 'is'} left out: show {'each of them' if several else 'it'}, and wait until "
+        f"the finished picture{'s' if several else ''} {_listed(names)} {'have' if several else 'has'} no masks in '{out}' yet "
+        f"and {'are' if several else 'is'} left out: show {'each of them' if several else 'it'}, and wait until "
         f"{'their' if several else 'its'} masks are written."
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from lazylabels_monai.images.files import file_suffix
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.kept import CORRECTED
-from lazylabels_monai.interactive.label_files import REPLACED
+from lazylabels_monai.interactive.label_files import REPLACED, keep_copy
 from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, image_stem
 from lazylabels_monai.tasks import TASKS
 
@@ -131,6 +131,17 @@ class ProjectFiles:
         self._stems.pop(old, None)
         self._stems[new] = stem
         return stem
+
+    def put_masks_away(self, name: str) -> None:
+        """Move the masks of an image from the results to ``replaced/``.
+
+        Raises:
+            LazyLabelsError: when the disk refuses it.
+        """
+        for file in mask_files(self.finished_folder, self.result_name(name)):
+            if file.is_file():
+                keep_copy(file, self.folder / REPLACED / FINISHED)
+                file.unlink()
 
     def _label(self, stem: str, name: str, task: str) -> Path:
         return self.folder / task / f"{stem}{_label_suffix(name)}"

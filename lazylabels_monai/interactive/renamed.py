@@ -10,8 +10,8 @@ from lazylabels_monai.data.datalist import has_key
 from lazylabels_monai.images.digest import is_digest
 from lazylabels_monai.images.files import file_suffix
 from lazylabels_monai.interactive.image_records import ImageEntry, ImageRecords
-from lazylabels_monai.interactive.label_files import REPLACED, is_ours, keep_copy
-from lazylabels_monai.interactive.project_files import ProjectFiles, mask_files
+from lazylabels_monai.interactive.label_files import is_ours
+from lazylabels_monai.interactive.project_files import ProjectFiles
 from lazylabels_monai.tasks import TASKS
 
 __all__ = ["follow_renamed"]
@@ -110,10 +110,7 @@ def _follow_lost(
 
 def _put_masks_away(records: ImageRecords, files: ProjectFiles, name: str) -> None:
     """A picture that is not there has no result; its objects stay among those that were accepted."""
-    for file in mask_files(files.finished_folder, files.result_name(name)):
-        if file.is_file():
-            keep_copy(file, records.folder / REPLACED / files.finished_folder.name)
-            file.unlink()
+    files.put_masks_away(name)
     records.forget_finished(name)
 
 

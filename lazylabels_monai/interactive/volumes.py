@@ -75,16 +75,21 @@ def write_volume(file: Path, volume: np.ndarray, image: Path, software: str) -> 
     Raises:
         LazyLabelsError: when the disk refuses it; what was there stays.
     """
+    content = packed(volume, image, software)
+    with written_to(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as stream:
+            stream.write(content)
+
+
+def packed(volume: np.ndarray, image: Path, software: str) -> bytes:
+    """What :func:`write_volume` writes of the same arguments."""
     import nibabel
 
     written = nibabel.Nifti1Image(as_stored(volume), _affine(image, image.stat().st_mtime_ns))
     written.header["descrip"] = software.encode()
-    with written_to(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # marks are mostly one value: the quickest level packs them to a hundredth
-        packed = gzip.compress(written.to_bytes(), compresslevel=1, mtime=0)
-        with whole_file(file) as stream:
-            stream.write(packed)
+    # marks are mostly one value: the quickest level packs them to a hundredth
+    return gzip.compress(written.to_bytes(), compresslevel=1, mtime=0)
 
 
 def software_of(file: Path) -> str:

@@ -171,7 +171,10 @@ def find_predictions(
     except NoLabelMapError:  # an evaluation alone
         labelled, names = [], None
     if isinstance(images, Mapping) and (left_out := [image.name for image in labelled if image.name not in images]):
-        note(f"{len(left_out)} of {len(labelled)} predictions, of which '{left_out[0]}' is the first: their images are gone.")
+        note(
+            f"{len(left_out)} of {len(labelled)} predictions, of which '{left_out[0]}' is the first: their images are gone, or "
+            "are not to be reported on."
+        )
         labelled = [image for image in labelled if image.name in images]
     _, unknown = require_one_stamp(out, [image.name for image in labelled])
     if unknown:

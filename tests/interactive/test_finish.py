@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from functools import partial
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +16,8 @@ from PIL import Image
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image, read_label
-from lazylabels_monai.interactive.finish import export, report, write_masks
+from lazylabels_monai.interactive.finish import belong_together, export, has_masks, read_masks, report, write_masks
+from lazylabels_monai.interactive.kept import accepted
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.sizes import table, write_csv
 from tests.interactive.folders import pictures
@@ -40,12 +44,111 @@ def test_masks_are_those_of_predict_and_replace_earlier_ones(project, tmp_path):
     assert read_label(write_masks(tmp_path / "out", "b.png", many, {}, ["x"])[1]).max() == many.max()
 
 
+def _stopped(act, step: int) -> bool:
+    """Do something until the given file is about to be replaced or removed, as a kill then would; whether it came to that."""
+    left = [step]
+
+    def or_stop(do):
+        def done(*args, **options):
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            return do(*args, **options)
+
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.replace", or_stop(os.replace))
+        patch.setattr(Path, "unlink", or_stop(Path.unlink))
+        try:
+            act()
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", ["images/a.png", "images/v.nii.gz"])
+def test_a_stop_leaves_no_mask_of_before_beside_a_new_one(tmp_path, name):
+    folder = pictures(tmp_path / "my", 2, SHAPE)
+    shape = SHAPE if name.endswith("png") else (3, *SHAPE)
+    if name.endswith("gz"):
+        nibabel.save(nibabel.Nifti1Image(np.zeros(shape[::-1], np.uint8), np.eye(4)), folder / name)
+    ids, classes = np.zeros(shape, np.int32), np.array([0, 2, 1])
+    ids[..., 5:15, 5:15], ids[..., 30:50, 30:50] = 1, 2
+    moments = {"before": ids, "after": np.where(ids == 2, 0, ids)}  # an object is erased
+
+    def write(project, when):
+        entry = project.entry(name)
+        keep = partial(project.save_kept, entry, accepted(moments[when], classes))
+        write_masks(project.files.finished_folder, name, moments[when], classes, project.classes, entry.path, keep)
+
+    step, seen = 0, []
+    with Project.open(folder, create=True, classes=["pore", "grain"]) as project:
+        out, stopped = project.files.finished_folder, True
+        while stopped:
+            step += 1
+            write(project, "before")
+            stopped = _stopped(partial(write, project, "after"), step)
+            kept = np.maximum(project.kept(project.entry(name)).ids, 0)
+            if has_masks(out, name):
+                found = read_masks(out, name, shape)
+                assert belong_together(*found)
+                when = next(when for when, objects in moments.items() if np.array_equal(found[0], objects))
+                shown, _ = (read_label(file) for file in sorted(out.glob("*_*"), reverse=True))
+                assert np.array_equal(shown.T if len(shape) == 3 else shown, classes[moments[when]])
+            else:  # they are written again from what is kept
+                when = "none"
+                assert np.array_equal(kept, moments["after"])
+            seen.append(when)
+    assert step > 4
+    assert list(dict.fromkeys(seen)) == ["before", "none", "after"]
+
+
+def test_masks_that_do_not_belong_together_do_not_end_the_report_of_others(project):
+    """As a stop of an earlier version left them."""
+    out, told = project.files.finished_folder, []
+    ids, classes = objects()
+    for entry in project.images:
+        project.finish(entry)
+        write_masks(out, project.files.result_name(entry.name), ids, classes, project.classes)
+    first, second = project.images
+    torn = read_label(out / "a_pred.png").copy()
+    torn[ids == 2] = 0
+    Image.fromarray(torn).save(out / "a_pred.png")
+    report(out, project, "1um", told.append)
+    (sentence,) = told
+    assert f"the masks of the finished picture '{first.name}' in '{out}' do not belong together" in sentence
+    assert set(pd.read_csv(out / "measured" / "objects.csv")["image"]) == {"b"}
+    project.finish(second, False)
+    with pytest.raises(LazyLabelsError, match="do not belong together"):
+        report(out, project, "1um", told.append)
+
+
+def test_masks_of_a_picture_that_is_not_finished_are_left_out(project):
+    out, told = project.files.finished_folder, []
+    ids, classes = objects()
+    first, second = project.images
+    for entry in project.images:
+        write_masks(out, project.files.result_name(entry.name), ids, classes, project.classes)
+    with pytest.raises(LazyLabelsError, match="not finished"):
+        report(out, project, "1um", told.append)
+    project.finish(first)
+    page = report(out, project, "1um", told.append)
+    (sentence,) = told
+    assert f"the picture '{second.name}' has masks in '{out}' and is left out, as it is not finished" in sentence
+    assert "b_pred.png and b_instances.tif" in sentence
+    assert set(pd.read_csv(out / "measured" / "objects.csv")["image"]) == {"a"}
+    assert "1 of 2 predictions" in page.read_text()
+    assert export(out, "coco", project, "1um", told.append).objects == {"a": 4}
+
+
 def test_report_and_csv_are_of_the_objects_on_the_screen(project, tmp_path):
     with pytest.raises(LazyLabelsError, match="no result"):
         report(tmp_path / "out", project)
     tables = []
     for entry in project.images:
         ids, classes = objects()
+        project.finish(entry)
         write_masks(tmp_path / "out", entry.name, ids, classes, project.classes)
         picture = read_image(entry.path)
         tables.append(table(ids, classes, "1um", name=entry.name, class_names=project.classes, picture=picture))
@@ -66,7 +169,8 @@ def test_finished_pictures_without_masks_are_told_of(tmp_path):
         with pytest.raises(LazyLabelsError, match=f"'{first.name}' has no masks .* show it"):
             report(out, project, "1um", told.append)
         ids, classes = objects()
-        for entry in (first, third):  # the third one has masks and is not finished, others are neither
+        project.finish(third)
+        for entry in (first, third):  # others are neither finished nor have masks
             write_masks(out, project.files.result_name(entry.name), ids, classes, project.classes)
         for act in (lambda: report(out, project, "1um", told.append), lambda: export(out, "coco", project, "1um", told.append)):
             act()
@@ -95,6 +199,7 @@ def test_a_stated_pixel_size_goes_before_the_one_that_was_typed(tmp_path):
     (folder / "datalist.json").write_text(json.dumps({"classes": ["pore", "grain"], "training": items}))
     with Project.open(folder) as project:
         for entry in (entry for entry in project.images if entry.name != "images/c.tif"):
+            project.finish(entry)
             ids, classes = objects()
             write_masks(tmp_path / "out", entry.name, ids, classes, project.classes)
         with pytest.raises(LazyLabelsError, match="states no pixel size while"):
@@ -113,6 +218,7 @@ def test_images_of_one_name_but_for_their_ending_keep_their_own_intensities(tmp_
     ids, classes = objects()
     with Project.open(folder, create=True, classes=["pore", "grain"]) as project:
         for entry in project.images:
+            project.finish(entry)
             write_masks(tmp_path / "out", project.files.result_name(entry.name), ids, classes, project.classes)
         page = report(tmp_path / "out", project, "1um")
         grays = {Path(project.files.result_name(e.name)).stem: 50 if e.name.endswith("png") else 200 for e in project.images}
@@ -124,6 +230,7 @@ def test_images_of_one_name_but_for_their_ending_keep_their_own_intensities(tmp_
 def test_objects_go_to_other_programs(project, tmp_path):
     for entry in project.images:
         ids, classes = objects()
+        project.finish(entry)
         write_masks(tmp_path / "out", entry.name, ids, classes, project.classes)
     found = export(tmp_path / "out", "geojson", project)
     assert found.failed == {}
@@ -146,6 +253,7 @@ def wells(tmp_path):
     with Project.open(tmp_path / "my", create=True, classes=["pore", "grain"]) as project:
         for entry in project.images:
             project.claim(entry)
+            project.finish(entry)
             name = project.files.result_name(entry.name)
             write_masks(project.files.finished_folder, name, ids, classes, project.classes)
         yield project

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers
 from lazylabels_monai.apps.napari.work import Work
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive import finish
+from lazylabels_monai.interactive.kept import Kept
+from lazylabels_monai.interactive.label_files import REPLACED
+from lazylabels_monai.interactive.project_files import FINISHED
 
 __all__ = ["BACK", "FinishedImages"]
 
@@ -43,8 +47,10 @@ class FinishedImages:
         if current.project is None or current.entry is None:
             return
         self._marks.flush()
-        if self._work.attempt(lambda: current.project.finish(current.entry, finished)):
-            (self.write_masks if finished else self._take_masks_back)()
+        if not finished:
+            self._take_masks_back()
+        elif self._work.attempt(lambda: current.project.finish(current.entry)):
+            self.write_masks()
         current.listed.emit()
 
     def write_masks(self) -> None:
@@ -66,8 +72,8 @@ class FinishedImages:
 
         def act() -> None:
             project.claim(entry)
-            finish.write_masks(self.folder, name, seen.objects, seen.classes, classes, entry.path)
-            project.save_kept(entry, seen.kept)
+            keep = partial(project.save_kept, entry, seen.kept)
+            finish.write_masks(self.folder, name, seen.objects, seen.classes, classes, entry.path, keep)
 
         if self._work.attempt(act):
             count = len(np.unique(seen.objects[seen.objects > 0]))
@@ -79,33 +85,51 @@ class FinishedImages:
         """Write the masks that a finished image in view lacks, now that all of it is answered: it may have been left before."""
         seen = self._current.seen
         lacking = self._current.entry.finished and not finish.has_masks(self.folder, self._file_name())
-        if lacking and seen is not None and seen.whole and self._are_corrections_known():
+        if lacking and seen is not None and seen.whole and self._corrections() is not None:
             self.write_masks()
 
-    def _are_corrections_known(self) -> bool:
-        """Not where their file cannot be read, which was said: nobody asked for the network's objects in their place."""
+    def _corrections(self) -> Kept | None:
+        """None where their file cannot be read, which was said: nobody asked for the network's objects in their place."""
         try:
-            self._current.project.kept(self._current.entry)
+            return self._current.project.kept(self._current.entry)
         except (LazyLabelsError, OSError):
-            return False
-        return True
+            return None
 
     def read_masks(self) -> tuple[np.ndarray, np.ndarray] | None:
         """What was written of the image in view, ids (H, W) int32 and class by id; None where nothing was.
 
+        Two that a stop left which do not belong together are put away where the objects are known otherwise.
+
         Raises:
-            LazyLabelsError: when it cannot be read, or is of another size.
+            LazyLabelsError: when it cannot be read, is of another size, or cannot be put away.
         """
-        return finish.read_masks(self.folder, self._file_name(), self._current.shape)
+        found = finish.read_masks(self.folder, self._file_name(), self._current.shape)
+        if found is None or finish.belong_together(*found):
+            return found
+        kept = self._corrections()
+        if kept is None or not kept.everything:
+            return found
+        files, entry = self._current.project.files, self._current.entry
+        files.put_masks_away(entry.name)
+        self._work.say(
+            f"the masks of '{entry.name}' in {self.folder} did not belong together, as after a stop: they are written again as "
+            f"you accepted the objects, and those of before are in {files.folder / REPLACED / FINISHED}.",
+            True,
+        )
+        return None
 
     def _take_masks_back(self) -> None:
-        """An image that is not finished after all has none among the results; its objects stay on the screen."""
+        """An image that is not finished after all has none among the results; its objects stay on the screen.
+
+        The tick goes last: a finished picture without masks is told of, and gets them when it is shown.
+        """
         project, entry, seen = self._current.project, self._current.entry, self._current.seen
 
         def act() -> None:
             if seen is not None:
                 project.save_kept(entry, seen.kept)
             finish.remove_masks(self.folder, self._file_name())
+            project.finish(entry, False)
 
         if self._work.attempt(act) and seen is not None and seen.kept.everything:
             self._work.say(
