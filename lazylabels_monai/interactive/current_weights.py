@@ -6,13 +6,14 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 
-from lazylabels_monai.atomic import clean, whole_file, written_to
+from lazylabels_monai.atomic import clean, filled, whole_file, written_to
 from lazylabels_monai.digests import saving, settle
 from lazylabels_monai.guards import require_finite
 from lazylabels_monai.interactive.events import Event, EventWriter
@@ -44,7 +45,7 @@ class CurrentWeights:
         definition: the network that is trained, for ``network.json``.
         classes, trained_with, datalist: see :func:`~lazylabels_monai.workflow.begin_training`.
         begun_from: ``init_weights``. Other weights than those that lie there are kept in ``before_<date>/`` first, the last
-            :data:`KEPT` of them.
+            :data:`KEPT` that were kept.
         events: told.
         learns_anew: see :mod:`~lazylabels_monai.interactive.knowing`; it is written beside the weights.
     """
@@ -101,14 +102,7 @@ class CurrentWeights:
         folder.mkdir(parents=True, exist_ok=True)
         clean(folder)
         if self.path.is_file() and not self.goes_on:
-            stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(self.path.stat().st_mtime))
-            target = folder / f"before_{stamp}"
-            target.mkdir(exist_ok=True)
-            for name in (WEIGHTS_FILE, *BESIDE):
-                if (folder / name).is_file():
-                    shutil.copy2(folder / name, target / name)
-            for old in sorted(folder.glob("before_*"))[:-KEPT]:
-                shutil.rmtree(old, ignore_errors=True)
+            _keep_weights(folder)
         write_classes(folder, self.classes)
         write_network(folder, self.definition, **self.trained_with)
         write_begun(folder, self.learns_anew, self._learnt)
@@ -121,6 +115,32 @@ class CurrentWeights:
         if not found <= self._learnt:
             self._learnt |= found
             write_begun(self.path.parent, self.learns_anew, self._learnt)
+
+
+def _keep_weights(folder: Path) -> None:
+    """Copy the weights of a folder and what lies beside them to ``before_<date>/``, and let the oldest of those go.
+
+    The clock may be wrong, or be set back: they are told apart by more than their date, and are ordered as they were made.
+    """
+    there = sorted(folder.glob("before_*"), key=_made)
+    stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime((folder / WEIGHTS_FILE).stat().st_mtime))
+    target, number = folder / f"before_{stamp}", 2
+    while target.exists():
+        target, number = folder / f"before_{stamp}_{number}", number + 1
+    with filled(target) as new:
+        for name in (WEIGHTS_FILE, *BESIDE):
+            if (folder / name).is_file():
+                shutil.copy2(folder / name, new / name)
+    if there and _made(target) <= _made(there[-1]):
+        with suppress(OSError):
+            os.utime(target, ns=(target.stat().st_atime_ns, _made(there[-1])[0] + 10**9))
+    for old in there[: -(KEPT - 1)]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _made(kept: Path) -> tuple[int, str]:
+    """To order kept weights by when they were kept, the last one last."""
+    return kept.stat().st_mtime_ns, kept.name
 
 
 def _knows_no_image(begun_from: str | None) -> bool:
