@@ -40,6 +40,7 @@ FLOORS = (
         "locks",
         "memory",
         "regular",
+        "spelling",
         "stopping",
         "tensor_files",
     ),

@@ -32,6 +32,7 @@ from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress
 from lazylabels_monai.regular import odd_name, why_no_file
 from lazylabels_monai.result_files import without_results
+from lazylabels_monai.spelling import as_spelled
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
 
 __all__ = [
@@ -245,8 +246,8 @@ def datalist_file(path: PathLike) -> Path:
 
 
 def absolute_path(file: Path, name: str) -> str:
-    """A path of the datalist ``file`` as an absolute one."""
-    return os.path.abspath(file.parent / expanded(name))
+    """A path of the datalist ``file`` as an absolute one, in the Unicode form in which the file is there."""
+    return os.path.abspath(as_spelled(file.parent, str(expanded(name))))
 
 
 def has_key(item: Mapping[str, Any], key: str) -> bool:

@@ -118,6 +118,11 @@ class ImageRecords:
         looked_at += [self._compared[name]] if name in self._compared else []
         return bool(looked_at) and file_stamp(path) not in looked_at
 
+    @property
+    def names(self) -> list[str]:
+        """Of all images of which something is written down, also of those that are gone."""
+        return [*self._states, *(item["image"] for _, item in self.datalist.items())]
+
     def is_known(self, name: str) -> bool:
         """Whether something was done with an image; that it was looked at, and which split it is to join, is nothing."""
         said = set(self._states.get(name, ImageState()).as_dict())

@@ -22,7 +22,7 @@ from lazylabels_monai.interactive.kept import Kept, read_kept, write_kept
 from lazylabels_monai.interactive.open_datalist import make_datalist
 from lazylabels_monai.interactive.project_files import ProjectFiles
 from lazylabels_monai.interactive.project_labels import ProjectLabels
-from lazylabels_monai.interactive.renamed import follow_renamed
+from lazylabels_monai.interactive.renamed import as_known, follow_renamed
 from lazylabels_monai.locks import FolderLock
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import CLASSES_FILE
@@ -117,10 +117,13 @@ class Project:
         with self.records.lock:
             datalist.read()
             listed = pictures_of(self.folder, self._note)
-            self._name_files(listed)  # of those that are gone, too
-            followed = follow_renamed(self.records, self.files, self.images, listed, self._note)
-            names = self._name_files(listed)
+            pictures = as_known(self.records, listed)
+            self._name_files(pictures)  # of those that are gone, too
+            followed = follow_renamed(self.records, self.files, self.images, pictures, self._note)
+            names = self._name_files(pictures)
             before = {entry.name: entry for entry in self.images}
+            for entry in self.images:
+                entry.path = datalist.path(entry.name)  # another Unicode form of it
             self.images = [before.get(name) or ImageEntry(name, datalist.path(name)) for name in dict.fromkeys(names)]
             self.labels.adopt(self.images, self.notes.append, followed)
             for entry in self.images:
@@ -133,12 +136,12 @@ class Project:
         """Real paths of the images and the labels."""
         return {os.path.realpath(file) for file in (*self.records.labels, *(entry.path for entry in self.images))}
 
-    def _name_files(self, listed: Sequence[str]) -> list[str]:
+    def _name_files(self, pictures: Sequence[str]) -> list[str]:
         """Names of all images that the datalist or the folder has; the files about them are called by these."""
         datalist = self.records.datalist
         names = [item["image"] for _, item in datalist.items()]
         named = {os.path.realpath(datalist.path(name)) for name in names}
-        names += [name for name in listed if os.path.realpath(self.folder / name) not in named]
+        names += [name for name in pictures if os.path.realpath(datalist.path(name)) not in named]
         self.files.assign(names, self.records.stems, self.records.labels)
         return names
 

@@ -13,6 +13,7 @@ from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.kept import CORRECTED
 from lazylabels_monai.interactive.label_files import REPLACED, keep_copy
 from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, image_stem
+from lazylabels_monai.spelling import as_spelled, composed
 from lazylabels_monai.tasks import TASKS
 
 __all__ = ["FINISHED", "ProjectFiles", "mask_files"]
@@ -38,6 +39,7 @@ class ProjectFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._stems: dict[str, str] = {}
+        self._twins: frozenset[str] = frozenset()
 
     def assign(self, names: Iterable[str], recorded: Mapping[str, str], labels: Mapping[Path, str]) -> None:
         """Say what the files about each image are called.
@@ -51,20 +53,20 @@ class ProjectFiles:
             labels: files that the datalist names, and the image that each is about.
         """
         names = list(dict.fromkeys(names))
-        shared = Counter(_short_stem(name).lower() for name in names)
-        self._stems = dict(recorded)
-        taken = {stem.lower() for stem in recorded.values()}
-        named = {str(file).lower(): image for file, image in labels.items()}
+        shared = Counter(_alike(_short_stem(name)) for name in names)
+        self._name(dict(recorded))
+        taken = {_alike(stem) for stem in recorded.values()}
+        named = {_alike(str(file)): image for file, image in labels.items()}
         for name in names:
             if name in recorded:
                 continue
 
             def is_free(stem: str, name: str = name) -> bool:
-                others = (named.get(str(self._label(stem, name, task)).lower(), name) for task in TASKS)
-                return stem.lower() not in taken and all(other == name for other in others)
+                others = (named.get(_alike(str(self._label(stem, name, task))), name) for task in TASKS)
+                return _alike(stem) not in taken and all(other == name for other in others)
 
-            self._stems[name] = next(filter(is_free, _stems_for(name, shared[_short_stem(name).lower()] > 1)))
-            taken.add(self._stems[name].lower())
+            self._stems[name] = next(filter(is_free, _stems_for(name, shared[_alike(_short_stem(name))] > 1)))
+            taken.add(_alike(self._stems[name]))
 
     def stem(self, name: str) -> str:
         """What files about an image are called, without an ending."""
@@ -89,7 +91,7 @@ class ProjectFiles:
     def ids(self, name: str) -> Path:
         """Where a window writes the ids that go with an exact mask that was changed."""
         ending = volumes.SUFFIX if volumes.is_volume(name) else ".tif"
-        return self.folder / _IDS / f"{self.stem(name)}_drawn{ending}"
+        return self._place(self.stem(name), f"{_IDS}/{self.stem(name)}_drawn{ending}")
 
     @property
     def finished_folder(self) -> Path:
@@ -97,8 +99,12 @@ class ProjectFiles:
         return self.folder / FINISHED
 
     def result_name(self, name: str) -> str:
-        """What the results of an image are called after."""
-        return self.stem(name) + file_suffix(name)
+        """What the results of an image are called after, as the disk spells it."""
+        stem, suffix = self.stem(name), file_suffix(name)
+        for file in mask_files(self.finished_folder, stem + suffix):
+            if (there := self._place(stem, f"{FINISHED}/{file.name}")) != file:
+                return there.name[: len(image_stem(stem + suffix)) - len(file.name)] + suffix
+        return stem + suffix
 
     def replaced(self, task: str) -> Path:
         """Folder of what lay where labels of a task were written."""
@@ -115,11 +121,11 @@ class ProjectFiles:
         Returns:
             what they are called now: as before where something else has the new name already, or the disk refuses it.
         """
-        stem, taken = self.stem(old), {other.lower() for name, other in self._stems.items() if name not in (old, new)}
+        stem, taken = self.stem(old), {_alike(other) for name, other in self._stems.items() if name not in (old, new)}
         for target in _stems_for(new, shared=False):
-            if target == stem:
+            if composed(target) == composed(stem):
                 break
-            if target.lower() in taken:
+            if _alike(target) in taken:
                 continue
             pairs = list(zip(self._all(stem, old), self._all(target, new), strict=True))
             if not any(there.exists() for _, there in pairs):
@@ -128,8 +134,7 @@ class ProjectFiles:
                 break
             if target != _short_stem(new):
                 break
-        self._stems.pop(old, None)
-        self._stems[new] = stem
+        self._name({name: other for name, other in self._stems.items() if name != old} | {new: stem})
         return stem
 
     def put_masks_away(self, name: str) -> None:
@@ -143,24 +148,34 @@ class ProjectFiles:
                 keep_copy(file, self.folder / REPLACED / FINISHED)
                 file.unlink()
 
+    def _name(self, stems: dict[str, str]) -> None:
+        self._stems = stems
+        forms = Counter(map(composed, {stem for stem in stems.values() if not stem.isascii()}))
+        self._twins = frozenset(stem for stem in stems.values() if forms[composed(stem)] > 1)
+
+    def _place(self, stem: str, path: str) -> Path:
+        """A file about an image, as the disk spells it; as it is written where two images differ in nothing but that."""
+        return self.folder / path if stem in self._twins else as_spelled(self.folder, path)
+
     def _label(self, stem: str, name: str, task: str) -> Path:
-        return self.folder / task / f"{stem}{_label_suffix(name)}"
+        return self._place(stem, f"{task}/{stem}{_label_suffix(name)}")
 
     def _kept(self, stem: str) -> Path:
-        return self.folder / CORRECTED / f"{stem}.npz"
+        return self._place(stem, f"{CORRECTED}/{stem}.npz")
 
     def _before_ids(self, stem: str) -> Path:
-        return self.folder / _BEFORE_IDS / f"{stem}.npz"
+        return self._place(stem, f"{_BEFORE_IDS}/{stem}.npz")
 
     def _before_complete(self, stem: str, name: str, task: str) -> Path:
-        return self.folder / _BEFORE_COMPLETE / task / f"{stem}{_label_suffix(name)}"
+        return self._place(stem, f"{_BEFORE_COMPLETE}/{task}/{stem}{_label_suffix(name)}")
 
     def _all(self, stem: str, name: str) -> list[Path]:
         """All files about an image, whether they are there or not."""
+        masks = mask_files(self.finished_folder, stem + file_suffix(name))
         return [
             self._kept(stem),
             self._before_ids(stem),
-            *mask_files(self.finished_folder, stem + file_suffix(name)),
+            *(self._place(stem, f"{FINISHED}/{file.name}") for file in masks),
             *(place(stem, name, task) for task in TASKS for place in (self._label, self._before_complete)),
         ]
 
@@ -175,6 +190,11 @@ def mask_files(folder: Path, name: str) -> tuple[Path, Path]:
     endings = (volumes.SUFFIX,) * 2 if volumes.is_volume(name) else (".png", ".tif")
     stem = image_stem(name)
     return folder / f"{stem}{CLASSES_ENDING}{endings[0]}", folder / f"{stem}{INSTANCES_ENDING}{endings[1]}"
+
+
+def _alike(text: str) -> str:
+    """By which names are the same that some disk takes for the same."""
+    return composed(text).lower()
 
 
 def _short_stem(name: str) -> str:

@@ -12,12 +12,28 @@ from lazylabels_monai.images.files import file_suffix
 from lazylabels_monai.interactive.image_records import ImageEntry, ImageRecords
 from lazylabels_monai.interactive.label_files import is_ours
 from lazylabels_monai.interactive.project_files import ProjectFiles
+from lazylabels_monai.spelling import composed
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["follow_renamed"]
+__all__ = ["as_known", "follow_renamed"]
 
 #: Keys of an item that come back from what a project knows of an image.
 _KNOWN_OTHERWISE = {"image", "digest", "empty", *TASKS}
+
+
+def as_known(records: ImageRecords, pictures: Sequence[str]) -> list[str]:
+    """Names of pictures as they are written down, where the disk spells them in another Unicode form.
+
+    Args:
+        records: of the images.
+        pictures: names of those that are in the folder.
+    """
+    if all(name.isascii() for name in pictures):
+        return list(pictures)
+    there = set(pictures)
+    known = {composed(name): name for name in records.names if name not in there}
+    written = {name for name in records.names if name in there}
+    return [name if name in written else known.get(composed(name), name) for name in pictures]
 
 
 def follow_renamed(
@@ -98,7 +114,7 @@ def _follow_lost(
         return followed
     named = {os.path.realpath(datalist.path(item["image"])) for _, item in datalist.items()}
     for new in pictures:
-        if records.is_known(new) or os.path.realpath(records.folder / new) in named:
+        if records.is_known(new) or os.path.realpath(datalist.path(new)) in named:
             continue
         old = lost.pop(records.digest_now(new), None)
         if old is not None:

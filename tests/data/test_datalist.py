@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -181,6 +183,20 @@ def test_read_items_keeps_absolute_paths(data, tmp_path_factory):
     items = read_items(data.save(), "testing", ["detection"])
     assert items[1] == {"image": str(elsewhere), "detection_present": 0}
     assert items[2]["image"] == str(data.root / "images/f.png")
+
+
+@pytest.mark.parametrize(("written", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_read_items_finds_names_in_another_unicode_form(data, written, there):
+    """As Macs' disks, archives and shares change them."""
+    raw, name = data.content["training"][1], "pr\u00fcf.png"
+    for key in ("image", "detection"):
+        file = data.root / raw[key]
+        file.rename(file.with_name(unicodedata.normalize(there, name)))
+        raw[key] = f"{file.parent.name}/{unicodedata.normalize(written, name)}"
+    found = read_items(data.save(), "training")[1]
+    assert Path(found["image"]).is_file()
+    assert Path(found["detection"]).is_file()
+    assert not check_datalist(data.root).errors
 
 
 def test_read_items_refuses(data):

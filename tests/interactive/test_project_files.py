@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lazylabels_monai.data.datalist import read_items
 from lazylabels_monai.interactive import finish
 from lazylabels_monai.interactive.kept import accepted
 from lazylabels_monai.interactive.project import Project
@@ -221,6 +224,62 @@ def test_a_disk_that_refuses_leaves_all_files_where_they_are(images, monkeypatch
         assert_whole(project, "images/z.png", 3)
 
 
+def spelled(folder: Path, form: str) -> None:
+    """All names of files in another Unicode form, as disks of Macs, archives and shares change them."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            os.rename(Path(place, name), Path(place, unicodedata.normalize(form, name)))
+
+
+@LATER
+@MARKS
+@pytest.mark.parametrize(("before", "after"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_in_another_unicode_form_are_the_same_names(images, marks, later, before, after):
+    folder, (_, other, _) = images
+    name = unicodedata.normalize(before, "Pr\u00fcfst\u00fcck")
+    (folder / "a.png").rename(folder / f"{name}.png")
+    other.save(folder / f"{name}.tif")
+    with Project.open(folder.parent, create=True) as project:
+        work(project, f"images/{name}.png", 3, marks)
+        work(project, f"images/{name}.tif", 5, marks)
+        files = [path for path in folder.parent.rglob("*") if path.is_file()]
+        spelled(folder.parent, after)
+        with later(project) as opened:
+            assert opened.notes == []
+            assert not opened.changed()
+            assert sorted(image.name for image in opened.images) == [f"images/{name}.png", f"images/{name}.tif"]
+            assert all(image.path.is_file() for image in opened.images)
+            assert_whole(opened, f"images/{name}.png", 3, marks)
+            assert_whole(opened, f"images/{name}.tif", 5, marks)
+            work(opened, f"images/{name}.png", 4, marks)  # written where they lie
+            assert_whole(opened, f"images/{name}.png", 4, marks)
+            assert len([path for path in folder.parent.rglob("*") if path.is_file()]) == len(files)
+            assert finish.report(opened.files.finished_folder, opened, warn=pytest.fail).is_file()
+        assert not marks or all(Path(item["detection"]).is_file() for item in read_items(folder.parent, "training"))
+        spelled(folder.parent, before)  # and back
+    with Project.open(folder.parent) as project:
+        assert project.notes == []
+        assert_whole(project, f"images/{name}.png", 4, marks)
+        assert_whole(project, f"images/{name}.tif", 5, marks)
+
+
+@LATER
+def test_two_pictures_whose_names_differ_in_form_alone_keep_their_own(images, later):
+    folder, (_, other, _) = images
+    one, two = (unicodedata.normalize(form, "images/\u00fc.png") for form in ("NFC", "NFD"))
+    (folder / "a.png").rename(folder.parent / one)
+    if (folder.parent / two).exists():
+        pytest.skip("this disk takes them for one")
+    other.save(folder.parent / two)
+    with Project.open(folder.parent, create=True) as project:
+        work(project, one, 3)
+        assert_untouched(project, two)
+        work(project, two, 5)
+        with later(project) as opened:
+            assert_whole(opened, one, 3)
+            assert_whole(opened, two, 5)
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -228,6 +287,7 @@ def test_a_disk_that_refuses_leaves_all_files_where_they_are(images, monkeypatch
         ("images/a.png", "images_a.png.png"),
         ("s/t/b.png", "s_t/b.png"),
         ("a.png", "A.bmp"),
+        ("\u00fc.png", "u\u0308.tif"),
         ("x" * 240 + ".png", "y" * 240 + ".png"),
         ("up/" * 80 + "a.png", "up/" * 81 + "a.png"),
     ],
