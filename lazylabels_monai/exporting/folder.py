@@ -282,8 +282,8 @@ class _Measurements:
             kind, said = "image", f"was measured without the images, such as '{files.image}'"
         if kind is not None and kind not in self.told:
             self.told.add(kind)
-            remedy = (
-                "it is taken, as you named it" if self.asked else "so the objects are measured anew (--measurements takes it)"
+            what = (
+                "and is taken, as you named it" if self.asked else "so the objects are measured anew (--measurements takes it)"
             )
-            self.warn(f"'{self.path}' {said}: {remedy}.")
+            self.warn(f"'{self.path}' {said}, {what}.")
         return kind is None or self.asked

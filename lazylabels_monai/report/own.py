@@ -47,10 +47,11 @@ def newest_own(
     """
     files = [path for path in (out / name, *out.glob(f"*/{name}")) if path.is_file()]
     verdicts = {path: judge(_content(path), path.parent) for path in files}
+    found = [path for path in files if verdicts[path].own] or [path for path in files if verdicts[path].own is None]
+    mend = "" if found else f": {remedy}"
     for path in files:
         if verdicts[path].own is False:
-            note(f"The {what} in {path.parent} are {verdicts[path].said}, not of what {out} holds, and are left out: {remedy}.")
-    found = [path for path in files if verdicts[path].own] or [path for path in files if verdicts[path].own is None]
+            note(f"The {what} in {path.parent} are {verdicts[path].said}, not of what {out} holds, and are left out{mend}.")
     if not found:
         return None
     found.sort(key=lambda path: (path.parent == out, path.stat().st_mtime))

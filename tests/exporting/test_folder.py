@@ -218,7 +218,7 @@ def test_a_table_of_another_pixel_size_is_not_taken_in_silence(tmp_path, measure
     asked = {"images": tmp_path / "i", "measurements": source, "overwrite": True}
     rows = measurements(export_objects(source, "geojson", **asked, warn=said.append))
     assert "mean_intensity" not in rows[0]
-    assert all("taken, as you named it" in sentence for sentence in said)
+    assert all("and is taken, as you named it" in sentence for sentence in said)
     assert 1 <= len(said) <= 2
 
 
