@@ -110,30 +110,49 @@ class ProjectFiles:
         """Folder of what lay where labels of a task were written."""
         return self.folder / REPLACED / task
 
-    def move(self, old: str, new: str, labels: Collection[Path]) -> str:
-        """Let the files about an image that was renamed have its new name, all of them or none.
+    def stem_after(self, old: str, new: str) -> str:
+        """What the files about an image that is renamed are to be called; as now where something else has the new name.
 
         Args:
             old: name that the image had.
             new: that it has.
-            labels: files that the datalist names, which stay where they are.
-
-        Returns:
-            what they are called now: as before where something else has the new name already, or the disk refuses it.
         """
         stem, taken = self.stem(old), {_alike(other) for name, other in self._stems.items() if name not in (old, new)}
         for target in _stems_for(new, shared=False):
             if composed(target) == composed(stem):
-                break
+                return stem
             if _alike(target) in taken:
                 continue
-            pairs = list(zip(self._all(stem, old), self._all(target, new), strict=True))
-            if not any(there.exists() for _, there in pairs):
-                moving = [(file, there) for file, there in pairs if file.is_file() and file not in labels]
-                stem = target if _moved(moving) else stem
-                break
+            if not any(there.exists() for there in self._all(target, new)):
+                return target
             if target != _short_stem(new):
-                break
+                return stem
+        raise AssertionError("there are endlessly many")
+
+    def move(self, old: str, new: str, target: str, labels: Collection[Path]) -> str:
+        """Let the files about an image that was renamed have its new name, all of them or none.
+
+        Those that a stop has left under the new name go with the others; what another window drew since takes their place.
+
+        Args:
+            old: name that the image had.
+            new: that it has.
+            target: what :meth:`stem_after` said.
+            labels: files that the datalist names, which stay where they are.
+
+        Returns:
+            what they are called now: as before where the disk refuses it.
+        """
+        stem = self.stem(old)
+        if target != stem:
+            pairs = list(zip(self._all(stem, old), self._all(target, new), strict=True))
+            moving = [(file, there) for file, there in pairs if file.is_file() and file not in labels]
+            for there in (there for _, there in moving if there.is_file()):
+                keep_copy(there, self.folder / REPLACED / there.parent.name)
+            if _moved(moving):
+                stem = target
+            else:
+                _moved([(there, file) for file, there in pairs if there.is_file() and not file.exists()])
         self._name({name: other for name, other in self._stems.items() if name != old} | {new: stem})
         return stem
 

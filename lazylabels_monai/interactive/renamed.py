@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from lazylabels_monai.atomic import write_text, written_to
 from lazylabels_monai.data.datalist import has_key
 from lazylabels_monai.images.digest import is_digest
 from lazylabels_monai.images.files import file_suffix
@@ -17,6 +20,8 @@ from lazylabels_monai.tasks import TASKS
 
 __all__ = ["as_known", "follow_renamed"]
 
+#: File of a project that says which image is being renamed, while files follow it.
+_RENAMING = ".renaming.json"
 #: Keys of an item that come back from what a project knows of an image.
 _KNOWN_OTHERWISE = {"image", "digest", "empty", *TASKS}
 
@@ -62,7 +67,8 @@ def follow_renamed(
     Raises:
         LazyLabelsError: when the disk refuses a new name.
     """
-    aside = {_set_aside(records, files, images, name): name for name in _replaced(records)}
+    aside = _go_on(records, files, images, note)
+    aside |= {_set_aside(records, files, images, name): name for name in _replaced(records)}
     followed = _follow_lost(records, files, images, dict.fromkeys([*pictures, *aside.values()]), aside, note)
     for name, before in aside.items():
         if name in records.digests:
@@ -73,6 +79,37 @@ def follow_renamed(
                 "when it is back in the folder, under any name."
             )
     return followed
+
+
+def _go_on(records: ImageRecords, files: ProjectFiles, images: list[ImageEntry], note: Callable[[str], None]) -> dict[str, str]:
+    """End what a stop left half done; returns the name that was being given, and that of before, of an image set aside."""
+    file = records.folder / _RENAMING
+    if (said := _read_renaming(file)) is None:
+        return {}
+    old, new, stem, digest = said
+    aside: dict[str, str] = {}
+    if records.digests.get(old) == digest:
+        _follow(records, files, images, old, new, stem)
+        if records.datalist.path(new).exists():
+            note(f"'{old}' is called '{new}' now: what was drawn on it goes with it.")
+        else:
+            aside[new] = old
+    elif new in records.stems:  # all is done, and known here: the disk may have refused to write it down
+        known = records.stems[new]
+        records.rename(new, new, lambda: known)
+    with written_to(file):
+        file.unlink(missing_ok=True)
+    return aside
+
+
+def _read_renaming(file: Path) -> tuple[str, str, str, str] | None:
+    """Name of before, name now, stem of the files now and digest; None where nothing was being renamed."""
+    try:
+        old, new, stem, digest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return None
+    good = all(isinstance(value, str) for value in (old, new, stem, digest)) and stem == Path(stem).name
+    return (old, new, stem, digest) if good else None
 
 
 def _replaced(records: ImageRecords) -> list[str]:
@@ -131,8 +168,17 @@ def _put_masks_away(records: ImageRecords, files: ProjectFiles, name: str) -> No
 
 
 def _rename(records: ImageRecords, files: ProjectFiles, images: list[ImageEntry], old: str, new: str) -> None:
+    stem, file = files.stem_after(old, new), records.folder / _RENAMING
+    with written_to(file):  # before the first file has its new name: it would be nobody's after a stop
+        write_text(file, json.dumps([old, new, stem, records.digests.get(old)]) + "\n")
+        _follow(records, files, images, old, new, stem)
+        file.unlink()
+
+
+def _follow(records: ImageRecords, files: ProjectFiles, images: list[ImageEntry], old: str, new: str, stem: str) -> None:
+    """All files about an image, and all that is known of it, go with its new name: also what a stop left of them."""
     entry = next((entry for entry in images if entry.name == old), None)
-    records.rename(old, new, lambda: files.move(old, new, records.labels))
+    records.rename(old, new, lambda: files.move(old, new, stem, records.labels))
     if entry is not None:  # a window goes on with the same entry
         images[:] = [other for other in images if other.name != new]
         entry.name, entry.path = new, records.datalist.path(new)

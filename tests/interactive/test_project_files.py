@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import unicodedata
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +226,54 @@ def test_a_disk_that_refuses_leaves_all_files_where_they_are(images, monkeypatch
         assert_whole(project, "images/z.png", 3)
     with Project.open(folder.parent) as project:
         assert_whole(project, "images/z.png", 3)
+
+
+class Stopped(BaseException):
+    """As a kill: nothing is put in order after it."""
+
+
+def stopped_before(patch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> bool:
+    """Whether an act ended before its n-th change of names on the disk."""
+    done = itertools.count(1)
+    for name in ("rename", "replace", "unlink"):
+
+        def counted(change: Callable[..., object], *args: object, **options: object) -> object:
+            if next(done) >= number:
+                raise Stopped
+            return change(*args, **options)
+
+        patch.setattr(os, name, partial(counted, getattr(os, name)))
+    try:
+        act()
+    except Stopped:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("names", [{"a": "b", "b": "a"}, {"a": "b", "b": "c"}], ids=["swapped", "in turn"])
+def test_a_stop_while_files_follow_their_pictures_loses_none(tmp_path, monkeypatch, names):
+    first, values = pictures(tmp_path / "first", 2), {"a": 3, "b": 5}
+    with Project.open(first, create=True) as project:
+        for name, value in values.items():
+            work(project, f"images/{name}.png", value)
+    for name in names:
+        (first / "images" / f"{name}.png").rename(first / name)
+    for name, new in names.items():
+        (first / name).rename(first / "images" / f"{new}.png")
+    count = len([path for path in first.rglob("*") if path.is_file()])
+    for number in itertools.count(1):
+        folder = tmp_path / str(number)
+        shutil.copytree(first, folder)
+        with monkeypatch.context() as patch:
+            stopped = stopped_before(patch, number, lambda folder=folder: Project.open(folder).close())
+        with Project.open(folder) as project:
+            for name, value in values.items():
+                assert_whole(project, f"images/{names.get(name, name)}.png", value)
+            left = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp")
+            assert len(left) - (folder / ".project.lock").exists() == count - (first / ".project.lock").exists(), left
+        if not stopped:
+            break
+    assert number > 10
 
 
 def spelled(folder: Path, form: str) -> None:
