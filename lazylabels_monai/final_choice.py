@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from monai.data import DataLoader, DistributedSampler
+from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator
 
 from lazylabels_monai.atomic import remove_tree
 from lazylabels_monai.checkpoints import candidate_file, candidates, save_weights
 from lazylabels_monai.data.choosing import is_loss
-from lazylabels_monai.data.validation import ValidationDataset
+from lazylabels_monai.data.validation import ValidationDataset, ValidationSampler
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import WEIGHTS_FILE, sound_weights
 
@@ -202,9 +202,7 @@ class FinalChoice:
 
     def evaluator_of(self, images: ValidationDataset) -> SupervisedEvaluator:
         """What scores the network's present weights on these images, and does nothing else."""
-        sampler = None
-        if idist.get_world_size() > 1:
-            sampler = DistributedSampler(images, even_divisible=False, shuffle=False)
+        sampler = ValidationSampler(images) if idist.get_world_size() > 1 else None
         engine = self.evaluator
         evaluator = SupervisedEvaluator(
             device=engine.state.device,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from monai.data import CacheDataset
+from monai.data import CacheDataset, DistributedSampler
 
 from lazylabels_monai.tasks import IGNORE, TASKS, present_key
 
-__all__ = ["WINDOWS_KEY", "Allowance", "ValidationDataset", "choose_windows", "window_pixels"]
+__all__ = ["WINDOWS_KEY", "Allowance", "ValidationDataset", "ValidationSampler", "choose_windows", "window_pixels"]
 
 logger = logging.getLogger(__name__)
 
@@ -288,10 +288,35 @@ class ValidationDataset(CacheDataset):
         return super().__getitem__(number)
 
     def __getitem__(self, index: int) -> Any:
+        if isinstance(index, _OfNoImage):
+            return nothing_known(self[int(index)])
         if self.chosen is None:
             return super().__getitem__(index)
         number, windows = self.chosen[index]
         return side_by_side(self._image(number), windows)
+
+
+class _OfNoImage(int):
+    """An index of :class:`ValidationDataset` whose image is predicted, and of which nothing is known: it counts nowhere."""
+
+
+class ValidationSampler(DistributedSampler):
+    """MONAI's ``DistributedSampler`` of validation images, which may be fewer than the processes.
+
+    MONAI refuses that, and its engines and metrics wait for a process that has nothing to do. Here each process beyond the
+    images predicts the first one as if nothing were known of it, so that every score is that of one process.
+
+    Args:
+        dataset: the images; without any there is nothing to validate, and nobody may ask for a sample.
+    """
+
+    def __init__(self, dataset: ValidationDataset) -> None:
+        self.images = len(dataset)
+        super().__init__(range(max(self.images, dist.get_world_size())), even_divisible=False, shuffle=False)
+
+    def __iter__(self) -> Iterator[int]:
+        """The indices of this process."""
+        return (index if index < self.images else _OfNoImage(0) for index in super().__iter__())
 
 
 def side_by_side(sample: Mapping[str, Any], windows: Sequence[Window]) -> dict[str, Any]:
@@ -301,6 +326,15 @@ def side_by_side(sample: Mapping[str, Any], windows: Sequence[Window]) -> dict[s
         if key in made:
             made[key] = torch.cat([made[key][(slice(None), *window)] for window in windows], dim=1)
     return {**made, WINDOWS_KEY: len(windows)}
+
+
+def nothing_known(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample with the same image of which no label says anything, as of one without labels."""
+    made = dict(sample)
+    for key in _LABELS:
+        if key in made:
+            made[key] = torch.full_like(torch.as_tensor(made[key]), IGNORE if key in TASKS else -1)
+    return {**made, **{present_key(task): 0 for task in TASKS if present_key(task) in made}}
 
 
 def _judging(sample: Mapping[str, Any], tasks: Sequence[str]) -> np.ndarray | None:

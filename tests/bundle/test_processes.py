@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -9,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.bundle.tiny import adam_steps, network
+from tests.bundle.tiny import CLASSES, adam_steps, network
 from tests.helpers import events, load
 from tests.test_random_states import same, same_training
 
@@ -208,3 +213,48 @@ def test_two_processes_that_are_told_to_end_do_and_go_on_as_if_they_had_not(bund
     assert not (models / "checkpoint_epoch=3.pt").exists(), said
     launch(bundle, python, tmp_path, 2, **{**given, "resume": True})
     same_training(tmp_path / "whole", tmp_path / "stopped")
+
+
+def fewer_exact_masks_than_processes(folder: Path) -> Path:
+    """Pictures so large that windows of them validate; one of the two for validation has an exact mask."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("train", "judges", "marked"):
+        mask = np.kron(rng.integers(0, 3, (9, 9)), np.ones((72, 72))).astype(np.uint8)
+        Image.fromarray((80 * mask + rng.integers(0, 60, mask.shape)).astype(np.uint8)).save(folder / f"{name}.png")
+        Image.fromarray(mask).save(folder / f"{name}_mask.png")
+    exact = [{"image": f"{name}.png", "segmentation": f"{name}_mask.png"} for name in ("train", "judges")]
+    marked = {"image": "marked.png", "detection": "marked_mask.png"}
+    lists = {"training": exact[:1], "validation": [marked, exact[1]]}
+    (folder / "datalist.json").write_text(json.dumps({"classes": CLASSES, **lists}))
+    return folder
+
+
+@pytest.mark.slow
+def test_fewer_exact_masks_than_processes_judge_as_in_one_process(bundle, trained, python, tmp_path, caplog):
+    """On the way, in the final choice and between beginning and end; steps of 1e-30 leave the weights as they begin."""
+    data = fewer_exact_masks_than_processes(tmp_path / "data")
+    more = {"max_epochs": 1, "val_share": 0.01, "learning_rate": 1e-30, "init_weights": str(trained / "models" / "model.pt")}
+    with caplog.at_level(logging.INFO):
+        bundle.train(data, tmp_path / "one", **more)
+    given = {**bundle.training, **more, **bundle.overrides(data, tmp_path / "two")}
+    said = launch(bundle, python, tmp_path, 2, **given)
+    between = [
+        re.search("val_mean_dice.* windows of 1 images: 0%.*100% .*;", text)[0]
+        for text in (caplog.text, said.stdout + said.stderr)
+    ]
+    assert between[0] == between[1]
+    one, two = (events(tmp_path / name) for name in ("one", "two"))
+    for name in ("val_mean_dice_windows", "val_mean_dice_more_windows"):
+        expected = [value.value for value in one.Scalars(name)]
+        assert expected[0] > 0.05
+        assert [value.value for value in two.Scalars(name)] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_train_without_a_validation_image(bundle, tiny_data, python, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / "data")
+    lists = json.loads((data / "datalist.json").read_text())
+    (data / "datalist.json").write_text(json.dumps({**lists, "validation": []}))
+    launch(bundle, python, tmp_path, 2, **{**bundle.training, **bundle.overrides(data, tmp_path / "out"), "max_epochs": 1})
+    network().load_state_dict(load(tmp_path / "out/models/model.pt"))
