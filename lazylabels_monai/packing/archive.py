@@ -84,9 +84,9 @@ def pack_bundle(
             values.update(_trained_network(weights, bundle, overlays))
             copy_trained(weights, root / "models")
             classes = trained_classes(weights)
-            given = {key: values[key] for key in ("tasks", "in_channels") if key in values}
-            text = json.dumps(trained_metadata(bundle, classes, **given), indent=4)
-            (root / "configs" / "metadata.json").write_text(text + "\n", encoding="utf-8")
+            given = {key: values[key] for key in ("tasks", "in_channels", "spatial_dims") if key in values}
+            described = trained_metadata(bundle, classes, **given)
+            (root / "configs" / "metadata.json").write_text(json.dumps(described, indent=4) + "\n", encoding="utf-8")
         for name in ("train.yaml", "inference.yaml"):
             file = root / "configs" / name
             file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")

@@ -20,6 +20,9 @@ __all__ = [
     "trained_metadata",
 ]
 
+#: The format of pictures and of volumes in ``metadata.json``; others are read, too.
+_FORMATS = {2: "png", 3: "nii.gz"}
+
 
 def trained_config(
     bundle: PathLike | None, weights: PathLike, overlays: Sequence[PathLike] = (), **values: Any
@@ -47,15 +50,20 @@ def trained_config(
 
 
 def trained_metadata(
-    bundle: PathLike | None, classes: Sequence[str], tasks: Sequence[str] = TASKS, in_channels: int = 1
+    bundle: PathLike | None,
+    classes: Sequence[str],
+    tasks: Sequence[str] = TASKS,
+    in_channels: int = 1,
+    spatial_dims: int = 2,
 ) -> dict:
-    """``metadata.json`` whose channels and classes are those of a training.
+    """``metadata.json`` whose channels, classes and axes are those of a training.
 
     Args:
         bundle: folder of the bundle; None: the one that came with the package.
         classes: names of the object classes.
         tasks: the tasks of the network.
         in_channels: channels of its image.
+        spatial_dims: 3 for a network of volumes.
     """
     metadata = json.loads(bundle_config(bundle, "metadata.json").read_text(encoding="utf-8"))
     objects = ["background", *classes]
@@ -64,12 +72,13 @@ def trained_metadata(
         own = class_names(task, classes)
         names += own if task == "segmentation" else [f"{task} {name}" for name in own]
         ranges.append(f"{channels.start}-{channels.stop - 1} {task} ({', '.join(own)})")
-    metadata["network_data_format"]["inputs"]["image"].update(
+    image, pred = metadata["network_data_format"]["inputs"]["image"], metadata["network_data_format"]["outputs"]["pred"]
+    image.update(
         num_channels=in_channels, channel_def={str(i): f"image {i}" if in_channels > 1 else "image" for i in range(in_channels)}
     )
-    metadata["network_data_format"]["outputs"]["pred"].update(
-        num_channels=len(names), channel_def={str(i): name for i, name in enumerate(names)}
-    )
+    pred.update(num_channels=len(names), channel_def={str(i): name for i, name in enumerate(names)})
+    image["spatial_shape"] = pred["spatial_shape"] = ["*"] * spatial_dims
+    metadata["data_type"] = _FORMATS[spatial_dims]
     metadata["pred_classes"] = f"channels {', '.join(ranges)}"
     values = ", ".join(f"{i} {name}" for i, name in enumerate(objects))
     metadata["label_classes"] = f"{values}; separation: 0 other, 1 interface; {IGNORE} not labelled"

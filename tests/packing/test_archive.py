@@ -142,6 +142,20 @@ def test_the_configs_are_those_of_the_training(unzipped):
     verify_net_in_out("network_def", device="cpu", any=45, **configs, ckpt_dir=str(unzipped / "models"))
 
 
+def test_a_packed_network_for_volumes_passes_monais_network_check(tmp_path):
+    net = MultiTaskUNet(spatial_dims=3, num_classes=2, channels=(4, 8), num_multitask_blocks=1, norm=SETTINGS["norm"])
+    torch.save(net.state_dict(), tmp_path / "model.pt")
+    write_classes(tmp_path, ["pore"])
+    of_volumes = {"spatial_dims": 3, "channels": [4, 8], "num_multitask_blocks": 1}
+    write_network(tmp_path, net, **{**SETTINGS, **of_volumes}, tasks=list(TASKS), crop_size=[16, 16, 16])
+    pack_bundle(tmp_path / "volumes.zip", ROOT / "bundle", tmp_path / "model.pt")
+    with zipfile.ZipFile(tmp_path / "volumes.zip") as archive:
+        archive.extractall(tmp_path)
+    root = tmp_path / "volumes"
+    configs = {"meta_file": str(root / "configs/metadata.json"), "config_file": str(root / "configs/inference.yaml")}
+    verify_net_in_out("network_def", device="cpu", any=16, **configs, ckpt_dir=str(root / "models"))
+
+
 def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden, bare, bundle, weights, tiny_data, tmp_path):
     arguments = ["-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.yaml"]
     given = [

@@ -34,6 +34,11 @@ def test_metadata_names_the_channels_of_fewer_tasks():
     assert made["pred_classes"] == "channels 0-1 segmentation (background, pore), 2-3 separation (other, interface)"
 
 
+def test_metadata_of_a_network_for_volumes_has_three_axes():
+    made = trained_metadata(ROOT / "bundle", ["pore"], spatial_dims=3)["network_data_format"]
+    assert made["inputs"]["image"]["spatial_shape"] == made["outputs"]["pred"]["spatial_shape"] == ["*", "*", "*"]
+
+
 def test_the_ids_of_the_network_are_those_that_training_keeps(bundle):
     config = yaml.safe_load((bundle.configs / "train.yaml").read_text())
     assert sorted(NETWORK_IDS) == sorted([*config["trained_with"], "network_def"])
