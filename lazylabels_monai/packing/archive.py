@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import shutil
+import textwrap
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ def pack_bundle(
             given = {key: values[key] for key in ("tasks", "in_channels", "spatial_dims") if key in values}
             described = trained_metadata(bundle, classes, **given)
             (root / "configs" / "metadata.json").write_text(json.dumps(described, indent=4) + "\n", encoding="utf-8")
+            _tell_of_it(root / "docs" / "README.md", classes, described)
         for name in ("train.yaml", "inference.yaml"):
             file = root / "configs" / name
             file.write_text(set_values(file.read_text(encoding="utf-8"), values), encoding="utf-8")
@@ -115,6 +117,26 @@ def _check_weights(bundle: Path, weights: PathLike) -> None:
     parser.read_config(str(bundle / "configs" / "inference.yaml"))
     parser.update({"bundle_root": str(bundle), "num_classes": len(trained_classes(weights)) + 1})
     load_weights(parser.get_parsed_content("network_def"), weights)
+
+
+def _tell_of_it(readme: Path, classes: Sequence[str], metadata: Mapping[str, Any]) -> None:
+    """Write into the bundle's README what goes in and comes out of the packed network; one without that section stays."""
+    if not readme.is_file():
+        return
+    formats = metadata["network_data_format"]
+    image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
+    shape = "a volume" if len(image["spatial_shape"]) == 3 else "a picture"
+    channels = "one channel" if image["num_channels"] == 1 else f"{image['num_channels']} channels"
+    said = textwrap.fill(
+        f"The weights in `models/` were trained for the classes {', '.join(classes)}. Input: {shape} of {channels}. "
+        f"Output: {pred['num_channels']} channels of logits: {metadata['pred_classes'].removeprefix('channels ')}.",
+        width=118,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    text = readme.read_text(encoding="utf-8")
+    body = r"(?<=^#### \*\*Input and output\*\*\n)(?:.*\n)*?(?=#|\Z)"
+    readme.write_text(re.sub(body, lambda found: f"\n{said}\n\n", text, count=1, flags=re.MULTILINE), encoding="utf-8")
 
 
 def _requirements(package: Path) -> str:

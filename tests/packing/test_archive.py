@@ -142,6 +142,21 @@ def test_the_configs_are_those_of_the_training(unzipped):
     verify_net_in_out("network_def", device="cpu", any=45, **configs, ckpt_dir=str(unzipped / "models"))
 
 
+def test_the_readme_is_of_the_packed_network(unzipped):
+    text = (unzipped / "docs" / "README.md").read_text()
+    plain = " ".join(text.split())
+    assert (
+        "trained for the classes pore, grain, crack. Input: a picture of one channel. Output: 10 channels of logits: " in plain
+    )
+    assert "0-3 segmentation (background, pore, grain, crack), 4-7 detection (" in plain
+    for untrue in ("bundle ships no weights; `training`", "eight channels", "air bubble", "\n\nBuilt-in data"):
+        assert untrue not in text
+    ours = (ROOT / "bundle" / "docs" / "README.md").read_text()
+    head, tail = ours.split("#### **Input and output**")[0], "## **Performance**" + ours.split("## **Performance**")[1]
+    assert text.startswith(head)
+    assert text.endswith(tail)
+
+
 def test_a_packed_network_for_volumes_passes_monais_network_check(tmp_path):
     net = MultiTaskUNet(spatial_dims=3, num_classes=2, channels=(4, 8), num_multitask_blocks=1, norm=SETTINGS["norm"])
     torch.save(net.state_dict(), tmp_path / "model.pt")
@@ -154,6 +169,7 @@ def test_a_packed_network_for_volumes_passes_monais_network_check(tmp_path):
     root = tmp_path / "volumes"
     configs = {"meta_file": str(root / "configs/metadata.json"), "config_file": str(root / "configs/inference.yaml")}
     verify_net_in_out("network_def", device="cpu", any=16, **configs, ckpt_dir=str(root / "models"))
+    assert "Input: a volume of one channel." in (root / "docs" / "README.md").read_text()
 
 
 def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden, bare, bundle, weights, tiny_data, tmp_path):
