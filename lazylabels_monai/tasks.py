@@ -15,6 +15,7 @@ __all__ = [
     "LABELS",
     "TASKS",
     "TaskLabel",
+    "channel_names",
     "class_names",
     "num_task_classes",
     "present_key",
@@ -98,6 +99,15 @@ def class_names(task: str, classes: Sequence[str]) -> list[str]:
     """What the values 0, 1, ... of a task's class map stand for; ``classes`` are the names of the object classes."""
     names = ["other", "interface"] if task == "separation" else ["background", *classes]
     return names
+
+
+def channel_names(classes: Sequence[str], tasks: Sequence[str] = TASKS) -> list[str]:
+    """What the channels of a network's answer stand for; ``classes`` are the names of the object classes."""
+    return [
+        name if task == "segmentation" else f"{task} {name}"
+        for task in validate_tasks(tasks)
+        for name in class_names(task, classes)
+    ]
 
 
 def present_key(task: str) -> str:

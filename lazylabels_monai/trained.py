@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import shlex
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -27,7 +29,7 @@ from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.digests import DIGEST_SUFFIX, require_whole, settle
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, given_in_file, given_overrides, is_bundle_program, named_configs
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.json_values import as_json
@@ -42,6 +44,7 @@ from lazylabels_monai.plain_values import (
 )
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.stamps import file_digest
+from lazylabels_monai.tasks import channel_names
 from lazylabels_monai.tensor_files import check_fits, read_state, require_file
 
 if TYPE_CHECKING:
@@ -70,6 +73,7 @@ __all__ = [
     "require_same_network",
     "require_weights",
     "sound_weights",
+    "tell_other_metadata",
     "trained_classes",
     "trained_images",
     "trained_network",
@@ -83,6 +87,8 @@ __all__ = [
     "write_network",
     "write_settings",
 ]
+
+logger = logging.getLogger(__name__)
 
 #: The weights.
 WEIGHTS_FILE = "model.pt"
@@ -438,6 +444,41 @@ def require_same_network(weights: str | Path, given: Mapping[str, Any], network:
             f"{weights}: these weights belong to another network, which had {'; '.join(said)} ({NETWORK_FILE}): give "
             f"{given_same}, or the config file of the training; lazylabels predict does it by itself."
         )
+
+
+def tell_other_metadata(classes: Sequence[str], tasks: Sequence[str], arguments: Sequence[str] | None = None) -> None:
+    """Warn where MONAI's ``ckpt_export`` is about to write the description of another model into the exported file.
+
+    Args:
+        classes: names of the object classes of the network that is exported.
+        tasks: its tasks.
+        arguments: the command line; default ``sys.argv``, and where another program runs there is nothing to tell.
+    """
+    words = list(arguments) if arguments is not None else sys.argv[1:] if is_bundle_program() else []
+    if not words or words[0] not in ("ckpt_export", "trt_export"):
+        return
+    given = given_overrides(words)
+    values = {**given_in_file(given), **given}
+    named = values.get("meta_file", str(Path(values.get("bundle_root", "."), "configs", "metadata.json")))
+    files = [file for file in named_configs({}, {"config_file": named}) if Path(file).is_file()]
+    described = _described_channels(files)
+    if described is None or described == channel_names(classes, tasks):
+        return
+    logger.warning(
+        f"{files[-1]}: it describes a network of the channels {', '.join(described)}, and the exported file will say so, "
+        f"though it gives {', '.join(channel_names(classes, tasks))}: export in the unzipped folder of `lazylabels pack`, "
+        "whose configs/metadata.json is of these weights."
+    )
+
+
+def _described_channels(files: Sequence[str]) -> list[str] | None:
+    """Names of the channels in ``metadata.json``, of several files merged; None where it does not tell."""
+    from monai.bundle import ConfigParser  # here, so that weights can be read without importing all of MONAI
+
+    try:
+        return list(ConfigParser.load_config_files(files)["network_data_format"]["outputs"]["pred"]["channel_def"].values())
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
 
 
 def _option(name: str, given: Mapping[str, Any], stated: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.config_files import check_overlays
 from lazylabels_monai.images.files import PathLike
-from lazylabels_monai.tasks import IGNORE, TASKS, class_names, task_slices
+from lazylabels_monai.tasks import IGNORE, TASKS, channel_names, class_names, task_slices
 from lazylabels_monai.trained import require_weights, trained_settings, trained_values
 
 __all__ = [
@@ -67,10 +67,9 @@ def trained_metadata(
     """
     metadata = json.loads(bundle_config(bundle, "metadata.json").read_text(encoding="utf-8"))
     objects = ["background", *classes]
-    names, ranges = [], []
+    names, ranges = channel_names(classes, tasks), []
     for task, channels in task_slices(len(objects), tasks).items():
         own = class_names(task, classes)
-        names += own if task == "segmentation" else [f"{task} {name}" for name in own]
         ranges.append(f"{channels.start}-{channels.stop - 1} {task} ({', '.join(own)})")
     image, pred = metadata["network_data_format"]["inputs"]["image"], metadata["network_data_format"]["outputs"]["pred"]
     image.update(

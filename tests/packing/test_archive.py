@@ -172,6 +172,31 @@ def test_a_packed_network_for_volumes_passes_monais_network_check(tmp_path):
     assert "Input: a volume of one channel." in (root / "docs" / "README.md").read_text()
 
 
+@pytest.mark.slow
+def test_its_torchscript_tells_of_the_trained_channels(unzipped, bare, hidden, weights, tmp_path):
+    """By the commands of docs/how-to.md; with the metadata of another network a warning tells."""
+
+    def export(*more: str) -> tuple[dict, str]:
+        arguments = ["-m", "monai.bundle", "ckpt_export", "--net_id", "network_def", "--filepath", str(tmp_path / "model.ts")]
+        done = subprocess.run([bare, *arguments, *more], cwd=unzipped, env=hidden, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        extra = {"metadata.json": ""}
+        torch.jit.load(str(tmp_path / "model.ts"), _extra_files=extra)
+        return json.loads(extra["metadata.json"])["network_data_format"]["outputs"]["pred"], done.stdout + done.stderr
+
+    given = ["--meta_file", "configs/metadata.json", "--config_file", "configs/inference.yaml"]
+    described, said = export("--ckpt_file", "models/model.pt", *given)
+    names = ["background", "pore", "grain", "crack"]
+    expected = [*names, *(f"detection {name}" for name in names), "separation other", "separation interface"]
+    assert list(described["channel_def"].values()) == expected
+    assert "it describes a network" not in said
+    meta = str(ROOT / "bundle" / "configs" / "metadata.json")
+    other = ["--ckpt_file", str(weights), "--meta_file", meta, "--config_file", "configs/inference.yaml"]
+    _, said = export(*other)
+    assert f"{meta}: it describes a network of the channels background, air bubble, ice crystal, detection" in said
+    assert "though it gives background, pore, grain, crack, detection background" in said
+
+
 def test_it_predicts_where_it_was_unzipped_without_the_package(unzipped, hidden, bare, bundle, weights, tiny_data, tmp_path):
     arguments = ["-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.yaml"]
     given = [
