@@ -9,7 +9,7 @@ from lazylabels_monai.class_names import read_class_names
 from lazylabels_monai.data.datalist import datalist_file
 from lazylabels_monai.exporting.objects import ExportError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
-from lazylabels_monai.measure.folder import LabelledImage, find_labels
+from lazylabels_monai.measure.finding import LabelledImage, find_labels
 from lazylabels_monai.result_files import CLASSES_FILE, ENDINGS
 
 __all__ = ["VALUES", "home_of", "label_maps"]
@@ -29,7 +29,7 @@ def label_maps(
     """The label maps of a folder.
 
     Args:
-        source: what :func:`~lazylabels_monai.measure.folder.find_labels` takes; or a folder of label pictures ``<image>.png``.
+        source: what :func:`~lazylabels_monai.measure.finding.find_labels` takes; or a folder of label pictures ``<image>.png``.
         values: "ids" or "classes", what the pictures of such a folder hold; None takes them for ids.
         named: whether the user named the classes, so that a broken ``classes.json`` does not matter.
 

@@ -20,16 +20,9 @@ from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, pixel_side, read_table, rows_of, stated_sides, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
 from lazylabels_monai.measure.erased import largest_hole, shares, told_bare
-from lazylabels_monai.measure.folder import (
-    LabelledImage,
-    believed,
-    measure_files,
-    pixel_sizes,
-    read_maps,
-    require_class_maps,
-    tell_pieces,
-    with_images,
-)
+from lazylabels_monai.measure.finding import LabelledImage, pixel_sizes, with_images
+from lazylabels_monai.measure.maps import measure_files, read_maps
+from lazylabels_monai.measure.telling import believed, require_class_maps, tell_pieces
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.stamps import Records

@@ -28,7 +28,8 @@ from lazylabels_monai.interactive.image_records import ImageEntry
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.project_files import mask_files
 from lazylabels_monai.interactive.sizes import class_map, pixel_size_of
-from lazylabels_monai.measure.folder import find_labels, measure_folder
+from lazylabels_monai.measure.finding import find_labels
+from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.progress import silent
 from lazylabels_monai.report import make_report
 from lazylabels_monai.result_files import INSTANCES_ENDING, image_stem

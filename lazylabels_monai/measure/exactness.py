@@ -38,7 +38,7 @@ _LARGE = 2**26
 
 
 class Maps(Protocol):
-    """The label maps of an image: :class:`~lazylabels_monai.measure.folder.LabelledImage`."""
+    """The label maps of an image: :class:`~lazylabels_monai.measure.finding.LabelledImage`."""
 
     name: str
     instances: str | None

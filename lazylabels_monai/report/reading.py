@@ -23,20 +23,17 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.labels.objects import instances_from_classes
-from lazylabels_monai.measure.folder import (
-    IN_ONE_PIECE,
-    OUTPUTS,
+from lazylabels_monai.measure.finding import (
     LabelledImage,
     NoLabelMapError,
     find_labels,
     image_files,
     images_by_name,
-    measure_folder,
     pixel_sizes,
-    require_class_maps,
-    tell_erased,
-    tell_pieces,
 )
+from lazylabels_monai.measure.folder import OUTPUTS, measure_folder
+from lazylabels_monai.measure.maps import IN_ONE_PIECE
+from lazylabels_monai.measure.telling import require_class_maps, tell_erased, tell_pieces
 from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import from_cells

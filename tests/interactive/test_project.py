@@ -14,7 +14,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.finish import write_masks
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.locks import InUseError
-from lazylabels_monai.measure.folder import find_labels
+from lazylabels_monai.measure.finding import find_labels
 from lazylabels_monai.tasks import TASKS
 from tests.interactive.folders import NONE, SHAPE, again, listed, stroke
 

@@ -9,6 +9,10 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.data.simulating.microstructures import make_image
+from lazylabels_monai.stamps import Record, Records, Stamp, locked
+
+#: What made predictions.
+ONE = Stamp("11" * 16, {"classes": ["ice"], "inferer": {"mirroring": False}})
 
 
 def discs(shape, centres, radii) -> np.ndarray:
@@ -35,3 +39,31 @@ def predictions(folder: Path, count=3, instances=True, seed=1) -> Path:
         if instances:
             tifffile.imwrite(folder / f"s{k}_instances.tif", made["instances"])
     return folder
+
+
+def stamped(folder, **stamps):
+    """A folder of predictions, by name the stamp that made each; None is of unknown origin."""
+    folder.mkdir()
+    records = Records(folder)
+    for number, (name, stamp) in enumerate(stamps.items()):
+        ids = np.zeros((20, 30), np.uint8)
+        ids[3 : 9 + number, 4:12] = 1
+        Image.fromarray(ids).save(folder / f"{name}_pred.png")
+        if stamp is not None:
+            with locked(folder):
+                records.add_stamp(stamp)
+            image = folder / f"{name}.tif"
+            tifffile.imwrite(image, ids * 50)
+            records.add(name, Record.of(stamp, image, folder).giving(folder / f"{name}_pred.png"))
+    return folder
+
+
+def twins(tmp_path):
+    """Predictions of s0 and s1, and a folder where s0 is a calibrated TIFF and, in other colours, a JPEG."""
+    (tmp_path / "im").mkdir()
+    for k in range(2):
+        tifffile.imwrite(
+            tmp_path / "im" / f"s{k}.TIF", np.full((64, 80), 50 + k, np.uint8), resolution=(20000, 20000), resolutionunit=3
+        )
+    Image.fromarray(np.full((64, 80), 200, np.uint8)).save(tmp_path / "im" / "s0.jpg")
+    return predictions(tmp_path / "p", count=2), tmp_path / "im"

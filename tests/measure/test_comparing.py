@@ -173,7 +173,7 @@ def test_pixels_are_compared_where_they_lie_also_in_the_format_of_volumes(tmp_pa
 def test_pictures_that_are_read_in_tiles_are_compared_whole_or_refused(tmp_path, monkeypatch):
     predictions(tmp_path / "p", count=2)
     expected = measure_folder(tmp_path / "p", tmp_path / "o", truth=tmp_path / "p", resamples=100)
-    monkeypatch.setattr("lazylabels_monai.measure.folder.IN_ONE_PIECE", 100)
+    monkeypatch.setattr("lazylabels_monai.measure.maps.IN_ONE_PIECE", 100)
     result = measure_folder(tmp_path / "p", tmp_path / "tiles", truth=tmp_path / "p", resamples=100)
     assert result["truth_left_out_px"] == 0
     for name, rows in expected["error"].items():

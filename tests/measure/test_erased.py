@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.exporting import export_objects
-from lazylabels_monai.measure import folder as measuring
+from lazylabels_monai.measure import maps as measuring
 from lazylabels_monai.measure.erased import largest_hole, largest_speck, shares, shares_of_files
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report

@@ -10,7 +10,8 @@ import pytest
 import tifffile
 
 from lazylabels_monai.bench.labels import disc_map
-from lazylabels_monai.measure import folder as folder_module
+from lazylabels_monai.measure import folder, telling
+from lazylabels_monai.measure import maps as reading_maps
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.measure.image import MeasureError, measure_image
 from lazylabels_monai.measure.large import measure_large
@@ -71,9 +72,10 @@ def test_an_object_of_a_huge_box_is_measured_coarsely(maps, files, monkeypatch):
 def test_the_command_and_the_report_take_them_by_their_size(files, tmp_path, monkeypatch):
     options = {"images": files / "images", "resamples": 100}
     plain = measure_folder(files / "predicted", tmp_path / "plain", **options)
-    for module in (folder_module, reading):
+    for module in (reading_maps, reading):
         monkeypatch.setattr(module, "IN_ONE_PIECE", 100)
-    monkeypatch.setattr(folder_module, "read_maps", lambda *_: pytest.fail("read whole"))
+    for module in (folder, telling):
+        monkeypatch.setattr(module, "read_maps", lambda *_: pytest.fail("read whole"))
     assert measure_folder(files / "predicted", tmp_path / "parts", **options) == plain
     assert (tmp_path / "parts" / "objects.csv").read_text() == (tmp_path / "plain" / "objects.csv").read_text()
     monkeypatch.setattr(Predicted, "ids", lambda *_: pytest.fail("read whole"))

@@ -1,0 +1,171 @@
+"""What a person is told of a folder before its numbers: maps that are gone, altered or hardly what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lazylabels_monai.data.datalist import datalist_file, load_datalist
+from lazylabels_monai.images.digest import file_pixels
+from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
+from lazylabels_monai.measure.erased import largest_hole, largest_speck, shares, shares_of_files, told_bare, told_erased
+from lazylabels_monai.measure.exactness import (
+    in_pieces,
+    remedy_for_classes,
+    remedy_for_pieces,
+    said_in_pieces,
+    said_without_classes,
+    strokes_alone,
+    without_classes,
+)
+from lazylabels_monai.measure.finding import LabelledImage
+from lazylabels_monai.measure.image import MeasureError
+from lazylabels_monai.measure.maps import is_large, read_maps
+from lazylabels_monai.overrides import expanded
+from lazylabels_monai.result_files import RECORDS_FILE
+from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
+
+__all__ = [
+    "believed",
+    "made_of",
+    "one_stamp",
+    "require_class_maps",
+    "tell_changed",
+    "tell_erased",
+    "tell_pieces",
+    "without_strokes",
+]
+
+
+def without_strokes(
+    source: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None], names: Collection[str] | None = None
+) -> list[LabelledImage]:
+    """The images without those of a data set that are labelled by strokes alone, which are named; ``names``: that matter.
+
+    Raises:
+        MeasureError: when none is left.
+    """
+    asked = {i.name: i.classes for i in found if i.classes and i.instances is None and (names is None or i.name in names)}
+    strokes = sorted(strokes_alone(source, asked))
+    left = [image for image in found if image.name not in strokes]
+    if not strokes:
+        return left
+    if not left or (names is not None and not any(image.name in names for image in left)):
+        raise MeasureError(
+            f"'{source}' holds strokes and no exact mask of its images ('{asked[strokes[0]]}' is one), whose area is that of "
+            "the pen: draw exact masks, or measure predictions of the images."
+        )
+    warn(
+        f"{len(strokes)} of {len(found)} images of '{source}' are labelled by strokes and have no exact mask ('{strokes[0]}' "
+        "is one), so they are left out: draw their masks, or measure predictions of them."
+    )
+    return left
+
+
+def tell_pieces(source: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
+    """Name images whose connected pieces stand beside true ids of others."""
+    if not (pieces := in_pieces(source, found)):
+        return
+    remedy = f"name {made_of(source)} instead"
+    if not datalist_file(expanded(source)).is_file():
+        remedy = remedy_for_pieces(source, next(image for image in found if image.name == pieces[0]))
+    warn(f"{said_in_pieces(source, pieces, len(found))}: {remedy}.")
+
+
+def require_class_maps(source: str | Path, found: Sequence[LabelledImage], names: Sequence[str], truth: bool = False) -> None:
+    """Refuse objects of which nobody knows the class, instead of taking all for the first one.
+
+    Args:
+        source: of the maps.
+        found: the images.
+        names: of the classes.
+        truth: whether they are those that predictions are compared with.
+
+    Raises:
+        MeasureError: naming images and what to do.
+    """
+    if missing := without_classes(found, names):
+        remedy = "add them, or measure predictions of other images" if truth else remedy_for_classes(source, found, missing)
+        raise MeasureError(f"{said_without_classes(source, found, missing, names)}: {remedy}.")
+
+
+def made_of(source: str | Path) -> str:
+    """The folder that a data set was made of, in words; of another source one with all ids."""
+    file = datalist_file(expanded(source))
+    said = load_datalist(file).get("build") if file.is_file() else None
+    folder = said.get("source") if isinstance(said, Mapping) else None
+    known = folder is not None and (expanded(folder) / "masks").is_dir()
+    return f"the folder that it was made of, '{folder}'," if known else "a folder of classes/ and masks/ with all ids"
+
+
+def believed(
+    source: str | Path,
+    found: Sequence[LabelledImage],
+    named: bool,
+    warn: Callable[[str], None],
+    ids: bool = True,
+) -> None:
+    """Refuse maps that hardly are the ids or classes that their names say; what ``datalist`` or ``predict`` made is believed.
+
+    Args:
+        source: of the maps, as for :func:`find_labels`.
+        found: the images.
+        named: whether somebody named the classes.
+        warn: is told what is doubtful and may be meant.
+        ids: whether ids are looked at, too.
+
+    Raises:
+        MeasureError: naming a file and what to do.
+    """
+    doubtful = doubtful_maps(source, [image.name for image in found])
+    asked = [image for image in found if image.name in doubtful]
+    if ids:
+        require_ids([image.instances for image in asked if image.instances is not None], warn)
+    require_classes([image.classes for image in asked if image.classes is not None], named, warn)
+
+
+def one_stamp(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> Stamp | None:
+    """What made the maps of a folder, where it says so; two stamps are refused, and maps of unknown origin beside it named."""
+    folder = expanded(folder)
+    if not (folder / RECORDS_FILE).is_file():
+        return None
+    stamp, unknown = require_one_stamp(folder, [image.name for image in found])
+    if unknown:
+        warn(
+            f"of {len(found)} images in '{folder}', {len(unknown)} do not say what made them ('{unknown[0]}' is one): an "
+            "earlier version, another program or a hand did, or altered them since."
+        )
+    return stamp
+
+
+def tell_erased(found: Sequence[LabelledImage], stamp: Stamp | None, warn: Callable[[str], None]) -> None:
+    """Name images of which somebody erased objects in the ids alone, or made them smaller in the class map alone."""
+    pieces, of_images = (largest_speck(stamp), largest_hole(stamp)), {}
+    for image in found:
+        if image.instances is None or image.classes is None:
+            continue
+        if is_large(image):
+            of_images[image.name] = shares_of_files(image.instances, image.classes, *pieces)
+        else:
+            maps = read_maps(replace(image, image=None, probability=None, uncertainty=None))
+            of_images[image.name] = shares(maps["instances"], maps["classes"], *pieces)
+    erased, bare = ({name: share[k] for name, share in of_images.items()} for k in range(2))
+    for sentence in (
+        told_erased(erased, {image.name: image.classes for image in found}, len(found)),
+        told_bare(bare, {image.name: image.instances for image in found}, len(found)),
+    ):
+        if sentence is not None:
+            warn(sentence)
+
+
+def tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
+    """Name images that are not those that were predicted."""
+    records = Records(expanded(folder)).images
+    pairs = [(image, records[image.name]) for image in found if image.image and image.name in records]
+    others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image, file_pixels)]
+    if others:
+        warn(
+            f"{len(others)} of {len(found)} images are not those that were predicted ('{others[0].image}' is one): predict "
+            "them again, unless their intensities alone were changed on purpose."
+        )
