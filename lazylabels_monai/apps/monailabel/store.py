@@ -15,7 +15,11 @@ from lazylabels_monai.tasks import TASKS
 if TYPE_CHECKING:
     from monailabel.interfaces.datastore import Datastore
 
-__all__ = ["images_without", "labelled_items", "split_items", "write_datalist"]
+__all__ = ["images_without", "labelled_items", "learnt_sentence", "of_last_training", "split_items", "write_datalist"]
+
+
+#: Key of the datalist with the images that the weights had learnt from.
+_LEARNT = "learnt"
 
 
 def images_without(datastore: Datastore, task: str) -> list[str]:
@@ -46,15 +50,15 @@ def labelled_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[d
 
 
 def split_items(
-    items: Sequence[dict[str, Any]], share: float, before: Collection[str] = ()
+    items: Sequence[dict[str, Any]], share: float, before: Collection[str] = (), learnt: Collection[str] = ()
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Training and validation items; only images with an exact mask can validate.
 
     Args:
         items: labelled images.
         share: of the images with an exact mask, below 1; at least one of them validates and one trains.
-        before: images that validated an earlier training: they do again, since the weights have not seen them. Others are
-            drawn by the name of the file.
+        before: images that validated an earlier training: they do again. Others are drawn by the name of the file.
+        learnt: images that the weights have learnt from: they validate where no other can.
 
     Returns:
         both lists; none validate where fewer than two images have an exact mask or ``share`` is 0 or less.
@@ -64,18 +68,63 @@ def split_items(
         return list(items), []
     number = min(max(1, round(share * len(exact))), len(exact) - 1)
 
-    def place(item: dict[str, Any]) -> tuple[bool, int, str]:
-        return item["image"] not in before, zlib.crc32(Path(item["image"]).name.encode(errors="surrogateescape")), item["image"]
+    def place(item: dict[str, Any]) -> tuple[bool, bool, int, str]:
+        image = item["image"]
+        by_name = zlib.crc32(Path(image).name.encode(errors="surrogateescape"))
+        return image in learnt, image not in before, by_name, image
 
     drawn = sorted(exact, key=place)[:number]
     return [item for item in items if item not in drawn], drawn
 
 
+def of_last_training(file: Path) -> tuple[list[str], list[str]]:
+    """Images that validated the last training, and those that the weights have learnt from since they knew nothing.
+
+    Args:
+        file: of :func:`write_datalist`; both are empty where there is none.
+    """
+    if not file.is_file():
+        return [], []
+    last = json.loads(file.read_text(encoding="utf-8"))
+    validated, trained = ([item["image"] for item in last.get(section, [])] for section in ("validation", "training"))
+    return validated, list(dict.fromkeys([*last.get(_LEARNT, []), *trained]))
+
+
+def learnt_sentence(validation: Sequence[dict[str, Any]], learnt: Collection[str]) -> str | None:
+    """What to say of validation images that the weights have learnt from; None where there is none.
+
+    Args:
+        validation: items that validate.
+        learnt: images that the weights have learnt from.
+    """
+    names = [Path(item["image"]).name for item in validation if item["image"] in learnt]
+    if not names:
+        return None
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"the weights have learnt from the validation image '{names[0]}'{others}, so that the Dice is no measure of new "
+        'images: save an exact mask of an image that has no label yet, or train with "pretrained": false.'
+    )
+
+
 def write_datalist(
-    file: Path, classes: Sequence[str], training: Sequence[dict[str, Any]], validation: Sequence[dict[str, Any]] = ()
+    file: Path,
+    classes: Sequence[str],
+    training: Sequence[dict[str, Any]],
+    validation: Sequence[dict[str, Any]] = (),
+    learnt: Sequence[str] = (),
 ) -> Path:
-    """Write the items as the data set that the bundle and the other commands read."""
+    """Write the items as the data set that the bundle and the other commands read.
+
+    Args:
+        file: that is written.
+        classes: names of the classes 1, 2, ...
+        training: items that train.
+        validation: items that validate.
+        learnt: images that the weights, with which the training begins, have learnt from.
+    """
     content = {"classes": list(classes), "training": list(training), "validation": list(validation)}
+    content |= {_LEARNT: list(learnt)} if learnt else {}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(content, indent=1) + "\n")
     return file

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.bundle import BundleTrainTask
 
-from lazylabels_monai.apps.monailabel.store import labelled_items, split_items, write_datalist
+from lazylabels_monai.apps.monailabel.store import (
+    labelled_items,
+    learnt_sentence,
+    of_last_training,
+    split_items,
+    write_datalist,
+)
 from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors
@@ -17,6 +23,8 @@ from lazylabels_monai.trained import WEIGHTS_FILE
 from lazylabels_monai.warm_start import NOTHING
 
 __all__ = ["LazyLabelsTrainTask"]
+
+logger = logging.getLogger(__name__)
 
 
 class LazyLabelsTrainTask(BundleTrainTask):
@@ -35,6 +43,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
         self.tasks = tuple(self.bundle_config["tasks"])
         self.classes = list(self.bundle_config["classes"])
         self._request: dict[str, Any] = {}
+        self._learnt: list[str] = []
 
     def config(self) -> dict[str, Any]:
         """Options of a request and their defaults."""
@@ -66,10 +75,12 @@ class LazyLabelsTrainTask(BundleTrainTask):
     def _partition_datalist(
         self, datalist: list[dict[str, str]], request: dict[str, Any], shuffle: bool = False
     ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        file, before = self._datalist_file, []
-        if file.is_file():
-            before = [item["image"] for item in json.loads(file.read_text(encoding="utf-8")).get("validation", [])]
-        return split_items(datalist, float(request.get("val_split", 0.2)), before)
+        before, learnt = of_last_training(self._datalist_file)
+        self._learnt = learnt if request.get("pretrained", True) else []  # begun with weights that know nothing
+        training, validation = split_items(datalist, float(request.get("val_split", 0.2)), before, self._learnt)
+        if (sentence := learnt_sentence(validation, self._learnt)) is not None:
+            logger.warning(sentence)
+        return training, validation
 
     def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list[dict[str, Any]]) -> None:
         """Served weights are the bundle's own ``init_weights``: after a loader it would not know what it began from."""
@@ -79,7 +90,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
         training = overrides.pop(self.const.key_train_dataset_data())
         validation = overrides.pop(self.const.key_validate_dataset_data())
         epochs = self._request["max_epochs"]
-        file = write_datalist(self._datalist_file, self.classes, training, validation)
+        file = write_datalist(self._datalist_file, self.classes, training, validation, self._learnt)
         overrides.update({"datalist": literal_path(file), "max_epochs": epochs})
         served = Path(self.bundle_path, "models", WEIGHTS_FILE)
         if not self._request.get("pretrained", True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lazylabels_monai.apps.monailabel.store import split_items
+from lazylabels_monai.apps.monailabel.store import learnt_sentence, of_last_training, split_items, write_datalist
+from lazylabels_monai.data.datalist import load_datalist
 
 
 def items(exact: int, marks: int = 3) -> list[dict[str, str]]:
@@ -30,3 +31,42 @@ def test_an_image_that_validated_is_not_trained_on_later():
         assert not {item["image"] for item in training} & set(before)
         before = [item["image"] for item in validation]
     assert len(before) == 7
+
+
+def test_an_image_that_the_weights_have_learnt_from_validates_only_where_no_other_can():
+    """As labels come in rounds: one exact mask and marks first, exact masks of new and of known images later."""
+    first = items(1, 6)
+    learnt = [item["image"] for item in split_items(first, 0.2)[0]]
+    assert learnt == [item["image"] for item in first]
+    for number in range(20):  # whatever the new image is called
+        new = {"image": f"/pool/new{number}.png", "segmentation": "/masks/new.png"}
+        later = [item | {"segmentation": "/masks/later.png"} for item in first[:3]] + first[3:]
+        training, validation = split_items([*later, new], 0.2, [], learnt)
+        assert validation == [new]
+        assert training == later
+        assert learnt_sentence(validation, learnt) is None
+        again = split_items([*later, new, {**new, "image": "/pool/0new.png"}], 0.2, [new["image"]], learnt)[1]
+        assert again == [new]  # that validated before goes first
+    (known,) = split_items(later, 0.2, [], learnt)[1]
+    said = learnt_sentence([known], learnt)
+    assert said is not None
+    assert f"learnt from the validation image '{known['image'].split('/')[-1]}', so" in said
+    assert "and 1 more" in learnt_sentence(later[:2], learnt)
+
+
+def test_a_new_image_validates_after_one_that_was_learnt_from_had_to(tmp_path):
+    """What the sentence advises helps: the datalist says what was learnt from in all rounds."""
+    file, first = tmp_path / "datalist.json", items(1, 3)
+    assert of_last_training(file) == ([], [])
+    write_datalist(file, ["object"], first)
+    rounds = [item | {"segmentation": "/masks/later.png"} for item in first[:2]] + first[2:]
+    before, learnt = of_last_training(file)
+    training, validation = split_items(rounds, 0.2, before, learnt)
+    assert learnt_sentence(validation, learnt)
+    write_datalist(file, ["object"], training, validation, learnt)
+    assert load_datalist(file)["training"] == training
+    before, learnt = of_last_training(file)
+    assert before == [validation[0]["image"]]
+    assert set(learnt) == {item["image"] for item in first}
+    new = {"image": "/pool/new.png", "segmentation": "/masks/new.png"}
+    assert split_items([*rounds, new], 0.2, before, learnt)[1] == [new]
