@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import operator
@@ -20,7 +19,7 @@ from ignite.engine import Engine
 from monai.engines.utils import default_metric_cmp_fn
 from torch import Tensor
 
-from lazylabels_monai.atomic import clean, remove_tree, whole_file, write_text, written_to
+from lazylabels_monai.atomic import clean, remove_tree, whole_file, written_to
 from lazylabels_monai.data.choosing import is_loss
 from lazylabels_monai.digests import saving, settle
 from lazylabels_monai.errors import LazyLabelsError
@@ -28,9 +27,9 @@ from lazylabels_monai.guards import not_finite, require_finite
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.tensor_files import read_tensors
 from lazylabels_monai.trained import BESIDE, WEIGHTS_FILE
+from lazylabels_monai.training_file import TRAINING_FILE
 
 __all__ = [
-    "TRAINING_FILE",
     "CheckpointLoader",
     "CheckpointSaver",
     "best_score",
@@ -42,17 +41,9 @@ __all__ = [
     "copy_previous_model",
     "keep_previous_model",
     "latest_checkpoint",
-    "note_beginning",
-    "noted_beginning",
     "read_checkpoint",
     "save_weights",
-    "training_facts",
 ]
-
-#: What a resumed training compares itself with; it lies beside the checkpoints and belongs to them, not to the weights.
-TRAINING_FILE = "training.json"
-#: Its key for :func:`note_beginning`.
-_BEGINNING = "beginning"
 
 logger = logging.getLogger(__name__)
 
@@ -263,31 +254,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not whole or not all(isinstance(part, Mapping) for part in parts):
         raise LazyLabelsError(f"{path}: this is no checkpoint of a training, which holds its weights under 'model'.")
     return found
-
-
-def note_beginning(folder: str | Path, **facts: Any) -> None:
-    """Write down beside the checkpoints what a training began from, and what its end made of that.
-
-    Args:
-        folder: of the checkpoints.
-        facts: plain data, for :func:`noted_beginning`, until a training begins or goes on there.
-    """
-    write_text(Path(folder) / TRAINING_FILE, json.dumps({**training_facts(folder), _BEGINNING: facts}, indent=1) + "\n")
-
-
-def noted_beginning(folder: str | Path) -> dict[str, Any]:
-    """What :func:`note_beginning` wrote; empty of a training from nothing, and of those of earlier versions."""
-    found = training_facts(folder).get(_BEGINNING)
-    return found if isinstance(found, dict) else {}
-
-
-def training_facts(folder: str | Path) -> dict[str, Any]:
-    """What :data:`TRAINING_FILE` of a folder says; empty where there is none, or none that can be read."""
-    try:
-        found = json.loads((Path(folder) / TRAINING_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def keep_previous_model(folder: str | Path, resume: bool) -> None:

@@ -17,11 +17,12 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from lazylabels_monai.checkpoints import candidate_file, copy_previous_model, note_beginning, noted_beginning, save_weights
+from lazylabels_monai.checkpoints import candidate_file, copy_previous_model, save_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.final_choice import FinalChoice
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import WEIGHTS_FILE, sound_weights
+from lazylabels_monai.training_file import note_beginning, noted_beginning
 from lazylabels_monai.warm_start import NOTHING, beginning_of
 
 __all__ = ["SHARES", "Interpolation", "interpolated"]

@@ -24,7 +24,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from lazylabels_monai.atomic import write_text
-from lazylabels_monai.checkpoints import TRAINING_FILE, candidates, latest_checkpoint, read_checkpoint, training_facts
+from lazylabels_monai.checkpoints import candidates, latest_checkpoint, read_checkpoint
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.json_values import as_json, shown
@@ -39,6 +39,7 @@ from lazylabels_monai.optimizers import (
 from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.trained import WEIGHTS_FILE, built_and_stated, trained_classes, trained_network
+from lazylabels_monai.training_file import TRAINING_FILE, training_facts
 
 __all__ = [
     "Judged",

@@ -13,7 +13,7 @@ from monai.handlers import IgniteMetricHandler, from_engine
 from monai.transforms import Compose, Identityd
 
 import lazylabels_monai.data.validation as validation
-from lazylabels_monai.checkpoints import candidates, note_beginning, noted_beginning, save_weights
+from lazylabels_monai.checkpoints import candidates, save_weights
 from lazylabels_monai.data.validation import Allowance, ValidationDataset
 from lazylabels_monai.engines import PrepareEvaluationBatch, Validator
 from lazylabels_monai.final_choice import FinalChoice
@@ -22,6 +22,7 @@ from lazylabels_monai.interpolation import SHARES, Interpolation, interpolated
 from lazylabels_monai.losses import MaskedMultiTaskLoss, ProbabilityLoss
 from lazylabels_monai.metrics import SegmentationDiceMetric
 from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.training_file import note_beginning, noted_beginning
 from lazylabels_monai.warm_start import NOTHING, STARTER, begin_from
 from tests.helpers import load
 

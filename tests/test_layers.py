@@ -43,6 +43,7 @@ FLOORS = (
         "spelling",
         "stopping",
         "tensor_files",
+        "training_file",
     ),
     ("images",),
     ("bundle_folder",),

@@ -44,6 +44,7 @@ from lazylabels_monai.report.reading import (
     require_same_weights,
 )
 from lazylabels_monai.trained import of_other_weights
+from lazylabels_monai.training_file import noted_beginning
 
 __all__ = ["REPORT_NAME", "make_report"]
 
@@ -558,11 +559,23 @@ def _settings(out: Path, predicted: Sequence[Predicted], weights: Path | None, i
     rows = {
         "folder": str(out.resolve()),
         "images": f"{len(predicted)}" + (f", from {images}" if isinstance(images, (str, Path)) else ""),
-        "weights": "" if weights is None else str(weights),
+        "weights": "" if weights is None else _said_of(weights),
         "command": command,
         "machine": f"{platform.system()} {platform.machine()}, {cores} cores",
     }
     return {name: value for name, value in rows.items() if value}
+
+
+def _said_of(weights: Path) -> str:
+    """Where weights lie; and, where they are not those of the last training alone, what they are."""
+    beginning = noted_beginning(weights if weights.is_dir() else weights.parent)
+    share = beginning.get("share")
+    if not isinstance(share, int | float) or not 0 <= share < 1:
+        return str(weights)
+    begun = beginning.get("began_from")
+    if share == 0:
+        return f"{weights}: those of {begun}, from which the training began and which it made no better"
+    return f"{weights}: {share:.0%} of the way from {begun}, from which the training began, to its own"
 
 
 def _versions() -> dict[str, str]:

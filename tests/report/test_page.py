@@ -15,6 +15,7 @@ from PIL import Image
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
 from lazylabels_monai.report.page import number, unbroken
+from lazylabels_monai.training_file import note_beginning
 from tests.report.predicted import CLASSES, contains, values
 
 
@@ -93,6 +94,26 @@ def test_errors_of_a_part_of_the_pixels_are_said_to_be_so(made, tmp_path):
     measure_folder(out, out / "measured", classes=CLASSES, resamples=100, truth=truth, overwrite=True)
     text = make_report(out, images=made / "images", overwrite=True).read_text()
     assert f"{20 * len(classes)} {said}" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.0, "those of starter, from which the training began and which it made no better"),
+        (0.25, "25% of the way from starter, from which the training began, to its own"),
+        (1.0, None),
+        (None, None),
+    ],
+)
+def test_weights_that_are_not_the_trainings_own_are_said_to_be_so(made, tmp_path, share, said):
+    shutil.copy(made / "pred" / "im0_pred.png", tmp_path)
+    weights = tmp_path / "models" / "model.pt"
+    weights.parent.mkdir()
+    weights.touch()
+    note_beginning(weights.parent, began_from="starter", share=share)
+    text = make_report(tmp_path, weights=weights).read_text()
+    assert str(weights) in text
+    assert (said in text) if said else ("from which the training began" not in text)
 
 
 def test_no_line_ends_inside_an_option():
