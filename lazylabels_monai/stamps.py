@@ -469,20 +469,20 @@ def told_twice(folder: str | os.PathLike, results: Iterable[str], asked: Iterabl
     """
     records = Records(Path(folder))
     among = None if asked is None else set(asked)
-    groups = [names for names in _same_pictures(records, results) if among is None or among & set(names)]
-    if not groups:
+    found = []
+    for names in _same_pictures(records, results):
+        there = [name for name in names if os.path.lexists(records.folder / records.images[name].image)]
+        gone = [name for name in names if name not in there]
+        if there and gone and (among is None or among & set(names)):  # pictures that are all there are as many, if alike
+            found += [(name, there[0]) for name in gone]
+    if not found:
         return None
-    count = sum(len(names) - 1 for names in groups)
-    # one whose picture is no more there is the former name of the other
-    there = {name: os.path.lexists(records.folder / records.images[name].image) for name in groups[0]}
-    gone, *_, kept = sorted(there, key=lambda name: (there[name], name))
-    lost = there[kept] and not there[gone]
-    files = [name for name in records.images[gone].files if os.path.lexists(records.folder / name)]
-    more = "" if count == 1 else f" (the first of {count} such)"
+    old, new = found[0]
+    files = [name for name in records.images[old].files if os.path.lexists(records.folder / name)]
+    more = "" if len(found) == 1 else f" (the first of {len(found)} such)"
     return (
-        f"'{folder}' holds results of one picture under two names, '{gone}'{', which is no more there,' if lost else ''} and "
-        f"'{kept}'{more}, and its objects are counted twice: remove "
-        f"{', '.join(sorted(files)) or f'the files of {gone!r}'} there{'' if lost else ', or those of the other'}."
+        f"'{folder}' holds results of one picture under two names, '{old}', which is no more there, and '{new}'{more}, and its "
+        f"objects are counted twice: remove {', '.join(sorted(files)) or f'the files of {old!r}'} there."
     )
 
 

@@ -255,8 +255,9 @@ class _Measurements:
                 if self.asked:
                     raise ExportError(f"{sentence}: measure them again, or leave --measurements out.")
                 self.warn(f"{sentence}, so they are measured anew.")
-        maps = {**maps, "instances": objects.ids}
-        size = self.sizes[objects.name]
+        maps, size = {**maps, "instances": objects.ids}, self.sizes[objects.name]
+        if size is None and self.table is not None and rows is not None and len(rows):
+            size = pixel_side(rows, objects)  # what was typed when it was measured; the files state none
         rows = measure_files(files, maps, size, class_names=self.names).objects
         return replace(objects, measurements=values_by_id(rows))
 

@@ -222,6 +222,19 @@ def test_a_table_of_another_pixel_size_is_not_taken_in_silence(tmp_path, measure
     assert 1 <= len(said) <= 2
 
 
+def test_what_is_measured_anew_for_its_images_keeps_the_pixel_size_that_was_typed(tmp_path):
+    """The pictures state none, so that the unit of the table would be gone."""
+    source = predictions(tmp_path / "p", {"a": scene()})
+    measure_folder(source, source, pixel_size=0.5, ids="values")
+    (tmp_path / "i").mkdir()
+    Image.fromarray((scene() % 251).astype(np.uint8)).save(tmp_path / "i" / "a.png")
+    said = []
+    rows = measurements(export_objects(source, "geojson", images=tmp_path / "i", warn=said.append))
+    assert [row["area_um2"] for row in rows] == pytest.approx([0.25 * (scene() == row["id"]).sum() for row in rows])
+    assert all("mean_intensity" in row for row in rows)
+    assert len(said) == 1
+
+
 def test_several_tables_of_measurements_are_told(tmp_path):
     source = predictions(tmp_path / "p", {"a": scene()})
     for name in ("m1", "m2"):

@@ -235,12 +235,16 @@ class MarkLayers(QObject):
         if layer is None or saved is None or self.project is None or self.entry is None:
             return
         data, why = layer.data, ""
-        if data.shape == saved.shape:
-            strange = ~np.isin(data, self._known_values(task)) & (data != saved)
+        changed = data != saved if data.shape == saved.shape else np.ones(data.shape, bool)
+        if data.shape == saved.shape and changed.any():  # looking values up takes long, so only where something was drawn
+            values = data[changed]
+            strange = ~np.isin(values, self._known_values(task))
             if strange.any():
-                why = self._about_strange(task, data[strange])
-                data = np.where(strange, saved, data).astype(saved.dtype)
-        if data.shape != saved.shape or not np.array_equal(data, saved):
+                why = self._about_strange(task, values[strange])
+                data = saved.copy()
+                data[changed] = np.where(strange, saved[changed], values)
+                changed = data != saved
+        if changed.any():
             try:
                 self.project.labels.save(self.entry, task, to_stored(data))
             except (LazyLabelsError, OSError) as error:

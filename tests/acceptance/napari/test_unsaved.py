@@ -144,3 +144,17 @@ def test_a_mark_of_no_class_does_not_stand_in_the_way_of_others(dock, hand, buil
     press(dock.images.next)
     assert session.current.entry is not first
     assert (stored(built_in, first)[part] == 2).all()
+
+
+def test_values_are_looked_up_only_where_something_was_drawn(dock, hand, built_in, monkeypatch):
+    """In a picture of many megapixels it would take longer than the stroke."""
+    dock.open(built_in)
+    looked_up, isin = [], np.isin
+    monkeypatch.setattr(
+        "lazylabels_monai.apps.napari.mark_layers.np.isin",
+        lambda values, known: looked_up.append(np.size(values)) or isin(values, known),
+    )
+    hand.click((30, 30))
+    dock.session.marks.flush()
+    drawn = (stored(built_in, dock.session.current.entry) != IGNORE).sum()
+    assert looked_up == [drawn]
