@@ -64,7 +64,7 @@ class Interpolation:
         self.choice, self.enabled = choice, enabled and bool(choice.metric)
         self.begun: dict[str, Tensor] | None = None  # until they are saved
         self.begun_from = ""
-        self._is_kept = False
+        self._to_note: str | None = None
         self.share: float | None = None  # of the weights that were chosen
 
     @property
@@ -78,16 +78,19 @@ class Interpolation:
         """Remember what a training begins from: after :func:`~lazylabels_monai.warm_start.begin_from`, before the first step.
 
         Args:
-            network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint knows its beginning
-                by :attr:`file`; where its end was chosen before, from ``init_weights`` once more, as the seed is the same. What
-                that end chose is kept in ``previous_<date>/``: the best score on the way is not that of weights between.
+            network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint began from what
+                ``training.json`` says, whatever is named now: its weights lie in :attr:`file`; where its end was chosen before,
+                they are made once more, as the seed is the same. What that end chose is kept in ``previous_<date>/``: the best
+                score on the way is not that of weights between.
         """
         before = {} if resume_from is None else noted_beginning(self.choice.folder)
         if before.get("share") is not None and idist.get_rank() == 0:
             copy_previous_model(self.choice.folder)
         stopped = resume_from is not None and self.file.is_file()
-        if resume_from is not None and init_weights != NOTHING:  # whatever is said now, it began from these
-            init_weights = before.get("began_from") or init_weights or (_UNNAMED if stopped else None)
+        if resume_from is not None:  # whatever is said now, it began from these
+            said = _UNNAMED if init_weights in (None, "", NOTHING) else init_weights
+            init_weights = before.get("began_from") or (said if stopped else NOTHING)
+        self._to_note = str(init_weights or NOTHING)
         if not self.enabled or init_weights in (None, "", NOTHING):
             return
         if resume_from is None:
@@ -107,18 +110,15 @@ class Interpolation:
 
     def keep(self) -> None:
         """Save the weights of the beginning, once there is something else of the training."""
-        if self._is_kept or not self.begun_from:
-            return
-        self._is_kept = True
-        if idist.get_rank() == 0:
-            if self.begun is not None:
-                save_weights(self.begun, self.file)
-            self._note(None)
-        self.begun = None
+        if self.begun is not None and idist.get_rank() == 0:
+            save_weights(self.begun, self.file)
+        if self._to_note is not None and idist.get_rank() == 0:
+            self._note(self._to_note, None)
+        self.begun = self._to_note = None
 
-    def _note(self, share: float | None) -> None:
-        if self.begun_from != _UNNAMED:
-            note_beginning(self.choice.folder, began_from=self.begun_from, share=share)
+    def _note(self, began_from: str, share: float | None) -> None:
+        if began_from != _UNNAMED:
+            note_beginning(self.choice.folder, began_from=began_from, share=share)
 
     def choose(self, trainer: Engine) -> None:
         """Score the weights at each of :data:`SHARES`, and make the best of them ``model.pt``."""
@@ -144,7 +144,7 @@ class Interpolation:
             with uninterrupted():
                 save_weights(weights[self.share], file)
         if idist.get_rank() == 0:
-            self._note(self.share)
+            self._note(self.begun_from, self.share)
 
     def _say(self, name: str, scores: Mapping[float, float], what: str) -> None:
         said = ", ".join(f"{share:.0%} {score:.4f}" for share, score in scores.items())

@@ -171,6 +171,7 @@ def test_a_training_that_goes_on_knows_its_beginning_again(tmp_path):
     whole.begin(network, STARTER, ["a", "b"])
     fresh = small()
     before = {name: value.clone() for name, value in fresh.state_dict().items()}
+    note_beginning(tmp_path, began_from=STARTER, share=None)
     resumed.begin(fresh, STARTER, ["a", "b"], "checkpoint_epoch=1.pt")
     assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
     assert whole.begun.keys() == resumed.begun.keys()
@@ -222,17 +223,25 @@ def test_whatever_is_said_now_the_beginning_is_what_the_training_began_from(tmp_
     assert interpolation.begun_from == str(path)
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in interpolation.begun.items())
     assert "begins from" not in caplog.text  # the training goes on from its checkpoint
-    told_not_to, _ = made(tmp_path)
-    told_not_to.begin(small(), NOTHING, ["a", "b"], "checkpoint_epoch=1.pt")
-    assert told_not_to.begun_from == ""
 
 
-def test_a_training_from_nothing_that_goes_on_keeps_no_copy(tmp_path):
+@pytest.mark.parametrize("said_now", [None, NOTHING, STARTER])
+@pytest.mark.parametrize("earlier_version", [False, True])
+def test_a_training_from_nothing_has_begun_from_nothing_when_it_goes_on(tmp_path, said_now, earlier_version):
+    """Also where the config would let another one begin from the starter."""
+    first, _ = made(tmp_path)
+    first.begin(small(), NOTHING, ["a", "b"])
+    if not earlier_version:
+        first.keep()
+        assert noted_beginning(tmp_path) == {"began_from": NOTHING, "share": None}
     save_weights({"weight": torch.tensor(0.3)}, tmp_path / "model.pt")
-    interpolation = made(tmp_path)[0]
-    interpolation.begin(small(), None, ["a", "b"], "checkpoint_epoch=1.pt")
+    for _ in range(2):
+        more, _ = made(tmp_path)
+        more.begin(small(), said_now, ["a", "b"], "checkpoint_epoch=1.pt")
+        more.keep()
+        assert (more.begun_from, more.begun) == ("", None)
+        assert noted_beginning(tmp_path)["began_from"] == NOTHING
     assert not list(tmp_path.glob("previous_*"))
-    assert interpolation.begun_from == ""
 
 
 def test_weights_of_the_beginning_that_an_earlier_version_kept_are_known_without_their_name(tmp_path, caplog):
@@ -249,7 +258,8 @@ def test_weights_of_the_beginning_that_an_earlier_version_kept_are_known_without
 
 def test_weights_that_are_gone_when_it_goes_on_end_nothing(tmp_path, caplog):
     interpolation, _ = made(tmp_path)
-    interpolation.begin(small(), str(tmp_path / "gone.pt"), ["a", "b"], "checkpoint_epoch=1.pt")
+    note_beginning(tmp_path, began_from=str(tmp_path / "gone.pt"), share=1.0)
+    interpolation.begin(small(), None, ["a", "b"], "checkpoint_epoch=1.pt")
     assert interpolation.begun is None
     for part in ("gone.pt", "weight_interpolation"):
         assert part in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -196,8 +197,8 @@ def image_files(
     """The images that ``--images`` names.
 
     Args:
-        given: a file, a folder or a pattern; or a data set (``datalist.json`` or its folder), whose items' images count before
-            pictures of the same names beside the file.
+        given: a file, a folder or a pattern; or a data set (``datalist.json`` or its folder), whose items' images count, and
+            pictures beside the file, too.
         note: see :func:`~lazylabels_monai.data.datalist.find_images`.
 
     Returns:
@@ -220,8 +221,10 @@ def image_files(
             return beside, None, {}
         raise
     items = {absolute_path(file, item["image"]): item for section in SECTIONS for item in content.get(section, [])}
-    listed = {Path(path).stem for path in items}
-    paths = [*items, *(path for path in beside if Path(path).stem not in listed)]
+    stems, listed = {Path(path).stem for path in beside}, {os.path.realpath(path) for path in items}
+    # an item whose picture is gone says nothing against one of its name that was put there
+    paths = [path for path in items if os.path.lexists(path) or Path(path).stem not in stems]
+    paths += [path for path in beside if os.path.realpath(path) not in listed]
     sizes = {path: item["pixel_size"] for path, item in items.items() if item.get("pixel_size") is not None}
     return paths, tuple(content["classes"]), sizes
 

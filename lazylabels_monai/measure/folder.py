@@ -136,6 +136,7 @@ def measure_folder(
         "unit": measured[0].unit,
         "pixel_size_um": distinct[0] if len(distinct) == 1 else distinct or None,
         "images_in": str(images) if isinstance(images, (str, Path)) else None,
+        "images_from_here": from_folder(expanded(images), out) if isinstance(images, (str, Path)) else None,
         "ids": ids,  # None: each value is an object, after a look at the maps
         "min_size_px": min_size,
         "gap_px": gap,

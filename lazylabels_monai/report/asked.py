@@ -11,6 +11,7 @@ from typing import Any
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pixel_size import parse_pixel_size
 from lazylabels_monai.option_text import written_names
+from lazylabels_monai.overrides import expanded
 
 __all__ = ["require_asked"]
 
@@ -57,8 +58,8 @@ def require_asked(
         return
     size = made_with if pixel_size is None else pixel_size
     command = ["lazylabels", "measure", str(out), str(folder)]
-    images = images if isinstance(images, (str, Path)) else summary.get("images_in")
-    command += ["--images", str(images)] if isinstance(images, (str, Path)) else []
+    images = images if isinstance(images, (str, Path)) else _images_of_before(summary, folder)
+    command += ["--images", str(images)] if images is not None else []
     # several stated sizes come from the files again
     command += ["--pixel-size", _text(size)] if isinstance(size, (str, int, float)) else []
     command += ["--classes", written_names(list(classes or names))]
@@ -69,6 +70,15 @@ def require_asked(
         f"the measurements in '{folder}' were made with {' and '.join(differs)}: measure again by "
         f"`{shlex.join(command)} --overwrite`, then report."
     )
+
+
+def _images_of_before(summary: Mapping[str, Any], folder: Path) -> str | None:
+    """The images that were measured, as they were named then or from the folder of the measurements; None where neither is."""
+    for named in (summary.get("images_in"), summary.get("images_from_here")):
+        for place in () if named is None else (expanded(named), folder / named):
+            if place.exists() or any(place.parent.glob(place.name)):  # or a pattern
+                return str(place)
+    return None
 
 
 def _same_size(made_with: Any, asked: float) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from lazylabels_monai.class_names import read_class_names
+from lazylabels_monai.class_names import MEND_IT, read_class_names
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
@@ -435,10 +435,14 @@ def read_weights(weights: Path | None, note: Note) -> dict[str, Any]:
     if not weights.exists():
         raise ReportError(f"{weights} is not there: name the model.pt of the training, or leave --weights out.")
     folder, found = weights if weights.is_dir() else weights.parent, {}
-    for name in ("classes.json", "network.json", "instances.json"):
+    for name in (CLASSES_FILE, "network.json", "instances.json"):
         try:
-            if (folder / name).is_file():
+            if (folder / name).is_file() and name == CLASSES_FILE:
+                found[name] = read_class_names(folder / name, MEND_IT)
+            elif (folder / name).is_file():
                 found[name] = json.loads((folder / name).read_text(encoding="utf-8-sig"))
+        except LazyLabelsError as error:
+            note(f"Settings of the network: {error}")
         except (OSError, ValueError) as error:
             note(f"Settings of the network: {folder / name} cannot be read ({error}).")
     return found

@@ -51,9 +51,7 @@ def test_train_stands_for_a_command_of_the_bundle(tiny_data, tmp_path, monkeypat
     assert (values["dataset_dir"], values["output_dir"], values["ckpt_dir"]) == (str(tiny_data), "./out", "./out/models")
 
 
-@pytest.mark.parametrize("gpu", [False, True])
-def test_unless_a_preset_is_named_every_machine_trains_what_was_scored(tiny_data, monkeypatch, ran, gpu):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+def test_unless_a_preset_is_named_every_machine_trains_what_was_scored(tiny_data, ran):
     assert CliRunner().invoke(app, ["train", str(tiny_data)]).exit_code == 0
     files = ast.literal_eval(given(ran[0])["config_file"])
     assert [Path(file).name for file in files] == ["train.yaml", "cpu.yaml"]

@@ -104,6 +104,43 @@ def test_the_command_names_the_images_of_before(made, tmp_path):
     assert "mean_intensity" in pd.read_csv(out / "measured" / "objects.csv")
 
 
+def test_the_command_names_images_that_are_there(made, tmp_path, monkeypatch):
+    """Wherever report is called, and wherever all of it was moved; images that are gone are not named."""
+    before = tmp_path / "before"
+    shutil.copytree(made / "pred", before / "pred")
+    shutil.copytree(made / "images", before / "images")
+    monkeypatch.chdir(before)
+    measure_folder("pred", "pred/measured", images="images", resamples=100, overwrite=True)
+    monkeypatch.chdir(tmp_path)
+    for move in ("before", "moved"):
+        if not (tmp_path / move).exists():
+            before.rename(tmp_path / move)
+        with pytest.raises(LazyLabelsError) as found:
+            make_report(f"{move}/pred", pixel_size="1um")
+        assert "--images" in str(found.value)
+        anew(str(found.value))
+        assert pd.read_csv(tmp_path / move / "pred" / "measured" / "objects.csv")["mean_intensity"].notna().all()
+        measure_folder(f"{move}/pred", f"{move}/pred/measured", images=f"{move}/images", resamples=100, overwrite=True)
+    shutil.rmtree(tmp_path / "moved" / "images")
+    with pytest.raises(LazyLabelsError) as found:
+        make_report("moved/pred", pixel_size="1um")
+    assert "--images" not in str(found.value)
+
+
+def test_pictures_beside_a_datalist_whose_pictures_are_gone_are_taken(made, tmp_path):
+    images = shutil.copytree(made / "images", tmp_path / "images")
+    names = sorted(path.name for path in images.iterdir())
+    items = [{"image": f"images/{name}", "segmentation": f"masks/{name}"} for name in names]
+    (images / "datalist.json").write_text(json.dumps({"classes": ["a"], "training": items}))
+    measure_folder(made / "pred", tmp_path / "out", images=images, resamples=100)
+    assert pd.read_csv(tmp_path / "out" / "objects.csv")["mean_intensity"].notna().all()
+    (images / "images").mkdir()
+    for name in names:  # two of each name: nobody can tell which was meant
+        shutil.copy(images / name, images / "images" / name)
+    with pytest.raises(LazyLabelsError, match="share a name"):
+        measure_folder(made / "pred", tmp_path / "two", images=images, resamples=100)
+
+
 def test_images_beside_a_datalist_of_another_program_are_found(made, tmp_path):
     images = shutil.copytree(made / "images", tmp_path / "images")
     for content in ('{"training": [{"im": "im0.png"}]}', '{"classes": ["a"], "training": [{"image": "im0.png"}]}'):

@@ -258,3 +258,15 @@ def test_two_images_of_one_name(tmp_path):
         make_report(tmp_path / "p", images=tmp_path / "im")
     text = make_report(tmp_path / "p", images=tmp_path / "im" / "*.TIF").read_text()
     assert contains(values(text), float(np.sqrt(4 * 25 / np.pi)))  # the diameter in micrometres of 0.5 um pixels
+
+
+@pytest.mark.parametrize("content", ['"cell"', '{"grain": 2, "pore": 1}', "["])
+def test_names_beside_weights_that_are_no_list_are_told_and_not_taken_apart(tmp_path, content):
+    Image.fromarray(np.eye(20, dtype=np.uint8)).save(tmp_path / "a_pred.png")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "model.pt").touch()
+    (tmp_path / "models" / "classes.json").write_text(content)
+    text = make_report(tmp_path, weights=tmp_path / "models" / "model.pt").read_text()
+    assert "is no JSON list of class names" in text
+    assert ">l<" not in text
+    assert ">grain<" not in text
