@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 import math
 import operator
@@ -278,10 +279,15 @@ def keep_previous_model(folder: str | Path, resume: bool) -> None:
 
 
 def copy_previous_model(folder: str | Path) -> None:
-    """Keep a copy of ``model.pt`` and what belongs to it in ``folder/previous_<date>/``, before a better one is chosen anew."""
+    """Keep a copy of ``model.pt`` and what belongs to it in ``folder/previous_<date>/``, before a better one is chosen anew.
+
+    Weights that such a folder holds already are not copied again.
+    """
     folder = Path(folder)
     files = [file for file in _trained_files(folder) if not file.name.startswith(("checkpoint_", "candidate_"))]
-    if not files:
+    model = folder / WEIGHTS_FILE
+    kept = folder.glob(f"previous_*/{WEIGHTS_FILE}") if model.is_file() else ()
+    if not files or any(filecmp.cmp(path, model, shallow=False) for path in kept):
         return
     target = _previous(folder, files)
     for file in files:

@@ -80,11 +80,11 @@ class Interpolation:
         Args:
             network, init_weights, classes, resume_from: as there. A training that goes on from a checkpoint began from what
                 ``training.json`` says, whatever is named now: its weights lie in :attr:`file`; where its end was chosen before,
-                they are made once more, as the seed is the same. What that end chose is kept in ``previous_<date>/``: the best
-                score on the way is not that of weights between.
+                they are made once more, as the seed is the same. Weights between that this end chose are kept in
+                ``previous_<date>/``: the best score on the way is not theirs.
         """
         before = {} if resume_from is None else noted_beginning(self.choice.folder)
-        if before.get("share") is not None and idist.get_rank() == 0:
+        if before.get("share", 1) not in (None, 1) and idist.get_rank() == 0:
             copy_previous_model(self.choice.folder)
         stopped = resume_from is not None and self.file.is_file()
         if resume_from is not None:  # whatever is said now, it began from these

@@ -40,6 +40,7 @@ __all__ = [
     "Records",
     "Stamp",
     "StampError",
+    "as_recorded",
     "described",
     "file_digest",
     "from_folder",
@@ -445,7 +446,7 @@ def require_one_stamp(folder: str | os.PathLike, results: Iterable[str] | None =
     found = records.by_stamp(files if results is None else results)
     unknown = found.pop(None, [])
     for stamp, names in list(found.items()):  # a class map that is another one by now
-        other = {name for name in names if name in files and not _as_recorded(records.images[name], files[name])}
+        other = {name for name in names if name in files and not as_recorded(records.images[name], files[name])}
         unknown = sorted([*unknown, *other])
         found[stamp] = [name for name in names if name not in other]
     found = {stamp: names for stamp, names in found.items() if names}
@@ -503,7 +504,8 @@ def _same_pictures(records: Records, results: Iterable[str]) -> list[list[str]]:
     return [group for group in groups if len(group) > 1]
 
 
-def _as_recorded(record: Record, file: Path) -> bool:
+def as_recorded(record: Record, file: Path) -> bool:
+    """Whether a class map is the one that was predicted, as far as the record says."""
     return not record.class_map or record.class_map == file_digest(file)
 
 

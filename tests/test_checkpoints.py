@@ -17,6 +17,7 @@ from lazylabels_monai.checkpoints import (
     best_score,
     better,
     clean_checkpoints,
+    copy_previous_model,
     keep_previous_model,
     latest_checkpoint,
 )
@@ -193,3 +194,16 @@ def test_a_resumed_training_keeps_as_many_checkpoints_as_any(tmp_path):
     engine.add_event_handler("STARTED", lambda engine: setattr(engine.state, "epoch", 3))
     engine.run([0], max_epochs=5)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"checkpoint_epoch={epoch}.pt" for epoch in (4, 5, 9)]
+
+
+def test_weights_that_are_kept_already_are_not_copied_again(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for content, copies in ((b"first", 1), (b"first", 1), (b"second", 2)):
+        (tmp_path / "model.pt").write_bytes(content)
+        copy_previous_model(tmp_path)
+        kept = {path.read_bytes() for path in tmp_path.glob("previous_*/model.pt")}
+        assert content in kept
+        assert len(list(tmp_path.glob("previous_*"))) == copies
+    assert caplog.text.count("are kept in") == 2
+    (tmp_path / "model.pt").unlink()
+    copy_previous_model(tmp_path)  # nothing is there

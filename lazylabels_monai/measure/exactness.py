@@ -15,6 +15,7 @@ from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import RECORDS_FILE
+from lazylabels_monai.stamps import Records, as_recorded
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = [
@@ -129,7 +130,10 @@ def said_in_pieces(source: str | Path, names: Sequence[str], images: int) -> str
 
 def remedy_for_pieces(source: str | Path, image: Maps) -> str:
     """What to do about images of :func:`in_pieces` in a folder, of which ``image`` is one, without the full stop."""
-    return f"add their ids{_again(source)}, or move their class maps away, such as '{image.classes}', to leave them out"
+    record = Records(expanded(source)).images.get(image.name)
+    corrected = record is not None and image.classes is not None and not as_recorded(record, Path(image.classes))
+    again = "" if corrected else _again(source)  # which would leave a corrected class map as it is, or lose the correction
+    return f"add their ids{again}, or move their class maps away, such as '{image.classes}', to leave them out"
 
 
 def without_classes(found: Sequence[Maps], names: Sequence[str]) -> list[str]:

@@ -80,7 +80,7 @@ def measured_from(summary: Mapping[str, Any], folder: Path, out: Path, stamp: Ca
     said, here = f"of '{source}'", summary.get("source_from_here")
     if _is(source, out) or (isinstance(here, str) and _is(folder / here, out)):
         return Verdict(True)
-    if isinstance(here, str):
+    if isinstance(here, str) and (folder / here).exists():
         return Verdict(False, said)
     if not expanded(source).exists():  # moved since
         return Verdict(None)

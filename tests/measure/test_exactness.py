@@ -18,6 +18,7 @@ from lazylabels_monai.measure.exactness import are_strokes
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.measure.image import MeasureError
 from lazylabels_monai.report import make_report
+from lazylabels_monai.stamps import Record, Records, Stamp, locked
 
 #: Six pairs of squares that touch.
 IDS = np.kron(np.arange(1, 13).reshape(3, 4), np.ones((12, 10), int))
@@ -103,6 +104,25 @@ def test_a_folder_that_lost_ids_of_some_images_is_told_of(predicted, tmp_path):
         (predicted / f"{name}_pred.png").unlink()  # what the sentence asks for
     assert objects(measure_folder(predicted, tmp_path / "o3", resamples=100, warn=said.append)) == [24]
     assert said == []
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_to_predict_again_is_advised_where_it_helps(predicted, tmp_path, corrected):
+    """A corrected class map is not predicted again, and would be lost if it were."""
+    stamp, records = Stamp("11" * 16, {"classes": ["ice"]}), Records(predicted)
+    with locked(predicted):
+        records.add_stamp(stamp)
+    for k in range(4):
+        Image.fromarray(np.full((9, 9), k, np.uint8)).save(tmp_path / f"s{k}.png")
+        file = predicted / f"s{k}_pred.png"
+        records.add(f"s{k}", Record.of(stamp, tmp_path / f"s{k}.png", predicted).giving(file))
+    (predicted / "s1_instances.tif").unlink()
+    if corrected:
+        Image.fromarray(np.eye(*IDS.shape, dtype=np.uint8)).save(predicted / "s1_pred.png")
+    said = []
+    measure_folder(predicted, tmp_path / "o", resamples=100, warn=said.append)
+    (sentence,) = [sentence for sentence in said if "holds no ids of 1 of 4 images" in sentence]
+    assert ("(predict them again into this folder)" in sentence) == (not corrected)
 
 
 def test_class_maps_alone_and_empty_ones_are_no_mixture(predicted, folder, tmp_path):

@@ -150,3 +150,15 @@ def test_scores_alone_are_shown_wherever_their_maps_are(place):
     page = make_report(place / "eval").read_text()
     assert "object F1" in page
     assert "left out" not in notes(page)
+
+
+def test_measurements_that_were_moved_into_the_folder_are_its_own_wherever_report_is_called(place, monkeypatch):
+    """Both paths lead nowhere then, and the stamp tells."""
+    monkeypatch.chdir(place)
+    measure_folder("ours", "aside", resamples=100)
+    (place / "aside").rename(place / "ours" / "measured")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    page = make_report(place / "ours").read_text()
+    assert "left out" not in page
+    assert "measured/summary.json" in page

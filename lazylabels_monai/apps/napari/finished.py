@@ -46,8 +46,9 @@ class FinishedImages:
         current = self._current
         if current.project is None or current.entry is None:
             return
-        self._marks.flush()
-        if not finished:
+        if not self._marks.flush():
+            self._work.say(f"finished is said when all marks are saved. {self._marks.why_unsaved}", True)
+        elif not finished:
             self._take_masks_back()
         elif self._work.attempt(lambda: current.project.finish(current.entry)):
             self.write_masks()

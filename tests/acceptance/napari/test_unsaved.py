@@ -158,3 +158,19 @@ def test_values_are_looked_up_only_where_something_was_drawn(dock, hand, built_i
     dock.session.marks.flush()
     drawn = (stored(built_in, dock.session.current.entry) != IGNORE).sum()
     assert looked_up == [drawn]
+
+
+def test_a_picture_with_marks_that_are_not_saved_is_not_finished(dock, built_in):
+    """It would be one without any object."""
+    dock.open(built_in)
+    session, entry = dock.session, dock.session.current.entry
+    for task in ("detection", "segmentation", "separation"):
+        session.set_complete(task, True)
+    session.marks.put("detection", (slice(20, 40), slice(20, 40)), np.ones((20, 20), bool), 7)
+    session.finished.finish()
+    assert not entry.finished
+    assert "empty" not in session.current.project.records.item(entry)
+    assert "finished is said when all marks are saved" in dock.heard[-1][0]
+    session.marks.drop()
+    session.finished.finish()
+    assert entry.finished
