@@ -43,7 +43,7 @@ class Work:
             traceback.print_exception(error)  # a fault of ours
             self.say(f"this is a fault of the program ({type(error).__name__}: {error}); the terminal says more.", True)
 
-        worker = create_worker(act, _start_thread=False)
+        worker = create_worker(act, _start_thread=False, _ignore_errors=True)  # napari would show a traceback, too
         worker.returned.connect(then)
         worker.errored.connect(failed)
         worker.finished.connect(lambda: self._workers.remove(worker))

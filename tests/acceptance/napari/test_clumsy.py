@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hand import press
+from napari.utils.notifications import NotificationSeverity, notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
@@ -215,6 +216,18 @@ def test_finished_on_a_picture_without_objects(dock, built_in, until, monkeypatc
     assert opened
 
 
+def test_what_cannot_be_done_in_the_background_is_a_sentence_and_no_traceback(dock, qtbot, pictures, until):
+    """napari shows what its workers raise in a window of its own."""
+    dock.open(pictures)
+    count = len(notification_manager.records)
+    with qtbot.captureExceptions() as raised:
+        press(button(dock.folder, "Export"))
+        until(lambda: "finish an image first" in dock.heard[-1][0], 20)
+    assert dock.heard[-1][1]
+    assert raised == []
+    assert not any(record.severity >= NotificationSeverity.ERROR for record in list(notification_manager.records)[count:])
+
+
 def test_export_takes_the_typed_pixel_size_and_says_what_is_left_out(dock, pictures, until):
     dock.open(pictures)
     project, out = dock.session.current.project, dock.session.finished.folder
@@ -222,6 +235,7 @@ def test_export_takes_the_typed_pixel_size_and_says_what_is_left_out(dock, pictu
         project.claim(entry)
         ids = np.pad(np.ones((10, 10), int), ((5, 113), (5, 145)))
         write_masks(out, project.files.result_name(entry.name), ids, {1: 1}, project.classes)
+        project.finish(entry)
     gone, *others = project.images
     gone.path.unlink()
     dock.sizes.pixel_size.setText("3um")
