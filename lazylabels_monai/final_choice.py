@@ -99,6 +99,11 @@ class FinalChoice:
         """Whether the validation on the way leaves something to choose."""
         return not self.images.is_whole and bool(self.metric)
 
+    @property
+    def judges_by_loss(self) -> bool:
+        """Whether lower scores are better."""
+        return any(map(is_loss, self.metric or ()))
+
     def pixels(self, epochs: int) -> float:
         """Pixels of prediction that the choice takes after so many epochs, about; with what else is scored at the end."""
         number = 0
@@ -190,7 +195,7 @@ class FinalChoice:
 
     def known(self, scores: Mapping[Any, float]) -> dict[Any, float]:
         """The scores that are known, such that the highest is the best."""
-        sign = -1 if any(map(is_loss, self.metric or ())) else 1
+        sign = -1 if self.judges_by_loss else 1
         return {key: sign * score for key, score in scores.items() if not math.isnan(score)}
 
     @staticmethod

@@ -9,6 +9,7 @@ pictures unlike all that are to come, the weights of the beginning win, and a se
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,12 +26,17 @@ from lazylabels_monai.trained import WEIGHTS_FILE, sound_weights
 from lazylabels_monai.training_file import note_beginning, noted_beginning
 from lazylabels_monai.warm_start import NOTHING, beginning_of
 
-__all__ = ["SHARES", "Interpolation", "interpolated"]
+__all__ = ["DOUBT", "SHARES", "Interpolation", "interpolated", "most_credible"]
 
 logger = logging.getLogger(__name__)
 
 #: Shares of the way from the weights of the beginning to those of the end at which weights are scored; the end itself is 1.
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: By how much weights of the beginning must score better than those of the end on a single image, for which chance does much;
+#: weights between by less, with the square of their distance to the end, and on more images by less, with the root of their
+#: number. Of Dice; of a loss, as a share of it. ``starter_choice.yaml`` gave it, on images that are no test images.
+DOUBT = 0.1
+
 #: What a training began from that an earlier version stopped, where nobody says it again.
 _UNNAMED = "the weights of the beginning"
 
@@ -46,6 +52,22 @@ def interpolated(begun: Mapping[str, Tensor], ended: Mapping[str, Tensor], share
         name: torch.lerp(begun[name].to(value), value, share) if value.is_floating_point() else value
         for name, value in ended.items()
     }
+
+
+def most_credible(scores: Mapping[float, float], images: int, is_loss: bool = False) -> float:
+    """The share whose weights are kept: the best score, less what chance may give far from the end (:data:`DOUBT`).
+
+    Args:
+        scores: of each share; higher is better.
+        images: that judged, 1 or more.
+        is_loss: whether the scores are losses with their sign turned.
+
+    Returns:
+        the share; of equal ones the nearest to the end.
+    """
+    scale = abs(scores.get(1.0, max(scores.values()))) if is_loss else 1.0
+    doubt = DOUBT * scale / math.sqrt(images)
+    return max(scores, key=lambda share: (scores[share] - doubt * (1 - share) ** 2, share))
 
 
 class Interpolation:
@@ -138,19 +160,21 @@ class Interpolation:
         known = self.choice.known(scores)
         if not known:
             return
-        self.share = max(known, key=lambda share: (known[share], share))
-        self._say(name, scores, self.choice.described(images))
+        self.share = most_credible(known, len(images), self.choice.judges_by_loss)
+        best = max(known, key=lambda share: (known[share], share))
+        self._say(name, scores, self.choice.described(images), best)
         if self.share < 1 and idist.get_rank() == 0:
             with uninterrupted():
                 save_weights(weights[self.share], file)
         if idist.get_rank() == 0:
             self._note(self.begun_from, self.share)
 
-    def _say(self, name: str, scores: Mapping[float, float], what: str) -> None:
+    def _say(self, name: str, scores: Mapping[float, float], what: str, best: float) -> None:
         said = ", ".join(f"{share:.0%} {score:.4f}" for share, score in scores.items())
+        doubted = "" if best == self.share else f", as those at {best:.0%} are better by no more than chance may give"
         logger.info(
             f"weights between {self.begun_from} (0%) and the best of the training (100%), {name} on {what}: {said}; "
-            f"{WEIGHTS_FILE} holds those at {self.share:.0%} (weight_interpolation)."
+            f"{WEIGHTS_FILE} holds those at {self.share:.0%}{doubted} (weight_interpolation)."
         )
         if self.share == 0 and idist.get_rank() == 0:
             logger.warning(

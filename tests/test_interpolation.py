@@ -18,7 +18,7 @@ from lazylabels_monai.data.validation import Allowance, ValidationDataset
 from lazylabels_monai.engines import PrepareEvaluationBatch, Validator
 from lazylabels_monai.final_choice import FinalChoice
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
-from lazylabels_monai.interpolation import SHARES, Interpolation, interpolated
+from lazylabels_monai.interpolation import SHARES, Interpolation, interpolated, most_credible
 from lazylabels_monai.losses import MaskedMultiTaskLoss, ProbabilityLoss
 from lazylabels_monai.metrics import SegmentationDiceMetric
 from lazylabels_monai.networks import MultiTaskUNet
@@ -121,6 +121,40 @@ def test_the_best_between_becomes_the_model(tmp_path, caplog, metric, begun, end
     assert f"holds those at {share:.0%}" in said[0]
     assert parts[0].choice.writer.scalars == {}  # they are no epochs
     assert "made nothing better" not in caplog.text
+
+
+def scores_at(*values):
+    return dict(zip(SHARES, values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("scores", "images", "share"),
+    [
+        (scores_at(0.6270, 0.8951, 0.8732, 0.8744, 0.8773), 1, 1.0),  # one picture of nuclei: the second was bad on 100 others
+        (scores_at(0.6270, 0.8951, 0.8732, 0.8744, 0.8773), 30, 0.25),  # on as many pictures it would be no chance
+        (scores_at(0.8775, 0.7804, 0.7150, 0.6563, 0.5853), 1, 0.0),  # worse with every step
+        (scores_at(0.1731, 0.2933, 0.7536, 0.7902, 0.7711), 1, 0.75),
+        (scores_at(0.5, 0.5, 0.5, 0.5, 0.5), 1, 1.0),
+    ],
+)
+def test_the_further_from_the_end_the_more_a_score_must_be_better(scores, images, share):
+    assert most_credible(scores, images) == share
+    doubted = {s: score - 0.1 * (1 - s) ** 2 / images**0.5 for s, score in scores.items()}
+    assert doubted[share] == max(doubted.values())
+    # of a loss in whatever unit: as much of it
+    for unit in (1.0, 1000.0):
+        losses = {s: unit * -(2 - score) for s, score in scores.items()}
+        of_loss = {s: loss + 0.1 * losses[1.0] * (1 - s) ** 2 / images**0.5 for s, loss in losses.items()}
+        chosen = most_credible(losses, images, is_loss=True)
+        assert of_loss[chosen] == max(of_loss.values())
+
+
+def test_a_better_score_that_is_not_believed_is_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    parts = made(tmp_path, images=1)
+    parts[0].choice.score = lambda weights, images: ("val_mean_dice", scores_at(0.62, 0.89, 0.87, 0.87, 0.88))
+    assert end(parts, tmp_path, 0.2, 0.6) == pytest.approx(0.6)
+    assert "holds those at 100%, as those at 25% are better by no more than chance may give" in caplog.text
 
 
 def test_a_training_that_made_nothing_better_says_so(tmp_path, caplog):
