@@ -2,7 +2,8 @@
 
 A few pictures teach a network what is theirs, and it forgets what it knew of others. Between the weights of the beginning and
 those of the end lie such that know either: their mean, tensor by tensor (Wortsman et al., "Robust fine-tuning of zero-shot
-models", CVPR 2022, Eq. 1). It costs a validation each, and no training. Where the training helped not at all, as with five
+models", CVPR 2022, Eq. 1). It costs a validation each, and no training. One image that judges judges by chance, too, so that
+weights far from the end must be clearly better (:func:`most_credible`). Where the training helped not at all, as with five
 pictures unlike all that are to come, the weights of the beginning win, and a sentence says so.
 """
 
@@ -71,7 +72,7 @@ def most_credible(scores: Mapping[float, float], images: int, is_loss: bool = Fa
 
 
 class Interpolation:
-    """Ignite handler of a trainer that scores weights between beginning and end, and keeps the best of them.
+    """Ignite handler of a trainer that scores weights between beginning and end, and keeps the :func:`most_credible` of them.
 
     Nothing is done where nothing validates and of a training that began from nothing. The weights of the beginning are kept
     among the :func:`~lazylabels_monai.checkpoints.candidates` until then: a training that goes on after a stop has them.
@@ -143,7 +144,7 @@ class Interpolation:
             note_beginning(self.choice.folder, began_from=began_from, share=share)
 
     def choose(self, trainer: Engine) -> None:
-        """Score the weights at each of :data:`SHARES`, and make the best of them ``model.pt``."""
+        """Score the weights at each of :data:`SHARES`, and make the :func:`most_credible` of them ``model.pt``."""
         idist.barrier()
         file = self.choice.folder / WEIGHTS_FILE
         if self.begun_from and self.file.is_file() and file.is_file():

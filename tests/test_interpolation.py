@@ -130,7 +130,7 @@ def scores_at(*values):
 @pytest.mark.parametrize(
     ("scores", "images", "share"),
     [
-        (scores_at(0.6270, 0.8951, 0.8732, 0.8744, 0.8773), 1, 1.0),  # one picture of nuclei: the second was bad on 100 others
+        (scores_at(0.6270, 0.8951, 0.8732, 0.8744, 0.8773), 1, 1.0),  # one picture of nuclei; the second was bad on others
         (scores_at(0.6270, 0.8951, 0.8732, 0.8744, 0.8773), 30, 0.25),  # on as many pictures it would be no chance
         (scores_at(0.8775, 0.7804, 0.7150, 0.6563, 0.5853), 1, 0.0),  # worse with every step
         (scores_at(0.1731, 0.2933, 0.7536, 0.7902, 0.7711), 1, 0.75),

@@ -99,9 +99,11 @@ def scored_from(results: Mapping[str, Any], folder: Path, out: Path, stamp: Call
     """
     source, here = results.get("predictions"), results.get("predictions_from_here")
     if isinstance(source, str):
-        own = _is(source, out) or (isinstance(here, str) and _is(folder / here, out))
-        return Verdict(own, None if own else f"of '{source}'")
-    made = stamp()
+        if _is(source, out) or (isinstance(here, str) and _is(folder / here, out)):
+            return Verdict(True)
+        if (isinstance(here, str) and (folder / here).exists()) or expanded(source).exists():
+            return Verdict(False, f"of '{source}'")
+    made = stamp()  # or moved since
     if made is None:
         return Verdict(None)
     if "weights" not in results:

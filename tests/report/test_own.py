@@ -162,3 +162,14 @@ def test_measurements_that_were_moved_into_the_folder_are_its_own_wherever_repor
     page = make_report(place / "ours").read_text()
     assert "left out" not in page
     assert "measured/summary.json" in page
+
+
+def test_scores_that_were_moved_into_the_folder_are_shown_wherever_report_is_called(place, monkeypatch):
+    monkeypatch.chdir(place)
+    score_predictions("data", "ours", "aside")
+    (place / "aside").rename(place / "ours" / "scored")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    page = make_report(place / "ours").read_text()
+    assert '<data value="1">1.000</data>' in page
+    assert "left out" not in notes(page)
