@@ -26,6 +26,7 @@ from lazylabels_monai.bundle_folder import find_overlay
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.losses import MaskedMultiTaskLoss
 from lazylabels_monai.networks import MultiTaskUNet
+from lazylabels_monai.precision import trains_channels_last, use_bfloat16
 from lazylabels_monai.starter.crops import Canvases, labels_of, random_crops, tiles, varied
 from lazylabels_monai.starter.sets import (
     CLASS,
@@ -252,7 +253,8 @@ def half_precision(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    enabled = device.type == "cuda" or use_bfloat16("auto", device)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 @torch.no_grad()
@@ -296,7 +298,10 @@ class Trainer:
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
         torch.manual_seed(settings.seed)
         self.network = MultiTaskUNet(num_classes=NUM_CLASSES, zero_init_residual=True, **NETWORK).to(self.device)
-        self.memory_format, self.forward = torch.contiguous_format, self.network
+        faster = trains_channels_last(NETWORK["spatial_dims"], self.device, "auto")  # where there is a GPU it is tried, too
+        self.memory_format = torch.channels_last if faster else torch.contiguous_format
+        self.network.to(memory_format=self.memory_format)
+        self.forward = self.network
         self.speeds: dict[str, float] = {}
 
     def begin(self, seed: int) -> None:
@@ -344,7 +349,7 @@ class Trainer:
         return steps * self.settings.batch_size / (time.monotonic() - start)
 
     def choose(self) -> None:
-        """Try memory formats and compiling, and keep what is fastest."""
+        """On a GPU try memory formats and compiling, and keep what is fastest."""
         self.begin(self.settings.seed)
         if self.device.type != "cuda":
             return

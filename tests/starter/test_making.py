@@ -163,3 +163,22 @@ def test_memory_formats_are_tried_with_an_optimizer_of_their_own(pictures, monke
     trainer.choose()
     assert set(trainer.speeds) == {"contiguous", "channels_last"}
     assert all(seen)
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_cpu_trains_in_the_number_format_and_memory_order_that_are_faster_there(pictures, monkeypatch, faster):
+    monkeypatch.setattr(making, "use_bfloat16", lambda setting, device: faster)
+    monkeypatch.setattr(making, "trains_channels_last", lambda dims, device, setting: faster)
+    trainer = making.Trainer(making.Pictures(pictures, SETTINGS), SETTINGS)
+    trainer.begin(0)
+    seen = []
+
+    def look(layer, given, made):
+        seen.append((made.dtype == torch.bfloat16, layer.weight.is_contiguous(memory_format=torch.channels_last)))
+
+    wide = [m for m in trainer.network.modules() if isinstance(m, torch.nn.Conv2d) and min(m.weight.shape) > 1]
+    for layer in wide:
+        layer.register_forward_hook(look)
+    trainer.step(trainer.pictures.weights(None), 1e-4)
+    assert wide
+    assert set(seen) == {(faster, faster)}
