@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from napari import Viewer
@@ -60,6 +61,7 @@ class LazyLabels(QWidget):
         window = getattr(viewer.window, "_qt_window", None)
         if window is not None:
             window.installEventFilter(self)
+        _spare_collections()
 
     def open(self, folder: str | Path) -> bool:
         """Open a project; a folder of pictures without a datalist becomes one of the class "object"."""
@@ -96,3 +98,13 @@ class LazyLabels(QWidget):
             return False
         self.folder.close_process()
         return True
+
+
+def _spare_collections() -> None:
+    """Leave what is there now, which stays, out of later garbage collections.
+
+    napari makes one for each layer that goes, up to nine for an image, and each would go through half a million objects of Qt,
+    napari and all libraries.
+    """
+    gc.collect()
+    gc.freeze()

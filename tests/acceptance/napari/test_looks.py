@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from pathlib import Path
 
@@ -35,6 +36,11 @@ def cut_off(panel) -> list[str]:
             if left < 0 or left + part.width() > panel.width() or narrow or low:
                 found.append(f"{type(part).__name__} '{text}' {part.width()}x{part.height()} at {left} of {panel.width()}")
     return found
+
+
+def test_a_layer_that_goes_does_not_make_python_look_through_all_libraries(dock):
+    """napari collects garbage for each layer that it takes out."""
+    assert gc.get_freeze_count() > 100_000  # what was there when the dock was made
 
 
 @pytest.mark.parametrize("size", [(800, 600), (1280, 1024), (1920, 1080)])
