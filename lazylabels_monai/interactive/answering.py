@@ -57,25 +57,20 @@ class Load:
 
 @dataclass(frozen=True)
 class Request:
-    """Answer for a picture.
+    """Answer for a picture: what is in view, then the rest, and last of all the whole picture as ``lazylabels predict`` does.
 
     Args:
         name: of the picture.
         picture: (H, W[, C]) as :func:`~lazylabels_monai.images.files.read_image` gives it; None: that of this name.
         view: what is on the screen; None: all of it.
         token: comes back with the answers.
-        rest: whether what is not in view is answered, too, after it, and last of all the whole picture as ``lazylabels
-            predict`` does.
-        exact: give that last answer alone.
-        volume: the picture is a volume (Z, Y, X), which is always answered so.
+        volume: the picture is a volume (Z, Y, X), which gets that last answer alone.
     """
 
     name: str
     picture: np.ndarray | None
     view: Region | None
     token: Any
-    rest: bool = True
-    exact: bool = False
     volume: bool = False
 
 
@@ -120,13 +115,12 @@ class _Abandoned(Exception):
     """An answer is not wanted any more."""
 
 
-def regions(shape: tuple[int, int], view: Region | None, rest: bool = True) -> list[Region]:
+def regions(shape: tuple[int, int], view: Region | None) -> list[Region]:
     """What is answered quickly of a picture, one after the other: what is in view, then everything, or tile by tile around it.
 
     Args:
         shape: (H, W).
         view: rows and columns on the screen; cut to the picture. None: nothing in particular.
-        rest: whether more than the view is wanted.
     """
     everything = (slice(0, shape[0]), slice(0, shape[1]))
     seen = None
@@ -139,8 +133,6 @@ def regions(shape: tuple[int, int], view: Region | None, rest: bool = True) -> l
     if seen == everything or (seen is None and shape[0] * shape[1] <= WHOLE):
         return [everything]
     found = [] if seen is None else [seen]
-    if not rest and found:
-        return found
     if shape[0] * shape[1] <= WHOLE:
         return [*found, everything]
     centre = [(side.start + side.stop) / 2 for side in (seen or everything)]
@@ -266,11 +258,7 @@ class Answerer:
         """What is answered quickly, and whether an exact answer of everything comes after that."""
         shape = self._pictures[request.name][0].shape[:2]
         everything = (slice(0, shape[0]), slice(0, shape[1]))
-        if request.exact:
-            return [], True
-        quick = regions(shape, request.view, request.rest)
-        if not request.rest:
-            return quick, False
+        quick = regions(shape, request.view)
         if request.name == self._cut_short:
             quick = quick[:1]
         if quick[-1] != everything:

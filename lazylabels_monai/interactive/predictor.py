@@ -80,12 +80,11 @@ class WarmPredictor:
         picture: np.ndarray,
         view: Region | None = None,
         token: Any = None,
-        rest: bool = True,
-        exact: bool = False,
         volume: bool = False,
     ) -> None:
         """Ask for a picture; what was asked before and is not answered yet is dropped. Only the last answer for a picture, once
-        it is being computed, is dropped for no other request than one for another picture, of the same name too.
+        it is being computed, is dropped for no other request than one for another picture, of the same name too. That answer is
+        of the whole picture, exactly that of ``lazylabels predict``.
 
         Args:
             entry_name: of the picture.
@@ -93,10 +92,7 @@ class WarmPredictor:
                 before is not sent again.
             view: rows and columns on the screen, which are answered first; None: the picture as a whole.
             token: comes back with the answers: plain data.
-            rest: whether what is not in view is wanted, too; the last answer is then of the whole picture, exactly that of
-                ``lazylabels predict``.
-            exact: only that one.
-            volume: the picture is a volume (Z, Y, X), answered so in any case.
+            volume: the picture is a volume (Z, Y, X), of which that answer is the only one.
         """
         self.start()
         known = self._sent.get(entry_name) is picture
@@ -105,7 +101,7 @@ class WarmPredictor:
             while len(self._sent) >= PICTURES - 1:  # fewer than the process keeps
                 del self._sent[next(iter(self._sent))]
             self._sent[entry_name] = picture
-        self._out.put(Request(entry_name, None if known else picture, view, token, rest, exact, volume))
+        self._out.put(Request(entry_name, None if known else picture, view, token, volume))
 
     def poll(self) -> list[Prediction]:
         """Answers since the last call, in the order in which they were made."""

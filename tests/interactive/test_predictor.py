@@ -46,8 +46,8 @@ def until(predictor, wanted, seconds=120):
 def test_answers_come_and_the_newest_request_wins(predictor, weights, pictures, tiny_data):
     predictor.load(weights)
     for token in range(50):
-        predictor.request(f"p{token % 3}", pictures[token % 3], token=token, exact=True)
-    found = until(predictor, lambda answer: answer.token == 49)
+        predictor.request(f"p{token % 3}", pictures[token % 3], token=token)
+    found = until(predictor, lambda answer: answer.token == 49 and answer.last)
     assert found[-1].token == 49
     assert len(found) < 50
     model = Model(weights, overrides={"device": "cpu"})
@@ -88,5 +88,6 @@ def test_asking_does_not_wait(predictor, weights):
     predictor.load(weights)
     picture = np.zeros((3000, 3000), np.uint8)
     for token in range(5):
-        predictor.request(str(token), picture + token, view=(slice(0, 32), slice(0, 32)), token=token, rest=False)
-    assert until(predictor, lambda answer: answer.token == 4)[-1].region == (slice(0, 32), slice(0, 32))
+        predictor.request(str(token), picture + token, view=(slice(0, 32), slice(0, 32)), token=token)
+    found = until(predictor, lambda answer: answer.token == 4)
+    assert next(answer for answer in found if answer.token == 4).region == (slice(0, 32), slice(0, 32))
