@@ -33,6 +33,8 @@ __all__ = [
     "one_sentence_errors",
     "print_error",
     "refused_by_disk",
+    "some",
+    "some_of",
     "user_error",
     "write_log",
 ]
@@ -190,6 +192,16 @@ def _lies_in(file: Any, place: str | os.PathLike) -> bool:
     path, target = Path(os.path.abspath(file)), Path(os.path.abspath(place))
     hidden = path.parent == target.parent and path.name.startswith(f".{target.name}")
     return target == path or target in path.parents or path in target.parents or hidden
+
+
+def some_of(parts: Sequence[str], most: int = 3) -> str:
+    """The first parts of a list in a sentence, and how many more there are."""
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first names of a list in quotes, and how many more there are."""
+    return some_of([f"'{name}'" for name in names], most)
 
 
 def explain(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 from monai.utils import CommonKeys
 
-from lazylabels_monai.errors import LazyLabelsError, is_out_of_memory
+from lazylabels_monai.errors import LazyLabelsError, is_out_of_memory, some
 
 __all__ = ["NAME_KEY", "TrainingGuard", "not_finite", "require_finite"]
 
@@ -190,6 +190,4 @@ def _of(names: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    different = list(dict.fromkeys(names))
-    more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
-    return ", ".join(f"'{name}'" for name in different[:_SHOWN]) + more
+    return some(list(dict.fromkeys(names)), _SHOWN)

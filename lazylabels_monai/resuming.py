@@ -26,7 +26,7 @@ from ignite.engine import Engine, Events
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.checkpoints import candidates, latest_checkpoint, read_checkpoint
 from lazylabels_monai.data.datalist import load_datalist
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.json_values import as_json, shown
 from lazylabels_monai.optimizers import (
     asked_options,
@@ -58,7 +58,6 @@ _SECTIONS = ("training", "validation")
 _SAME = ("sampling_shares",)
 #: What network.json says about windows of a prediction, not about the training.
 _FREE = ("window_size",)
-_NAMED = 3
 #: Parts of the config that make a training what it is, and in which other values than the bundle's are kept.
 _PARTS = ("ema", "loss", "optimizer", "lr_scheduler", "train")
 
@@ -207,11 +206,9 @@ def _side_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list
     training, validation = (now.get(section, {}) for section in _SECTIONS)
     found = []
     if moved := _common(validation, trained):
-        found.append(
-            f"trained on images that validate now ({_some(moved)}; datalist --keep-splits leaves them where they were)"
-        )
+        found.append(f"trained on images that validate now ({some(moved)}; datalist --keep-splits leaves them where they were)")
     if moved := _common(training, validated):
-        found.append(f"images in validation that are trained on now ({_some(moved)}; see datalist --keep-splits)")
+        found.append(f"images in validation that are trained on now ({some(moved)}; see datalist --keep-splits)")
     if not found and trained and training and not _common(training, trained):
         found.append(f"{len(trained)} training images, none of which is in this data set")
     return found
@@ -376,8 +373,3 @@ class ResumedRates:
 
 def _shown(value: Any) -> str:
     return json.dumps(value)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_NAMED])
-    return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

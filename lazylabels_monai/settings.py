@@ -25,7 +25,7 @@ from monai.networks.layers.utils import get_dropout_layer, get_norm_layer
 
 from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.devices import best_device
-from lazylabels_monai.errors import LazyLabelsError, given_in_file, given_overrides, named_configs
+from lazylabels_monai.errors import LazyLabelsError, given_in_file, given_overrides, named_configs, some_of
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
@@ -373,10 +373,9 @@ def _check_order(files: Sequence[str]) -> None:
                 continue
             lost = [key for key in own if _is_replaced(key, own[key], content)]
             if lost:
-                shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
                 raise LazyLabelsError(
-                    f"{file}: {shown} would be without effect, as {later} replaces {'it' if len(lost) == 1 else 'them'}: "
-                    f"name {file} after {later} in --config_file."
+                    f"{file}: {some_of(lost)} would be without effect, as {later} replaces "
+                    f"{'it' if len(lost) == 1 else 'them'}: name {file} after {later} in --config_file."
                 )
 
 

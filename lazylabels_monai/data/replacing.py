@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.data.datalist import FILE_NAME, LABEL_KEYS, SECTIONS, absolute_path
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, some
 
 __all__ = ["WRITTEN", "OutputExistsError", "check_target", "digests_of"]
 
@@ -83,12 +83,12 @@ def _refuse_touched(out: Path) -> None:
     there, own = _files(out), _own(out, content, written)
     if added := [name for name in there if name not in own and not _is_grabcuts(name, content, written)]:
         raise OutputExistsError(
-            f"'{out}' holds {_some(added)}, which is no part of the data set, so it is not overwritten: name another folder, "
+            f"'{out}' holds {some(added)}, which is no part of the data set, so it is not overwritten: name another folder, "
             f"or move {'that file' if len(added) == 1 else 'those files'} out of it."
         )
     if changed := [name for name in there if name in written and _digest(out / name) != written[name]]:
         raise OutputExistsError(
-            f"{_some(changed)} in '{out}' changed since a command wrote {'it' if len(changed) == 1 else 'them'}, so the folder "
+            f"{some(changed)} in '{out}' changed since a command wrote {'it' if len(changed) == 1 else 'them'}, so the folder "
             "is not overwritten: name another one, or move this one away."
         )
 
@@ -151,8 +151,3 @@ def _digest(path: Path) -> str:
     except OSError:  # as good as changed
         return ""
     return digest.hexdigest()
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import whole_file, written_to
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.exporting.folder import ExportReport, export_objects
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.images.files import read_label
@@ -336,4 +336,4 @@ def _awaited(out: Path, names: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
+    return some(names, _NAMED)

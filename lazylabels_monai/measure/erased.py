@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from lazylabels_monai.errors import some_of
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.predicting.large.tiling import Tiling
 from lazylabels_monai.stamps import Stamp
@@ -19,7 +20,6 @@ __all__ = ["Shares", "largest_hole", "largest_speck", "shares", "shares_of_files
 #: Pixels of a piece that a route to objects may have dropped as noise, where nobody says how many (its default).
 SPECK = 16
 _SIDE = 2048
-_NAMED = 3
 
 
 def largest_speck(stamp: Stamp | None) -> int | None:
@@ -101,8 +101,7 @@ def told_bare(shares: Mapping[str, float], files: Mapping[str, str | None], imag
 
 
 def _some(found: Mapping[str, float], of: str) -> str:
-    some = [f"'{name}' ({_percent(share)} of {of})" for name, share in list(found.items())[:_NAMED]]
-    return ", ".join(some) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return some_of([f"'{name}' ({_percent(share)} of {of})" for name, share in found.items()])
 
 
 def _percent(share: float) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from lazylabels_monai.data.datalist import SECTIONS, datalist_file, has_key, load_datalist
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, some_of
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.overrides import expanded
@@ -26,12 +26,10 @@ __all__ = [
     "remedy_for_pieces",
     "said_in_pieces",
     "said_without_classes",
-    "some_of",
     "strokes_alone",
     "without_classes",
 ]
 
-_NAMED = 3
 #: Share of an image that nobody labelled, at least, where it is strokes; a narrow band around objects of a mask is less.
 _UNLABELLED = 0.25
 #: Pixels of an id map that is not read to see whether it holds an object.
@@ -175,9 +173,3 @@ def remedy_for_classes(source: str | Path, found: Sequence[Maps], missing: Seque
 
 def _again(source: str | Path) -> str:
     return " (predict them again into this folder)" if (expanded(source) / RECORDS_FILE).is_file() else ""
-
-
-def some_of(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from lazylabels_monai.atomic import clean, has_ended, refusal, remove_tree, written_to
 from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
-from lazylabels_monai.errors import LazyLabelsError, explain
+from lazylabels_monai.errors import LazyLabelsError, explain, some
 from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import (
     VOLUME_SUFFIXES,
@@ -435,7 +435,7 @@ class _Folder:
             checked = self._check_unknown([asked[name] for name in unknown if name in asked], alike)
             unknown = [name for name in unknown if checked is None or name != image_stem(checked)]
         if unknown:
-            say(f"left as they are, though nothing says what made them (an earlier version?): {_some(unknown)}")
+            say(f"left as they are, though nothing says what made them (an earlier version?): {some(unknown)}")
         self.out.mkdir(parents=True, exist_ok=True)
         try:
             with locked(self.out):  # another process may have begun since
@@ -562,7 +562,7 @@ class _Folder:
             if self.why_kept(path) is None:
                 changed.append(stem)
         if changed:
-            say(f"changed since the last prediction, and predicted again: {_some(changed)}")
+            say(f"changed since the last prediction, and predicted again: {some(changed)}")
 
     def _tell_without_ids(self, paths: Sequence[Path], say: Progress) -> None:
         """Results that lost their ids are predicted again, unless a person corrected them or nobody knows; both are said."""
@@ -570,9 +570,9 @@ class _Folder:
         again = [image_stem(path) for path in without if self._makes_ids_again(path)]
         kept = [image_stem(path) for path in without if image_stem(path) not in again]
         if again:
-            say(f"predicted again, as the ids of their objects are gone: {_some(again)}")
+            say(f"predicted again, as the ids of their objects are gone: {some(again)}")
         if kept:
-            say(f"without ids of their objects, and left as they are (--overwrite predicts them again): {_some(kept)}")
+            say(f"without ids of their objects, and left as they are (--overwrite predicts them again): {some(kept)}")
 
     def _check_unknown(self, paths: Sequence[Path], alike: Callable[[Path], bool | None]) -> Path | None:
         """The first image whose result, of unknown origin, is what would be predicted now; None where none can be told."""
@@ -604,11 +604,6 @@ class _Folder:
 def _no_result(file: Path, image: Path, replaceable: bool) -> str:
     remedy = ", or move the file away, or replace it with --overwrite" if replaceable else ""
     return f"'{file}' is no known result and would be replaced by one of '{image}': name another folder{remedy}."
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(f"'{name}'" for name in names[:3]) + more
 
 
 def _listed(names: Any) -> str:

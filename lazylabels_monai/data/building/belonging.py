@@ -11,10 +11,11 @@ from pathlib import Path
 from lazylabels_monai.data.building.layouts import LABEL_FOLDERS, object_folders, refuse_brush_files
 from lazylabels_monai.data.building.names import ImageName, LabelName, Matching, folded, match, nearest
 from lazylabels_monai.data.building.options import PICTURES, BuildError, BuildOptions
+from lazylabels_monai.errors import some
 from lazylabels_monai.labels.annotations import Annotation, NoMarksError
 from lazylabels_monai.labels.formats import read_annotations
 
-__all__ = ["Belonging", "Labels", "Source", "some"]
+__all__ = ["Belonging", "Labels", "Source"]
 
 # What people put behind a file's name to tell its versions apart: no class of that name is meant
 _VERSION = re.compile(r"(^|[-_ .(])(old|new|copy|kopie|bak|backup|final|orig|original|test|tmp|v?\d+)\)?$", re.IGNORECASE)
@@ -304,9 +305,3 @@ def _named(annotation: Annotation, word: str) -> Annotation:
 def _stem(path: Path) -> str:
     """Name of an annotation file without its suffix, which may be double (``.geojson.gz``)."""
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.stem
-
-
-def some(names: Sequence[str]) -> str:
-    """The first names of a list and how many more there are."""
-    shown = ", ".join(f"'{name}'" for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

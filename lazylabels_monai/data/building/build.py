@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import filled
-from lazylabels_monai.data.building.belonging import Source, some
+from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_classes, earlier_splits, kept_order, made_before
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
@@ -30,7 +30,7 @@ from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, n
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError
 from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image_and_dims
 from lazylabels_monai.labels.annotations import Annotation, Mark

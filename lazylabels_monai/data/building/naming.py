@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.data.building.belonging import Source, some
+from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary
+from lazylabels_monai.errors import some
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.names import object_numbers, plain, split_name
 from lazylabels_monai.labels.rasterize import Patch

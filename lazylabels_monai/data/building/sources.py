@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from lazylabels_monai.data.building.belonging import Belonging, Labels, Source, some
+from lazylabels_monai.data.building.belonging import Belonging, Labels, Source
 from lazylabels_monai.data.building.layouts import (
     ALL_IMAGES,
     LABEL_FOLDERS,
@@ -20,6 +20,7 @@ from lazylabels_monai.data.building.names import folded, image_beside
 from lazylabels_monai.data.building.options import PICTURES, BuildError, BuildOptions
 from lazylabels_monai.data.building.predicted import own_files
 from lazylabels_monai.data.datalist import FILE_NAME, folders_passed_over
+from lazylabels_monai.errors import some
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES
 from lazylabels_monai.overrides import expanded

@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lazylabels_monai.data.building.belonging import Source, some
+from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
 from lazylabels_monai.data.building.painting import DrawnPieces
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
+from lazylabels_monai.errors import some
 from lazylabels_monai.tasks import TASKS
 
 __all__ = ["BuildSummary", "MadeImage", "format_build", "notes_on", "readings"]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lazylabels_monai.data.datalist import DatalistError
+from lazylabels_monai.errors import some_of
 from lazylabels_monai.images.faults import ERROR, IMAGE_CODES, WARNING, Code, Fault
 from lazylabels_monai.images.places import ELSEWHERE, REMEDY
 
@@ -16,8 +17,6 @@ __all__ = ["CODES", "CheckReport", "Code", "Fault", "Finding", "messages"]
 
 #: From this many images on, findings of one code become one sentence.
 _GROUP = 4
-#: Files that such a sentence names.
-_NAMED = 3
 
 
 #: The findings about what is drawn, which only ``marks=True`` looks for, and about what the images look like.
@@ -260,12 +259,11 @@ def _summary(code: str, group: list[Finding]) -> str:
     # Python's sort keeps the datalist's order among equals.
     worst = sorted(group, key=lambda f: -(f.objects if f.objects is not None else f.pixels or 0))
     named = []
-    for finding in worst[:_NAMED]:
+    for finding in worst:
         count = f" ({finding.objects})" if finding.objects is not None else ""
         named.append(f"{finding.section}[{finding.index}] '{finding.file}'{count}")
     code_text = CODES[code]
     counted = not code_text.many and all(f.objects is not None for f in group)
     what = f"{sum(f.objects or 0 for f in group)} {code_text.what}" if counted else code_text.many or code_text.what
     what = what.replace("{s}", "s")
-    more = f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
-    return f'"{group[0].key}" of {len(group)} images has {what}: {", ".join(named)}{more}; {code_text.remedy} ({code}).'
+    return f'"{group[0].key}" of {len(group)} images has {what}: {some_of(named)}; {code_text.remedy} ({code}).'

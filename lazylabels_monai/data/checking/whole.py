@@ -18,6 +18,7 @@ from lazylabels_monai.data.checking.items import Entry
 from lazylabels_monai.data.checking.marks import all_in_the_corner
 from lazylabels_monai.data.choosing import BY_LOSS, BY_NOTHING, judged_by
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
+from lazylabels_monai.errors import some
 from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
@@ -265,10 +266,9 @@ def misplaced_marks(entries: Sequence[Entry]) -> list[Finding]:
     marked = [entry for entry in entries if entry.extent is not None and len(entry.shape or ()) == 2]
     if not all_in_the_corner([entry.extent for entry in marked if entry.extent is not None]):
         return []
-    shown = ", ".join(f"'{entry.item['image']}'" for entry in marked[:3])
-    more = f" and {len(marked) - 3} more" if len(marked) > 3 else ""
+    shown = some([entry.item["image"] for entry in marked])
     message = (
-        f"no mark of the {len(marked)} images with labels ({shown}{more}) lies beyond the upper left quarter: if they were "
+        f"no mark of the {len(marked)} images with labels ({shown}) lies beyond the upper left quarter: if they were "
         "drawn on smaller pictures, make the data set with those, or export the marks in pixels of these."
     )
     return [Finding(WARNING, "marks-in-corner", message)]
