@@ -94,10 +94,10 @@ def _or_list(setting: Setting, longest: int = 3) -> Setting:
     return Setting(fits, f"{setting.expected}, or a list of such")
 
 
-def _list_of_whole(least: int, shortest: int, longest: int, words: str) -> Setting:
+def _list_of_whole(longest: int, words: str) -> Setting:
     def fits(value: Any) -> bool:
-        listed = isinstance(value, list | tuple) and shortest <= len(value) <= longest
-        return listed and all(type(one) is int and least <= one <= MOST for one in value)
+        listed = isinstance(value, list | tuple) and 2 <= len(value) <= longest
+        return listed and all(type(one) is int and 1 <= one <= MOST for one in value)
 
     return Setting(fits, words)
 
@@ -143,7 +143,7 @@ _SHARE = _number(0.0, 1.0)
 _TEXT = Setting(lambda value: isinstance(value, str) and bool(value.strip()), "a text")
 _WEIGHT = Setting(lambda value: _is_number(value) and value >= 0, "a number from 0 up")
 _WEIGHTS = Setting(lambda value: isinstance(value, list | tuple) and bool(value) and all(map(_WEIGHT.fits, value)), "numbers")
-_SIZE = _list_of_whole(1, 2, 3, "a list of whole numbers, one for each axis, such as [256, 256] for pictures")
+_SIZE = _list_of_whole(3, "a list of whole numbers, one for each axis, such as [256, 256] for pictures")
 _SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
 
 #: Ids of the configs (train, interactive, inference, evaluate) that a user changes; folders: :mod:`lazylabels_monai.overrides`.
@@ -154,7 +154,7 @@ SETTINGS: dict[str, Setting] = {
     "num_classes": _whole(2, IGNORE),
     "tasks": _names(TASKS, f"a list of different tasks, some of [{', '.join(TASKS)}]"),
     "answered_tasks": _names(TASKS, f"a list of different tasks, some of [{', '.join(TASKS)}]"),
-    "channels": _list_of_whole(1, 2, 16, "a list of two or more whole numbers, 1 or more each, such as [32, 64, 128]"),
+    "channels": _list_of_whole(16, "a list of two or more whole numbers, 1 or more each, such as [32, 64, 128]"),
     "num_multitask_blocks": _whole(1, 15),
     "detection_stride": Setting(
         lambda value: type(value) is int and 0 < value <= 2**14 and value & (value - 1) == 0,

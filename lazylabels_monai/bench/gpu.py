@@ -13,10 +13,9 @@ from typing import Any
 
 from lazylabels_monai.errors import LazyLabelsError
 
-__all__ = ["NOT_RUN", "read_records", "section"]
+__all__ = ["read_records", "section"]
 
 #: What the page says until there are figures.
-NOT_RUN = "Not run on a GPU yet: no figure here."
 #: The stages with figures, in their order.
 FIGURES = ("peak", "training", "prediction", "score", "resume")
 #: The product of matrices that a precision of the network is compared with: convolutions in float32 may use TF32.

@@ -47,7 +47,6 @@ __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose
 #: What becomes of an image whose GrabCut failed: no proposal, or that of the distance rule.
 FAILED: tuple[str, ...] = ("skip", "fallback")
 
-_FOLDERS = ("proposals", "overlays")
 #: Settings and reports; the file tells that a folder was made here.
 _REPORT = "proposals.json"
 _COLUMNS = (

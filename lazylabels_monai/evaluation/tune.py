@@ -56,22 +56,15 @@ def object_f1(cases: Sequence[Case], settings: InstanceSettings, threshold: floa
     return float(2 * hits / (2 * hits + sum(errors))) if counts.any() else float("nan")
 
 
-def tune_settings(
-    cases: Sequence[Case],
-    route: str,
-    start: InstanceSettings | None = None,
-    rounds: int = 2,
-    progress: Progress | None = None,
-) -> tuple[InstanceSettings, float]:
+def tune_settings(cases: Sequence[Case], route: str, progress: Progress | None = None) -> tuple[InstanceSettings, float]:
     """Coordinate ascent on :func:`object_f1`: one setting after the other takes its best value of :data:`GRID`.
 
-    A setting moves only for a better score, so that the start wins a tie.
+    A setting moves only for a better score, so that the default wins a tie. The search ends after the second pass over all
+    settings, or after a first one that changes nothing.
 
     Args:
         cases: validation images.
         route: one of :data:`~lazylabels_monai.instances.ROUTES`.
-        start: where to begin; default :class:`~lazylabels_monai.instances.InstanceSettings`.
-        rounds: passes over all settings; the search ends before when a pass changes nothing.
         progress: called with a line per change.
 
     Returns:
@@ -84,9 +77,9 @@ def tune_settings(
             known[settings] = object_f1(cases, settings)
         return known[settings]
 
-    best = replace(start or InstanceSettings(), route=route)
+    best = InstanceSettings(route=route)
     score = f1_of(best)
-    for _ in range(rounds):
+    for _ in range(2):
         before = best
         for name, values in GRID[route].items():
             for value in values:

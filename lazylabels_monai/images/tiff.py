@@ -12,7 +12,7 @@ from lazylabels_monai.images.stored import ReadError, Stored, check_decoded_size
 
 __all__ = ["largest_page", "picture_page", "read_planes", "region_page", "region_stored", "stored_tiff"]
 
-_ORIENTATION, _OLD_SUBFILE, _NEW_SUBFILE, _EXTRA_SAMPLES, _LERC, _INK_SET = 274, 255, 254, 338, 50674, 332
+_ORIENTATION, _OLD_SUBFILE, _NEW_SUBFILE, _LERC, _INK_SET = 274, 255, 254, 50674, 332
 # Bits of NewSubfileType: a smaller copy of another page, a transparency mask for one
 _REDUCED, _MASK = 1, 4
 # Values of ExtraSamples; 0 says "unspecified", which is how further channels are written

@@ -70,9 +70,7 @@ def accepted(objects: np.ndarray, classes: np.ndarray) -> Kept:
     return Kept(np.where(objects > 0, objects, GONE).astype(np.int32), np.asarray(classes, np.int64))
 
 
-def kept_after(
-    kept: Kept, before: np.ndarray, now: np.ndarray, classes: np.ndarray, made: Iterable[int], everything: bool | None = None
-) -> Kept:
+def kept_after(kept: Kept, before: np.ndarray, now: np.ndarray, classes: np.ndarray, made: Iterable[int]) -> Kept:
     """What is kept once a person has corrected the objects.
 
     Args:
@@ -81,9 +79,8 @@ def kept_after(
         now: (H, W) ids after the correction.
         classes: class by id, of ``now``.
         made: ids of ``now`` that are as the person said.
-        everything: whether all of ``now`` is kept; None: where all was before.
     """
-    if kept.everything if everything is None else everything:
+    if kept.everything:
         return accepted(now, classes)
     there = np.zeros(max(int(now.max(initial=0)), int(before.max(initial=0)), int(kept.ids.max(initial=0))) + 1, bool)
     there[now.ravel()] = True

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.labels.grabcut import GrabCutSettings, propose
+from lazylabels_monai.labels.grabcut import propose
 from lazylabels_monai.tasks import BACKGROUND, IGNORE
 
 __all__ = ["outline_of", "region_at"]
@@ -22,7 +22,6 @@ def outline_of(
     inner: np.ndarray,
     others: np.ndarray | None = None,
     interfaces: np.ndarray | None = None,
-    settings: GrabCutSettings | None = None,
 ) -> np.ndarray:
     """The object that an inner region is in.
 
@@ -31,7 +30,6 @@ def outline_of(
         inner: (H, W) bool, the inner region of one object.
         others: (H, W) bool, inner regions of other objects, to which the object does not reach.
         interfaces: (H, W) bool, scribbles between objects.
-        settings: of GrabCut.
 
     Returns:
         (H, W) bool: in one piece with the region, which it holds. Where the colours tell nothing it ends where the region's
@@ -52,7 +50,7 @@ def outline_of(
         detection[np.asarray(others, bool)[box]] = _OTHER
     detection[inner[box]] = _OWN
     separation = None if interfaces is None else np.asarray(interfaces, bool)[box].astype(np.uint8)
-    classes = propose(np.asarray(picture)[box], detection, separation, settings).classes
+    classes = propose(np.asarray(picture)[box], detection, separation).classes
     pieces, _ = ndimage.label(classes == _OWN)
     own = np.unique(pieces[inner[box] & (pieces > 0)])
     mask = np.zeros(inner.shape, bool)

@@ -64,7 +64,6 @@ def table(
     name: str = "",
     class_names: Sequence[str] | None = None,
     picture: np.ndarray | None = None,
-    min_size: int = 1,
 ) -> pd.DataFrame:
     """A row for each object, as ``lazylabels measure`` writes it.
 
@@ -75,16 +74,13 @@ def table(
         name: of the image; its stem, as ``measure`` has it, is in the first column.
         class_names: of the classes 1, 2, ...
         picture: (H, W[, C]), for the mean intensities.
-        min_size: objects of fewer pixels are left out.
 
     Raises:
         MeasureError: for arrays that are no labels of one image.
     """
     shown = class_map(objects, classes)
     image = image_stem(name) if name else ""
-    return measure_image(
-        objects, shown, picture, None, pixel_size, min_size=min_size, name=image, class_names=class_names
-    ).objects
+    return measure_image(objects, shown, picture, None, pixel_size, name=image, class_names=class_names).objects
 
 
 @dataclass(frozen=True)

@@ -95,20 +95,14 @@ class Cluster:
     """What happened to the marks of one class in one window.
 
     Args:
-        value: class of the marks.
         box: (top, left, bottom, right) of the window in pixels.
         marked: pixels of its marks.
-        grown: share of the undecided pixels that became foreground; of a cut that failed, what it would have been.
-        separability: balanced accuracy, in [0, 1], of the colour models on sure pixels; NaN where none were learnt.
         rule: ``"cut"``, ``"vote"`` or ``"distance"``.
         failure: why the cut was not used, as a clause, or an empty text.
     """
 
-    value: int
     box: tuple[int, int, int, int]
     marked: int
-    grown: float
-    separability: float
     rule: str
     failure: str = ""
 
@@ -135,7 +129,6 @@ class Proposal:
 class _Marks:
     """Inner regions of one class."""
 
-    value: int
     regions: np.ndarray  # (H, W) int32, 0 = no mark
     depths: np.ndarray  # depth of each region, entry 0 is 0
 
@@ -263,7 +256,7 @@ def _marks(detection: np.ndarray, value: int) -> _Marks:
         crop = regions[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1] == index
         inside = cv2.distanceTransform(crop.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         depths[index] = min(float(inside.max()), max(crop.shape))
-    return _Marks(value, regions, depths)
+    return _Marks(regions, depths)
 
 
 def _piece(region: np.ndarray, row: np.ndarray, column: np.ndarray, cell: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -340,7 +333,7 @@ def _decide(
 ) -> tuple[Cluster, np.ndarray]:
     """What became of a window, and its (h, w) foreground: only pixels that belong to its own pieces."""
     fields = [_field(each, plan.view, settings.missed) for each in marks]
-    own, value = fields[number], marks[number].value
+    own = fields[number]
     mine = np.ones(own.distance.shape, bool)
     for other, place in enumerate(fields):
         if place is not None and other != number:
@@ -360,7 +353,7 @@ def _decide(
     owned = np.isin(_piece(own.nearest, own.row, own.column, plan.cell, marks[number].regions.shape), plan.pieces)
     undecided = ((trimap == cv2.GC_PR_FGD) | (trimap == cv2.GC_PR_BGD)) & owned
     foreground = marked | (undecided & (own.excess <= 0))
-    grown, separability, rule, failure = float("nan"), float("nan"), "distance", ""
+    rule, failure = "distance", ""
     # Objects that are all edge have no colours of their own to learn.
     cuts = settings.method == "grabcut" or (settings.method == "hybrid" and plan.depth >= _TINY)
     if cuts and undecided.any():
@@ -379,7 +372,7 @@ def _decide(
                 rule = "cut" if settings.method == "grabcut" else "vote"
                 foreground = marked | (undecided & (cut if rule == "cut" else score > 0))
                 foreground = _without_pinholes(foreground, plan.depth)
-    cluster = Cluster(value, plan.box, int((marked & owned).sum()), grown, separability, rule, failure)
+    cluster = Cluster(plan.box, int((marked & owned).sum()), rule, failure)
     return cluster, foreground & owned & (trimap != cv2.GC_BGD)
 
 

@@ -10,7 +10,6 @@ done when that stamp made its results from the image as it is now.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import platform
 import shutil
@@ -56,8 +55,6 @@ from lazylabels_monai.stamps import Record, Records, Stamp, StampError, locked, 
 from lazylabels_monai.trained import WEIGHTS_FILE, bundle_weights, trained_classes, write_classes
 
 __all__ = ["PredictionReport", "predict"]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass

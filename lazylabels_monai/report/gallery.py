@@ -78,7 +78,7 @@ def make_picture(files: Predicted, longest: int, note: Note) -> Picture | None:
         coarse = files.coarse(longest)
         classes, ids = (files.class_map(), files.ids()) if coarse is None else coarse[:2]
         detection, separation, segmentation = (files.probability(t) for t in ("detection", "separation", "segmentation"))
-        _check_shapes(files.name, [m for m in (classes, ids) if m is not None])
+        _check_shapes([m for m in (classes, ids) if m is not None])
     except LazyLabelsError as error:
         note(f"Image '{files.name}' in the gallery: {error}")
         return None
@@ -148,7 +148,7 @@ def crop(
     return data_uri(shown)
 
 
-def _check_shapes(name: str, maps: list[np.ndarray]) -> None:
+def _check_shapes(maps: list[np.ndarray]) -> None:
     shapes = {values.shape for values in maps}
     if len(shapes) > 1 or any(len(shape) != 2 for shape in shapes):
         raise ReportError(f"its maps have the shapes {' and '.join(map(str, sorted(shapes)))}: only maps of one 2D image show.")

@@ -61,7 +61,7 @@ class SizesPanel(QWidget):
             ),
         )
         self.setLayout(parts.layout())
-        self._rows, self._size, self._asked, self._out_of_date = None, None, 0, True
+        self._rows, self._asked, self._out_of_date = None, 0, True
         session.opened.connect(self.pixel_size.clear)  # another project's pictures are of another size
         session.predictions.changed.connect(self._changed)
         session.shown.connect(self._changed)
@@ -109,7 +109,7 @@ class SizesPanel(QWidget):
     def _show(self, asked: int, rows: object, size: float | None, source: str = "") -> None:
         if asked != self._asked:
             return  # another one is under way
-        self._rows, self._size = rows, size
+        self._rows = rows
         if rows is None or not len(rows):
             self.model.fill([])
             self.histogram.show_values([], "")

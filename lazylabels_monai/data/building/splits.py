@@ -58,7 +58,7 @@ def draw_sections(
     """
     fixed = {c.section for c in candidates}
     sections = {c.name: _first_section(c, fixed) for c in candidates}
-    _join(candidates, sections, fixed)
+    _join(candidates, sections)
     drawable = [c for c in candidates if c.section in (None, "training")]
     old = {c.digest for c in drawable if c.earlier}
     for key, (section, share) in enumerate((("validation", validation), ("testing", test))):
@@ -98,7 +98,7 @@ def _first_section(candidate: ImageToPlace, fixed: set[str | None]) -> str:
     return candidate.earlier or "training"
 
 
-def _join(candidates: Sequence[ImageToPlace], sections: dict[str, str], fixed: set[str | None]) -> None:
+def _join(candidates: Sequence[ImageToPlace], sections: dict[str, str]) -> None:
     """Images of the same pixels stand where the first of them stood, so that none is on two sides."""
     together: dict[str, list[ImageToPlace]] = {}
     for candidate in candidates:

@@ -60,7 +60,7 @@ def check_datalist(
     except DatalistError as e:
         return CheckReport.of([Finding(ERROR, "datalist", error) for error in e.errors])
     file = datalist_file(path)
-    findings = config_errors(datalist, file, sections, classes, tasks) + coverage_warnings(datalist, tasks)
+    findings = config_errors(datalist, file, sections, classes) + coverage_warnings(datalist, tasks)
     entries = read_entries(datalist, file, marks, crop_size)
     findings += [finding for entry in entries for finding in entry.findings]
     findings += marks_as_unlabelled(entries, datalist)

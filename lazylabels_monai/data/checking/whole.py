@@ -40,7 +40,7 @@ _MOST_UNLABELLED = 0.5
 
 
 def config_errors(
-    datalist: dict[str, Any], file: Path, sections: Sequence[str], classes: Sequence[str] | None, tasks: Sequence[str]
+    datalist: dict[str, Any], file: Path, sections: Sequence[str], classes: Sequence[str] | None
 ) -> list[Finding]:
     """What makes training impossible whatever the files hold: splits, classes, images without any label."""
     found = []
