@@ -23,8 +23,9 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.measure.folder import measure_folder
-from lazylabels_monai.predicting.folder import _Folder, predict
+from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.model import Model
+from lazylabels_monai.predicting.results import ResultsFolder
 from lazylabels_monai.predicting.uncertainty import object_uncertainty, uncertainty_maps
 from lazylabels_monai.result_files import ENDINGS
 from lazylabels_monai.stamps import Records, require_one_stamp
@@ -147,7 +148,7 @@ def test_a_kill_while_files_are_replaced_leaves_an_image_to_do(folder, trained, 
             raise KeyboardInterrupt
         shutil.move(source, target)
 
-    monkeypatch.setattr("lazylabels_monai.predicting.folder.os.replace", killed)
+    monkeypatch.setattr("lazylabels_monai.predicting.results.os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
         predict(image, out, overwrite=True, **given)
     monkeypatch.undo()
@@ -481,7 +482,7 @@ def test_an_image_whose_tags_alone_changed_is_the_same(place, monkeypatch):
     assert {**after, "predicted.jsonl": 0} == {**before, "predicted.jsonl": 0}
     record = Records(place / "out").images["a"]
     assert record.same_image(place / "in" / "a.png"), "from now on by its bytes"
-    monkeypatch.setattr("lazylabels_monai.predicting.folder.file_pixels", lambda path: pytest.fail("was read once more"))
+    monkeypatch.setattr("lazylabels_monai.predicting.results.file_pixels", lambda path: pytest.fail("was read once more"))
     assert again(place) == []
 
 
@@ -598,7 +599,7 @@ def test_without_results_no_file_under_any_of_their_names_is_replaced(place, tra
     out = place / "mine"
     out.mkdir()
     mine = [name for name in NAMES if name[-4:] in (".tif", ".csv") and "_pred" not in name]
-    state = _Folder(out, Model(trained, overrides=CPU).stamp)
+    state = ResultsFolder(out, Model(trained, overrides=CPU).stamp)
     for name in mine:
         (out / name).write_bytes(b"mine")
         with pytest.raises(LazyLabelsError, match=rf"{name}' is no known result.*--overwrite\.$"):
@@ -714,7 +715,7 @@ def test_a_kill_in_between_leaves_no_stamp_that_lies(place, monkeypatch):
             return replace(source, target)
 
         with monkeypatch.context() as patched:
-            patched.setattr("lazylabels_monai.predicting.folder.os.replace", killed)
+            patched.setattr("lazylabels_monai.predicting.results.os.replace", killed)
             with pytest.raises(KeyboardInterrupt):
                 again(place, overwrite=True, **other)
         after = files(place / "out")
