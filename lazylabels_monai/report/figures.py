@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup, escape
 
-from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour
+from lazylabels_monai.images.pictures import INTERFACE_COLOUR
+from lazylabels_monai.report.numbers import class_css
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,9 +78,7 @@ def histogram_plot(
     with _styled() as figure:
         axes = figure.subplots()
         shares = np.histogram(diameters, edges, weights=weights)[0] / weights.sum() * 100
-        axes.bar(
-            edges[:-1], shares, np.diff(edges), align="edge", color=_hex(class_colour(value)), edgecolor=_INK, linewidth=0.5
-        )
+        axes.bar(edges[:-1], shares, np.diff(edges), align="edge", color=class_css(value), edgecolor=_INK, linewidth=0.5)
         if None not in interval:
             axes.axvspan(*interval, color=_INK, alpha=0.2, linewidth=0)
         axes.axvline(mean, color=_INK, linewidth=1.4, label="mean")
@@ -102,9 +101,7 @@ def cumulative_plot(classes: Sequence[tuple[int, str, np.ndarray, np.ndarray]], 
                 x, y = x[kept], y[kept]
             # the dark line below keeps a light class colour visible on white
             axes.step(x, y, where="post", color=_INK, linewidth=2.8, alpha=0.35)
-            axes.step(
-                x, y, where="post", color=_hex(class_colour(value)), linewidth=2, linestyle=_DASHES[number % 4], label=name
-            )
+            axes.step(x, y, where="post", color=class_css(value), linewidth=2, linestyle=_DASHES[number % 4], label=name)
         axes.axhline(50, color=_INK, linewidth=1, linestyle=":", label="median")
         axes.set(
             title="Cumulative", xlabel=f"equivalent diameter ({unit})", ylabel="objects up to this size (%)", ylim=(0, 100)
@@ -120,7 +117,7 @@ def curves_plot(curves: Mapping[str, Sequence[tuple[int, float]]], title: str, l
         axes = figure.subplots()
         for number, (name, points) in enumerate(curves.items()):
             epochs, values = np.array(points, float).T
-            colour = _TASK_COLOURS.get(name, _hex(class_colour(number)) if number else _BLUE)
+            colour = _TASK_COLOURS.get(name, class_css(number) if number else _BLUE)
             marker = "o" if len(points) < 30 else None
             axes.plot(epochs, values, color=colour, linestyle=_DASHES[number % 4], marker=marker, markersize=3.5, label=name)
         axes.set(title=title, xlabel="epoch", ylabel=label)
@@ -166,7 +163,3 @@ def _bins(diameters: np.ndarray) -> np.ndarray:
     base = 10 ** np.floor(np.log10(rough))
     width = base * min((1, 2, 2.5, 5, 10), key=lambda step: abs(step * base - rough))
     return np.arange(np.floor(low / width), np.floor(high / width) + 2) * width
-
-
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)

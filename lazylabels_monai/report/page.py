@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,17 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 import lazylabels_monai
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.class_names import require_distinct
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.pictures import class_colour
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.report.asked import require_asked
-from lazylabels_monai.report.figures import cumulative_plot, curves_plot, histogram_plot
+from lazylabels_monai.report.figures import curves_plot
 from lazylabels_monai.report.gallery import LAYERS, Picture, crop, make_picture, shown_image
+from lazylabels_monai.report.numbers import class_css, number, unbroken
 from lazylabels_monai.report.probability import highest_probability, object_probability
 from lazylabels_monai.report.reading import (
     Evaluation,
@@ -43,6 +42,7 @@ from lazylabels_monai.report.reading import (
     read_weights,
     require_same_weights,
 )
+from lazylabels_monai.report.sizes import image_rows, length_unit, size_plots, summary_rows, truth_errors, written_length
 from lazylabels_monai.trained import of_other_weights
 from lazylabels_monai.training_file import noted_beginning
 
@@ -52,7 +52,6 @@ __all__ = ["REPORT_NAME", "make_report"]
 REPORT_NAME = "report.html"
 
 _PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "scikit-image", "pandas")
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 #: Rows of the table of objects: key in metrics.json, what the page calls it.
 _OBJECT_METRICS = {
@@ -71,10 +70,6 @@ _OBJECT_METRICS = {
     "glas_object_hausdorff": "GlaS object Hausdorff (px)",
     "count_error": "relative error of the count",
 }
-#: Lengths are shown in nanometres where no class has a mean of this many micrometres, ...
-_NANOMETRES_BELOW = 0.1
-#: ... and in millimetres from this many on.
-_MILLIMETRES_FROM = 1e4
 #: Ends of the columns of metrics.csv that the table per image shows, beside those of Dice.
 _IMAGE_METRICS = ("interface precision", "interface recall", "objects three maps f1@0.5", "objects three maps pq")
 
@@ -125,9 +120,9 @@ def make_report(
         raise ReportError(f"'{out}' is no folder: name the output folder of a prediction or an evaluation.")
     if file.exists() and not overwrite:
         raise ReportError(f"{file} is there already: move it, or pass --overwrite.")
-    for name, number, lowest in (("max images", max_images, 0), ("max objects", max_objects, 0), ("side", longest_side, 32)):
-        if number < lowest:
-            raise ReportError(f"{name} {number} must be {lowest} or more.")
+    for name, count, lowest in (("max images", max_images, 0), ("max objects", max_objects, 0), ("side", longest_side, 32)):
+        if count < lowest:
+            raise ReportError(f"{name} {count} must be {lowest} or more.")
     notes: list[str] = []
 
     predicted, stated = find_predictions(out, images, notes.append, bool(classes))
@@ -165,16 +160,16 @@ def make_report(
         "package_version": lazylabels_monai.__version__,
         "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "tiles": _tiles(predicted, measured, evaluation),
-        "summary": None if measured is None else _summary(measured, out),
-        "truth_errors": [] if measured is None else _truth_errors(measured),
+        "summary": None if measured is None else summary_rows(measured, out),
+        "truth_errors": [] if measured is None else truth_errors(measured),
         "truth_left_out": 0 if measured is None else measured.summary.get("truth_left_out_px", 0),
-        "measured_images": None if measured is None else _image_rows(measured),
-        "plots": [] if measured is None else _size_plots(measured),
+        "measured_images": None if measured is None else image_rows(measured),
+        "plots": [] if measured is None else size_plots(measured),
         "evaluation": None if evaluation is None else _evaluation(evaluation, names),
         "objects": _objects_to_check(predicted, objects, measured, gallery, names, max_objects, notes.append),
         "objects_of": sum(map(len, objects.values())),
         "gallery": gallery,
-        "legend": [(name, _css(class_colour(k))) for k, name in enumerate(names, 1)],
+        "legend": [(name, class_css(k)) for k, name in enumerate(names, 1)],
         "layers": {name: text for name, text in LAYERS.items() if any(name in entry["picture"].layers for entry in gallery)},
         "predicted": len(predicted),
         "ordered_by": order.by,
@@ -202,50 +197,18 @@ def _environment() -> Environment:
     return environment
 
 
-def unbroken(text: Any) -> Markup:
-    """Text in which no line ends inside the name of an option: browsers break ``--pixel-size`` at each hyphen."""
-    return Markup(re.sub(r"(?<![\w-])--[\w-]+", r'<span class="option">\g<0></span>', str(escape(text))))
-
-
-def number(value: Any, digits: int = 3, decimals: int | None = None, scale: float = 1.0) -> Markup:
-    """A number for the page, with the unrounded value in an attribute for who copies or tests it; a dash where it is unknown.
-
-    Args:
-        value: the number, None or NaN.
-        digits: significant ones.
-        decimals: instead of ``digits``.
-        scale: what is shown is the value times this.
-    """
-    if value is None or not math.isfinite(value):
-        return Markup('<span class="unknown" title="not defined">–</span>')
-    shown = float(value) * scale
-    if decimals is None:
-        exponent = 0 if shown == 0 else math.floor(math.log10(abs(float(f"{shown:.{digits - 1}e}"))))
-        if not -4 <= exponent < 7:
-            mantissa = f"{shown / 10.0**exponent:.{digits - 1}f}"
-            text = f"{mantissa}·10{str(exponent).translate(_SUPERSCRIPT)}"
-            return Markup('<data value="{}">{}</data>').format(f"{value:.8g}", text)
-        decimals = max(0, digits - 1 - exponent)
-    text = f"{shown:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
-    return Markup('<data value="{}">{}</data>').format(f"{value:.8g}", text)
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
 def _tiles(
     predicted: Sequence[Predicted], measured: Measurements | None, evaluation: Evaluation | None
 ) -> list[dict[str, Any]]:
     """The few numbers at the top."""
     tiles = [_tile("images", len(predicted), decimals=0)] if predicted else []
     if measured is not None:
-        unit, (shown, scale) = measured.summary["unit"], _length(measured)
+        unit, (shown, scale) = measured.summary["unit"], length_unit(measured)
         tiles.append(_tile("objects", len(measured.objects), decimals=0))
         for k, (name, entry) in enumerate(measured.summary["classes"].items(), 1):
             mean = number(entry[f"mean_diameter_{unit}"]["value"], scale=scale)
             label = Markup("of the area is {}, mean diameter {} {}").format(name, mean, shown)
-            tiles.append(_tile(label, entry["area_fraction"]["value"], "%", _css(class_colour(k)), scale=100))
+            tiles.append(_tile(label, entry["area_fraction"]["value"], "%", class_css(k), scale=100))
     results = {} if evaluation is None else evaluation.results
     dice, f1 = results.get("segmentation", {}).get("dice", {}).get("mean"), results.get("objects", {}).get("f1@0.5")
     found = [("mean Dice", dice), ("object F1 at IoU 0.5", f1)]
@@ -258,127 +221,11 @@ def _tile(
     return {"label": label, "value": value, "unit": unit, "colour": colour, "decimals": decimals, "scale": scale}
 
 
-def _length(measured: Measurements) -> tuple[str, float]:
-    """Unit in which lengths are shown, one for all so that they compare, and how many of it make one of the files' unit."""
-    unit, entries = measured.summary["unit"], measured.summary["classes"].values()
-    if unit != "um":
-        return unit, 1.0
-    largest = max((entry["mean_diameter_um"]["value"] or 0.0 for entry in entries), default=0.0)
-    if 0 < largest < _NANOMETRES_BELOW:
-        return "nm", 1000.0
-    return ("mm", 0.001) if largest >= _MILLIMETRES_FROM else ("µm", 1.0)
-
-
-def _written(length: float) -> str:
-    """Micrometres as text."""
-    return f"{length:g} µm" if length >= 1 else f"{length * 1000:g} nm"
-
-
-def _density(measured: Measurements) -> tuple[str, float]:
-    """What number densities are shown per, and how many of the files' square units that is: so many that the numbers need
-    no leading zeros."""
-    unit, entries = measured.summary["unit"], measured.summary["classes"].values()
-    densities = [entry[f"number_density_per_{unit}2"]["value"] or 0 for entry in entries]
-    exponent = max(0, -math.floor(math.log10(max(densities)))) if any(densities) else 0
-    per = "" if exponent == 0 else f"10{str(exponent).translate(_SUPERSCRIPT)} "
-    return f"per {per}{'µm' if unit == 'um' else unit}²", 10.0**exponent
-
-
-def _summary(measured: Measurements, out: Path) -> dict[str, Any]:
-    content = measured.summary
-    unit = content["unit"]
-    entries = content["classes"]
-    (shown, length_scale), (density_unit, density_scale) = _length(measured), _density(measured)
-    rows = [
-        {
-            "name": name,
-            "colour": _css(class_colour(k)),
-            "entry": entry,
-            "density": entry[f"number_density_per_{unit}2"],
-            **{key: entry[f"{key}_diameter_{unit}"] for key in ("mean", "median", "p10", "p90")},
-        }
-        for k, (name, entry) in enumerate(entries.items(), 1)
-    ]
-    size = content.get("pixel_size_um")
-    known = [entry for entry in entries.values() if entry["interval_over"]]
-    return {
-        "rows": rows,
-        "unit": shown,
-        "scale": length_scale,
-        "density_unit": density_unit,
-        "density_scale": density_scale,
-        "percent": f"{100 * content['confidence']:g} %",
-        "over": " or ".join(dict.fromkeys(f"{e['interval_units']} {e['interval_over']}" for e in known)),
-        "border": content.get("border"),
-        "pixel_size": _written(size) if isinstance(size, (int, float)) else None,
-        "pixel_sizes": ", ".join(map(_written, size)) if isinstance(size, list) else None,
-        "from": "measured for this report" if measured.folder is None else _inside(measured.folder, out) + "summary.json",
-    }
-
-
-def _inside(folder: Path, out: Path) -> str:
-    return "" if folder == out else folder.relative_to(out).as_posix() + "/"
-
-
-def _truth_errors(measured: Measurements) -> list[dict[str, Any]]:
-    """Rows of measured - truth, where ``measure --truth`` was run, in the units of the summary."""
-    unit, (shown, length_scale), (per, density_scale) = measured.summary["unit"], _length(measured), _density(measured)
-    labels = {
-        f"number_density_per_{unit}2": (f"number density, {per}", density_scale),
-        "area_fraction": ("area fraction, %", 100),
-    }
-    for key, label in (("mean", "mean diameter"), ("p10", "10th percentile"), ("median", "median"), ("p90", "90th percentile")):
-        labels[f"{key}_diameter_{unit}"] = (f"{label}, {shown}", length_scale)
-    names = measured.summary["classes"]
-    return [
-        {
-            "name": name,
-            "colour": _css(class_colour(list(names).index(name) + 1)) if name in names else None,
-            "statistic": labels[key][0],
-            "scale": labels[key][1],
-            **statistics[key],
-        }
-        for name, statistics in measured.summary.get("error", {}).items()
-        for key in labels
-        if key in statistics
-    ]
-
-
-def _image_rows(measured: Measurements) -> list[dict[str, Any]]:
-    unit = measured.summary["unit"]
-    columns = {"density": f"number_density_per_{unit}2", "fraction": "area_fraction"}
-    columns |= {key: f"{key}_diameter_{unit}" for key in ("mean", "median")}
-    rows = []
-    for row in measured.images.to_dict("records"):
-        entry = {key: row[key] for key in ("image", "class_name", "objects", "objects_used")}
-        for key, column in columns.items():
-            entry[key] = {"value": row[column], "low": row[f"{column}_low"], "high": row[f"{column}_high"]}
-        rows.append(entry)
-    return rows
-
-
-def _size_plots(measured: Measurements) -> list[Markup]:
-    unit, entries = measured.summary["unit"], measured.summary["classes"]
-    column, found, plots, (shown, scale) = f"equivalent_diameter_{unit}", [], [], _length(measured)
-    for k, (name, entry) in enumerate(entries.items(), 1):
-        rows = measured.objects[measured.objects["class"] == k]
-        corrected = measured.summary.get("border") == "ml"
-        weights = rows["border_weight"].to_numpy(float) if corrected else np.ones(len(rows))
-        diameters, weights = rows[column].to_numpy(float)[weights > 0] * scale, weights[weights > 0]
-        if not len(diameters):
-            continue
-        found.append((k, name, diameters, weights))
-        mean = entry[f"mean_diameter_{unit}"]
-        ends = tuple(None if end is None else end * scale for end in (mean["low"], mean["high"]))
-        plots.append(histogram_plot(diameters, weights, k, name, shown, mean["value"] * scale, ends))
-    return [*plots, cumulative_plot(found, shown)] if found else []
-
-
 def _evaluation(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     results = evaluation.results
     dice = results.get("segmentation", {}).get("dice", {})
     pooled = results.get("segmentation", {}).get("dice_pooled", {})
-    colours = {name: _css(class_colour(k)) for k, name in enumerate(names or [n for n in dice if n != "mean"], 1)}
+    colours = {name: class_css(k) for k, name in enumerate(names or [n for n in dice if n != "mean"], 1)}
     objects = results.get("objects", {})
     routes = list(dict.fromkeys(key.partition(" ")[2] for key in objects if " " in key)) or ([""] if objects else [])
     keys = [key for key in _OBJECT_METRICS if any(f"{key} {route}".strip() in objects for route in routes)]
@@ -478,7 +325,7 @@ def _scale_bar(picture: Picture, pixel_size: float) -> dict[str, Any]:
     quarter = picture.shape[1] * pixel_size / 4
     base = 10.0 ** math.floor(math.log10(quarter))
     length = base * max(step for step in (1, 2, 5) if step * base <= quarter)
-    return {"percent": 100 * length / (picture.shape[1] * pixel_size), "text": _written(length)}
+    return {"percent": 100 * length / (picture.shape[1] * pixel_size), "text": written_length(length)}
 
 
 def _objects_to_check(
@@ -518,7 +365,7 @@ def _objects_to_check(
                 "id": identity,
                 "place": places.get(name),
                 "class_name": "class unknown" if unknown else names[value - 1] if value <= len(names) else f"class {value}",
-                "colour": None if unknown else _css(class_colour(value)),
+                "colour": None if unknown else class_css(value),
                 "diameter": None if known is None else float(known[f"equivalent_diameter_{unit}"]),
                 "mean_probability": row["mean_probability"],
                 "margin": row["margin"],

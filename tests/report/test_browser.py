@@ -19,7 +19,7 @@ from PIL import Image
 
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
-from lazylabels_monai.report.page import number
+from lazylabels_monai.report.numbers import number
 from tests.report.predicted import SHAPE
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
-from lazylabels_monai.report.page import number, unbroken
+from lazylabels_monai.report.numbers import number
 from lazylabels_monai.training_file import note_beginning
 from tests.report.predicted import CLASSES, contains, values
 
@@ -116,11 +116,6 @@ def test_weights_that_are_not_the_trainings_own_are_said_to_be_so(made, tmp_path
     assert (said in text) if said else ("from which the training began" not in text)
 
 
-def test_no_line_ends_inside_an_option():
-    shown = unbroken("a --pixel-size <b> non--option")
-    assert shown == 'a <span class="option">--pixel-size</span> &lt;b&gt; non--option'
-
-
 def test_a_report_is_there_as_a_whole_or_not_at_all(made, tmp_path, monkeypatch):
     shutil.copy(made / "pred" / "im0_pred.png", tmp_path)
     (tmp_path / "report.html").write_text("mine")
@@ -133,22 +128,3 @@ def test_a_report_is_there_as_a_whole_or_not_at_all(made, tmp_path, monkeypatch)
         make_report(tmp_path, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["im0_pred.png", "report.html"]
     assert (tmp_path / "report.html").read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "shown"),
-    [
-        ((0.123456,), "0.123"),
-        ((99.96,), "100"),
-        ((12.345, 3), "12.3"),
-        ((0.5, 3, 0, 100), "50"),
-        ((0.0,), "0.00"),
-        ((-1.5,), "\N{MINUS SIGN}1.50"),
-        ((2.5e-7,), "2.50·10⁻⁷"),
-        ((1094, 3, 0), "1094"),
-        ((float("nan"),), "–"),
-        ((None,), "–"),
-    ],
-)
-def test_numbers_for_readers(arguments, shown):
-    assert re.sub(r"<[^>]+>", "", number(*arguments)) == shown
