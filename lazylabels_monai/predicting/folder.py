@@ -27,13 +27,7 @@ from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.digest import file_pixels
-from lazylabels_monai.images.files import (
-    VOLUME_SUFFIXES,
-    ReadError,
-    file_suffix,
-    read_label,
-    require_readable,
-)
+from lazylabels_monai.images.files import VOLUME_SUFFIXES, ReadError, file_suffix, read_label, require_readable
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import is_zarr, open_regions
 from lazylabels_monai.overrides import expanded
@@ -43,11 +37,7 @@ from lazylabels_monai.predicting.results import ResultsFolder
 from lazylabels_monai.predicting.stamping import result_paths
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.progress import Progress, clock, silent
-from lazylabels_monai.result_files import (
-    CLASSES_ENDING,
-    INSTANCES_ENDING,
-    image_stem,
-)
+from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, image_stem
 from lazylabels_monai.stamps import Record, StampError
 from lazylabels_monai.trained import bundle_weights, trained_classes
 

@@ -20,6 +20,7 @@ from lazylabels_monai.predicting import folder as folder_module
 from lazylabels_monai.predicting import room
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.large import predict as large
+from lazylabels_monai.predicting.large.store import Store
 
 pytest.importorskip("zarr")
 pytest.importorskip("dask")
@@ -88,7 +89,7 @@ def test_the_results_are_those_of_the_plain_prediction(trained, picture, plain, 
 
 def test_rows_are_written_in_parts(trained, picture, tiles, tmp_path, monkeypatch):
     assert not predict(picture, tmp_path / "whole", weights=trained, large=True, **CPU).failed
-    monkeypatch.setattr(large, "_ROWS", 3)
+    monkeypatch.setattr("lazylabels_monai.predicting.large.files._ROWS", 3)
     assert not predict(picture, tmp_path / "parts", weights=trained, large=True, **CPU).failed
     whole, parts = ((tmp_path / name / "BIG_objects.csv").read_bytes() for name in ("whole", "parts"))
     assert whole.count(b"\n") > 7
@@ -135,13 +136,13 @@ def test_a_kill_loses_nothing(trained, picture, tiles, tmp_path, monkeypatch, pa
     for chunk in (tmp_path / "out").glob(".large_*/*/ids/.zarray"):  # as a kill leaves a chunk that zarr is just writing
         (chunk.parent / "0.0123456789abcdef.partial").write_bytes(b"half")
     finished = []
-    original = large.Store.finish
+    original = Store.finish
 
     def counted(self, stage, index, arrays):
         finished.append((stage, index))
         original(self, stage, index, arrays)
 
-    monkeypatch.setattr(large.Store, "finish", counted)
+    monkeypatch.setattr(Store, "finish", counted)
     said = []
     assert not predict(picture, tmp_path / "out", weights=trained, large=True, progress=said.append, **CPU).failed
     assert any("goes on where it was stopped" in line for line in said)
@@ -153,7 +154,7 @@ def test_a_kill_loses_nothing(trained, picture, tiles, tmp_path, monkeypatch, pa
 
 def test_other_settings_of_the_objects_keep_what_the_network_said(trained, picture, tiles, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    monkeypatch.setattr(large, "_files", lambda *_: (_ for _ in ()).throw(LazyLabelsError("stopped here")))
+    monkeypatch.setattr(large, "write_files", lambda *_: (_ for _ in ()).throw(LazyLabelsError("stopped here")))
     (reason,) = predict(picture, out, weights=trained, large=True, **CPU).failed.values()
     assert reason == "stopped here"
     plan = json.loads((out / ".large_BIG" / "plan.json").read_text())
