@@ -53,7 +53,7 @@ FLOORS = (
     ("losses", "inferers", "consistency", "anchoring", "engines", "handlers", "guards", "optimizers", "pace", "random_states"),
     ("parts",),
     ("plain_values", "settings"),
-    ("trained",),
+    ("trained", "network_file"),
     ("checkpoints", "warm_start"),
     ("final_choice",),
     ("interpolation",),

@@ -14,6 +14,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 #: Modules whose tests lie elsewhere, and where. Of packages' faces, ``__init__.py``, only those that do something count.
 ELSEWHERE = {
     "__main__.py": "cli/test_commands.py",
+    "network_file.py": "test_trained.py",  # what lies beside the weights is tested together
     "bundle_program.py": "cli/test_train.py",  # the program that the command runs
     "cli/__init__.py": "cli/test_commands.py",
     "cli/experiment.py": "experiments/test_runner.py",  # the command is how a comparison is run
