@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from lazylabels_monai.inferers import AutocastInferer
 from lazylabels_monai.losses import MaskedMultiTaskLoss
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, is_marked
 
 __all__ = ["Agreement", "AnchoredInferer", "AnchoredLoss"]
 
@@ -63,7 +63,7 @@ class Agreement:
         """Take the anchor's logits (B, K, spatial...) of a task and the labels (B, spatial...), 255 where nobody marked."""
         if task not in self.TASKS:
             return
-        marked = (label != IGNORE) & (label != BACKGROUND)
+        marked = is_marked(label)
         pixels = marked.flatten(1).sum(1)
         found = (marked & (anchor.argmax(1) != BACKGROUND)).flatten(1).sum(1)
         self.crops += int((pixels > 0).sum())

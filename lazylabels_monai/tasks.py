@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "BACKGROUND",
@@ -17,6 +18,7 @@ __all__ = [
     "TaskLabel",
     "channel_names",
     "class_names",
+    "is_marked",
     "num_task_classes",
     "present_key",
     "task_slices",
@@ -113,3 +115,8 @@ def channel_names(classes: Sequence[str], tasks: Sequence[str] = TASKS) -> list[
 def present_key(task: str) -> str:
     """Key of the flag (0 or 1) that says whether a sample carries a label for ``task``."""
     return f"{task}_present"
+
+
+def is_marked(label: Any) -> Any:
+    """Where a label, an array or a tensor, says a class: neither background nor unlabelled."""
+    return (label != BACKGROUND) & (label != IGNORE)

@@ -40,7 +40,7 @@ from lazylabels_monai.labels.grabcut import GrabCutSettings, Proposal, propose
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.spreadsheets import cell
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import IGNORE, is_marked
 
 __all__ = ["FAILED", "ImageReport", "ProposalError", "ProposalSummary", "propose_dataset"]
 
@@ -246,7 +246,7 @@ class _Run:
                 f"label '{self._path(item, 'detection')}' holds class {top}, but '{self.file}' names {len(self.classes)} "
                 "classes: correct either."
             )
-        if not ((detection != BACKGROUND) & (detection != IGNORE)).any():
+        if not is_marked(detection).any():
             return ImageReport(name, "unmarked", "its inner regions are empty"), None, None
         started = time.perf_counter()
         proposal = _proposed(path, image, detection, separation, self.settings)

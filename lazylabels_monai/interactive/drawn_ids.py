@@ -19,7 +19,7 @@ from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.label_files import SOFTWARE
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, is_marked
 
 __all__ = ["Given", "ids_after", "read_given", "read_ids", "software_of", "write_given", "write_ids"]
 
@@ -59,7 +59,7 @@ def ids_after(given: Given, mask: np.ndarray) -> np.ndarray:
     ids[((mask == BACKGROUND) & (given.mask != BACKGROUND)) | np.isin(ids, _rubbed_out(given, mask))] = 0
     highest = max(int(given.ids.max(initial=0)), 0)
     gone = np.unique(given.ids[(given.ids > 0) & (ids == 0)])
-    added = (mask != given.mask) & (mask != BACKGROUND) & (mask != IGNORE) & (ids == 0)
+    added = (mask != given.mask) & is_marked(mask) & (ids == 0)
     new = np.unique(mask[added])
     if not gone.size and not new.size:
         return ids
@@ -86,12 +86,8 @@ def ids_after(given: Given, mask: np.ndarray) -> np.ndarray:
 
 def _rubbed_out(given: Given, mask: np.ndarray) -> np.ndarray:
     """Ids of the objects that were drawn in the mask and of which no pixel is drawn any more."""
-    rubbed = np.unique(given.ids[(mask == IGNORE) & _drawn(given.mask)])
-    return np.setdiff1d(rubbed, given.ids[_drawn(mask)]) if rubbed.size else rubbed
-
-
-def _drawn(mask: np.ndarray) -> np.ndarray:
-    return (mask != BACKGROUND) & (mask != IGNORE)
+    rubbed = np.unique(given.ids[(mask == IGNORE) & is_marked(given.mask)])
+    return np.setdiff1d(rubbed, given.ids[is_marked(mask)]) if rubbed.size else rubbed
 
 
 def _boxes(ids: np.ndarray) -> tuple[dict[int, tuple[slice, ...]], float]:

@@ -22,7 +22,7 @@ from lazylabels_monai.interactive.drawn_ids import Given, ids_after, read_given,
 from lazylabels_monai.interactive.image_records import ImageEntry, ImageRecords
 from lazylabels_monai.interactive.label_files import SOFTWARE, is_ours, keep_copy, read_marks, write_marks
 from lazylabels_monai.interactive.project_files import ProjectFiles
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, LABELS, TASKS, num_task_classes, validate_tasks
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, LABELS, TASKS, is_marked, num_task_classes, validate_tasks
 
 __all__ = ["ProjectLabels"]
 
@@ -298,7 +298,7 @@ class ProjectLabels:
         """Let the datalist name a label that says something, and no other."""
         state = self._records.state(entry)
         file = file or self._named_file(entry, task) or self._files.label(entry.name, task)
-        objects = bool(((label != BACKGROUND) & (label != IGNORE)).any())
+        objects = bool(is_marked(label).any())
         filled = state.complete.get(task, False) if complete is None else complete
         empty = filled and state.finished and not objects and file.exists()
         said = objects or empty or (not filled and task != "segmentation" and bool((label == BACKGROUND).any()))

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, is_marked
 
 __all__ = ["METHODS", "Cluster", "GrabCutSettings", "Proposal", "propose", "to_uint8"]
 
@@ -436,7 +436,7 @@ def _finished(out: np.ndarray, detection: np.ndarray, values: list[int], cluster
         held[parts[detection == value]] = True
         held[0] = True
         out[~held[parts]] = BACKGROUND
-    marked = (detection != BACKGROUND) & (detection != IGNORE)
+    marked = is_marked(detection)
     out[marked] = detection[marked]
     share, of_marks = float((out != BACKGROUND).mean()), float(marked.mean())
     out[(detection == IGNORE) & (out == BACKGROUND)] = IGNORE

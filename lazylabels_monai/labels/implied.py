@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, is_marked
 
 __all__ = [
     "inner_regions_of_mask",
@@ -32,7 +32,7 @@ def inner_regions_of_mask(mask: np.ndarray, separation: np.ndarray | None = None
         the class where a pixel is deeper than half of the deepest point of its piece; of the mask's type.
     """
     implied = np.where(mask == BACKGROUND, BACKGROUND, IGNORE).astype(mask.dtype)
-    for value in np.unique(mask[(mask != BACKGROUND) & (mask != IGNORE)]):
+    for value in np.unique(mask[is_marked(mask)]):
         # an unlabelled pixel is no border of an object
         inside = (mask == value) | (mask == IGNORE)
         if separation is not None:
@@ -61,7 +61,7 @@ def no_interface(inner: np.ndarray | None, mask: np.ndarray | None, reach: int) 
     shape = np.shape(mask if inner is None else inner)
     implied = np.full(shape, IGNORE, np.uint8)
     if inner is not None:
-        implied[_marked(inner)] = BACKGROUND
+        implied[is_marked(inner)] = BACKGROUND
     if mask is not None:
         objects = mask != BACKGROUND  # an unlabelled pixel may be one
         far = ndimage.distance_transform_edt(~objects) > reach if objects.any() else ~objects
@@ -82,7 +82,7 @@ def interface_classes(inner: np.ndarray, separation: np.ndarray, reach: int) -> 
     """
     scribbles = separation == INTERFACE
     implied = np.full(inner.shape, IGNORE, np.uint8)
-    regions, count = ndimage.label(_marked(inner))
+    regions, count = ndimage.label(is_marked(inner))
     if count < 2 or not scribbles.any():
         return implied
     classes = np.r_[0, ndimage.maximum(inner, regions, np.arange(1, count + 1))].astype(np.int64)
@@ -118,7 +118,7 @@ def segmentation_of_inner_regions(
     """
     if background_margin is not None and not background_margin > 0:
         raise ValueError(f"background_margin {background_margin} must be above 0, or null to leave the background open.")
-    marked = _marked(inner)
+    marked = is_marked(inner)
     implied = np.where(marked, inner, IGNORE if known is None else known).astype(inner.dtype)
     if background_margin is None or not marked.any():
         return implied
@@ -128,8 +128,3 @@ def segmentation_of_inner_regions(
     far = (distance >= background_margin * depth[regions[tuple(nearest)]] + 2) & (inner == BACKGROUND)
     implied[far & (implied == IGNORE)] = BACKGROUND
     return implied
-
-
-def _marked(label: np.ndarray) -> np.ndarray:
-    """True inside inner regions."""
-    return (label != BACKGROUND) & (label != IGNORE)

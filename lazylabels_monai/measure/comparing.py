@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import IGNORE, is_marked
 
 __all__ = ["cut_alike", "said_left_out"]
 
@@ -61,6 +61,6 @@ def _cut(maps: Maps, left_out: np.ndarray) -> Maps:
     if instances is not None:
         ids, place = np.unique(np.where(left_out, 0, instances), return_inverse=True)
         place = place.reshape(instances.shape)
-        shown = np.bincount(place[(classes != BACKGROUND) & (classes != IGNORE)], minlength=ids.size) > 0
+        shown = np.bincount(place[is_marked(classes)], minlength=ids.size) > 0
         instances = np.where(shown, ids, 0)[place]
     return {"instances": instances, "classes": classes}

@@ -13,7 +13,7 @@ from lazylabels_monai.errors import some_of
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.predicting.large.tiling import Tiling
 from lazylabels_monai.stamps import Stamp
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import BACKGROUND, is_marked
 
 __all__ = ["Shares", "largest_hole", "largest_speck", "shares", "shares_of_files", "told_bare", "told_erased"]
 
@@ -113,7 +113,7 @@ def _shares(parts: Iterable[tuple[np.ndarray, np.ndarray]], speck: int | None, h
     for instances, classes in parts:
         if instances.shape != classes.shape:  # told by who measures them
             continue
-        shown = (classes != BACKGROUND) & (classes != IGNORE)
+        shown = is_marked(classes)
         numbered = instances > 0
         of_a_class += int(np.count_nonzero(shown))
         with_id += int(np.count_nonzero(numbered))

@@ -16,7 +16,7 @@ from lazylabels_monai.images.headers import extent
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import RECORDS_FILE
 from lazylabels_monai.stamps import Records, as_recorded
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import IGNORE, is_marked
 
 __all__ = [
     "Maps",
@@ -70,7 +70,7 @@ def are_strokes(classes: np.ndarray) -> bool:
     Args:
         classes: (H, W) or (D, H, W) class map, 255 = not labelled.
     """
-    shown = (classes != BACKGROUND) & (classes != IGNORE)
+    shown = is_marked(classes)
     if np.mean(classes == IGNORE) < _UNLABELLED:
         return False
     if not shown.any():
@@ -114,7 +114,7 @@ def _shows_objects(path: str | None) -> bool:
         classes = read_label(path)
     except LazyLabelsError:  # told by who measures it
         return False
-    return bool(((classes != BACKGROUND) & (classes != IGNORE)).any())
+    return bool(is_marked(classes).any())
 
 
 def said_in_pieces(source: str | Path, names: Sequence[str], images: int) -> str:

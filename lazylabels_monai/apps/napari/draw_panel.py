@@ -28,7 +28,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive import correcting
 from lazylabels_monai.interactive.proposals import outline_of, region_at
 from lazylabels_monai.labels.rasterize import ellipse, fill_polygons, stroke_lines
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+from lazylabels_monai.tasks import INTERFACE, is_marked
 
 __all__ = ["PROPOSAL", "SHAPES", "DrawPanel"]
 
@@ -323,7 +323,7 @@ class DrawPanel(QWidget):
                 self.session.said.emit(str(error), True)
                 return
             inner, value = seen, int(self.session.current.seen.classes[number])
-        others = (marks != IGNORE) & (marks != BACKGROUND) & ~inner
+        others = is_marked(marks) & ~inner
         interfaces = to_stored(self.session.marks.layers["separation"].data) == INTERFACE
         picture = self.session.current.picture
         self._asked += 1

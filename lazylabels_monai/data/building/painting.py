@@ -20,7 +20,7 @@ from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interfaces_where_known
 from lazylabels_monai.labels.objects import class_table, compact_instances, connected_pieces, instances_from_classes
 from lazylabels_monai.labels.plausible import MIN_PIECE, MIN_PIECE_PIXELS
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, is_marked
 
 __all__ = ["ImageLabels", "Painter"]
 
@@ -88,7 +88,7 @@ class ImageLabels:
     def has_objects(self) -> bool:
         """Whether the segmentation shows an object."""
         label = self.maps.get("segmentation")
-        return label is not None and bool(((label != BACKGROUND) & (label != IGNORE)).any())
+        return label is not None and bool(is_marked(label).any())
 
 
 class _Layer:
@@ -449,7 +449,7 @@ class _Painting:
                 layer.values[unmarked] = BACKGROUND
             elif self.options.derive:
                 # No interface runs inside an inner region.
-                inner = (self.detection.values != BACKGROUND) & (self.detection.values != IGNORE)
+                inner = is_marked(self.detection.values)
                 layer.values[unmarked & inner] = BACKGROUND
         elif self.options.derive and self.objects.any():
             layer.values[:] = interfaces_where_known(self.objects, mask != IGNORE, self.options.gap)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.images.faults import Fault
-from lazylabels_monai.tasks import BACKGROUND, IGNORE
+from lazylabels_monai.tasks import BACKGROUND, is_marked
 
 __all__ = ["contrast", "odd_contrasts", "odd_diameters", "odd_pixel_sizes"]
 
@@ -41,7 +41,7 @@ def contrast(image: np.ndarray, dims: int, labels: Mapping[str, np.ndarray]) -> 
     if label is None:
         return None
     gray = image.astype(np.float32).mean(-1) if image.ndim > dims else image.astype(np.float32)
-    rest, inside = label == BACKGROUND, (label != BACKGROUND) & (label != IGNORE)
+    rest, inside = label == BACKGROUND, is_marked(label)
     spread = float(gray.std())
     if not (rest.any() and inside.any() and spread):
         return None

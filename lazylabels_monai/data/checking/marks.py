@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from lazylabels_monai.data.checking.findings import Fault
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, is_marked
 
 __all__ = ["all_in_the_corner", "mark_diameter", "mark_extent", "mark_faults", "pieces"]
 
@@ -68,7 +68,7 @@ def mark_faults(labels: Mapping[str, np.ndarray]) -> list[Fault]:
         return faults
     if mask is not None and _equal_masks(mask, detection):
         # All that follows would say the same again.
-        return [Fault("mask-equals-inner", "segmentation", pixels=int(np.count_nonzero(_drawn(mask))))]
+        return [Fault("mask-equals-inner", "segmentation", pixels=int(np.count_nonzero(is_marked(mask))))]
     marks, classes = pieces(detection)
     count = len(classes) - 1
     disagreeing = _disagreeing(marks, classes, mask) if mask is not None else []
@@ -136,7 +136,7 @@ def mark_extent(labels: Mapping[str, np.ndarray]) -> tuple[float, int] | None:
     Returns:
         the largest share of a side that they reach to, as whole pixels fit; and the number of connected pieces.
     """
-    drawn = [label > 0 if key == "instances" else _drawn(label) for key, label in labels.items() if key != "separation"]
+    drawn = [label > 0 if key == "instances" else is_marked(label) for key, label in labels.items() if key != "separation"]
     if not drawn or not (where := np.logical_or.reduce(drawn)).any():
         return None
     reach = 0.0
@@ -154,10 +154,6 @@ def all_in_the_corner(extents: Sequence[tuple[float, int]]) -> bool:
     """
     enough = len(extents) >= CORNER_IMAGES and sum(count for _, count in extents) >= CORNER_MARKS
     return enough and all(reach <= 0.5 for reach, _ in extents)
-
-
-def _drawn(label: np.ndarray) -> np.ndarray:
-    return (label != BACKGROUND) & (label != IGNORE)
 
 
 def _first(where: np.ndarray) -> tuple[int, ...]:
@@ -179,7 +175,7 @@ def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _equal_masks(mask: np.ndarray, detection: np.ndarray) -> bool:
-    return bool(_drawn(mask).any()) and np.array_equal(mask, detection)
+    return bool(is_marked(mask).any()) and np.array_equal(mask, detection)
 
 
 def _crossed(marks: np.ndarray, count: int, scribbles: np.ndarray) -> list[Fault]:
@@ -209,7 +205,7 @@ def _crossed(marks: np.ndarray, count: int, scribbles: np.ndarray) -> list[Fault
 
 
 def _meeting_classes(detection: np.ndarray, marks: np.ndarray, count: int) -> list[Fault]:
-    drawn = _drawn(detection)
+    drawn = is_marked(detection)
     contact = np.zeros(detection.shape, bool)
     pixels = 0
     for axis in range(detection.ndim):
@@ -277,7 +273,7 @@ def _unmarked(objects: np.ndarray, detection: np.ndarray, mask: np.ndarray | Non
         unlabelled |= mask == IGNORE
     inside = objects > 0
     ids, sizes = np.unique(objects[inside], return_counts=True)
-    marked = np.isin(ids, objects[inside & _drawn(detection)])
+    marked = np.isin(ids, objects[inside & is_marked(detection)])
     judged = (sizes >= MIN_OBJECT) | marked
     if unlabelled.any():
         judged &= ~np.isin(ids, objects[inside & ndimage.binary_dilation(unlabelled)])
