@@ -31,6 +31,7 @@ __all__ = [
     "put_back",
     "refusal",
     "remove_tree",
+    "require_free",
     "require_room",
     "temporary_sibling",
     "whole_file",
@@ -209,6 +210,16 @@ def _from_writing(error: BaseException) -> bool:
         seen.add(id(found))
         found = found.__cause__ or found.__context__
     return False
+
+
+def require_free(path: Path, overwrite: bool, kind: str = "file") -> None:
+    """Refuse to replace what lies there, unless that was asked for.
+
+    Raises:
+        FileExistsError: naming it and what to do.
+    """
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already: name another {kind}, or pass --overwrite.")
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from lazylabels_monai.cli.options import give_json, require_free_json
 
 __all__ = ["budget"]
 
@@ -30,14 +31,7 @@ def budget(
     from lazylabels_monai.data.budget import annotation_budget, format_budget
     from lazylabels_monai.data.costs import read_costs
 
-    if json_file not in (None, "-") and Path(json_file).exists() and not overwrite:
-        raise FileExistsError(f"{json_file} is there already: name another file, or pass --overwrite.")
+    require_free_json(json_file, overwrite)
     found = annotation_budget(data, read_costs(costs, cost or ()), hours)
     typer.echo(format_budget(found), err=json_file == "-")
-    if json_file is not None:
-        text = json.dumps({"data": str(data), **found.as_dict()}, indent=1)
-        if json_file == "-":
-            typer.echo(text)
-        else:
-            Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-            Path(json_file).write_text(text + "\n", encoding="utf-8")
+    give_json(json_file, {"data": str(data), **found.as_dict()})

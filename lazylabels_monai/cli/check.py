@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from lazylabels_monai.cli.options import give_json, require_free_json
 
 __all__ = ["check"]
 
@@ -26,8 +27,7 @@ def check(
     """Check a data set before training: which image carries which label, and what is wrong. Exit code 1 on errors."""
     from lazylabels_monai.data.checking import check_datalist
 
-    if json_file not in (None, "-") and Path(json_file).exists() and not overwrite:
-        raise FileExistsError(f"{json_file} is there already: name another file, or pass --overwrite.")
+    require_free_json(json_file, overwrite)
     report = check_datalist(data, marks=True, crop_size=crop_size)
     # Where machines read standard output, people's text goes to standard error.
     typer.echo(report.table, err=json_file == "-")
@@ -35,13 +35,7 @@ def check(
         typer.echo(f"warning: {warning}", err=True)
     for error in report.errors:
         typer.echo(f"error: {error}", err=True)
-    if json_file is not None:
-        text = json.dumps({"data": str(data), **report.as_dict()}, indent=1)
-        if json_file == "-":
-            typer.echo(text)
-        else:
-            Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-            Path(json_file).write_text(text + "\n", encoding="utf-8")
+    give_json(json_file, {"data": str(data), **report.as_dict()})
     if sheet is not None and report.table:  # without a table the datalist itself could not be read
         from lazylabels_monai.data.contact_sheet import write_contact_sheet
 

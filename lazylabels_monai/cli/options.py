@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+from lazylabels_monai.atomic import require_free
 from lazylabels_monai.option_text import read_names
 
-__all__ = ["CLASSES_HELP", "COUNT", "LABELLED", "end_status_line", "failure", "names", "status_line"]
+__all__ = [
+    "CLASSES_HELP",
+    "COUNT",
+    "LABELLED",
+    "end_status_line",
+    "failure",
+    "give_json",
+    "names",
+    "require_free_json",
+    "status_line",
+]
 
 #: Help of ``--classes``.
 CLASSES_HELP = "names of the object classes 1, 2, ..., separated by commas, or a JSON list"
@@ -38,3 +53,21 @@ def end_status_line() -> None:
     """Wipe the line that :func:`status_line` left."""
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def require_free_json(file: str | None, overwrite: bool) -> None:
+    """Refuse to replace the file of ``--json``; - is standard output."""
+    if file not in (None, "-"):
+        require_free(Path(file), overwrite)
+
+
+def give_json(file: str | None, content: Mapping[str, Any]) -> None:
+    """What ``--json`` asks for: into a file, on standard output (-), or nothing (None)."""
+    if file is None:
+        return
+    text = json.dumps(content, indent=1)
+    if file == "-":
+        print(text)
+        return
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_text(text + "\n", encoding="utf-8")

@@ -41,12 +41,11 @@ def picture(
     """Draw image, lazy labels, exact mask and prediction of test images side by side."""
     from PIL import Image
 
-    from lazylabels_monai.atomic import write_bytes
+    from lazylabels_monai.atomic import require_free, write_bytes
     from lazylabels_monai.errors import LazyLabelsError
     from lazylabels_monai.evaluation.results import results_picture
 
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
+    require_free(out, overwrite)
     numbers = None
     if images is not None:
         try:

@@ -41,13 +41,13 @@ def score(
     overwrite: Annotated[bool, typer.Option(help="replace earlier scores in OUT")] = False,
 ) -> None:
     """Score class maps that another program made, by the metrics of an evaluation here."""
+    from lazylabels_monai.atomic import require_free
     from lazylabels_monai.evaluation.results import format_results
     from lazylabels_monai.evaluation.score import score_predictions
     from lazylabels_monai.trained import SETTINGS_FILE
 
-    there = [path for path in (out / "metrics.json", out / "metrics.csv", out / SETTINGS_FILE) if path.exists()]
-    if there and not overwrite:
-        raise FileExistsError(f"{there[0]} is there already: name another folder, or pass --overwrite.")
+    for name in ("metrics.json", "metrics.csv", SETTINGS_FILE):
+        require_free(out / name, overwrite, "folder")
     found = score_predictions(data, predictions, out, section, tune, interfaces, gap, glas, typer.echo, overwrite)
     typer.echo(format_results(found))
     typer.echo(f"written: {out / 'metrics.json'}")

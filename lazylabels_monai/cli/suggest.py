@@ -41,6 +41,7 @@ def suggest(
     overwrite: Annotated[bool, typer.Option(help="replace an earlier CSV file and earlier pictures")] = False,
 ) -> None:
     """Say which labels to draw next: those with the most uncertainty per second of annotation. A broken image: exit code 1."""
+    from lazylabels_monai.atomic import require_free
     from lazylabels_monai.data.costs import read_costs
     from lazylabels_monai.predicting.model import Model
     from lazylabels_monai.suggest import (
@@ -53,8 +54,8 @@ def suggest(
     from lazylabels_monai.trained import trained_settings
 
     # what can be said now is not said after an hour of predicting
-    if out is not None and out.exists() and not overwrite:
-        raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
+    if out is not None:
+        require_free(out, overwrite)
     if pictures is not None:
         check_pictures(pictures, overwrite)
     seconds, wanted = read_costs(costs, cost or ()), names(tasks)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lazylabels_monai.atomic import require_free
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import PathLike, ReadError, read_image_and_dims, read_label
@@ -71,8 +72,8 @@ def write_contact_sheet(
     items = [(section, i, item) for section in SECTIONS for i, item in enumerate(content.get(section, []))]
     pages = [items[start : start + per_page] for start in range(0, len(items), per_page)] or [[]]
     paths = sheet_paths(path, len(pages))
-    if (there := [p for p in paths if p.exists()]) and not overwrite:
-        raise FileExistsError(f"{there[0]} is there already: name another file, or pass --overwrite.")
+    for target in paths:
+        require_free(target, overwrite)
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     for number, (target, page) in enumerate(zip(paths, pages, strict=True), 1):
         title = f"{file.parent.name or file}: {len(items)} images" + (

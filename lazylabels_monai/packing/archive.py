@@ -19,7 +19,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 import lazylabels_monai
-from lazylabels_monai.atomic import copy_tree, remove_tree, temporary_sibling, whole_file, written_to
+from lazylabels_monai.atomic import copy_tree, remove_tree, require_free, temporary_sibling, whole_file, written_to
 from lazylabels_monai.bundle_folder import find_bundle, require_own_files
 from lazylabels_monai.config_files import read_overlay
 from lazylabels_monai.errors import LazyLabelsError
@@ -70,8 +70,7 @@ def pack_bundle(
     """
     out, bundle = Path(out), find_bundle(bundle)
     require_own_files(bundle)
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
+    require_free(out, overwrite)
     if weights is None and bundle_weights(bundle).is_file():
         weights = bundle_weights(bundle)
     values: dict[str, Any] = {}

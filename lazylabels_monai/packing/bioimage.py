@@ -14,7 +14,7 @@ from monai.transforms import LoadImaged
 from PIL import Image
 from torch import Tensor, nn
 
-from lazylabels_monai.atomic import write_bytes, written_to
+from lazylabels_monai.atomic import require_free, write_bytes, written_to
 from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.axes import to_numpy_order
@@ -89,8 +89,7 @@ def pack_bioimage(
             f"packing for the BioImage Model Zoo needs further packages ({error}): pip install -r requirements-bioimage.txt."
         ) from error
     out = Path(out)
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} is there already: name another file, or pass --overwrite.")
+    require_free(out, overwrite)
     values = trained_values(require_weights(weights), overlays)
     model = Model(weights, bundle, overlays, {"device": "cpu"})
     if model.network.spatial_dims != 2:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lazylabels_monai.atomic import write_text
+from lazylabels_monai.atomic import require_free, write_text
 from lazylabels_monai.data.budget import duration
 from lazylabels_monai.images.files import PathLike, read_image
 from lazylabels_monai.spreadsheets import cell
@@ -36,8 +36,7 @@ def write_suggestions(file: PathLike, found: Suggestions, overwrite: bool = Fals
         FileExistsError: when the file is there and ``overwrite`` is not set.
     """
     path = Path(file)
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already: name another file, or pass --overwrite.")
+    require_free(path, overwrite)
     text = io.StringIO()
     table = csv.DictWriter(text, [f.name for f in fields(Suggestion)], lineterminator="\n")
     table.writeheader()
