@@ -24,6 +24,7 @@ __all__ = [
     "LazyLabelsError",
     "check_overrides",
     "explain",
+    "first_line",
     "given_in_file",
     "given_overrides",
     "is_bundle_program",
@@ -192,6 +193,11 @@ def _lies_in(file: Any, place: str | os.PathLike) -> bool:
     path, target = Path(os.path.abspath(file)), Path(os.path.abspath(place))
     hidden = path.parent == target.parent and path.name.startswith(f".{target.name}")
     return target == path or target in path.parents or path in target.parents or hidden
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another program says first, without a full stop; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def some_of(parts: Sequence[str], most: int = 3) -> str:

@@ -16,6 +16,7 @@ from lazylabels_monai.tasks import (
     TASKS,
     num_task_classes,
     present_key,
+    require_num_classes,
     task_slices,
     total_channels,
     validate_tasks,
@@ -82,8 +83,7 @@ class MaskedMultiTaskLoss(nn.Module):
         check_labels: bool = True,
     ) -> None:
         super().__init__()
-        if not 2 <= num_classes <= IGNORE:
-            raise ValueError(f"num_classes {num_classes} must count the background too and be from 2 to {IGNORE}.")
+        require_num_classes(num_classes)
         if normalization not in ("batch", "labelled"):
             raise ValueError(f"normalization '{normalization}' must be 'batch' or 'labelled'.")
         if pixel_mean not in ("labelled", "all"):

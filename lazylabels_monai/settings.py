@@ -25,7 +25,7 @@ from monai.networks.layers.utils import get_dropout_layer, get_norm_layer
 
 from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.devices import best_device
-from lazylabels_monai.errors import LazyLabelsError, given_in_file, given_overrides, named_configs, some_of
+from lazylabels_monai.errors import LazyLabelsError, first_line, given_in_file, given_overrides, named_configs, some_of
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
@@ -286,7 +286,7 @@ def _check_network(values: Mapping[str, Any]) -> None:
                 layer.eval()(torch.zeros(1, width, *[2] * dims))
         except Exception as error:  # whatever MONAI's factory and torch make of it
             known = sorted(map(str, Norm.names))
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            reason = first_line(error)
             reason = f"there are {', '.join(known)}" if "Unsupported option" in reason else reason[:120]
             expected = f"{SETTINGS['norm'].expected}, that goes with {width} channels"
             raise _refused("norm", norm, f"{expected} ({reason})") from error

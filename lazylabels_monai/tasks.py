@@ -21,6 +21,7 @@ __all__ = [
     "is_marked",
     "num_task_classes",
     "present_key",
+    "require_num_classes",
     "task_slices",
     "total_channels",
     "validate_tasks",
@@ -73,6 +74,16 @@ def validate_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
     if unknown or not tasks or len(set(tasks)) != len(tasks):
         raise ValueError(f"tasks {list(tasks)} must name each of {list(TASKS)} at most once, and at least one of them.")
     return tuple(task for task in TASKS if task in tasks)
+
+
+def require_num_classes(num_classes: int) -> None:
+    """Refuse a number of classes that no label can hold.
+
+    Raises:
+        ValueError: when it is not from 2 to 255.
+    """
+    if not 2 <= num_classes <= IGNORE:
+        raise ValueError(f"num_classes {num_classes} must count the background too and be from 2 to {IGNORE}.")
 
 
 def num_task_classes(task: str, num_classes: int) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lazylabels_monai.digests import require_whole
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, first_line
 from lazylabels_monai.regular import why_no_file
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def read_tensors(path: str | os.PathLike) -> Any:
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):  # says nothing about the file
             raise
-        raise LazyLabelsError(f"{path}: this file of weights cannot be read ({_first_line(error)}): {_REMEDY}.") from error
+        raise LazyLabelsError(f"{path}: this file of weights cannot be read ({first_line(error)}): {_REMEDY}.") from error
     except MemoryError:
         raise
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, TypeError ...
@@ -222,7 +222,3 @@ def _what_archive(path: Path) -> str:
     if any(name.endswith("data.pkl") for name in names):
         return "this file holds more than tensors, or is damaged; it might run code and is not opened"
     return "this is a zip of something else: unpack it, and name the model.pt in it"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -15,7 +15,7 @@ from lazylabels_monai.data.datalist import LABEL_KEYS, absolute_path, datalist_f
 from lazylabels_monai.images.appearance import Appearance, Seen, appearance, sum_up
 from lazylabels_monai.images.axes import like_image
 from lazylabels_monai.images.files import ReadError, read_image_and_dims, read_label
-from lazylabels_monai.images.pixel_size import PixelSizeError, read_pixel_size
+from lazylabels_monai.images.pixel_size import PixelSizeError, mean_size, read_pixel_size
 
 __all__ = ["seen_images"]
 
@@ -73,11 +73,8 @@ def _look(item: dict[str, Any], file: Path) -> dict[str, Any] | None:
 
 
 def _pixel_size(item: dict[str, Any], path: str) -> float | None:
-    stated = item.get("pixel_size")
-    values = list(stated) if isinstance(stated, (list, tuple)) else [stated]
-    if values and all(isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0 for v in values):
-        return float(np.exp(np.mean(np.log(values))))
     try:
-        return read_pixel_size(path)
+        stated = mean_size(item.get("pixel_size"))
+        return read_pixel_size(path) if stated is None else stated
     except PixelSizeError:
         return None

@@ -8,8 +8,7 @@ from pathlib import Path
 from lazylabels_monai.class_names import read_class_names
 from lazylabels_monai.data.datalist import datalist_file
 from lazylabels_monai.exporting.objects import ExportError
-from lazylabels_monai.images.files import PICTURE_SUFFIXES
-from lazylabels_monai.measure.finding import LabelledImage, find_labels
+from lazylabels_monai.measure.finding import LabelledImage, find_labels, pictures_in
 from lazylabels_monai.result_files import CLASSES_FILE, ENDINGS
 
 __all__ = ["VALUES", "home_of", "label_maps"]
@@ -43,7 +42,7 @@ def label_maps(
     """
     if values is not None and values not in VALUES:
         raise ExportError(f"--values {values}: say {' or '.join(VALUES)}, what the numbers in the pictures are.")
-    if (plain := _pictures(source)) and not _has_layout(source, plain):
+    if (plain := pictures_in(source)) and not _has_layout(source, plain):
         by_name: dict[str, Path] = {}
         for path in plain:
             if (first := by_name.setdefault(path.stem, path)) is not path:
@@ -54,12 +53,6 @@ def label_maps(
     images, names = find_labels(source, named)
     ids = source.is_dir() and (source / "masks").is_dir() and not datalist_file(source).is_file()
     return images, names, ids and values is None
-
-
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.is_dir() and p.name[0] != ".")
 
 
 def _has_layout(source: Path, pictures: Sequence[Path]) -> bool:

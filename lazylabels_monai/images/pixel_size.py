@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import tifffile
 
 from lazylabels_monai.errors import LazyLabelsError
@@ -18,6 +20,7 @@ __all__ = [
     "PIXEL_SIZE_KEY",
     "PixelSizeError",
     "agreed_pixel_size",
+    "mean_size",
     "micrometres",
     "parse_pixel_size",
     "read_pixel_size",
@@ -126,6 +129,14 @@ def read_pixel_size(path: str | Path) -> float | None:
             "and its labels to square pixels."
         )
     return x
+
+
+def mean_size(size: Any) -> float | None:
+    """Geometric mean of a size as data sets state it, a number above 0 or a list of such; None where it is neither."""
+    values = list(size) if isinstance(size, (list, tuple)) else [size]
+    if not values or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0 for v in values):
+        return None
+    return float(np.exp(np.mean(np.log(values))))
 
 
 def agreed_pixel_size(sizes: Mapping[str, float | None], image: str = "") -> float | None:

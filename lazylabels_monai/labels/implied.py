@@ -17,6 +17,7 @@ __all__ = [
     "inner_regions_of_mask",
     "interface_classes",
     "no_interface",
+    "require_margin",
     "segmentation_of_inner_regions",
 ]
 
@@ -99,6 +100,12 @@ def interface_classes(inner: np.ndarray, separation: np.ndarray, reach: int) -> 
     return implied
 
 
+def require_margin(background_margin: float | None) -> None:
+    """Refuse a margin of :func:`segmentation_of_inner_regions` that is not above 0, by a ValueError."""
+    if background_margin is not None and not background_margin > 0:
+        raise ValueError(f"background_margin {background_margin} must be above 0, or null to leave the background open.")
+
+
 def segmentation_of_inner_regions(
     inner: np.ndarray, background_margin: float | None = None, known: np.ndarray | None = None
 ) -> np.ndarray:
@@ -116,8 +123,7 @@ def segmentation_of_inner_regions(
     Raises:
         ValueError: when ``background_margin`` is not above 0.
     """
-    if background_margin is not None and not background_margin > 0:
-        raise ValueError(f"background_margin {background_margin} must be above 0, or null to leave the background open.")
+    require_margin(background_margin)
     marked = is_marked(inner)
     implied = np.where(marked, inner, IGNORE if known is None else known).astype(inner.dtype)
     if background_margin is None or not marked.any():

@@ -34,7 +34,16 @@ from lazylabels_monai.result_files import (
 from lazylabels_monai.stamps import Record, Records
 from lazylabels_monai.tasks import TASKS
 
-__all__ = ["LabelledImage", "NoLabelMapError", "find_labels", "image_files", "images_by_name", "pixel_sizes", "with_images"]
+__all__ = [
+    "LabelledImage",
+    "NoLabelMapError",
+    "find_labels",
+    "image_files",
+    "images_by_name",
+    "pictures_in",
+    "pixel_sizes",
+    "with_images",
+]
 
 _ENDINGS = {
     INSTANCES_ENDING: "instances",
@@ -160,7 +169,7 @@ def _of_datalist(file: Path) -> tuple[list[LabelledImage], tuple[str, ...]]:
 def _of_exact_folders(folder: Path) -> list[LabelledImage]:
     found: dict[str, dict[str, str]] = {}
     for name, key in (("classes", "classes"), ("masks", "instances"), ("images", "image")):
-        for path in _pictures(folder / name):
+        for path in pictures_in(folder / name):
             files = found.setdefault(path.stem, {})
             if key in files:
                 raise MeasureError(f"'{path}' and '{files[key]}' share a name: rename one of them.")
@@ -170,7 +179,7 @@ def _of_exact_folders(folder: Path) -> list[LabelledImage]:
 
 def _of_predictions(folder: Path) -> list[LabelledImage]:
     found: dict[str, dict[str, str]] = {}
-    for path in _pictures(folder):
+    for path in pictures_in(folder):
         for ending, key in _ENDINGS.items():
             if path.stem.endswith(ending) and path.stem != ending:
                 files = found.setdefault(path.stem.removesuffix(ending), {})
@@ -180,7 +189,8 @@ def _of_predictions(folder: Path) -> list[LabelledImage]:
     return [LabelledImage(name, **files) for name, files in found.items() if _LABELS & set(files)]
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, hidden ones left out, sorted; none where it is not there."""
     if not folder.is_dir():
         return []
     return sorted(f for f in folder.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES and not f.is_dir() and f.name[0] != ".")

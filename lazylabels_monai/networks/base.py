@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Pool, split_args
 from torch import Tensor, nn
 
-from lazylabels_monai.tasks import IGNORE
+from lazylabels_monai.tasks import require_num_classes
 
 __all__ = ["CHANNELS", "AnySizeNet"]
 
@@ -60,8 +60,7 @@ class AnySizeNet(nn.Module):
             raise ValueError(f"spatial_dims {spatial_dims} must be 2 or 3.")
         if in_channels < 1:
             raise ValueError(f"in_channels {in_channels} must be at least 1, the number of the image's channels.")
-        if not 2 <= num_classes <= IGNORE:
-            raise ValueError(f"num_classes {num_classes} must count the background too and be from 2 to {IGNORE}.")
+        require_num_classes(num_classes)
         if len(channels) < 2 or min(channels) < 1:
             raise ValueError(f"channels {list(channels)} must hold two or more positive numbers, one per resolution.")
         super().__init__()

@@ -17,6 +17,7 @@ from lazylabels_monai.labels.implied import (
     inner_regions_of_mask,
     interface_classes,
     no_interface,
+    require_margin,
     segmentation_of_inner_regions,
 )
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, present_key
@@ -104,8 +105,7 @@ class ImpliedSegmentationd(MapTransform):
 
     def __init__(self, enabled: bool = True, background_margin: float | None = None, fill_partial: bool = False) -> None:
         super().__init__(("segmentation", "detection"))
-        if background_margin is not None and not background_margin > 0:
-            raise ValueError(f"background_margin {background_margin} must be above 0, or null to leave the background open.")
+        require_margin(background_margin)
         self.enabled = enabled
         self.background_margin = background_margin
         self.fill_partial = fill_partial

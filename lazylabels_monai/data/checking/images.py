@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.images.faults import Fault
+from lazylabels_monai.images.pixel_size import mean_size
 from lazylabels_monai.tasks import BACKGROUND, is_marked
 
 __all__ = ["contrast", "odd_contrasts", "odd_diameters", "odd_pixel_sizes"]
@@ -85,7 +86,7 @@ def odd_pixel_sizes(sizes: Sequence[Any]) -> dict[int, Fault]:
         sizes: a number or a list of numbers (one for each axis, of which the geometric mean counts); all in one unit.
             What is neither is left out.
     """
-    known = {i: value for i, size in enumerate(sizes) if (value := _mean_size(size)) is not None}
+    known = {i: value for i, size in enumerate(sizes) if (value := mean_size(size)) is not None}
     if len(known) < 2:
         return {}
     usual = float(np.median(list(known.values())))
@@ -94,10 +95,3 @@ def odd_pixel_sizes(sizes: Sequence[Any]) -> dict[int, Fault]:
         i: Fault("pixel-size-differs", "pixel_size", amount=f"pixel size {known[i]:g} where the images' median is {usual:g}")
         for i in far
     }
-
-
-def _mean_size(size: Any) -> float | None:
-    values = list(size) if isinstance(size, (list, tuple)) else [size]
-    if not values or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0 for v in values):
-        return None
-    return float(np.exp(np.mean(np.log(values))))
