@@ -145,36 +145,8 @@ def measure_folder(
         "classes": summary_dict(summary),
     }
     if truth is not None:
-        known, exact_names = find_labels(truth, remedy=MEND_IT)  # --classes is of the predictions
-        exact = {image.name: image for image in without_strokes(truth, known, warn, {image.name for image in found})}
-        if missing := [image.name for image in found if image.name not in exact]:
-            raise MeasureError(
-                f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set."
-            )
-        if pieces := in_pieces(truth, [exact[image.name] for image in found]):
-            raise MeasureError(
-                f"{said_in_pieces(truth, pieces, len(found))}: name {made_of(truth)} by --truth instead, or measure "
-                "predictions of other images."
-            )
-        believed(truth, [exact[image.name] for image in found], exact_names is not None, warn, ids=ids is None)
-        order = same_classes(predictions, truth, classes, stated, exact_names, warn)
-        exact_options = options if order is None else {**options, "class_names": exact_names}
-        require_class_maps(truth, [exact[image.name] for image in found], exact_options["class_names"], truth=True)
-        pairs = [
-            _compared(image, exact[image.name], m, options, exact_options, ids == "pieces")
-            for image, m in zip(found, measured, strict=True)
-        ]
-        compared, exact_measured, left_out = map(list, zip(*pairs, strict=True))
-        if sentence := said_left_out(left_out, sum(math.prod(m.shape) for m in measured), str(truth)):
-            warn(sentence)
-        if order is not None:
-            exact_measured = [reordered(m, order, names) for m in exact_measured]
-        errors = measurement_error(compared, exact_measured, **statistics).astype(object)
-        result["truth"] = str(truth)
-        result["truth_left_out_px"] = sum(left_out)
-        result["error"] = {}
-        for row in errors.where(errors.notna(), None).to_dict("records"):
-            result["error"].setdefault(row.pop("class_name"), {})[row.pop("statistic")] = row
+        named = (classes, stated)
+        result |= _against(truth, predictions, found, measured, named, ids, options, statistics, warn)
     objects = pd.concat([m.objects for m in measured], ignore_index=True)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (
@@ -184,6 +156,55 @@ def measure_folder(
     ):
         write_text(out / name, text)
     return result
+
+
+def _against(
+    truth: str | Path,
+    predictions: str | Path,
+    found: Sequence[LabelledImage],
+    measured: Sequence[ImageMeasurements],
+    class_names: tuple[Sequence[str] | None, Sequence[str] | None],
+    ids: str | None,
+    options: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    warn: Callable[[str], None],
+) -> dict[str, Any]:
+    """What the summary says of measurements against exact labels of the same images.
+
+    Args:
+        truth, predictions, ids, warn: those of :func:`measure_folder`.
+        found, measured: files and measurements of each prediction.
+        class_names: those that the user gave, and those that the predictions state.
+        options, statistics: that were measured with.
+    """
+    known, exact_names = find_labels(truth, remedy=MEND_IT)  # --classes is of the predictions
+    there = {image.name: image for image in without_strokes(truth, known, warn, {image.name for image in found})}
+    if missing := [image.name for image in found if image.name not in there]:
+        raise MeasureError(f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set.")
+    exact = [there[image.name] for image in found]
+    if pieces := in_pieces(truth, exact):
+        raise MeasureError(
+            f"{said_in_pieces(truth, pieces, len(found))}: name {made_of(truth)} by --truth instead, or measure "
+            "predictions of other images."
+        )
+    believed(truth, exact, exact_names is not None, warn, ids=ids is None)
+    order = same_classes(predictions, truth, *class_names, exact_names, warn)
+    exact_options = options if order is None else {**options, "class_names": exact_names}
+    require_class_maps(truth, exact, exact_options["class_names"], truth=True)
+    pairs = [
+        _compared(image, exactly, m, options, exact_options, ids == "pieces")
+        for image, exactly, m in zip(found, exact, measured, strict=True)
+    ]
+    compared, exact_measured, left_out = map(list, zip(*pairs, strict=True))
+    if sentence := said_left_out(left_out, sum(math.prod(m.shape) for m in measured), str(truth)):
+        warn(sentence)
+    if order is not None:
+        exact_measured = [reordered(m, order, options["class_names"]) for m in exact_measured]
+    errors = measurement_error(compared, exact_measured, **statistics).astype(object)
+    error: dict[str, Any] = {}
+    for row in errors.where(errors.notna(), None).to_dict("records"):
+        error.setdefault(row.pop("class_name"), {})[row.pop("statistic")] = row
+    return {"truth": str(truth), "truth_left_out_px": sum(left_out), "error": error}
 
 
 def objects_csv(rows: pd.DataFrame) -> str:
