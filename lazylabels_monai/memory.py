@@ -89,24 +89,19 @@ def unpacked(data: bytes | BinaryIO, most: int) -> bytes:
     return b"".join(made)
 
 
-def gunzip(data: bytes, share: float = 0.1, most: int = 2**30) -> bytes:
+def gunzip(data: bytes) -> bytes:
     """:func:`unpacked` for text that is parsed, which takes many times its bytes.
-
-    Args:
-        data: the packed bytes.
-        share: of the memory at hand that the text may take.
-        most: bytes that it may have in any case.
 
     Raises:
         TooLargeError, zlib.error, EOFError: as :func:`unpacked`.
     """
-    return unpacked(data, allowed(len(data), share, most))
+    return unpacked(data, allowed(len(data)))
 
 
-def allowed(packed: int, share: float = 0.1, most: int = 2**30) -> int:
-    """Bytes that ``packed`` bytes of text may unpack to."""
+def allowed(packed: int, most: int = 2**30) -> int:
+    """Bytes that ``packed`` bytes of text may unpack to: ``most``, and a tenth of the memory at hand."""
     at_hand = memory_at_hand()
-    room = most if at_hand is None else min(most, int(at_hand * share))
+    room = most if at_hand is None else min(most, at_hand // 10)
     return min(room, max(_SMALL, packed * MOST_PACKED))
 
 

@@ -103,16 +103,13 @@ def require_one_value(config: Mapping[str, Any] | None = None) -> None:
             )
 
 
-def require_one_process(config: Mapping[str, Any] | None = None) -> None:
+def require_one_process() -> None:
     """Refuse to evaluate with the overlay for trainings in several processes.
-
-    Args:
-        config: default :func:`running_config`; where there is none, nothing is refused.
 
     Raises:
         LazyLabelsError: with the remedy.
     """
-    config = running_config() if config is None else config
+    config = running_config()
     if config is not None and "evaluating" in config and config.get("process_group") is not None:
         raise LazyLabelsError(
             "evaluating runs in one process: leave multi_gpu_train.yaml (process_group) out of --config_file, and start it by "

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lazylabels_monai.bench.timing import describe_machine
+from lazylabels_monai.bench.timing import describe_machine, spread
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 from lazylabels_monai.data.single_label import export_single_labels
 from lazylabels_monai.errors import LazyLabelsError
@@ -315,7 +315,7 @@ def table(found: Mapping[str, Taken], repeats: int) -> str:
             continue
         network, objects = taken.seconds("network"), "objects" in taken.stages[0]
         cells = [
-            _spread(taken.first),
+            spread(taken.first),
             _speed(network[0]),
             _speed(taken.seconds()[0]) if objects else "-",
             f"{np.median(taken.seconds()[1]):.2f}",
@@ -361,8 +361,4 @@ def _fairness(found: Mapping[str, Taken]) -> list[str]:
 
 
 def _speed(walls: Sequence[float]) -> str:
-    return _spread([SIDE * SIDE / 1e6 / wall for wall in walls], 3)
-
-
-def _spread(values: Sequence[float], digits: int = 1) -> str:
-    return f"{np.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    return spread([SIDE * SIDE / 1e6 / wall for wall in walls], 3)

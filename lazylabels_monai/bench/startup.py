@@ -10,10 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from lazylabels_monai.bench.timing import Times, describe_machine
+from lazylabels_monai.bench.timing import Times, describe_machine, spread
 from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.data.simulating.synthetic import make_dataset
 
@@ -136,8 +135,4 @@ def section(repeats: int) -> str:
 
 def _row(name: str, taken: Times, aim: str, most: float | None) -> str:
     reached = "" if most is None else "yes" if taken.median_cpu <= most else f"no, {taken.median_cpu / most:.1f} times that"
-    return f"| {name} | {_spread(taken.cpu)} | {_spread(taken.wall)} | {aim} | {reached} |"
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{np.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+    return f"| {name} | {spread(taken.cpu, 2)} | {spread(taken.wall, 2)} | {aim} | {reached} |"

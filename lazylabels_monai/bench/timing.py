@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Times", "describe_machine", "interleaved"]
+__all__ = ["Times", "describe_machine", "interleaved", "spread"]
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,8 @@ def describe_machine() -> str:
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads, "
         f"load {load} at the end, Python {platform.python_version()}, torch {torch.__version__}"
     )
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Median, and the smallest and the largest in brackets."""
+    return f"{np.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"

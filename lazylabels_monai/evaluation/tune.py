@@ -46,12 +46,12 @@ class Case:
     truth: np.ndarray
 
 
-def object_f1(cases: Sequence[Case], settings: InstanceSettings, threshold: float = 0.5) -> float:
-    """F1 of objects at an IoU over all images together: ``2 TP / (2 TP + FP + FN)``; NaN where there is no object at all."""
+def object_f1(cases: Sequence[Case], settings: InstanceSettings) -> float:
+    """F1 of objects at an IoU of 0.5 over all images together: ``2 TP / (2 TP + FP + FN)``; NaN where there are none."""
     counts = np.zeros(3, np.int64)
     for case in cases:
         maps = [case.probabilities.get(task) for task in ("detection", "separation")]
-        counts += match_objects(separate_objects(case.segmentation, *maps, settings), case.truth, threshold)
+        counts += match_objects(separate_objects(case.segmentation, *maps, settings), case.truth, 0.5)
     hits, *errors = counts
     return float(2 * hits / (2 * hits + sum(errors))) if counts.any() else float("nan")
 

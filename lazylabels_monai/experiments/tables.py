@@ -196,13 +196,13 @@ def _pairs(groups: Sequence[tuple[Group, list[Row]]]) -> str:
     return "\n".join(lines)
 
 
-def spread(values: Sequence[float], digits: int = 3) -> str:
+def spread(values: Sequence[float]) -> str:
     """Mean and, of several, lowest to highest; "-" where nothing is known."""
     known = [value for value in values if np.isfinite(value)]
     if not known:
         return "-"
-    mean = f"{np.mean(known):.{digits}f}"
-    return mean if len(known) < 2 else f"{mean} ({min(known):.{digits}f} to {max(known):.{digits}f})"
+    mean = f"{np.mean(known):.3f}"
+    return mean if len(known) < 2 else f"{mean} ({min(known):.3f} to {max(known):.3f})"
 
 
 def _csv(groups: Sequence[tuple[Group, list[Row]]]) -> str:

@@ -56,21 +56,18 @@ def place_weights(weights: Path, results: Mapping[str, Any], folder: Path) -> Pa
     return folder / WEIGHTS_FILE
 
 
-def score_weights(
-    weights: Path, domain: str, folder: Path | None = None, most: int | None = None, device: str = "cpu"
-) -> dict[str, Any]:
-    """Scores of weights on the validation pictures of a set.
+def score_weights(weights: Path, domain: str, folder: Path | None = None, most: int | None = None) -> dict[str, Any]:
+    """Scores of weights on the validation pictures of a set, on the CPU.
 
     Args:
         weights: ``model.pt`` with one class of objects, and what belongs beside it.
         domain: see :func:`~lazylabels_monai.starter.sets.validation_pictures`, as ``folder`` and ``most``.
-        device: where the network runs.
 
     Returns:
         ``images``; ``dice``, the mean of an image's; ``f1``, of objects at an IoU of 0.5; ``precision`` and ``recall`` of
         interfaces. Numbers that nothing is known about are None.
     """
-    return score_model(Model(weights, overrides={"device": device}), trained_settings(weights), domain, folder, most)
+    return score_model(Model(weights, overrides={"device": "cpu"}), trained_settings(weights), domain, folder, most)
 
 
 def score_model(
