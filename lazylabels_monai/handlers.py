@@ -90,25 +90,31 @@ class TaskLossHandler:
 
     def _line(self, engine: Engine, position: str = "") -> None:
         self._last_line = now = time.monotonic()
-        parts = {task: float(value) / max(self._count, 1) for task, value in self._sums.items()}
-        done = engine.state.iteration - self._first_iteration
-        left = engine.state.max_epochs * engine.state.epoch_length - engine.state.iteration
-        eta = (now - self._start) / max(done, 1) * left if self.pace is None else self.pace.left(engine)
+        parts, eta = self._means(), self._left(engine, now)
         listed = ", ".join(f"{task} {value:.4f}" for task, value in parts.items())
         logger.info(
             f"epoch {engine.state.epoch}/{engine.state.max_epochs} {position}loss {sum(parts.values()):.4f} ({listed}), "
             f"{now - self._epoch_start:.1f} s, ETA {clock(eta)}"
         )
 
+    def _means(self) -> dict[str, float]:
+        """The parts of the loss, means over the steps of the epoch so far."""
+        return {task: float(value) / max(self._count, 1) for task, value in self._sums.items()}
+
+    def _left(self, engine: Engine, now: float) -> float:
+        """Seconds until the end of the training."""
+        if self.pace is not None:
+            return self.pace.left(engine)
+        done = engine.state.iteration - self._first_iteration
+        left = engine.state.max_epochs * engine.state.epoch_length - engine.state.iteration
+        return (now - self._start) / max(done, 1) * left
+
     def _epoch_completed(self, engine: Engine) -> None:
         self._line(engine)
         if self.writer is not None:
-            total = 0.0
-            for task, value in self._sums.items():
-                mean = float(value) / max(self._count, 1)
-                total += mean
-                self.writer.add_scalar(f"loss/{task}", mean, engine.state.epoch)
-            self.writer.add_scalar("loss/total", total, engine.state.epoch)
+            means = self._means()
+            for name, mean in (*means.items(), ("total", sum(means.values()))):
+                self.writer.add_scalar(f"loss/{name}", mean, engine.state.epoch)
 
 
 class LabelPanelHandler:

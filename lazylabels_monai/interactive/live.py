@@ -97,17 +97,15 @@ class EpochEvents(TaskLossHandler):
     def _epoch_completed(self, engine: Engine) -> None:
         super()._epoch_completed(engine)
         state, now = engine.state, time.monotonic()
-        done = state.iteration - self._first_iteration
-        left = state.max_epochs * state.epoch_length - state.iteration
         self.events.write(
             Event(
                 "epoch",
                 state.epoch,
                 state.max_epochs,
                 now - self._epoch_start,
-                {task: float(value) / max(self._count, 1) for task, value in self._sums.items()},
+                self._means(),
                 images=engine.data_loader.dataset.marked,
-                eta=(now - self._start) / max(done, 1) * left,
+                eta=self._left(engine, now),
             )
         )
 
