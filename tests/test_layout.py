@@ -28,6 +28,7 @@ ELSEWHERE = {
     "data/building/summary.py": "cli/test_datalist.py",
     "data/simulating/exact.py": "data/simulating/test_simulate.py",
     "data/simulating/items.py": "data/simulating/test_simulate.py",
+    **{f"data/simulating/scene_{name}.py": "data/simulating/test_scenes.py" for name in ("noise", "objects", "painting")},
     "data/simulating/writing.py": "data/simulating/test_simulate.py",
     "predicting/results.py": "predicting/test_folder.py",  # by predictions into folders that hold something
     **{f"predicting/large/{name}.py": "predicting/large/test_predict.py" for name in ("files", "judging", "stages")},

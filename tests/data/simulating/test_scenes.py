@@ -5,7 +5,8 @@ import pytest
 from scipy import ndimage
 
 from lazylabels_monai.data.simulating.items import SimulationError
-from lazylabels_monai.data.simulating.scenes import KINDS, MIN_PIXELS, make_scene
+from lazylabels_monai.data.simulating.scene_objects import MIN_PIXELS
+from lazylabels_monai.data.simulating.scenes import KINDS, make_scene
 
 SIZE = (96, 128)
 
