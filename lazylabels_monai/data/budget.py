@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from lazylabels_monai.data.checking.marks import pieces
 from lazylabels_monai.data.costs import AnnotationCosts
-from lazylabels_monai.data.datalist import SECTIONS, absolute_path, datalist_file, has_key, load_datalist
+from lazylabels_monai.data.datalist import SECTIONS, absolute_path, aligned, datalist_file, has_key, load_datalist
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PathLike, read_label
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, LABELS, TASKS
@@ -251,9 +251,7 @@ def format_budget(budget: Budget) -> str:
             costs = [tasks[task] for tasks in budget.spent.values()]
             sums.append(_cell(_Cost(*(sum(getattr(c, f.name) for c in costs) for f in fields(_Cost)))))
         rows.append(["total", *sums, duration(budget.seconds)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:], strict=True))]) for r in rows]
-    lines.insert(0, "Time to draw the labels, for how many images (how many outlines, regions, scribbles):")
+    lines = ["Time to draw the labels, for how many images (how many outlines, regions, scribbles):", *aligned(rows)]
     lines += ["", *_prices(budget), "", *(f"note: {note}" for note in budget.notes)]
     return "\n".join(lines)
 

@@ -22,7 +22,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ __all__ = [
     "SECTION_FOLDERS",
     "DatalistError",
     "absolute_path",
+    "aligned",
     "datalist_file",
     "find_images",
     "folders_passed_over",
@@ -188,12 +189,17 @@ def summary_table(datalist: PathLike | Mapping[str, Any]) -> str:
         counts = [sum(has_key(item, key) for item in items) for key in LABEL_KEYS]
         bare = sum(not any(has_key(item, key) for key in LABEL_KEYS) for item in items)
         rows.append([section, *map(str, [len(items), *counts, bare])])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]) for row in rows
-    ]
     names = ", ".join(f"{i} {name}" for i, name in enumerate(datalist["classes"], 1))
-    return "\n".join([*lines, f"classes: {BACKGROUND} background, {names}"])
+    return "\n".join([*aligned(rows), f"classes: {BACKGROUND} background, {names}"])
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+    """Rows of text as lines for a terminal, column below column; those of ``left`` begin alike, the others end alike."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
 
 
 def find_images(source: PathLike, note: Progress | None = None) -> list[str]:

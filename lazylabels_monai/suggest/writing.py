@@ -13,6 +13,7 @@ import numpy as np
 
 from lazylabels_monai.atomic import require_free, write_text
 from lazylabels_monai.data.budget import duration
+from lazylabels_monai.data.datalist import aligned
 from lazylabels_monai.images.files import PathLike, read_image
 from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.suggest.pool import image_name
@@ -59,11 +60,7 @@ def format_suggestions(found: Suggestions, top: int = 10) -> str:
             "yes" if s.planned else "",
         ]
         rows.append([str(s.rank), Path(s.image).name, s.label, *cells])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = {1, 2}
-    lines = [
-        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))) for r in rows
-    ]
+    lines = aligned(rows, left=(1, 2))
     planned = [s for s in found.ranked if s.planned]
     kinds = Counter(s.label for s in planned)
     parts = (
