@@ -229,12 +229,13 @@ class Session(QObject):
             picture = read_picture(entry.path)
             if not self._may_leave():
                 return False
-            self.marks.show(project, entry)
+            with self.viewer.layers.batched_update():  # drawn once, not for each layer that goes or comes
+                self.marks.show(project, entry)
+                self.maps.clear()
+                self._picture.show(picture, is_volume(entry.path))
         except (LazyLabelsError, OSError) as error:
             self.said.emit(str(error), True)
             return False
-        self.maps.clear()
-        self._picture.show(picture, is_volume(entry.path))
         self.current.look_at(entry, picture)
         self._stamp = stamp
         self.corrections.clear()
@@ -260,9 +261,10 @@ class Session(QObject):
         """Save what is in view and show nothing; False where marks cannot be saved and the person stays with them."""
         if not self._may_leave():
             return False
-        self.marks.remove()
-        self.maps.clear()
-        self._picture.remove()
+        with self.viewer.layers.batched_update():
+            self.marks.remove()
+            self.maps.clear()
+            self._picture.remove()
         self.current.look_at(None)
         return True
 
