@@ -3,7 +3,9 @@
 Each function takes the objects on the screen and what the person did, and gives the objects as they are then and what that
 says about labels: a split an interface scribble, a join "no interface here", a fixed outline an exact mask of that object and
 nothing about the rest, an erased object background, another class an inner region of that class. The labels follow the rules
-by which ``lazylabels datalist`` makes them of outlines that a person drew, with unmarked pixels ignored.
+by which ``lazylabels datalist`` makes them of outlines that a person drew, with unmarked pixels ignored. Those that the person
+marked before are asked for (``marks``): what a correction implies gives way to an interface scribble, an exact mask or an inner
+region of another object, and touching exact objects have an interface.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, interface_labels, interfaces_where_known
 from lazylabels_monai.labels.rasterize import stroke_lines
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS
 
 __all__ = [
     "KEEP",
     "Correction",
     "apply",
+    "drawn_labels",
     "erase",
     "join",
     "line_of",
@@ -47,6 +50,14 @@ MIN_PIECE = 4
 
 _CLASSED = {"detection", "segmentation"}  # labels that name the class of an object
 _AROUND = 8  # pixels around what changes that are looked at
+_SQUARE = np.ones((3, 3), bool)
+#: A scribble that cuts at least so much off an object runs through it; one that cuts off less runs along its border.
+_THROUGH = 0.25
+#: What surrounds more of an outline than this is no neighbour, but a prediction that is too large.
+_SURROUNDS = 0.5
+
+#: Labels of an image by task, (H, W) uint8 as drawn, 255 not labelled.
+_Marks = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -80,13 +91,16 @@ def line_of(points: np.ndarray | Sequence[Sequence[float]], shape: tuple[int, in
     return line
 
 
-def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = None) -> Correction:
+def split(
+    objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = None, marks: _Marks | None = None
+) -> Correction:
     """Part each object that a stroke crosses.
 
     Args:
         objects: (H, W) ids.
         stroke: (H, W) bool, from one side of an object to the other; see :func:`line_of`.
         classes: class by id, for the pieces; None: 1.
+        marks: of :func:`drawn_labels`; interfaces that are drawn in an object stay.
 
     Returns:
         the largest piece keeps the id, the others have new ones; the stroke's pixels go to the piece that is nearest.
@@ -96,6 +110,7 @@ def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = 
     """
     objects, stroke = _checked(objects, stroke, "stroke")
     made, next_id = objects.copy(), int(objects.max(initial=0)) + 1
+    scribble = _mark(marks, "separation", objects.shape) == INTERFACE
     new: dict[int, int] = {}
     separation = np.full(objects.shape, KEEP, np.int16)
     for number in _under(objects, stroke):
@@ -118,6 +133,7 @@ def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = 
             new[next_id] = _class(classes, number)
             next_id += 1
         label = interfaces_where_known(pieces, inside, DEFAULT_GAP)
+        label[scribble[box] & (label == BACKGROUND)] = IGNORE
         _change(separation[box], label)
     if not new:
         raise LazyLabelsError("the stroke parts no object: draw it from outside of the object right across to its other side.")
@@ -125,7 +141,11 @@ def split(objects: np.ndarray, stroke: np.ndarray, classes: np.ndarray | None = 
 
 
 def join(
-    objects: np.ndarray, line: np.ndarray, classes: np.ndarray | None = None, drawn: np.ndarray | None = None
+    objects: np.ndarray,
+    line: np.ndarray,
+    classes: np.ndarray | None = None,
+    drawn: np.ndarray | None = None,
+    marks: _Marks | None = None,
 ) -> Correction:
     """Make one object of those that a line touches, of one class in all marks.
 
@@ -134,6 +154,7 @@ def join(
         line: (H, W) bool; its pixels between the objects belong to the one that they become.
         classes: class by id; the largest of the objects gives id and class.
         drawn: (H, W) classes that the person drew, 0 where none, as of :func:`marked`; they go before ``classes``.
+        marks: of :func:`drawn_labels`; interfaces that are drawn along the border of what is joined stay.
 
     Raises:
         LazyLabelsError: when the line touches fewer than two objects.
@@ -151,9 +172,9 @@ def join(
     value = int(np.bincount(said[0]).argmax()) if said else _class(classes, kept)
     box = _box(one | line)
     # between the objects, not the ends of the line that reach out of them
-    gaps, count = ndimage.label(line[box] & (objects[box] == 0), np.ones((3, 3)))
+    gaps, count = ndimage.label(line[box] & (objects[box] == 0), _SQUARE)
     for gap in range(1, count + 1):
-        around = ndimage.binary_dilation(gaps == gap, np.ones((3, 3)))
+        around = ndimage.binary_dilation(gaps == gap, _SQUARE)
         if len(set(np.unique(objects[box][around])) & set(numbers)) > 1:
             one[box] |= gaps == gap
     made = objects.copy()
@@ -162,8 +183,11 @@ def join(
     inside = one[box]
     # a scribble ends a pixel or two outside of the objects
     former, _ = interface_labels(np.where(np.isin(objects[box], numbers), objects[box], 0))
-    separation[box][ndimage.binary_dilation(former > 0, np.ones((3, 3)))] = IGNORE
+    between = ndimage.binary_dilation(former > 0, _SQUARE)
+    separation[box][between] = IGNORE
+    scribble = (_mark(marks, "separation", objects.shape)[box] == INTERFACE) & ~between
     _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside, DEFAULT_GAP))
+    separation[box][_along_border(scribble, inside)] = KEEP
     known = classes is not None or said  # without either nothing is said of the class
     overrule = np.where(one, value, KEEP).astype(np.int16) if known else None
     return Correction(made, {kept: value}, {"separation": separation}, overrule)
@@ -218,16 +242,21 @@ def outline(
     value: int,
     halo: int = HALO,
     rng: np.random.Generator | int | None = None,
+    marks: _Marks | None = None,
 ) -> Correction:
     """The object is exactly this: its exact mask, with background close around it, an inner region and no interface inside.
+
+    An interface runs to each exact object that it touches, and those that are drawn along its border stay.
 
     Args:
         objects: (H, W) ids.
         number: of the object; one that is not there yet is new.
         mask: (H, W) bool, all of it.
         value: its class, 1 or more.
-        halo: pixels around it that are background, save those of other objects on the screen.
+        halo: pixels around it that are background, save those of other objects, on the screen and in the marks, those behind an
+            interface that is drawn, and a neighbour that the object on the screen holds, too.
         rng: of the inner region; see :func:`~lazylabels_monai.labels.inner.inner_regions`.
+        marks: of :func:`drawn_labels`.
 
     Raises:
         LazyLabelsError: for an empty mask, or an id below 1.
@@ -237,17 +266,46 @@ def outline(
         raise LazyLabelsError("the outline holds no pixel: draw around the object.")
     made = np.where(objects == number, 0, objects)
     made[mask] = number
-    box = _box(mask, max(_AROUND, halo + 2))
-    inside, others = mask[box], (made[box] > 0) & ~mask[box]
-    ring = ~inside & ~others & (ndimage.distance_transform_edt(~inside) <= halo) if halo else np.zeros_like(inside)
+    box = _box(mask, 2 * max(_AROUND, halo + 2))
+    inside, shown = mask[box], objects[box]
+    exact, inner, drawn = (_mark(marks, task, mask.shape)[box] for task in ("segmentation", "detection", "separation"))
+    around = _around(_objects(exact), inside, shown, number, drawn == INTERFACE)
+    others_exact = around.exact & ~inside
+    # what followed from its former outline goes with that
+    stale = interface_labels(_two(around.former, around.exact), DEFAULT_GAP)[0] > 0
+    scribble = (drawn == INTERFACE) & ~stale
+    along = _along_border(scribble, inside)
+    through = scribble & inside & ~along
+    if through.any():  # with its ends, a few pixels outside
+        scribble &= ~ndimage.binary_dilation(through, _SQUARE, iterations=HALO) | along
+    reached = _reached(inside & ~along, scribble & (along | ~inside), halo)
+    dab = _objects(inner)
+    own_dab = _drawn_in(dab, inside) > 0
+    others = ((made[box] > 0) | others_exact | around.unknown | (dab > 0) & ~own_dab) & ~inside
+    ring = reached & ~inside & ~others & (ndimage.distance_transform_edt(~inside) <= halo)
     segmentation, detection, separation = (np.full(mask.shape, KEEP, np.int16) for _ in TASKS)
     segmentation[box][ring] = BACKGROUND
     segmentation[box][inside] = value
     detection[box][ring | inside] = BACKGROUND
     detection[box][inner_regions(inside.astype(np.int32), rng=rng) > 0] = value
-    _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside | ring, DEFAULT_GAP))
+    if not around.former.any():  # else the inner region that is there may have followed from it
+        detection[box][own_dab & inside] = value
+    known = inside | ring | others_exact | (exact == BACKGROUND) & ~others
+    label = interfaces_where_known(_two(inside, others_exact), known, DEFAULT_GAP)
+    separation[box][stale] = IGNORE
+    separation[box][(label == BACKGROUND) & (inside | ring) & ~along & ~(scribble & ~inside)] = BACKGROUND
+    separation[box][label == INTERFACE] = INTERFACE
     labels = {"segmentation": segmentation, "detection": detection, "separation": separation}
     return Correction(made.astype(np.int32), {int(number): int(value)}, labels)
+
+
+def drawn_labels(project: Project, entry: ImageEntry) -> dict[str, np.ndarray]:
+    """What the person marked, by task, without what "everything is marked here" made background.
+
+    Raises:
+        LazyLabelsError: when a label cannot be read.
+    """
+    return {task: project.labels.drawn(entry, task) for task in TASKS}
 
 
 def marked(project: Project, entry: ImageEntry) -> np.ndarray:
@@ -326,6 +384,95 @@ def undo(project: Project, entry: ImageEntry, before: Mapping[str, np.ndarray]) 
     """Save labels as :func:`apply` found them."""
     for task, marks in before.items():
         project.labels.save_drawn(entry, task, marks)
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What is known around an outline.
+
+    Args:
+        exact: (H, W) bool, exact masks of other objects.
+        former: (H, W) bool, the outline of the object itself that was taken before.
+        unknown: (H, W) bool, what likely is a neighbour that was taken for a part of the object.
+    """
+
+    exact: np.ndarray
+    former: np.ndarray
+    unknown: np.ndarray
+
+
+def _around(exact: np.ndarray, inside: np.ndarray, shown: np.ndarray, number: int, scribble: np.ndarray) -> _Around:
+    """Whose the pixels around an outline are, by the exact masks (classes), the ids on the screen and the interfaces."""
+    seen = shown == number
+    taken = bool(seen.any() and (exact[seen] > 0).all())
+    # masks have no ids: pieces between interfaces, and what other ids do not cover
+    own = _own(np.where(np.isin(shown, (0, number)), exact, 0), inside, scribble)
+    if taken and _parts(seen & ~scribble).max(initial=0) == 1:
+        own |= seen
+    other = (exact > 0) & ~own
+    pieces, _ = ndimage.label(_thick((seen | own) & ~inside & ~other))
+    border = ndimage.binary_dilation(inside) & ~inside
+    share = np.bincount(pieces[border], minlength=1) / max(1, np.count_nonzero(border))
+    beside = np.flatnonzero((share > 0) & (share < _SURROUNDS))
+    former = seen & own if taken else np.zeros_like(inside)
+    return _Around(other, former, np.isin(pieces, beside[beside > 0]))
+
+
+def _own(exact: np.ndarray, inside: np.ndarray, scribble: np.ndarray) -> np.ndarray:
+    """Pieces of an exact mask, between interfaces, that lie mostly in an outline, (H, W) bool."""
+    cut = (exact > 0) & ~scribble
+    own = _drawn_in(np.where(cut, exact, 0), inside) > 0
+    under = (exact > 0) & scribble
+    if own.any() and under.any():
+        nearest = ndimage.distance_transform_edt(~cut, return_distances=False, return_indices=True)
+        own |= under & own[tuple(nearest)]
+    return own
+
+
+def _two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Ids of an object and of all others, as one of which it is parted."""
+    return np.where(one, 1, np.where(other, 2, 0)).astype(np.int32)
+
+
+def _thick(where: np.ndarray) -> np.ndarray:
+    """Parts that are more than a strip along a border: those that hold a square of ``2 * HALO + 1`` pixels, roughly."""
+    core = ndimage.binary_opening(where, iterations=HALO)
+    return ndimage.binary_dilation(core, iterations=2 * HALO, mask=where) if core.any() else core
+
+
+def _parts(where: np.ndarray) -> np.ndarray:
+    """Connected parts, numbered, that are large enough to be some of an object, (H, W) int."""
+    parts, count = ndimage.label(where)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    large = np.flatnonzero((sizes > 0) & (sizes >= _THROUGH * sizes.sum()))
+    numbers = np.zeros(count + 1, int)
+    numbers[large] = np.arange(1, len(large) + 1)
+    return numbers[parts]
+
+
+def _along_border(scribble: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """What of interfaces reaches into an object from its border; not what runs through it, or lies in its midst."""
+    pieces, count = ndimage.label(scribble & inside, _SQUARE)
+    edge = inside & ~ndimage.binary_erosion(inside, border_value=1)
+    along = np.zeros_like(inside)
+    whole = int(_parts(inside).max(initial=0))
+    for piece in range(1, count + 1):
+        where = pieces == piece
+        if (where & edge).any() and int(_parts(inside & ~where).max(initial=0)) <= whole:
+            along |= where
+    return along
+
+
+def _reached(core: np.ndarray, scribble: np.ndarray, steps: int) -> np.ndarray:
+    """What lies around an object on its side of the interfaces: behind one there is another object."""
+    start = _parts(core) > 0
+    return ndimage.binary_dilation(start, _SQUARE, iterations=steps, mask=~scribble) if steps else start
+
+
+def _mark(marks: _Marks | None, task: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A label of the marks, unlabelled where there is none."""
+    return marks[task] if marks is not None and task in marks else np.full(shape, IGNORE, np.uint8)
 
 
 def _drawn_in(drawn: np.ndarray, where: np.ndarray) -> np.ndarray:

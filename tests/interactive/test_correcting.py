@@ -21,6 +21,7 @@ from lazylabels_monai.images.files import read_label
 from lazylabels_monai.interactive.correcting import (
     KEEP,
     apply,
+    drawn_labels,
     erase,
     join,
     line_of,
@@ -367,3 +368,136 @@ def test_objects_that_are_joined_have_one_class_in_all_marks(project, dabs, expe
     for task, drawn in (("detection", marks), ("segmentation", mask)):
         inside = np.isin(drawn, (1, 2)) & (found.objects == 5)
         assert np.array_equal(project.labels.read(entry, task), np.where(inside, expected, drawn)), task
+
+
+# ------------------------------------------------------------------------------------------- beside what is marked
+
+
+def square(left: int, width: int = 20) -> np.ndarray:
+    found = np.zeros(SHAPE, bool)
+    found[20:40, left : left + width] = True
+    return found
+
+
+ONE, OTHER = square(20), square(40)  # they touch
+SEAM = np.zeros(SHAPE, bool)
+SEAM[18:42, 39:41] = True
+SHOWN = {"merged": ONE | OTHER, "apart": ONE + 2 * OTHER, "nothing": np.zeros(SHAPE, int)}
+
+
+def taken(project, objects: np.ndarray, *masks: np.ndarray) -> dict[str, np.ndarray]:
+    """The labels after outlines were taken one after the other, as the window takes them."""
+    (entry,) = project.images
+    objects = objects.astype(np.int32)
+    for mask in masks:
+        rows, columns = np.nonzero(mask)
+        pixel = int(rows.mean()), int(columns.mean())
+        seen = mask | ((objects == objects[pixel]) & (objects[pixel] > 0))
+        marks = drawn_labels(project, entry)
+        found = outline(objects, outlined(objects, pixel, seen), mask, 1, rng=0, marks=marks)
+        apply(project, entry, found)
+        objects = found.objects
+    return {task: project.labels.read(entry, task) for task in TASKS}
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_outlines_that_touch_are_what_datalist_makes_of_both(project, tmp_path, shown):
+    expected = built(tmp_path, ONE + 2 * OTHER)
+    found = taken(project, SHOWN[shown], ONE, OTHER)
+    assert np.array_equal(found["segmentation"], expected["segmentation"])
+    assert np.array_equal(found["separation"] == 1, expected["separation"] == 1)
+    assert (expected["separation"] == 1).sum() > 60
+    # a pixel less may be said at the ends of the seam, none that is wrong
+    assert np.isin(found["separation"][found["separation"] != expected["separation"]], 255).all()
+    assert not ((found["detection"] == 0) & (expected["detection"] == 255)).any()
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_an_outline_leaves_the_scribble_and_the_region_of_its_neighbour(project, shown):
+    (entry,) = project.images
+    dabs, scribble = NONE.copy(), np.where(SEAM, 1, 255).astype(np.uint8)
+    dabs[24:36, 24:37] = dabs[24:36, 42:56] = 1
+    project.labels.save(entry, "detection", dabs)
+    project.labels.save(entry, "separation", scribble)
+    found = taken(project, SHOWN[shown], ONE)
+    assert (found["separation"][SEAM] == 1).all()
+    assert (found["detection"][dabs == 1] == 1).all()  # its own, too, as `lazylabels datalist` has it
+    assert (found["segmentation"][OTHER] == 255).all()  # behind the interface there is another object
+    assert np.array_equal(found["detection"] == 0, (found["segmentation"] == 0) | ONE & (found["detection"] != 1))
+    assert (found["segmentation"] == 0).any()
+    found = taken(project, SHOWN[shown], OTHER)
+    assert (found["separation"][SEAM] == 1).all()
+
+
+@pytest.mark.parametrize("scribbled", [False, True])
+@pytest.mark.parametrize("shown", ["merged", "one", "nothing"])
+def test_an_outline_leaves_an_exact_mask_that_is_not_shown(project, shown, scribbled):
+    (entry,) = project.images
+    project.labels.save(entry, "segmentation", np.where(OTHER, 1, 255).astype(np.uint8))
+    if scribbled:
+        project.labels.save(entry, "separation", np.where(SEAM, 1, 255).astype(np.uint8))
+    found = taken(project, {**SHOWN, "one": ONE}[shown], ONE)
+    assert (found["segmentation"][ONE | OTHER] == 1).all()
+    assert (found["detection"][OTHER] == 255).all()
+    assert (found["separation"][20:40, 39:41] == 1).all()
+
+
+def test_a_prediction_that_is_too_large_is_background_and_one_that_holds_a_neighbour_is_not(project):
+    objects = np.zeros(SHAPE, int)
+    objects[8:52, 8:52] = 1
+    found = taken(project, objects, ONE)
+    near = (ndimage.distance_transform_edt(~ONE) <= 3) & ~ONE
+    assert np.array_equal(found["segmentation"] == 0, near)
+    (entry,) = project.images
+    for task in TASKS:
+        project.labels.save(entry, task, NONE)
+    found = taken(project, ONE | OTHER, ONE)
+    assert np.array_equal(found["segmentation"] == 0, near & ~OTHER)
+
+
+def test_an_outline_taken_anew_moves_the_interface_with_it(project, tmp_path):
+    taken(project, SHOWN["apart"], ONE, OTHER)
+    smaller = square(20, 17)
+    found = taken(project, SHOWN["apart"], smaller)
+    assert (found["segmentation"][smaller | OTHER] == 1).all()
+    assert not (found["separation"] == 1).any()  # three pixels lie between them
+    found = taken(project, smaller + 2 * OTHER, ONE)
+    expected = built(tmp_path, ONE + 2 * OTHER)
+    assert np.array_equal(found["separation"] == 1, expected["separation"] == 1)
+    assert np.array_equal(found["segmentation"], expected["segmentation"])
+
+
+@pytest.mark.parametrize(("left", "stays"), [(20, True), (23, True), (36, True), (29, False)])
+def test_an_interface_that_runs_through_an_outline_gives_way_and_one_along_its_border_stays(project, left, stays):
+    (entry,) = project.images
+    scribble = NONE.copy()
+    scribble[18:42, left : left + 3] = 1
+    project.labels.save(entry, "separation", scribble)
+    found = taken(project, SHOWN["apart"], ONE)["separation"]
+    assert (found[20:40, left : left + 3] == (1 if stays else 0)).all()
+    assert stays or not (found == 1).any()  # its ends go with it
+
+
+def test_a_split_leaves_the_interfaces_that_are_drawn_in_the_object(project):
+    (entry,) = project.images
+    row, scribble = square(10, 60), NONE.copy()
+    scribble[20:40, 29:32] = 1
+    project.labels.save(entry, "separation", scribble)
+    cut = line_of([(15, 50), (45, 50)], SHAPE)
+    apply(project, entry, split(row.astype(np.int32), cut, marks=drawn_labels(project, entry)))
+    found = project.labels.read(entry, "separation")
+    assert (found[scribble == 1] == 1).all()
+    assert (found[24:36, 50] == 1).all()
+    assert (found[24:36, 35:45] == 0).all()
+
+
+def test_a_join_leaves_the_interface_to_a_third_object(project):
+    (entry,) = project.images
+    objects = (ONE + 2 * OTHER + 3 * square(60)).astype(np.int32)
+    scribble = NONE.copy()
+    scribble[20:40, 56:62] = scribble[20:40, 39:41] = 1
+    project.labels.save(entry, "separation", scribble)
+    apply(project, entry, join(objects, line_of([(30, 30), (30, 50)], SHAPE), marks=drawn_labels(project, entry)))
+    found = project.labels.read(entry, "separation")
+    assert (found[20:40, 56:62] == 1).all()
+    assert (found[22:38, 38:42] == 0).all()

@@ -124,10 +124,14 @@ class CorrectPanel(QWidget):
     def correct(self, name: str, points: np.ndarray) -> None:
         """Apply a tool to a stroke (N, 2) of (row, column)."""
         value, current = self.classes.currentIndex() + 1, self.session.current
+
+        def marks() -> dict[str, np.ndarray]:
+            return correcting.drawn_labels(current.project, current.entry)
+
         acts: dict[str, Callable[[np.ndarray, np.ndarray], correcting.Correction]] = {
-            "Split": lambda ids, classes: correcting.split(ids, correcting.line_of(points, ids.shape), classes),
+            "Split": lambda ids, classes: correcting.split(ids, correcting.line_of(points, ids.shape), classes, marks()),
             "Join": lambda ids, classes: correcting.join(
-                ids, correcting.line_of(points, ids.shape), classes, correcting.marked(current.project, current.entry)
+                ids, correcting.line_of(points, ids.shape), classes, correcting.marked(current.project, current.entry), marks()
             ),
             "Erase": lambda ids, classes: correcting.erase(ids, self._touch(points, ids.shape)),
             "Relabel": lambda ids, classes: correcting.relabel(ids, self._touch(points, ids.shape), value),

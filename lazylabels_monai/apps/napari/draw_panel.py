@@ -358,10 +358,12 @@ class DrawPanel(QWidget):
         """Take the proposed outline into the exact masks; it stays where that cannot be done yet."""
         if self._proposal is not None:
             taken, mask = self._proposal, self._proposal.layer.data > 0
+            current = self.session.current
 
             def make(ids: np.ndarray, classes: np.ndarray) -> correcting.Correction:
                 number = correcting.outlined(ids, taken.pixel, taken.seen | mask)
-                return correcting.outline(ids, number, mask, taken.value)
+                marks = correcting.drawn_labels(current.project, current.entry)
+                return correcting.outline(ids, number, mask, taken.value, marks=marks)
 
             if self.session.corrections.correct(make) is not None:
                 self.refuse()

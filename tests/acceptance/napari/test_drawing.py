@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hand import press
+from PIL import Image
 from qtpy.QtCore import Qt
+from test_first_steps import answer
 
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.interactive import correcting
 from lazylabels_monai.interactive.image_files import read_picture
+from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.labels.rasterize import fill_polygons
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
@@ -232,6 +235,42 @@ def test_an_outline_is_proposed_and_taken_with_enter(dock, hand, built_in, until
     np.testing.assert_array_equal(label == 1, proposed)
     assert set(np.unique(label)) == {BACKGROUND, 1, IGNORE}  # background close around it, of the rest nothing is said
     assert (label == IGNORE).mean() > 0.5
+
+
+@pytest.mark.parametrize("boxes", [[(40, 80, 40, 118)], [(40, 80, 40, 79), (40, 80, 79, 118)]], ids=["merged", "parted"])
+def test_outlines_of_touching_objects_leave_what_was_drawn(dock, hand, until, window, tmp_path, boxes):
+    (tmp_path / "p" / "images").mkdir(parents=True)
+    picture = np.full((128, 160), 30.0)
+    picture[40:80, 40:118] = 180
+    picture[40:80, 78:80] = 110
+    picture += np.random.default_rng(0).normal(0, 4, picture.shape)
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(tmp_path / "p" / "images" / "a.png")
+    dabs, scribble = np.full((2, *picture.shape), IGNORE, np.uint8)
+    dabs[46:74, 46:73] = dabs[46:74, 85:112] = 1
+    scribble[40:80, 78:80] = 1
+    with Project.open(tmp_path / "p", create=True, classes=("cell",)) as project:
+        for task, label in (("detection", dabs), ("separation", scribble)):
+            project.labels.save(project.images[0], task, label)
+    dock.open(tmp_path / "p")
+    answer(dock, boxes)
+    entry = dock.session.current.entry
+
+    def take(place: tuple[int, int]) -> dict[str, np.ndarray]:
+        dock.draw.propose(place)
+        until(lambda: "Proposed outline" in window[0].layers)
+        hand.key(Qt.Key.Key_Return)
+        return {task: dock.session.current.project.labels.read(entry, task) for task in TASKS}
+
+    first = take((60, 60))
+    assert (first["segmentation"] == 1).sum() > 1000
+    assert not (first["segmentation"][42:78, 80:118] == BACKGROUND).any()  # the other object
+    for labels in (first, take((60, 100))):
+        assert (labels["separation"][scribble == 1] == 1).all()
+        assert (labels["detection"][dabs == 1] == 1).all()
+    # a cut leaves it, too
+    answer(dock, [(40, 80, 40, 118)], token=2)
+    dock.correct.correct("Split", np.array([(30, 60), (90, 60)]))
+    assert (dock.session.current.project.labels.read(entry, "separation")[scribble == 1] == 1).all()
 
 
 def test_what_cannot_be_opened_is_one_sentence(dock, tmp_path):
