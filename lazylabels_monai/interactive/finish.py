@@ -23,6 +23,7 @@ from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pictures import label_palette
+from lazylabels_monai.images.pixel_size import PixelSizeError, parse_pixel_size
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.image_records import ImageEntry
 from lazylabels_monai.interactive.project import Project
@@ -193,14 +194,15 @@ def export(
     """
     out = Path(out)
     results = _results(out, project, warn)
-    sizes = _sizes(project, results, pixel_size)
+    # the other formats hold no sizes
+    sizes = _sizes(project, results, pixel_size, warn) if FORMATS[format].measures else dict.fromkeys(results)
     unknown = [results[name].name for name, size in sizes.items() if size is None]
     if unknown and FORMATS[format].measures:
         warn(
             f"of {len(unknown)} of {len(sizes)} pictures no pixel size is known ('{unknown[0]}' is one), so that sizes are in "
             "pixels there: type it on the tab Sizes, and export again."
         )
-    images = {name: entry.path for name, entry in results.items()}
+    images = {name: results[name].path for name in sizes}
     options = {"images": images, "pixel_size": sizes, "classes": project.classes}
     found = export_objects(out, format, **options, overwrite=True, warn=warn)
     for name, why in found.failed.items():
@@ -230,8 +232,8 @@ def report(
     """
     out = Path(out)
     results = _results(out, project, warn)
-    sizes = _sizes(project, results, pixel_size)  # others may be of two sizes
-    images = {name: entry.path for name, entry in results.items()}  # two may have one name but for its ending
+    sizes = _sizes(project, results, pixel_size, warn)  # others may be of two sizes
+    images = {name: results[name].path for name in sizes}  # two may have one name but for its ending
     # ids="values": what a person corrected in the window are objects, in however many pieces
     options = {"images": images, "pixel_size": sizes, "classes": project.classes, "ids": "values"}
     measured = out / "measured"
@@ -239,8 +241,31 @@ def report(
     return make_report(out, images=images, classes=project.classes, measured_in=measured, overwrite=True)
 
 
-def _sizes(project: Project, results: Mapping[str, ImageEntry], pixel_size: str | float | None) -> dict[str, float | None]:
-    return {name: pixel_size_of(project, entry, pixel_size) for name, entry in results.items()}
+def _sizes(
+    project: Project, results: Mapping[str, ImageEntry], pixel_size: str | float | None, warn: Callable[[str], None]
+) -> dict[str, float | None]:
+    """Of the pictures that can be measured; the others, such as one whose pixels are not square, are told of.
+
+    Raises:
+        PixelSizeError: when there is none, or for a typed size that is none.
+    """
+    typed = None if pixel_size is None else parse_pixel_size(pixel_size)
+    sizes: dict[str, float | None] = {}
+    wrong: dict[str, PixelSizeError] = {}
+    for name, entry in results.items():
+        try:
+            sizes[name] = pixel_size_of(project, entry, typed)
+        except PixelSizeError as error:
+            wrong[name] = error
+    if wrong and not sizes:
+        raise next(iter(wrong.values()))
+    if wrong:
+        several = len(wrong) > 1
+        warn(
+            f"the finished picture{'s' if several else ''} {_listed([results[name].name for name in wrong])} cannot be "
+            f"measured and {'are' if several else 'is'} left out: {next(iter(wrong.values()))}"
+        )
+    return sizes
 
 
 def _results(out: Path, project: Project, warn: Callable[[str], None]) -> dict[str, ImageEntry]:

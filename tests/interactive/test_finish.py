@@ -309,3 +309,30 @@ def test_a_picture_that_is_gone_does_not_stand_in_the_way_of_the_others(wells, d
         entry.path.unlink(missing_ok=True)
     with pytest.raises(LazyLabelsError, match=r"and 2 more are not in the folder any more and there is no other"):
         report(out, wells)
+
+
+def test_a_picture_whose_pixels_are_not_square_does_not_stand_in_the_way_of_the_others(wells):
+    """Formats without measurements ask for no size."""
+    oblong = next(entry for entry in wells.images if "well1" in entry.name)
+    stated = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(oblong.path, np.full(SHAPE, 9, np.uint8), metadata=stated)
+    out, told = wells.files.finished_folder, []
+    for format in ("roi", "coco"):
+        assert len(export(out, format, wells, warn=told.append).objects) == 3
+    assert told == []
+    assert set(export(out, "geojson", wells, "1um", told.append).objects) == {"plain", "well2.ome"}
+    page = report(out, wells, "1um", told.append)
+    assert set(pd.read_csv(out / "measured" / "objects.csv")["image"]) == {"plain", "well2.ome"}
+    assert page.is_file()
+    start = f"the finished picture '{oblong.name}' cannot be measured and is left out: file '{oblong.path}' states pixels of"
+    assert len(told) == 2
+    assert all(sentence.startswith(start) and "resample the image" in sentence for sentence in told)
+    for wrong, said in (("1 parsec", "parsec"), ("-1um", "-1")):  # what was typed is wrong for all
+        with pytest.raises(LazyLabelsError, match=said):
+            report(out, wells, wrong)
+    for entry in wells.images:
+        if entry is not oblong:
+            wells.finish(entry, False)
+    for act in (lambda: report(out, wells), lambda: export(out, "geojson", wells)):
+        with pytest.raises(LazyLabelsError, match="not square"):
+            act()
