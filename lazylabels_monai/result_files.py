@@ -14,6 +14,7 @@ __all__ = [
     "CLASSES_ENDING",
     "CLASSES_FILE",
     "ENDINGS",
+    "EXPORTED_FILE",
     "FORMER_ENDINGS",
     "INSTANCES_ENDING",
     "OBJECTS_ENDING",
@@ -32,8 +33,21 @@ __all__ = [
 CLASSES_FILE = "classes.json"
 #: What made the results that lie beside it (:mod:`lazylabels_monai.stamps`).
 RECORDS_FILE = "predicted.jsonl"
+#: Which files that lie beside it an export wrote (:mod:`lazylabels_monai.exporting.written`).
+EXPORTED_FILE = "exported.jsonl"
 #: Tables and texts that commands write into folders of results: no marks that a person drew.
-OWN_FILES = frozenset([CLASSES_FILE, RECORDS_FILE, "objects.csv", "summary.csv", "summary.json", "metrics.csv", "metrics.json"])
+OWN_FILES = frozenset(
+    [
+        CLASSES_FILE,
+        RECORDS_FILE,
+        EXPORTED_FILE,
+        "objects.csv",
+        "summary.csv",
+        "summary.json",
+        "metrics.csv",
+        "metrics.json",
+    ]
+)
 #: The class map. It is the ``output_postfix`` of ``inference.yaml``, and the file that says that an image is done.
 CLASSES_ENDING = "_pred"
 #: The ids of the objects.

@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lazylabels_monai.atomic import write_bytes
 from lazylabels_monai.errors import DiskError, LazyLabelsError, explain
 from lazylabels_monai.exporting.finding import home_of, label_maps
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, pixel_side, read_table, rows_of, stated_sides, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
+from lazylabels_monai.exporting.written import WrittenFiles
 from lazylabels_monai.measure.erased import largest_hole, shares, told_bare
 from lazylabels_monai.measure.finding import LabelledImage, pixel_sizes, with_images
 from lazylabels_monai.measure.maps import measure_files, read_maps
@@ -41,6 +41,7 @@ class ExportReport:
         files: written.
         objects: number of objects by image.
         failed: what went wrong, by image.
+        kept: files that somebody has changed since they were exported, and that are left as they are.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class ExportReport:
     files: list[Path] = field(default_factory=list)
     objects: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    kept: list[Path] = field(default_factory=list)
 
 
 def export_objects(
@@ -61,6 +63,7 @@ def export_objects(
     measurements: str | os.PathLike | bool = True,
     pixel_size: str | float | Mapping[str, float | None] | None = None,
     overwrite: bool = False,
+    keep_changed: bool = False,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> ExportReport:
@@ -81,7 +84,8 @@ def export_objects(
             objects, else measures anew; False takes none.
         pixel_size: of all images or of each, as for :func:`~lazylabels_monai.measure.folder.measure_folder`; then they are
             measured anew.
-        overwrite: replace files of the same names; others are left alone.
+        overwrite: replace files of the same names that an export wrote and nobody changed since; others are left alone.
+        keep_changed: those that somebody did change are left as they are; False refuses to overwrite then.
         progress: told a line for each image.
         warn: is given a sentence about what was decided for the user.
 
@@ -105,7 +109,8 @@ def export_objects(
     folder = home_of(source) / format if to is None else expanded(to)
     believed(source, found, bool(classes or stated), warn, ids=False)  # ids are looked at one by one, below
     writer = FORMATS[format](names)
-    _check_target(folder, writer.names([image.name for image in found]), overwrite)
+    written = WrittenFiles(folder, type(writer))
+    _check_target(written, writer.names([image.name for image in found]), overwrite, keep_changed)
     if format == "coco" and (lost := sum(image.image is None for image in found)):
         warn(f"the files of {lost} images are not known and are called <image>.png: name their folder with --images.")
     measure = None
@@ -126,7 +131,7 @@ def export_objects(
                 _check_pieces(objects, image)
             if measure is not None:
                 objects = measure.added(objects, image, maps)
-            _write(folder, writer.image(objects), report)
+            _write(written, writer.image(objects), report)
             report.objects[image.name] = len(objects.classes)
         except DiskError:  # so it is for all that follow
             raise
@@ -142,22 +147,34 @@ def export_objects(
     if sentence := told_bare(bare, {image.name: image.instances for image in found}, len(found)):
         warn(sentence)
     if report.objects:
-        _write(folder, writer.end(), report)
+        _write(written, writer.end(), report)
     return report
 
 
-def _check_target(folder: Path, names: Sequence[str], overwrite: bool) -> None:
+def _check_target(written: WrittenFiles, names: Sequence[str], overwrite: bool, keep_changed: bool) -> None:
+    folder = written.folder
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"'{folder}' is a file: name a folder for the exported files.")
     there = [name for name in names if (folder / name).exists()]
     if there and not overwrite:
         raise ExportError(f"'{folder}' holds {there[0]} already: name another folder with --to, or pass --overwrite.")
+    changed = [] if keep_changed else [name for name in there if written.changed(name)]
+    if changed:
+        several = len(changed) > 1
+        others = f" and {len(changed) - 1} more there were" if several else " was"
+        raise ExportError(
+            f"'{folder / changed[0]}'{others} changed in another program since the export and would be replaced: move "
+            f"{'them' if several else 'it'} away, or name another folder with --to."
+        )
 
 
-def _write(folder: Path, files: Iterable[File], report: ExportReport) -> None:
+def _write(written: WrittenFiles, files: Iterable[File], report: ExportReport) -> None:
     for name, content in files:
-        write_bytes(folder / name, content)
-        report.files.append(folder / name)
+        if written.changed(name):
+            report.kept.append(written.folder / name)
+        else:
+            written.write(name, content)
+            report.files.append(written.folder / name)
 
 
 def _file_name(image: LabelledImage) -> str:

@@ -204,9 +204,16 @@ def export(
         )
     images = {name: results[name].path for name in sizes}
     options = {"images": images, "pixel_size": sizes, "classes": project.classes}
-    found = export_objects(out, format, **options, overwrite=True, warn=warn)
+    found = export_objects(out, format, **options, overwrite=True, keep_changed=True, warn=warn)
     for name, why in found.failed.items():
         warn(f"'{name}' is not exported: {why}")
+    if found.kept:
+        several, names = len(found.kept) > 1, [file.name for file in found.kept]
+        warn(
+            f"{_listed(names)} in '{found.folder}' {'were' if several else 'was'} changed in another program since the export "
+            f"and {'stay' if several else 'stays'} as {'they are' if several else 'it is'}: move {'them' if several else 'it'} "
+            "away and export again to have the objects of this window there."
+        )
     return found
 
 

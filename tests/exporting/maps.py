@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,21 @@ def pictures(folder: Path, maps: dict[str, np.ndarray]) -> Path:
     for number, (name, ids) in enumerate(maps.items()):
         Image.fromarray(np.random.default_rng(number).integers(0, 255, ids.shape).astype(np.uint8)).save(folder / f"{name}.png")
     return folder
+
+
+def saved_elsewhere(file: Path) -> bytes:
+    """Take the first object out of an exported file and save it as Fiji, QuPath or CVAT do; the new content."""
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            members = [(name, archive.read(name)) for name in archive.namelist()]
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in members[1:]:
+                archive.writestr(name, content)  # of the date of now
+    else:
+        content = json.loads(file.read_bytes())
+        content["features" if "features" in content else "annotations"].pop(0)
+        file.write_text(json.dumps(content, separators=(",", ":")))
+    return file.read_bytes()
 
 
 def same_objects(ids: np.ndarray, others: np.ndarray) -> bool:

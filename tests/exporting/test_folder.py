@@ -18,7 +18,7 @@ from lazylabels_monai.exporting import FORMATS, export_objects
 from lazylabels_monai.exporting.formats import Writer
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.measure.folder import measure_folder
-from tests.exporting.maps import ID_MAPS, NAMES, classes_of, pictures, predictions, same_objects, scene
+from tests.exporting.maps import ID_MAPS, NAMES, classes_of, pictures, predictions, same_objects, saved_elsewhere, scene
 
 #: Names with umlauts, spaces, quotes and dots; images that are not square; one without objects.
 MAPS = {
@@ -98,9 +98,32 @@ def test_nothing_is_overwritten_unasked(format, tmp_path):
     Image.fromarray(np.ones((37, 61), np.uint8)).save(source / "a_pred.png")
     assert export_objects(source, format, overwrite=True).failed == {}
     assert file.read_bytes() != before
-    assert sorted(path.name for path in (source / format).iterdir()) == sorted([file.name, "mine.txt"])
+    assert sorted(path.name for path in (source / format).iterdir()) == sorted([file.name, "mine.txt", "exported.jsonl"])
     with pytest.raises(LazyLabelsError, match="is a file: name a folder"):
         export_objects(source, format, file)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_another_program_changed_is_not_overwritten(format, recorded, tmp_path):
+    source = predictions(tmp_path / "p", {"a": scene(), "b": scene()})
+    file, *_ = export_objects(source, format).files
+    if not recorded:  # as an earlier version left it
+        (source / format / "exported.jsonl").unlink()
+    assert export_objects(source, format, overwrite=True).kept == []
+    if not recorded:
+        (source / format / "exported.jsonl").unlink()
+    corrected = saved_elsewhere(file)
+    with pytest.raises(LazyLabelsError, match=f"{file.name}' was changed in another program .*: move it away, or name another"):
+        export_objects(source, format, overwrite=True)
+    assert file.read_bytes() == corrected
+    report = export_objects(source, format, overwrite=True, keep_changed=True)
+    assert report.kept == [file]
+    assert file not in report.files
+    assert file.read_bytes() == corrected
+    file.rename(tmp_path / "aside")
+    assert export_objects(source, format, overwrite=True).kept == []
+    assert file.is_file()
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -15,11 +15,13 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.exporting import FORMATS
 from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.interactive.finish import belong_together, export, has_masks, read_masks, report, write_masks
 from lazylabels_monai.interactive.kept import accepted
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.sizes import table, write_csv
+from tests.exporting.maps import saved_elsewhere
 from tests.interactive.folders import pictures
 from tests.interactive.test_sizes import SHAPE, objects
 
@@ -238,6 +240,22 @@ def test_objects_go_to_other_programs(project, tmp_path):
     features = json.loads(found.files[0].read_text())
     features = features["features"] if isinstance(features, dict) else features
     assert len(features) == 4
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_was_corrected_in_another_program_is_not_exported_over(project, format):
+    out, told, (ids, classes) = project.files.finished_folder, [], objects()
+    for entry in project.images:
+        project.finish(entry)
+        write_masks(out, project.files.result_name(entry.name), ids, classes, project.classes)
+    file, *others = export(out, format, project, warn=told.append).files
+    corrected = saved_elsewhere(file)
+    told.clear()
+    found = export(out, format, project, "1um", told.append)
+    assert found.files == others
+    assert file.read_bytes() == corrected
+    (sentence,) = told
+    assert sentence.startswith(f"'{file.name}' in '{file.parent}' was changed in another program since the export and stays as")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class CocoFile(Writer):
     """
 
     NAME = "objects.json"
+    _INFO: ClassVar = {"description": "objects exported by Lazy Labels for MONAI"}
 
     def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__(class_names)
@@ -30,6 +32,11 @@ class CocoFile(Writer):
     def names(self, images: Sequence[str]) -> list[str]:
         """``objects.json``."""
         return [self.NAME]
+
+    @classmethod
+    def made(cls, content: bytes) -> bool:
+        """By the first line."""
+        return content.startswith(f'{{"info": {json.dumps(cls._INFO)},\n'.encode())
 
     def image(self, objects: ImageObjects) -> Iterator[File]:
         """Nothing yet: the file is complete at the end."""
@@ -56,7 +63,7 @@ class CocoFile(Writer):
     def end(self) -> Iterator[File]:
         """The file."""
         tables = {
-            "info": {"description": "objects exported by Lazy Labels for MONAI"},
+            "info": self._INFO,
             "images": self._images,
             "categories": [{"id": k, "name": name, "supercategory": ""} for k, name in enumerate(self.class_names, start=1)],
             "annotations": self._annotations,

@@ -15,6 +15,8 @@ from lazylabels_monai.labels.outlines import Outline
 
 __all__ = ["GeoJsonFiles"]
 
+_BEGIN = '{"type": "FeatureCollection", "features": ['
+
 
 class GeoJsonFiles(Writer):
     """A detection for each object, with its class in its colour and its measurements.
@@ -28,10 +30,15 @@ class GeoJsonFiles(Writer):
         """``<image>.geojson``."""
         return [f"{name}.geojson" for name in images]
 
+    @classmethod
+    def made(cls, content: bytes) -> bool:
+        """By the lines."""
+        return content.startswith(f"{_BEGIN}\n".encode()) and content.endswith(b"\n]}\n")
+
     def image(self, objects: ImageObjects) -> Iterator[File]:
         """The image's file; each object is a line of it."""
         lines = [json.dumps(_feature(objects, id), ensure_ascii=False, allow_nan=False) for id in objects.classes]
-        text = '{"type": "FeatureCollection", "features": [' + ",".join(f"\n{line}" for line in lines) + "\n]}\n"
+        text = _BEGIN + ",".join(f"\n{line}" for line in lines) + "\n]}\n"
         yield f"{objects.name}.geojson", text.encode("utf-8", "replace")
 
 

@@ -17,6 +17,9 @@ from lazylabels_monai.labels.outlines import Outline
 
 __all__ = ["RoiSets"]
 
+#: Of the ROIs in a set: a date of its own would make every export another file.
+_NO_DATE = (1980, 1, 1, 0, 0, 0)
+
 #: Of ImageJ 1.52t; from 1.53 on it reads older ones all the same.
 _VERSION = 227
 
@@ -34,6 +37,15 @@ class RoiSets(Writer):
         """``<image>.zip``."""
         return [f"{name}.zip" for name in images]
 
+    @classmethod
+    def made(cls, content: bytes) -> bool:
+        """By the dates, which other programs set."""
+        try:
+            with zipfile.ZipFile(BytesIO(content)) as archive:
+                return all(member.date_time == _NO_DATE for member in archive.infolist())
+        except zipfile.BadZipFile:
+            return False
+
     def image(self, objects: ImageObjects) -> Iterator[File]:
         """The image's ROI set; without any objects it is a zip without files."""
         content = BytesIO()
@@ -43,8 +55,7 @@ class RoiSets(Writer):
                 roi.name = roi_name(objects.class_name(id), id)
                 roi.props = roi_properties(objects.class_name(id), id)
                 roi.stroke_color = bytes([255, *class_colour(objects.classes[id])])
-                # a date of its own would make every export another file
-                member = zipfile.ZipInfo(f"{roi.name}.roi")
+                member = zipfile.ZipInfo(f"{roi.name}.roi", _NO_DATE)
                 member.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(member, roi.tobytes())
         yield f"{objects.name}.zip", content.getvalue()

@@ -31,6 +31,11 @@ class Writer(ABC):
     def names(self, images: Sequence[str]) -> list[str]:
         """Names of the files that would be made for images of these names."""
 
+    @classmethod
+    @abstractmethod
+    def made(cls, content: bytes) -> bool:
+        """Whether a file looks as this writes it, and not as another program does that saved it anew."""
+
     @abstractmethod
     def image(self, objects: ImageObjects) -> Iterator[File]:
         """The files that are complete with this image."""
