@@ -113,6 +113,14 @@ def export_objects(
     _check_target(written, writer.names([image.name for image in found]), overwrite, keep_changed)
     if format == "coco" and (lost := sum(image.image is None for image in found)):
         warn(f"the files of {lost} images are not known and are called <image>.png: name their folder with --images.")
+    others = sorted(set(written.names) - set(writer.names([image.name for image in found])))
+    if overwrite and not keep_changed and others:
+        several = len(others) > 1
+        warn(
+            f"'{folder}' also holds {others[0]}{f' and {len(others) - 1} more' if several else ''} of an earlier export, of "
+            f"{'images that are' if several else 'an image that is'} not exported now, which datalist takes as well: remove "
+            f"{'them if they are' if several else 'it if it is'} not to count."
+        )
     measure = None
     if writer.measures and measurements is not False:
         measure = _Measurements(source, measurements, found, pixel_size, names, warn)

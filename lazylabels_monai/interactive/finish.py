@@ -20,12 +20,14 @@ from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.exporting.folder import ExportReport, export_objects
 from lazylabels_monai.exporting.formats import FORMATS
+from lazylabels_monai.exporting.written import WrittenFiles
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.pictures import label_palette
 from lazylabels_monai.images.pixel_size import PixelSizeError, parse_pixel_size
 from lazylabels_monai.interactive import volumes
 from lazylabels_monai.interactive.image_records import ImageEntry
+from lazylabels_monai.interactive.label_files import REPLACED, keep_copy
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.project_files import mask_files
 from lazylabels_monai.interactive.sizes import class_map, pixel_size_of
@@ -193,7 +195,11 @@ def export(
         LazyLabelsError: as of the command, and when there is no map.
     """
     out = Path(out)
-    results = _results(out, project, warn)
+    try:
+        results = _results(out, project, warn)
+    except LazyLabelsError:
+        _put_others_away(project, out / format, format, [], warn)
+        raise
     # the other formats hold no sizes
     sizes = _sizes(project, results, pixel_size, warn) if FORMATS[format].measures else dict.fromkeys(results)
     unknown = [results[name].name for name, size in sizes.items() if size is None]
@@ -214,7 +220,48 @@ def export(
             f"and {'stay' if several else 'stays'} as {'they are' if several else 'it is'}: move {'them' if several else 'it'} "
             "away and export again to have the objects of this window there."
         )
+    _put_others_away(project, found.folder, format, list(results), warn)
     return found
+
+
+def _put_others_away(project: Project, folder: Path, format: str, names: Sequence[str], warn: Callable[[str], None]) -> None:
+    """Move files of earlier exports that are of other pictures to ``replaced/``, as whoever reads the folder would take them;
+    those that somebody changed stay, and are named.
+
+    Args:
+        project: where they go, and whose pictures those are.
+        folder: of the exported files.
+        format: of these.
+        names: of the pictures that are exported now.
+        warn: is told of both.
+    """
+    writer = FORMATS[format](())
+    written, known = WrittenFiles(folder, type(writer)), [image_stem(project.files.result_name(e.name)) for e in project.images]
+    of_project = [name for name in writer.names(known) if (folder / name).is_file()]  # an earlier version has no records
+    others = sorted({*written.names, *of_project} - set(writer.names(names) if names else ()))
+    changed = [name for name in others if written.changed(name)]
+    moved, away = [name for name in others if name not in changed], project.folder / REPLACED / format
+    for name in moved:
+        keep_copy(folder / name, away)
+        with written_to(folder):
+            (folder / name).unlink()
+    if changed:
+        several = len(changed) > 1
+        warn(
+            f"{_listed(changed)} in '{folder}' {_of_others(several)}, but {'were' if several else 'was'} changed in another "
+            f"program since, and {'stay' if several else 'stays'}, so that datalist takes {'them' if several else 'it'}: move "
+            f"{'them' if several else 'it'} away if {'they are' if several else 'it is'} not to count."
+        )
+    if moved:
+        several = len(moved) > 1
+        warn(
+            f"{_listed(moved)} in '{folder}' {_of_others(several)} and {'were' if several else 'was'} moved to '{away}': "
+            f"finish the picture{'s' if several else ''} and export again to have {'them' if several else 'it'} there."
+        )
+
+
+def _of_others(several: bool) -> str:
+    return "are of pictures that are not exported any more" if several else "is of a picture that is not exported any more"
 
 
 def report(

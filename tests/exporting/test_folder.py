@@ -126,6 +126,21 @@ def test_what_another_program_changed_is_not_overwritten(format, recorded, tmp_p
     assert file.is_file()
 
 
+@pytest.mark.parametrize("format", ["roi", "geojson"])
+def test_files_of_an_earlier_export_that_stay_are_told_of(format, tmp_path):
+    source, told = predictions(tmp_path / "p", {"a": scene(), "b": scene(), "c": scene()}), []
+    suffix = export_objects(source, format, warn=told.append).files[0].suffix
+    (source / format / "mine.txt").write_text("kept")
+    export_objects(source, format, overwrite=True, warn=told.append)
+    assert told == []
+    for name in ("a_pred.png", "a_instances.tif"):
+        (source / name).unlink()
+    export_objects(source, format, overwrite=True, warn=told.append)
+    (sentence,) = told
+    assert f"'{source / format}' also holds a{suffix} of an earlier export, of an image that is not exported now" in sentence
+    assert (source / format / f"a{suffix}").is_file()
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_broken_image_costs_no_other(format, tmp_path):
     source = predictions(tmp_path / "p", {"a": scene(), "b": scene(), "c": scene()})

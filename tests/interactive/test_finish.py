@@ -258,6 +258,70 @@ def test_what_was_corrected_in_another_program_is_not_exported_over(project, for
     assert sentence.startswith(f"'{file.name}' in '{file.parent}' was changed in another program since the export and stays as")
 
 
+def _finished(project) -> None:
+    ids, classes = objects()
+    for entry in project.images:
+        project.finish(entry)
+        write_masks(project.files.finished_folder, project.files.result_name(entry.name), ids, classes, project.classes)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_is_not_finished_any_more_is_not_among_the_exported(project, gone, recorded):
+    _finished(project)
+    out, told, (first, second) = project.files.finished_folder, [], project.images
+    before, mine = (out / "roi" / "a.zip"), (out / "roi" / "mine.zip")
+    export(out, "roi", project, warn=told.append)
+    content = before.read_bytes()
+    mine.write_bytes(content)
+    if not recorded:  # as an earlier version left it
+        (out / "roi" / "exported.jsonl").unlink()
+    project.finish(first, False)
+    if gone:
+        project.files.put_masks_away(first.name)
+    told.clear()
+    export(out, "roi", project, warn=told.append)
+    assert sorted(file.name for file in (out / "roi").glob("*.zip")) == ["b.zip", "mine.zip"]
+    away = project.folder / "replaced" / "roi"
+    assert (away / "a.zip").read_bytes() == content
+    assert told[-1].startswith(
+        f"'a.zip' in '{out / 'roi'}' is of a picture that is not exported any more and was moved to '{away}'"
+    )
+    told.clear()
+    export(out, "roi", project, warn=told.append)
+    assert not any("a.zip" in sentence for sentence in told)
+    project.finish(second, False)
+    with pytest.raises(LazyLabelsError):
+        export(out, "roi", project, warn=told.append)
+    assert [file.name for file in (out / "roi").glob("*.zip")] == ["mine.zip"]
+
+
+def test_a_corrected_export_of_what_is_not_finished_any_more_is_named(project):
+    _finished(project)
+    out, told, file = project.files.finished_folder, [], project.files.finished_folder / "geojson" / "a.geojson"
+    export(out, "geojson", project, "1um", told.append)
+    corrected = saved_elsewhere(file)
+    project.finish(project.images[0], False)
+    told.clear()
+    export(out, "geojson", project, "1um", told.append)
+    assert file.read_bytes() == corrected
+    assert "'a.geojson'" in told[-1]
+    assert "was changed in another program since, and stays" in told[-1]
+    assert not (project.folder / "replaced").exists()
+
+
+def test_nothing_finished_leaves_no_export_of_before(project):
+    _finished(project)
+    out = project.files.finished_folder
+    export(out, "coco", project)
+    for entry in project.images:
+        project.finish(entry, False)
+    with pytest.raises(LazyLabelsError, match="not finished"):
+        export(out, "coco", project)
+    assert not (out / "coco" / "objects.json").exists()
+    assert (project.folder / "replaced" / "coco" / "objects.json").is_file()
+
+
 @pytest.fixture
 def wells(tmp_path):
     """Finished pictures: two files state different pixel sizes, the third none."""
