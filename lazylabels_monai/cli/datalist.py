@@ -16,7 +16,9 @@ __all__ = ["datalist"]
 def datalist(
     src: Annotated[
         Path,
-        typer.Argument(help="folder of images; or with images/ beside masks/, annotations/ ...; or train/ val/ test/ of those"),
+        typer.Argument(
+            help="folder of images; or with images/ beside masks/, annotations/ ...; or train/ val/ test/; or a data set"
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="folder to make: images, labels and datalist.json")],
     labels: Annotated[

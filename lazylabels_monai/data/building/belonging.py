@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from lazylabels_monai.data.building.layouts import LABEL_FOLDERS, object_folders, refuse_brush_files
 from lazylabels_monai.data.building.names import ImageName, LabelName, Matching, folded, match, nearest
@@ -32,6 +33,8 @@ class Source:
         pictures: label picture for each kind; a folder where it holds a file for each object.
         annotations: drawn marks with their kind.
         home: the folder of images that it was found under.
+        given: label files that a data set names for it, by their keys there.
+        item: of that data set; empty without one.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Source:
     pictures: dict[str, Path] = field(default_factory=dict)
     annotations: list[tuple[str, Annotation]] = field(default_factory=list)
     home: Path | None = None
+    given: Mapping[str, Path] = field(default_factory=dict)
+    item: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folders(self) -> tuple[str, ...]:

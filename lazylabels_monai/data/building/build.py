@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from PIL import Image
 from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_classes, earlier_splits, kept_order, made_before
+from lazylabels_monai.data.building.given import GivenDataset, GivenPainter, given_dataset
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
@@ -62,8 +63,11 @@ def build_datalist(
     """
     src, out, options = expanded(src), expanded(out), options or BuildOptions()
     check_target(out, options.overwrite)
-    earlier = earlier_splits(out, options.keep_splits, options.overwrite)
-    sources, notes = find_sources(src, options)
+    given = given_dataset(src)
+    earlier = earlier_splits(out, options.keep_splits, options.overwrite, src if given is not None else None)
+    if given is not None and options.classes is None:
+        options = replace(options, classes=given.classes)
+    sources, notes = find_sources(src, options, given)
     if earlier is None and options.keep_splits is None and (before := made_before(out, src)):
         where = os.path.relpath(before)
         notes.append(
@@ -87,10 +91,11 @@ def build_datalist(
             read_label_picture(path) if kind == "masks" else read_label_picture(path, colours or None, ignore=IGNORE)
         ),
     )
+    labels_of = _labeller(painter, given)
     target = filled(out.absolute(), options.overwrite, partial(check_target, out, options.overwrite))
     with nullcontext() if options.dry_run else target as folder:
-        made = _make_all(sources, painter, folder, out.absolute(), options, progress)
-        notes += look_at_marks(made, options)
+        made = _make_all(sources, labels_of, folder, out.absolute(), options, progress)
+        notes += look_at_marks(made, options) + (given.notes() if given is not None else [])
         datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
         if folder is not None:
             text = json.dumps({**datalist, WRITTEN: digests_of(folder)}, indent=2, ensure_ascii=False)
@@ -98,18 +103,40 @@ def build_datalist(
     return BuildSummary(
         out,
         datalist,
-        readings(sources, vocabulary, meanings, painter.marked),
+        _readings_of(given) + readings(sources, vocabulary, meanings, painter.marked),
         notes + split_notes + notes_on(made, datalist),
         colour=all(m.channels == 3 for m in made),
         written=not options.dry_run,
     )
 
 
+Labeller = Callable[[Source, tuple[int, ...], str], ImageLabels]
+
+
+def _labeller(painter: Painter, given: GivenDataset | None) -> Labeller:
+    """What gives the label maps of an image of some shape and digest."""
+    over = None if given is None else GivenPainter(given, painter)
+
+    def labels(source: Source, shape: tuple[int, ...], digest: str) -> ImageLabels:
+        if over is None or not source.given:
+            return painter.labels(source, shape)
+        return over.labels(source, shape, digest)
+
+    return labels
+
+
+def _readings_of(given: GivenDataset | None) -> list[str]:
+    if given is None:
+        return []
+    labelled = sum(bool(item.labels) for item in given.items)
+    return [f"labels and splits of {len(given.items)} images ({labelled} labelled) as '{given.file}' has them"]
+
+
 def _keep_out(out: Path, sources: Sequence[Source]) -> None:
     """The folder to make must not hold what it is made from: --overwrite would delete it."""
     target = out.absolute().resolve()
     for source in sources:
-        files = [source.path, *source.pictures.values(), *(a.source for _, a in source.annotations)]
+        files = [source.path, *source.given.values(), *source.pictures.values(), *(a.source for _, a in source.annotations)]
         for path in files:
             if target in path.absolute().resolve().parents:
                 raise BuildError(f"'{out}' holds '{path}', which the data set is made from: name another folder.")
@@ -215,7 +242,7 @@ def _meanings(sources: Sequence[Source], vocabulary: Vocabulary) -> dict[tuple[s
 
 def _make_all(
     sources: Sequence[Source],
-    painter: Painter,
+    labels_of: Labeller,
     folder: Path | None,
     out: Path,
     options: BuildOptions,
@@ -225,7 +252,7 @@ def _make_all(
     steps = Steps(len(sources), progress)
     for source in sources:
         try:
-            made.append(_make(source, painter, folder, out, options))
+            made.append(_make(source, labels_of, folder, out, options))
         except LazyLabelsError as error:
             errors.append(str(error))
         steps.step(source.path.name)
@@ -234,9 +261,10 @@ def _make_all(
     return made
 
 
-def _make(source: Source, painter: Painter, folder: Path | None, out: Path, options: BuildOptions) -> MadeImage:
+def _make(source: Source, labels_of: Labeller, folder: Path | None, out: Path, options: BuildOptions) -> MadeImage:
     image, dims = read_image_and_dims(source.path)
-    labels = painter.labels(source, image.shape[:dims])
+    digest = pixel_digest(image)
+    labels = labels_of(source, image.shape[:dims], digest)
     entry: dict[str, str | bool] = {"image": f"images/{source.name}{source.path.suffix.lower()}"}
     if options.link:
         entry["image"] = Path(os.path.relpath(source.path.resolve(), out.resolve())).as_posix()
@@ -249,12 +277,12 @@ def _make(source: Source, painter: Painter, folder: Path | None, out: Path, opti
     for key in (*TASKS, "instances"):
         if key in maps:
             entry[key] = _write_label(folder, key, source.name, maps[key])
-    if "segmentation" in labels.maps and not labels.has_objects:
+    if "segmentation" in labels.maps and not labels.has_objects and source.item.get("empty", not source.given):
         entry["empty"] = True
     return MadeImage(
         source,
         entry,
-        pixel_digest(image),
+        digest,
         _rank(labels),
         int(np.prod(image.shape[dims:])),
         labels.background,

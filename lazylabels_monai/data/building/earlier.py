@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lazylabels_monai.data.building.options import BuildError
@@ -68,34 +68,48 @@ class EarlierSplits:
                     found[name] = section
         return found
 
+    def before(self, other: EarlierSplits) -> EarlierSplits:
+        """These splits, and for other images those of another data set."""
+        return replace(
+            self,
+            by_digest={**other.by_digest, **self.by_digest},
+            by_name={**other.by_name, **self.by_name},
+            unread=[*self.unread, *other.unread],
+        )
+
     def gone(self, digests: Sequence[str]) -> dict[str, str]:
         """Contents of which no image is there, with their split: what was trained on must not validate when it is back."""
         return {digest: section for digest, section in self.by_digest.items() if digest not in digests}
 
 
-def earlier_splits(out: Path, keep: str | os.PathLike | None, overwrite: bool) -> EarlierSplits | None:
+def earlier_splits(
+    out: Path, keep: str | os.PathLike | None, overwrite: bool, given: Path | None = None
+) -> EarlierSplits | None:
     """Splits to keep: those of the data set that is named, else of the one that is replaced; None where all are drawn.
 
     Args:
         out: folder that is made.
         keep: an earlier data set, its datalist, or :data:`NO_SPLITS`.
         overwrite: whether an earlier data set in ``out`` is replaced.
+        given: a data set of which ``out`` is made: its images keep their splits, too, before those of others.
 
     Raises:
         BuildError: where there is none, or it cannot be read.
     """
     if str(keep) == NO_SPLITS:
         return None
+    first = None if given is None else _read(given / FILE_NAME)
     if keep is None:
         if not (overwrite and (out / FILE_NAME).is_file()):
-            return None
+            return first
         file = out / FILE_NAME
     else:
         file = datalist_file(keep)
         if not file.is_file():
             raise BuildError(f"--keep-splits {keep}: there is no {FILE_NAME}: name an earlier data set, or {NO_SPLITS}.")
     try:
-        return _read(file)
+        found = _read(file)
+        return found if first is None else first.before(found)
     except DatalistError as error:
         raise BuildError(
             f"'{file}' cannot be read, so that no image can keep its split ({error.errors[0].rstrip('.')}): correct it, or "

@@ -59,6 +59,7 @@ class ImageLabels:
     Args:
         maps: (H, W) uint8 for each task that the image is labelled for.
         instances: (H, W) int32 ids, where every object of the image is known; otherwise None.
+        objects: (H, W) int32 ids of the objects that are known exactly, whether these are all or not.
         exact: whether the segmentation comes from outlines, not from scribbles alone.
         complete: whether it is one of the whole image, patches left open on purpose aside.
         background: whether background is known elsewhere than in the halo of an outline.
@@ -73,6 +74,7 @@ class ImageLabels:
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)
     instances: np.ndarray | None = None
+    objects: np.ndarray = field(default_factory=lambda: np.zeros((), np.int32))
     exact: bool = False
     complete: bool = False
     background: bool = False
@@ -461,6 +463,7 @@ class _Painting:
             layer = getattr(self, task)
             if layer.used and (layer.values != IGNORE).any():
                 self.result.maps[task] = layer.values
+        self.result.objects = self.objects
         label = self.result.maps.get("segmentation")
         self.result.exact &= label is not None
         if label is not None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from lazylabels_monai.data.building.belonging import Belonging, Labels, Source
+from lazylabels_monai.data.building.given import GivenDataset
 from lazylabels_monai.data.building.layouts import (
     ALL_IMAGES,
     LABEL_FOLDERS,
@@ -19,7 +20,7 @@ from lazylabels_monai.data.building.layouts import (
 from lazylabels_monai.data.building.names import folded, image_beside
 from lazylabels_monai.data.building.options import PICTURES, BuildError, BuildOptions
 from lazylabels_monai.data.building.predicted import own_files
-from lazylabels_monai.data.datalist import FILE_NAME, folders_passed_over
+from lazylabels_monai.data.datalist import FILE_NAME, LABEL_KEYS, folders_passed_over
 from lazylabels_monai.errors import some
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES
@@ -28,16 +29,20 @@ from lazylabels_monai.result_files import OWN_FILES, without_results
 
 __all__ = ["find_sources"]
 
+#: What a window leaves beside the pictures of its project.
+_WINDOWS = frozenset(["project.json"])
+
 _SPLITS = {"train": "training", "training": "training", "val": "validation", "valid": "validation", "validation": "validation"}
 
 
-def find_sources(src: Path, options: BuildOptions) -> tuple[list[Source], list[str]]:
+def find_sources(src: Path, options: BuildOptions, given: GivenDataset | None = None) -> tuple[list[Source], list[str]]:
     """Images of a source folder with their labels, and what a user should know about files that were left aside.
 
     Args:
         src: a folder of images; or with ``images/`` beside folders of labels; or with ``train/``, ``val/``, ``test/`` of
             those; or with a folder of these for each image. Images may lie in subfolders.
         options: see :class:`~lazylabels_monai.data.building.options.BuildOptions`.
+        given: the data set that the folder is: its file says which images and labels there are.
 
     Raises:
         BuildError: where there is no image, or a label that cannot be told to belong to one.
@@ -46,8 +51,11 @@ def find_sources(src: Path, options: BuildOptions) -> tuple[list[Source], list[s
         raise BuildError(f"'{src}' is no folder: name the folder that holds your images.")
     said = [_said(kind, expanded(where), options) for kind, where in options.labels]
     finder = _Finder(options, said)
-    for folder, section in _split_folders(src):
-        finder.folder(folder, section)
+    if given is not None:
+        finder.dataset(src, given)
+    else:
+        for folder, section in _split_folders(src):
+            finder.folder(folder, section)
     for labels in said:
         finder.belonging.attach(labels, finder.sources)
     finder.hint()
@@ -159,6 +167,33 @@ class _Finder:
                 self._own_folder(kind, folder / name, sources, is_unit)
         if flat and not self.said:
             self._flat(home, sources, labels_beside)
+
+    def dataset(self, src: Path, given: GivenDataset) -> None:
+        """Take the images that a data set names with their labels, other pictures that lie there, and marks beside them."""
+        src = Path(os.path.abspath(src))  # as its datalist's files are
+        home = src / "images" if (src / "images").is_dir() else src
+        flat, listed = home == src, {os.path.realpath(path) for path in given.files}
+        sources = []
+        for item in given.items:
+            place = home if home in item.image.parents else item.image.parent
+            sources.append(Source(item.image.stem, item.image, None, home=place, given=item.labels, item=item.item))
+        more = [path for path in without_results(_files(home, PICTURE_SUFFIXES)) if os.path.realpath(path) not in listed]
+        more = [path for path in more if os.path.abspath(path) not in self.named and not path.is_dir()]
+        if flat:
+            more = [path for path in self._without_labels([*(s.path for s in sources), *more])[0] if path in more]
+        sources += [Source(path.stem, path, None, home=home) for path in more]
+        if not sources:
+            self._no_image(home)
+        _refuse_same_name(sources)
+        self.sources += sources
+        own = {*LABEL_KEYS, *(path.parent.name for path in given.files if path.parent.parent == src)}
+        for name, kind in LABEL_FOLDERS.items():
+            if name not in own and (src / name).is_dir():
+                self._own_folder(kind, src / name, sources, is_unit=False)
+        if flat and not self.said:
+            drawn = [path for path in _labels_in("annotations", src, self.options) if path.parent == src]
+            if drawn := [path for path in drawn if path.name not in _WINDOWS]:
+                self.belonging.attach(Labels("annotations", str(src), src, drawn), sources)
 
     def _pictures(self, home: Path, flat: bool) -> list[Path]:
         """Pictures of a folder; where it holds none itself, those of its subfolders."""
@@ -282,7 +317,9 @@ def _unique_names(sources: list[Source], src: Path) -> None:
     lower = [folded(source.name) for source in sources]
     for source, name in zip(sources, list(lower), strict=True):
         if lower.count(name) > 1:
-            folders = [part for part in source.path.relative_to(src).parts[:-1] if part not in ALL_IMAGES]
+            path, top = Path(os.path.abspath(source.path)), Path(os.path.abspath(src))
+            top = top if top in path.parents else path.parent.parent  # a data set's images may be elsewhere
+            folders = [part for part in path.relative_to(top).parts[:-1] if part not in ALL_IMAGES]
             source.name = "_".join([*folders, source.name])
     seen: dict[str, Source] = {}
     for source in sources:
