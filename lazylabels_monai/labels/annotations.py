@@ -63,6 +63,8 @@ class Mark:
         id: what the file calls the mark, for messages.
         width: of a line, in pixels, where the file gives one.
         trimmed: how many parts and holes of fewer than three points were dropped from an area, as they have none.
+        is_object: whether the file says that an area is an object, and no region around some: QuPath's detections, and what
+            ``export-objects`` wrote.
     """
 
     kind: Literal["area", "line", "point"]
@@ -73,6 +75,7 @@ class Mark:
     id: str = ""
     width: float | None = None
     trimmed: int = 0
+    is_object: bool = False
 
     def draw(self, shape: tuple[int, int], width: float = 3, radius: float = 2) -> tuple[tuple[slice, slice], np.ndarray]:
         """The mark's pixels inside an image of ``shape`` (H, W).

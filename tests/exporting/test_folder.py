@@ -17,6 +17,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting import FORMATS, export_objects
 from lazylabels_monai.exporting.formats import Writer
 from lazylabels_monai.images.files import read_label
+from lazylabels_monai.labels.formats import read_annotations
 from lazylabels_monai.measure.folder import measure_folder
 from tests.exporting.maps import ID_MAPS, NAMES, classes_of, pictures, predictions, same_objects, saved_elsewhere, scene
 
@@ -330,3 +331,18 @@ def test_every_format_is_a_writer():
         assert issubclass(writer, Writer)
         assert writer(["x"]).names(["a", "b"])
         assert list(writer(["x"]).end()) == [] or name == "coco"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_exported_object_is_a_region_around_others(format, tmp_path):
+    """A ring around smaller objects of its class comes back, and the files say that each is one object."""
+    ids = np.zeros((60, 80), np.int32)
+    ids[2:58, 2:78], ids[5:55, 5:75] = 3, 0
+    for number, (row, column) in enumerate([(8, 8), (8, 40), (30, 8), (30, 40)]):
+        ids[row : row + 5, column : column + 5] = 6 + 3 * number  # all of class 1
+    maps = dict.fromkeys("abcd", ids)
+    files = export_objects(predictions(tmp_path / "p", maps), format).folder
+    for classes, _ in read_back(pictures(tmp_path / "i", maps), files, tmp_path / "d").values():
+        np.testing.assert_array_equal(classes, classes_of(ids))
+    name = {"roi": "a.zip", "geojson": "a.geojson", "coco": "objects.json"}[format]
+    assert all(mark.is_object for annotation in read_annotations(files / name) for mark in annotation.marks)

@@ -15,12 +15,12 @@ from lazylabels_monai.data.building.options import BuildError, BuildOptions, Voc
 from lazylabels_monai.errors import some
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.names import object_numbers, plain, split_name
-from lazylabels_monai.labels.rasterize import Patch
+from lazylabels_monai.labels.rasterize import Patch, fill_polygons
 from lazylabels_monai.option_text import naming, written_names
 
 __all__ = ["settle_names"]
 
-#: Marks inside an unnamed area, and how many times larger than their median it is, from which it is a region around objects.
+#: Marks that lie in an unnamed area, and how many times larger than their median it is, from which it is a region around them.
 _AROUND, _LARGER = 2, 4.0
 #: The same for an area of their own class.
 _AROUND_NAMED, _LARGER_NAMED = 3, 10.0
@@ -265,22 +265,71 @@ def _without_named_regions(sources: Sequence[Source], options: BuildOptions) -> 
 
 #: Pixels of a box from which nobody looks how compact the shape in it is.
 _LARGE = 2**26
+#: Pixels of the grid on which it is seen what lies in an area: larger areas are made smaller for it.
+_GRID = 2**22
+#: Points of a mark that are looked up there, and the share of them from which the mark lies in the area.
+_LOOKED_UP, _INSIDE = 64, 0.5
 
 
 def _is_around(
     area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray | None], count: int = _AROUND, larger: float = _LARGER
 ) -> bool:
+    """Whether an area is a region: other marks lie in it, holes left out, and it is many times larger than they are."""
     own = boxes[id(area)]
-    if own is None:
+    if area.is_object or own is None:
         return False
-    inside = []
-    for other in others:
-        box = boxes[id(other)]
-        # a finger's breadth of room: outlines of objects at the region's border reach out of it
-        room = 0.02 * (own[1] - own[0]) + 2
-        if box is not None and (box[0] >= own[0] - room).all() and (box[1] <= own[1] + room).all():
-            inside.append(float(np.prod(np.maximum(box[1] - box[0], 1))))
-    return len(inside) >= count and float(np.prod(own[1] - own[0])) >= larger * float(np.median(inside))
+    known = [other for other in others if boxes[id(other)] is not None]
+    if len(known) < count:
+        return False
+    # boxes first, as they cost nothing; a finger's breadth of room: outlines at the region's border reach out of it
+    room = 0.02 * (own[1] - own[0]) + 2
+    found = np.stack([boxes[id(other)] for other in known])
+    near = np.flatnonzero(((found[:, 0] >= own[0] - room) & (found[:, 1] <= own[1] + room)).all(axis=1))
+    sizes = np.maximum(found[:, 1] - found[:, 0], 1).prod(axis=1)
+    size = float(np.prod(own[1] - own[0]))
+
+    def many(which: np.ndarray) -> bool:
+        return len(which) >= count and size >= larger * float(np.median(sizes[which]))
+
+    if len(near) < count or not (size >= larger * float(sizes[near].min()) and (inside := _inside(area, own))):
+        return False
+    return many(near[[inside(_some_points(known[n])) >= _INSIDE for n in near]])
+
+
+def _inside(area: Mark, box: np.ndarray) -> Callable[[np.ndarray], float] | None:
+    """Gives the share of points (N, 2) that lie in an area; None where it is too large to be drawn."""
+    if area.raster is not None:
+        if isinstance(area.raster, Patch) and area.raster.box[2] * area.raster.box[3] > 4 * _LARGE:
+            return None
+        mask, origin = area.raster
+        origin, scale = np.asarray(origin, float), 1.0
+    else:
+        origin, extent = np.floor(box[0]), np.ceil(box[1]) - np.floor(box[0]) + 1
+        scale = max(1.0, float(np.sqrt(extent.prod() / _GRID)), float(extent.max() / _GRID))
+        shape = np.ceil(extent / scale).astype(int).tolist()
+        rings = [[(np.asarray(ring, float).reshape(-1, 2) - origin) / scale for ring in polygon] for polygon in area.polygons]
+        part, drawn = fill_polygons(rings, (shape[0], shape[1]))
+        mask = np.zeros(shape, bool)
+        mask[part] = drawn
+
+    def share(points: np.ndarray) -> float:
+        rows, columns = np.floor((points - origin) / scale).astype(int).T
+        there = (rows >= 0) & (rows < mask.shape[0]) & (columns >= 0) & (columns < mask.shape[1])
+        return float(np.count_nonzero(mask[rows[there], columns[there]]) / max(len(points), 1))
+
+    return share
+
+
+def _some_points(mark: Mark) -> np.ndarray:
+    """Points (N, 2) of a mark, (y, x): pixels of one that is stored as pixels, else vertices of its outer rings."""
+    if isinstance(mark.raster, Patch) and mark.raster.box[2] * mark.raster.box[3] > _LARGE:
+        return np.zeros((0, 2))
+    if mark.raster is not None:
+        mask, origin = mark.raster
+        points = np.argwhere(mask) + np.asarray(origin) + 0.5
+    else:
+        points = _points(mark)
+    return points[:: -(-len(points) // _LOOKED_UP) or 1]
 
 
 def _points(mark: Mark) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lazylabels_monai.exporting.formats.writer import File, Writer
 from lazylabels_monai.exporting.objects import ImageObjects
+from lazylabels_monai.labels.formats.coco import WRITTEN_HERE
 
 __all__ = ["CocoFile", "run_lengths"]
 
@@ -22,7 +23,7 @@ class CocoFile(Writer):
     """
 
     NAME = "objects.json"
-    _INFO: ClassVar = {"description": "objects exported by Lazy Labels for MONAI"}
+    _INFO: ClassVar = {"description": WRITTEN_HERE}
 
     def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__(class_names)

@@ -13,8 +13,10 @@ import numpy as np
 from lazylabels_monai.labels.annotations import Annotation, AnnotationError, Mark, NoMarksError, reachable, unusable
 from lazylabels_monai.labels.rasterize import Patch
 
-__all__ = ["annotations", "is_coco"]
+__all__ = ["WRITTEN_HERE", "annotations", "is_coco"]
 
+#: ``description`` of the files that ``export-objects`` writes.
+WRITTEN_HERE = "objects exported by Lazy Labels for MONAI"
 
 #: Pixels of the longest side that an image may have.
 _LONGEST = 2**24
@@ -44,6 +46,8 @@ def annotations(content: dict, path: Path) -> list[Annotation]:
         AnnotationError: when a table is missing, or an id is there twice.
         NoMarksError: when every annotation is unusable.
     """
+    info = content.get("info")
+    is_object = isinstance(info, dict) and info.get("description") == WRITTEN_HERE
     odd: list[str] = []
     images, objects, categories = (_table(content, key, path, odd) for key in ("images", "annotations", "categories"))
     names = {}
@@ -81,7 +85,8 @@ def annotations(content: dict, path: Path) -> list[Annotation]:
             if (box := _box(object.get("bbox"))) is not None:
                 unknown.setdefault(key, []).append(box)
         else:
-            mark = Mark("area", names[category], raster=raster, id=str(object.get("id")), trimmed=trimmed)
+            id = str(object.get("id"))
+            mark = Mark("area", names[category], raster=raster, id=id, trimmed=trimmed, is_object=is_object)
             found[key][1].append(mark)
     every = [*odd, *(phrase for _, _, phrases in found.values() for phrase in phrases)]
     if every and not any(marks for _, marks, _ in found.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ __all__ = ["is_geojson", "marks"]
 
 #: QuPath's objects that are no marks: the whole image, and the cores of a tissue micro-array.
 _NO_MARKS = ("root", "tmacore", "tma_core", "pathrootobject", "tmacoreobject")
+#: Those that a program found one by one, or that export-objects wrote: objects, where an annotation may be a region.
+_OBJECTS = ("detection", "cell", "pathdetectionobject", "pathcellobject")
 
 
 def is_geojson(content: Any) -> bool:
@@ -62,7 +65,7 @@ def _feature(feature: dict, number: int, found: list[Mark], left_out: list[str])
         left_out.append(f"object '{id}' has no geometry")
         return
     try:
-        made = list(_geometry(geometry, _class_name(properties), id))
+        made = [replace(m, is_object=str(kind).lower() in _OBJECTS) for m in _geometry(geometry, _class_name(properties), id)]
         if not made:
             raise ValueError("it is empty")
         found += made

@@ -55,7 +55,9 @@ def marks(rois: Sequence[tuple[str, bytes]], in_zip: bool = True) -> tuple[list[
             roi = _decode(content)
             # roifile names what nobody named, and the file's name says what it is
             is_named = roi.name and not (_AUTOMATIC.fullmatch(roi.name.strip()) and in_zip)
-            found += _by_counter(_as_mark(roi, roi.name if is_named else id), roi)
+            called = roi.name if is_named else id
+            written = roi.group == 0 and written_class(called, roi.props) is not None
+            found += _by_counter(replace(_as_mark(roi, called), is_object=written), roi)
         except _Unusable as e:
             left_out.append(f"ROI '{id}' {e}")
         except Exception as e:  # roifile raises struct.error, TypeError, ValueError ...

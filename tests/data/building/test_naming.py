@@ -251,3 +251,68 @@ def test_names_that_are_nearly_the_same_are_asked_about(folder, build, other, as
     assert len(notes) == asked
     if asked:
         assert f"--names '{other}=cell'" in notes[0]
+
+
+# ------------------------------------------------------------------------------------- what lies in an area, and what beside it
+
+#: A bar from corner to corner, whose box is the whole picture, and the corners of squares of 5 x 5 beside it.
+BAR = [[0, 0], [4, 0], [56, 36], [56, 40], [52, 40], [0, 4], [0, 0]]
+BESIDE = [(20, 1), (30, 1), (40, 3), (50, 10), (1, 20), (10, 30), (20, 34), (30, 34)]
+
+
+def beside(name):
+    """The bar first, then the squares, as features."""
+    squares = [_feature(name, "Polygon", _square(x, y, 5, 5)) for x, y in BESIDE]
+    return [_feature(name, "Polygon", BAR), *squares]
+
+
+def drawn_alone(*features):
+    """Pixels of features by a reference of its own: pixel centres in polygons, one by one."""
+    from matplotlib.path import Path as Outline
+
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]] + 0.5
+    centres = np.column_stack([columns.ravel(), rows.ravel()])
+    found = np.zeros(SHAPE, bool)
+    for feature in features:
+        odd = np.zeros(SHAPE, bool)
+        for ring in feature["geometry"]["coordinates"]:
+            odd ^= Outline(ring).contains_points(centres).reshape(SHAPE)
+        found |= odd
+    return found
+
+
+@pytest.mark.parametrize(("name", "options"), [("fibre", {}), ("", {}), ("fibre", {"areas": {"": "rough"}})])
+def test_a_long_object_with_others_beside_it_is_no_region(folder, build, name, options):
+    features = beside(name)
+    _draw(folder, *features)
+    summary, label = build(**{**EXACT, **options})
+    made = label("a", "detection" if options else "segmentation") == 1
+    assert np.count_nonzero(made ^ drawn_alone(*features)) <= 8  # centres on the bar's slanting edges
+    assert not [note for note in summary.notes if "region" in note]
+
+
+def test_what_lies_in_a_hole_does_not_lie_in_the_area(folder, build):
+    """A ring with cells in its hole is an object; filled, it is a region around them."""
+    hole = _square(1, 1, 48, 38)
+    cells = [object_named("cell", place) for place in range(8)]
+    for rings, is_object in (([WHOLE, hole], True), ([WHOLE], False)):
+        ring = _feature("cell", "Polygon", WHOLE)
+        ring["geometry"]["coordinates"] = rings
+        _draw(folder, ring, *cells)
+        _, label = build(**EXACT, overwrite=True)
+        np.testing.assert_array_equal(label("a", "segmentation") == 1, drawn_alone(*([ring] * is_object), *cells))
+
+
+def test_a_large_region_is_still_found(folder, build):
+    """Beyond the grid on which it is looked up: a file of a slide, of which the picture shows a corner."""
+    whole = [[0, 0], [60000, 0], [60000, 50000], [0, 50000], [0, 0]]
+    _draw(folder, _feature("", "Polygon", whole), *(object_named("cell", place) for place in range(8)))
+    np.testing.assert_array_equal(build(**EXACT)[1]("a", "segmentation"), expected(8))
+
+
+def test_detections_of_qupath_are_objects(folder, build):
+    """Whoever detected them says so: only annotations are regions."""
+    whole = _feature("Tumor", "Polygon", WHOLE)
+    whole["properties"]["objectType"] = "detection"
+    _draw(folder, whole, *(object_named("Tumor", place) for place in range(8)))
+    assert build(**EXACT)[1]("a", "segmentation").all()
