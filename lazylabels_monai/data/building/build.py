@@ -293,6 +293,7 @@ def _make(source: Source, labels_of: Labeller, folder: Path | None, out: Path, o
         labels.mixed,
         labels.drawn,
         labels.pieces,
+        labels.twice,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lazylabels_monai.data.building.belonging import Source
+from lazylabels_monai.data.building.belonging import Source, some
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, named_ids
 from lazylabels_monai.data.building.summary import MadeImage
 from lazylabels_monai.data.datalist import DatalistError
@@ -108,14 +108,15 @@ def look_at_marks(made: Sequence[MadeImage], options: BuildOptions) -> list[str]
             f"'{first.source.path}': their coordinates are those of another picture, or no pixels (of a crop, a stage, "
             "micrometres, shares of the width): export them in pixels of these images."
         )
+    _refuse_twice(made)
     if options.ids is not None:
         return []
     found = [pieces for m in made for pieces in m.pieces if pieces.most > 1]
     sure = [p for p in found if p.pieces >= CLASS_PIECES_ALONE * p.areas]
-    some = [p for p in found if p.most >= MANY_PIECES]
-    if not (sure or some):
+    likely = [p for p in found if p.most >= MANY_PIECES]
+    if not (sure or likely):
         return []
-    worst = max(sure or some, key=lambda p: p.most)
+    worst = max(sure or likely, key=lambda p: p.most)
     called = f"'{worst.name}'" if worst.name else "without a name"
     what = f"'{worst.source}': the area {worst.id or '?'} ({called}) is in {worst.most} pieces"
     remedy = (
@@ -126,6 +127,26 @@ def look_at_marks(made: Sequence[MadeImage], options: BuildOptions) -> list[str]
         files = f" (and {len(sure) - 1} more likewise)" if len(sure) > 1 else ""
         raise DatalistError([f"{what}, like all objects of a class together{files}: {remedy}."])
     return [f"{what}, which may be meant: {remedy}."]
+
+
+def _refuse_twice(made: Sequence[MadeImage]) -> None:
+    """An object outlined twice would become two, with an interface between them."""
+    having = [m for m in made if m.twice]
+    if not having:
+        return
+    pairs = [(m.source.path.name, pair) for m in having for pair in m.twice]
+    image, pair = pairs[0]
+    more = f", and {len(pairs) - 1} more likewise, in {len(having)} images ({some([m.source.path.name for m in having])})"
+    apart = pair.first != pair.second
+    where = f"'{pair.first}' and '{pair.second}' both outline" if apart else f"'{pair.first}' outlines twice"
+    remedy = (
+        "leave one of the two files out of the labels, or delete one outline of each pair" if apart else "delete one of them"
+    )
+    raise BuildError(
+        f"{where} what is one object of image '{image}' (areas {pair.id or '?'} and {pair.second_id or '?'} of one class share "
+        f"most of their pixels{more if len(pairs) > 1 else ''}): {remedy}; if they are two objects that lie on each other, "
+        "draw the larger one without what the smaller one covers."
+    )
 
 
 def _look(path: Path, kind: str, options: BuildOptions) -> Look | None:

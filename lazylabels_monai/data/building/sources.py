@@ -59,6 +59,7 @@ def find_sources(src: Path, options: BuildOptions, given: GivenDataset | None = 
     for labels in said:
         finder.belonging.attach(labels, finder.sources)
     finder.hint()
+    finder.together()
     _unique_names(finder.sources, src)
     return finder.sources, finder.notes
 
@@ -292,6 +293,23 @@ class _Finder:
             raise BuildError(
                 f"'{path}' looks like a label of the image beside it, but nothing says of which kind: add --labels "
                 f"'masks={pattern}' for object ids, or segmentation= for classes."
+            )
+
+    def together(self) -> None:
+        """Name images that take marks of one kind from several files: folders and files that were named each."""
+        shared = []
+        for source in self.sources:
+            files: dict[str, list[Path]] = {}
+            for kind, annotation in source.annotations:
+                if not annotation.word and annotation.source not in files.setdefault(kind, []):
+                    files[kind].append(annotation.source)
+            shared += [(source, paths) for paths in files.values() if len(paths) > 1]
+        if shared:
+            source, paths = shared[0]
+            images = "1 image takes" if len(shared) == 1 else f"{len(shared)} images take"
+            self.notes.append(
+                f"{images} the marks of several files together, such as '{source.path.name}' those of "
+                f"{some([str(path) for path in paths])}: leave out what is not meant."
             )
 
 

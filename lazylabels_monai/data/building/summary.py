@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
-from lazylabels_monai.data.building.painting import DrawnPieces
+from lazylabels_monai.data.building.painting import DrawnPieces, DrawnTwice
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
 from lazylabels_monai.errors import some
 from lazylabels_monai.tasks import TASKS
@@ -56,6 +56,7 @@ class MadeImage:
             :class:`~lazylabels_monai.data.building.painting.ImageLabels`.
         drawn: marks that were drawn.
         pieces: in how many pieces exactly drawn areas are.
+        twice: objects that were outlined twice.
     """
 
     source: Source
@@ -71,6 +72,7 @@ class MadeImage:
     mixed: int = 0
     drawn: int = 0
     pieces: Sequence[DrawnPieces] = ()
+    twice: Sequence[DrawnTwice] = ()
 
 
 def readings(

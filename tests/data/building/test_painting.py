@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from pathlib import Path
+
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi, roiwrite
 
+from lazylabels_monai.data.building import BuildError
+from lazylabels_monai.data.building.painting import _drawn_twice, _Outlined
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.images.files import read_image
+from lazylabels_monai.labels.objects import connected_pieces
 from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _masks, _square
 
 
@@ -212,3 +221,85 @@ def test_labels_lie_on_the_upright_picture(folder, build):
             assert image.shape == mask.shape
             assert image[mask == 1].min() >= 150
             assert image[mask == 0].max() < 70
+
+
+# --------------------------------------------------------------------------------------------- one object, one outline
+
+
+def _cells(by=0, names=("cell", "cell")):
+    """Two squares far apart, moved and made larger by some pixels."""
+    places = [(5, 5, 12), (30, 20, 10)]
+    return [
+        _feature(name, "Polygon", _square(x + by, y, side + by, side + by))
+        for name, (x, y, side) in zip(names, places, strict=True)
+    ]
+
+
+def test_an_object_that_two_people_outlined_is_refused(folder, build, tmp_path):
+    _draw(tmp_path, *_cells(), kind="anna")
+    _draw(tmp_path, *_cells(1), names="ab", kind="bob")
+    both = [("exact", tmp_path / "anna"), ("exact", tmp_path / "bob")]
+    said = r"anna.a\.geojson' and '.*bob.a\.geojson' both outline .* image 'a\.png' .*3 more likewise, in 2 images"
+    with pytest.raises(BuildError, match=said):
+        build(labels=both)
+    # ids do not settle it
+    with pytest.raises(BuildError, match="both outline"):
+        build(labels=both, ids="values")
+    # the ways out that the sentence names
+    _, label = build(labels=both[:1])
+    assert connected_pieces(label("a", "segmentation") > 0).max() == 2
+    assert not (label("a", "separation") == 1).any()
+    for name in "ab":
+        (tmp_path / "bob" / f"{name}.geojson").unlink()
+    _draw(tmp_path, _feature("cell", "Polygon", _square(42, 4, 8, 8)), names="ab", kind="bob")
+    summary, label = build(labels=both, overwrite=True)
+    assert connected_pieces(label("a", "segmentation") > 0).max() == 3
+    (note,) = [note for note in summary.notes if "several files" in note]
+    assert note.startswith("2 images take the marks of several files together, such as 'a.png' those of ")
+
+
+def test_an_outline_drawn_anew_beside_the_first_is_refused(folder, build):
+    _draw(folder, *_cells(), _cells(1)[1], names="a", kind="exact")
+    _draw(folder, *_cells(), names="bcde", kind="exact")
+    with pytest.raises(BuildError, match=r"a\.geojson' outlines twice .* image 'a\.png' .*: delete one of them; if"):
+        build()
+    # two objects indeed: the larger one, an angle, without what the smaller one covers
+    angle = [[30, 20], [41, 20], [41, 31], [30, 31], [30, 30], [40, 30], [40, 20.5], [30, 20.5], [30, 20]]
+    _draw(folder, *_cells(), _feature("cell", "Polygon", angle), names="a", kind="exact")
+    build()
+
+
+def test_an_object_that_has_an_id_already_is_refused(folder, build):
+    _masks(folder, "a")
+    _draw(folder, _feature("cell", "Polygon", _square(28, 7, 4, 4)), names="a", kind="exact")
+    build(classes=["cell"], validation=0)
+    _draw(folder, _feature("cell", "Polygon", _square(8, 27, 9, 9)), names="a", kind="exact")
+    with pytest.raises(BuildError, match=r"a\.geojson' and '.*masks.a\.png' both outline .* and 9 of"):
+        build(classes=["cell"], validation=0, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("cell", (5, 5, 12, 12)), ("cell", (11, 5, 12, 12))),  # a third of both
+        (("cell", (5, 5, 12, 12)), ("cell", (7, 7, 8, 8))),  # a smaller one in a larger one
+        (("cell", (5, 5, 12, 12)), ("nucleus", (6, 6, 11, 11))),  # of another class
+        (("cell", (5, 5, 12, 12)), ("cell", (5, 5, 12, 12))),  # the same, so that nothing comes of the one
+    ],
+)
+def test_areas_that_share_less_or_are_of_other_classes_are_objects_of_their_own(folder, build, first, second):
+    _draw(folder, *(_feature(name, "Polygon", _square(*box)) for name, box in (first, second)), kind="exact")
+    build()
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 12)] * 2, st.integers(1, 2)), max_size=12))
+def test_pairs_are_those_of_a_plain_search(boxes):
+    made = [_Outlined(c, Path("a"), str(n), (slice(y, y + h), slice(x, x + w)), np.ones((h, w), bool)) for n, (y, x, h, w, c) in
+            enumerate(boxes)]  # fmt: skip
+    expected = set()
+    for (n, a), (m, b) in combinations(enumerate(boxes), 2):
+        pixels = [{(y, x) for y in range(top, top + h) for x in range(left, left + w)} for top, left, h, w, _ in (a, b)]
+        share = len(pixels[0] & pixels[1]) / len(pixels[0] | pixels[1])
+        if a[4] == b[4] and 0.5 < share < 1:
+            expected.add(frozenset((str(n), str(m))))
+    assert {frozenset((pair.id, pair.second_id)) for pair in _drawn_twice(made)} == expected
