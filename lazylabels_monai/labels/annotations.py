@@ -65,6 +65,8 @@ class Mark:
         trimmed: how many parts and holes of fewer than three points were dropped from an area, as they have none.
         is_object: whether the file says that an area is an object, and no region around some: QuPath's detections, and what
             ``export-objects`` wrote.
+        is_class: whether the file's format says that the name is a class (COCO's category, QuPath's classification), so that
+            no number in it is one of an object.
     """
 
     kind: Literal["area", "line", "point"]
@@ -76,6 +78,7 @@ class Mark:
     width: float | None = None
     trimmed: int = 0
     is_object: bool = False
+    is_class: bool = False
 
     def draw(self, shape: tuple[int, int], width: float = 3, radius: float = 2) -> tuple[tuple[slice, slice], np.ndarray]:
         """The mark's pixels inside an image of ``shape`` (H, W).

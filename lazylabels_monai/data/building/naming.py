@@ -145,7 +145,7 @@ def _without_image_names(sources: Sequence[Source], options: BuildOptions) -> li
             if rest is None or _said(options, kind, mark.name):
                 return mark
             found.add(mark.name)
-            return replace(mark, name=rest or annotation.word)
+            return replace(mark, name=rest or annotation.word, is_class=False)  # who writes so names no classes
 
         _change([source], change)
     if not found:
@@ -154,10 +154,16 @@ def _without_image_names(sources: Sequence[Source], options: BuildOptions) -> li
 
 
 def _without_numbers(sources: Sequence[Source], options: BuildOptions) -> list[str]:
-    """Take running numbers off names; a name that is nothing else gives way to the class in the file's name."""
-    drawn = [(s.name, m.name) for s, kind, _, m in _each(sources) if m.name and not _said(options, kind, m.name)]
-    table = object_numbers(drawn)
-    for name in {name for _, name in drawn}:
+    """Take running numbers off names; a name that is nothing else gives way to the class in the file's name.
+
+    A name that some file's format says is a class stays one: people number objects in names of ROIs, not in categories.
+    """
+    drawn = [(s.name, m) for s, kind, _, m in _each(sources) if m.name and not _said(options, kind, m.name)]
+    classes = {plain(mark.name) for _, mark in drawn if mark.is_class}
+    # classes without a number tell that "cell-1" beside "cell" is one of them
+    asked = [(s, m.name) for s, m in drawn if plain(m.name) not in classes or not split_name(m.name).numbered]
+    table = {name: stem for name, stem in object_numbers(asked).items() if plain(name) not in classes}
+    for name in {mark.name for _, mark in drawn}:
         # "interface-1" is an interface even where each is drawn many times
         if plain(stem := split_name(name).stem) in _MEANINGS or plain(stem) == plain(options.interface):
             table[name] = stem

@@ -86,8 +86,8 @@ def annotations(content: dict, path: Path) -> list[Annotation]:
                 unknown.setdefault(key, []).append(box)
         else:
             id = str(object.get("id"))
-            mark = Mark("area", names[category], raster=raster, id=id, trimmed=trimmed, is_object=is_object)
-            found[key][1].append(mark)
+            named = Mark("area", names[category], id=id, is_object=is_object, is_class=True)
+            found[key][1].append(replace(named, raster=raster, trimmed=trimmed))
     every = [*odd, *(phrase for _, _, phrases in found.values() for phrase in phrases)]
     if every and not any(marks for _, marks, _ in found.values()):
         raise NoMarksError(unusable(path, every))

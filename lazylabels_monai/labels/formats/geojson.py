@@ -65,7 +65,10 @@ def _feature(feature: dict, number: int, found: list[Mark], left_out: list[str])
         left_out.append(f"object '{id}' has no geometry")
         return
     try:
-        made = [replace(m, is_object=str(kind).lower() in _OBJECTS) for m in _geometry(geometry, _class_name(properties), id)]
+        classification = _classification(properties)
+        name = classification or str(properties.get("name") or "")
+        said = {"is_object": str(kind).lower() in _OBJECTS, "is_class": bool(classification)}
+        made = [replace(mark, **said) for mark in _geometry(geometry, name, id)]
         if not made:
             raise ValueError("it is empty")
         found += made
@@ -74,14 +77,14 @@ def _feature(feature: dict, number: int, found: list[Mark], left_out: list[str])
         left_out.append(f"object '{id}' has a geometry that cannot be used ({reason})")
 
 
-def _class_name(properties: dict) -> str:
+def _classification(properties: dict) -> str:
     classification = properties.get("classification")
     if isinstance(classification, dict):
         # a derived class, "Tumor: Positive", comes as one name or as the list of its parts
         name = classification.get("name") or ": ".join(map(str, classification.get("names") or ()))
     else:
         name = classification
-    return str(name or properties.get("name") or "")
+    return str(name or "")
 
 
 def _geometry(geometry: dict, name: str, id: str) -> Iterator[Mark]:

@@ -18,6 +18,7 @@ from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from lazylabels_monai.labels.annotations import Mark, reachable
 from lazylabels_monai.labels.formats.roi_names import written_class
+from lazylabels_monai.labels.names import split_name
 from lazylabels_monai.labels.rasterize import Patch, ellipse
 
 __all__ = ["class_name", "marks"]
@@ -57,7 +58,8 @@ def marks(rois: Sequence[tuple[str, bytes]], in_zip: bool = True) -> tuple[list[
             is_named = roi.name and not (_AUTOMATIC.fullmatch(roi.name.strip()) and in_zip)
             called = roi.name if is_named else id
             written = roi.group == 0 and written_class(called, roi.props) is not None
-            found += _by_counter(replace(_as_mark(roi, called), is_object=written), roi)
+            mark = replace(_as_mark(roi, called), is_object=written, is_class=written or roi.group > 0)
+            found += _by_counter(mark, roi)
         except _Unusable as e:
             left_out.append(f"ROI '{id}' {e}")
         except Exception as e:  # roifile raises struct.error, TypeError, ValueError ...
@@ -134,6 +136,7 @@ def _by_counter(mark: Mark, roi: ImagejRoi) -> list[Mark]:
             name=f"{mark.name or 'counter'} {counter}",
             points=mark.points[roi.counters == counter],
             id=f"{mark.id}, counter {counter}",
+            is_class=not split_name(mark.name).numbered,  # kinds are counted, not objects
         )
         for counter in counters
     ]

@@ -7,6 +7,7 @@ masks, thi.ng/rle-pack, https://github.com/thi-ng/umbrella
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,8 @@ def _regions(
         done.add(id)
         try:
             height, width = _size(region)
-            marks.append(_mark(value, (height, width), names.get(id, ""), id, region))
+            mark = _mark(value, (height, width), names.get(id, ""), id, region)
+            marks.append(replace(mark, is_class=bool(mark.name)))
             size = size or (height, width)
         except (_Unusable, KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as e:
             reason = e if isinstance(e, _Unusable) else f"cannot be used ({type(e).__name__}: {e})"

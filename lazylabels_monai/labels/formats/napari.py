@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -56,7 +57,8 @@ def marks(text: str, path: Path) -> tuple[list[Mark], list[str]]:
     found, left_out = [], []
     for id, group in groups:
         try:
-            found.append(_shape(id, group) if shapes else Mark("point", _class_name(group[0]), points=_points(group), id=id))
+            mark = _shape(id, group) if shapes else Mark("point", _class_name(group[0]), points=_points(group), id=id)
+            found.append(replace(mark, is_class=bool(group[0].get(_CLASS_COLUMNS[0]))))
         except (KeyError, TypeError, ValueError) as e:
             left_out.append(f"{id} cannot be used ({e})")
     return found, left_out

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import roifile
 
 from lazylabels_monai.data.building import BuildError
+from lazylabels_monai.labels.formats.roi_names import roi_name, roi_properties
 from tests.data.building.drawing import SHAPE, _draw, _feature, _geojson, _square
 
 #: Corners of objects of 6 x 6 pixels that do not touch.
@@ -20,8 +23,14 @@ def object_named(name, place):
 
 
 def draw_named(folder, names):
-    """Squares named so in each of five images."""
+    """Squares classified so in each of five images."""
     _draw(folder, *(object_named(name, place) for place, name in enumerate(names)))
+
+
+def draw_called(folder, names):
+    """The same squares as objects of these names, without a classification."""
+    squares = [object_named(name, place) for place, name in enumerate(names)]
+    _draw(folder, *({**square, "properties": {"name": name}} for square, name in zip(squares, names, strict=True)))
 
 
 def expected(count):
@@ -56,7 +65,7 @@ def rois(folder, name, members):
     ],
 )
 def test_numbers_of_objects_are_no_classes(folder, build, names, classes):
-    draw_named(folder, names)
+    draw_called(folder, names)
     summary, label = build(**EXACT)
     assert summary.datalist["classes"] == classes
     assert not any(np.unique(label("a", "segmentation")) > len(classes))
@@ -65,6 +74,95 @@ def test_numbers_of_objects_are_no_classes(folder, build, names, classes):
     # what the user lists is a class
     listed = sorted(set(names))
     assert build(**EXACT, classes=listed, dry_run=True, overwrite=True)[0].datalist["classes"] == listed
+    # and so is what a classification says
+    draw_named(folder, names)
+    summary, _ = build(**EXACT, dry_run=True, overwrite=True)
+    assert sorted(summary.datalist["classes"]) == sorted(set(names))
+    assert not any("number single objects" in note for note in summary.notes)
+
+
+GRADES = ["Gleason 3", "Gleason 4"]
+
+
+def grades_of_coco(folder):
+    (folder / "exact").mkdir()
+    tables = {
+        "images": [{"id": n, "file_name": f"{name}.png"} for n, name in enumerate("abcde")],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(GRADES)],
+        "annotations": [
+            {"id": 10 * n + k, "image_id": n, "category_id": k, "segmentation": [[x, y, x + 6, y, x + 6, y + 6, x, y + 6]]}
+            for n in range(5)
+            for k, (x, y) in enumerate(PLACES[:2])
+        ],
+    }
+    (folder / "exact" / "c.json").write_text(json.dumps(tables))
+
+
+def grades_of_qupath(folder):
+    draw_named(folder, GRADES)
+
+
+def grades_of_label_studio(folder):
+    (folder / "exact").mkdir()
+    size = {"original_height": SHAPE[0], "original_width": SHAPE[1]}
+    tasks = []
+    for number, image in enumerate("abcde"):
+        regions = []
+        for name, (x, y) in zip(GRADES, PLACES, strict=False):
+            corners = [[100 * u / SHAPE[1], 100 * v / SHAPE[0]] for u, v in _square(x, y, 6, 6)[:4]]
+            value = {"points": corners, "polygonlabels": [name]}
+            regions.append({"id": name, "type": "polygonlabels", "to_name": "image", "value": value, **size})
+        tasks.append({"id": number, "data": {"image": f"{image}.png"}, "annotations": [{"result": regions}]})
+    (folder / "exact" / "tasks.json").write_text(json.dumps(tasks))
+
+
+def grades_of_export(folder):
+    """As export-objects writes ROIs: the name is ambiguous, the property is not."""
+    grades_of_rois(folder, lambda roi, name: setattr(roi, "props", roi_properties(name, 1)))
+
+
+def grades_of_groups(folder):
+    grades_of_rois(folder, lambda roi, name: setattr(roi, "group", int(name[-1])))
+
+
+def grades_of_rois(folder, say):
+    (folder / "annotations").mkdir()
+    for image in "abcde":
+        made = [
+            roifile.ImagejRoi.frompoints(np.array(_square(*place, 6, 6)[:4]), name=roi_name(name, 1))
+            for name, place in zip(GRADES, PLACES, strict=False)
+        ]
+        for roi, name in zip(made, GRADES, strict=True):
+            say(roi, name)
+        roifile.roiwrite(folder / "annotations" / f"{image}.zip", made, name=GRADES)
+
+
+@pytest.mark.parametrize(
+    ("write", "classes"),
+    [
+        (grades_of_coco, GRADES),
+        (grades_of_qupath, GRADES),
+        (grades_of_label_studio, GRADES),
+        (grades_of_export, GRADES),
+        (grades_of_groups, ["3", "4"]),
+    ],
+)
+def test_a_class_by_its_format_keeps_its_number(folder, build, write, classes):
+    write(folder)
+    summary, label = build(**EXACT)
+    assert summary.datalist["classes"] == classes
+    made = expected(2)
+    made[:, PLACES[1][0] :] *= 2
+    np.testing.assert_array_equal(label("a", "segmentation"), made)
+
+
+def test_a_name_beside_its_class_is_that_class(folder, build):
+    """A ROI or an object by the name of a category is of it; one by a running number of it, too."""
+    squares = [object_named(name, place) for place, name in enumerate(["Gleason 3", "Gleason 3", "cell", "cell-1"])]
+    for square in (squares[1], squares[3]):
+        square["properties"] = {"name": square["properties"]["classification"]["name"]}
+    _draw(folder, *squares)
+    assert build(**EXACT)[0].datalist["classes"] == ["cell", "Gleason 3"]
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_kinds_that_were_counted_in_one_multi_point_stay_apart(tmp_path, name, e
     roifile.roiwrite(tmp_path / "a.zip", [points], name=["0010-0005"])
     marks = only(tmp_path / "a.zip").marks
     assert [mark.name for mark in marks] == expected
+    assert all(mark.is_class for mark in marks)  # the number is that of a kind
     assert [np.argwhere(canvas(mark, radius=0)).tolist() for mark in marks] == [[[40, 70]], [[10, 5], [30, 20]]]
     points.counters = np.array([2, 2, 2], np.uint8)
     roifile.roiwrite(tmp_path / "b.zip", [points], name=["0010-0005"])

@@ -31,7 +31,7 @@ def test_shapes_of_napari_are_naparis():
 def test_the_origin_of_napari_is_a_pixels_centre(tmp_path):
     rows = [["0.0", "path", n, y, x, "interface"] for n, (y, x) in enumerate([(10, 5), (10, 70)])]
     (mark,) = only(write_csv(tmp_path / "a.csv", [*SHAPES, "class"], rows)).marks
-    assert (mark.kind, mark.name) == ("line", "interface")
+    assert (mark.kind, mark.name, mark.is_class) == ("line", "interface", True)
     expected = np.zeros(SHAPE, bool)
     expected[10, 5:71] = True
     np.testing.assert_array_equal(canvas(mark, width=0.9), expected)
