@@ -104,7 +104,7 @@ class Belonging:
                 f"'{first}' and '{second.name}' both are {kind} of image '{sources[image].path.name}': name one of them "
                 f"with --labels {kind}=FILE_PATTERN."
             )
-        self._refuse_torn(matching, [str(path) for path in labels.files], sources)
+        self._refuse_torn(matching, [(path, None) for path in labels.files], sources)
         for number, image in matching.image_of.items():
             path, source = labels.files[number], sources[image]
             if kind in source.pictures:
@@ -117,11 +117,11 @@ class Belonging:
 
     def _attach_annotations(self, labels: Labels, sources: Sequence[Source], is_aside: bool) -> None:
         read = self._read(labels, is_aside)
-        names = [self._label_name(a.source, labels.root, _stem(a.source), a.image) for a in read]
+        names = [self._label_name(a.source, labels.root, _stem(a.source), a.image, sources) for a in read]
         matching = match(names, [_image_name(source) for source in sources])
         for image, rivals in matching.rivals.items():
             self._refuse_rivals(sources[image], [read[n] for n in rivals], labels.kind)
-        self._refuse_torn(matching, [a.image or str(a.source) for a in read], sources)
+        self._refuse_torn(matching, [(a.source, a.image) for a in read], sources)
         owners = {number: (image, "") for number, image in matching.image_of.items()}
         by_word = self._by_word(labels, read, matching.lost, sources)
         for image in {image for image, _ in by_word.values()}:
@@ -189,8 +189,8 @@ class Belonging:
                 word = stem[cut + 1 :].strip()
                 if not re.match(r"[^\W\d]", word) or _VERSION.search(word):
                     continue
-                owner = match([self._label_name(path, labels.root, stem[:cut], None)], images)
-                self._refuse_torn(owner, [str(path)], sources)
+                owner = match([self._label_name(path, labels.root, stem[:cut], None, sources)], images)
+                self._refuse_torn(owner, [(path, None)], sources)
                 if owner.image_of:
                     found[number] = owner.image_of[0], word
                     break
@@ -210,17 +210,23 @@ class Belonging:
     def endings(self) -> tuple[str, ...]:
         return tuple(ending for ending in (self.options.label_suffix, self.options.image_suffix) if ending)
 
-    def _label_name(self, path: Path, root: Path, stem: str, record: str | None) -> LabelName:
-        if record is not None:
-            return LabelName(record, is_record=True)
+    def _label_name(self, path: Path, root: Path, stem: str, record: str | None, sources: Sequence[Source]) -> LabelName:
+        """What a file's name says, or the name of an image in it, with the folders that tell images of a name apart."""
         try:
             folders = path.relative_to(root).parts[:-1]
         except ValueError:
             folders = ()
-        return LabelName(stem, tuple(name for name in folders if name not in LABEL_FOLDERS), endings=self.endings())
+        folders = tuple(name for name in folders if name not in LABEL_FOLDERS)
+        known = {folded(name) for source in sources for name in source.folders}
+        # a file or a folder named by itself: the folder that it lies in may be that of its images
+        within = (root.name,) if not folders and folded(root.name) in known else ()
+        if record is not None:
+            # "anna/" says nothing of "f0.png" in a file there, "plate1/" does where there are images of that plate
+            return LabelName(record, folders if any(folded(name) in known for name in folders) else (), True, within=within)
+        return LabelName(stem, folders, endings=self.endings(), within=within)
 
     def _match(self, labels: Labels, sources: Sequence[Source]) -> Matching:
-        names = [self._label_name(path, labels.root, path.stem, None) for path in labels.files]
+        names = [self._label_name(path, labels.root, path.stem, None, sources) for path in labels.files]
         return match(names, [_image_name(source) for source in sources])
 
     def _refuse_rivals(self, source: Source, rivals: Sequence[Annotation], kind: str) -> None:
@@ -243,12 +249,22 @@ class Belonging:
             "of them from the file."
         )
 
-    def _refuse_torn(self, matching: Matching, labels: Sequence[str], sources: Sequence[Source]) -> None:
+    def _refuse_torn(self, matching: Matching, labels: Sequence[tuple[Path, str | None]], sources: Sequence[Source]) -> None:
+        """Refuse a file, or an image that it names, that could be either of two; ``labels`` are both."""
         for number, images in matching.torn.items():
-            first, second = (sources[n].path for n in images[:2])
+            path, record = labels[number]
+            both = [sources[n] for n in images[:2]]
+            paths = [os.path.abspath(source.path) for source in both]
+            shown = f"'{path}'" if record is None else f"'{path}': its image '{record}'"
+            could = f"{shown} could belong to '{both[0].path}' or '{both[1].path}'"
+            inside = f", in a subfolder of the image's folder's name ({os.sep.join(both[0].folders)}{os.sep})"
+            place = f"a label folder beside images/{inside if both[0].folders else ''}"
+            if record is None:
+                raise BuildError(f"{could}: put it into {place}.")
+            named = Path(os.path.relpath(paths[0], os.path.commonpath(paths))).as_posix()
             raise BuildError(
-                f"'{labels[number]}' could belong to '{first}' or '{second}': put it into a label folder beside images/, in a "
-                "subfolder of the image's folder's name."
+                f"{could}: call it '{named}' there; or, where all images of the file lie in one folder, put the file into "
+                f"{place}."
             )
 
     def _told(self, labels: Labels, lost: Sequence[str], any_matched: bool, sources: Sequence[Source]) -> None:

@@ -76,15 +76,17 @@ class LabelName:
 
     Args:
         text: a file's name without suffix; or with ``is_record`` the name, path or address of an image in a file.
-        folders: below the folder of labels, outermost first.
+        folders: below the folder of labels, outermost first; of a record, where it has none of its own.
         is_record: whether ``text`` is an image's name as an annotation file gives it.
         endings: what ``--label-suffix`` and ``--image-suffix`` say may follow the image's name.
+        within: folders that count where the others say nothing.
     """
 
     text: str
     folders: tuple[str, ...] = ()
     is_record: bool = False
     endings: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
 
 
 @dataclass
@@ -183,11 +185,12 @@ def _claims(
             prices[image] = min(prices.get(image, price + apart), price + apart)
 
     for said, folders, price in _sayings(label):
-        for image in exactly.get(said, ()):
-            offer(image, folders, price)
-        for form, more in _label_forms(said).items():
-            for image, other in loosely.get(form, ()):
-                offer(image, folders, price + SPELLING + more + other)
+        for read in {folders, folders or label.within}:
+            for image in exactly.get(said, ()):
+                offer(image, read, price)
+            for form, more in _label_forms(said).items():
+                for image, other in loosely.get(form, ()):
+                    offer(image, read, price + SPELLING + more + other)
     least = min(prices.values(), default=0)
     return sorted(image for image, price in prices.items() if price == least)
 
@@ -206,9 +209,9 @@ def _sayings(label: LabelName) -> Iterator[tuple[str, tuple[str, ...], int]]:
         name = path.name
         if name.lower().endswith(PICTURE_SUFFIXES):
             name = name[: name.rindex(".")]
-        yield name, folders, price
+        yield name, folders or label.folders, price
         if _UPLOAD.match(folded(name)):
-            yield name, (), price  # the folder is the server's
+            yield name, label.folders, price  # the folder is the server's
 
 
 def _addresses(text: str) -> dict[str, int]:

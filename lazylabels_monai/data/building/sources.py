@@ -23,7 +23,7 @@ from lazylabels_monai.data.building.predicted import own_files
 from lazylabels_monai.data.datalist import FILE_NAME, LABEL_KEYS, folders_passed_over
 from lazylabels_monai.errors import some
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
-from lazylabels_monai.labels.formats import ANNOTATION_SUFFIXES, LABEL_SUFFIXES
+from lazylabels_monai.labels.formats import ANNOTATION_FORMATS, ANNOTATION_SUFFIXES, LABEL_SUFFIXES
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import OWN_FILES, without_results
 
@@ -51,6 +51,9 @@ def find_sources(src: Path, options: BuildOptions, given: GivenDataset | None = 
         raise BuildError(f"'{src}' is no folder: name the folder that holds your images.")
     said = [_said(kind, expanded(where), options) for kind, where in options.labels]
     finder = _Finder(options, said)
+    for labels in said:
+        if labels.kind not in PICTURES and Path(labels.where).is_dir():
+            finder.notes += _told_unread(Path(labels.where), pictures=False)
     if given is not None:
         finder.dataset(src, given)
     else:
@@ -89,7 +92,8 @@ def _said(kind: str, where: Path, options: BuildOptions) -> Labels:
         root = Path(*fixed[:wild])
     if not files:
         what = "label picture" if kind in PICTURES else "annotation file"
-        raise BuildError(f"'{where}' holds no {what} for {kind}: correct the path, or leave it out.")
+        remedy = "correct the path, or leave it out"
+        raise BuildError(f"'{where}' holds no {what} for {kind}{_but_unread(kind, where)}: {remedy}.")
     return Labels(kind, str(where), root, files)
 
 
@@ -107,6 +111,51 @@ def _labels_in(kind: str, folder: Path, options: BuildOptions) -> list[Path]:
         if files:
             break
     return files
+
+
+#: Files of the system and of people that nobody takes for marks.
+_NO_MARKS = ("thumbs.db", "desktop.ini", "readme", "license", "licence")
+
+
+def _unread(folder: Path, pictures: bool = True) -> list[Path]:
+    """Files of a folder of annotations that no reader takes: of other programs' formats (CVAT's and VOC's XML, YOLO's text).
+
+    Args:
+        folder: with its subfolders.
+        pictures: whether pictures count: beside images they may be images.
+    """
+    return [
+        path
+        for path in _files(folder, ("",), deep=True)
+        if path.is_file()
+        and not path.name.lower().endswith(ANNOTATION_SUFFIXES)
+        and (pictures or not path.name.lower().endswith((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, *LABEL_SUFFIXES)))
+        and not path.name.lower().startswith(_NO_MARKS)
+        and path.name not in OWN_FILES
+    ]
+
+
+def _told_unread(folder: Path, pictures: bool = True) -> list[str]:
+    found = _unread(folder, pictures)
+    if not found:
+        return []
+    one = len(found) == 1
+    count = (
+        "1 file holds no marks that can be read and is" if one else f"{len(found)} files hold no marks that can be read and are"
+    )
+    where = "; label pictures belong into masks/ or segmentation/" if any(_is_picture(path) for path in found) else ""
+    named = some([str(path.relative_to(folder)) for path in found])
+    return [f"'{folder}': {count} left out, {named}: save {ANNOTATION_FORMATS}{where}."]
+
+
+def _but_unread(kind: str, folder: Path) -> str:
+    """What an empty folder of annotations holds in their stead."""
+    found = _unread(folder) if kind not in PICTURES and folder.is_dir() else []
+    return f", and {some([path.name for path in found])} cannot be read (save {ANNOTATION_FORMATS})" if found else ""
+
+
+def _is_picture(path: Path) -> bool:
+    return path.name.lower().endswith((*PICTURE_SUFFIXES, *LABEL_SUFFIXES))
 
 
 def _files(folder: Path, suffixes: Iterable[str], deep: bool = False, skip: Collection[str] = ()) -> list[Path]:
@@ -261,9 +310,12 @@ class _Finder:
             return
         if not files:
             what = "label picture" if kind in PICTURES else "annotation file"
-            raise BuildError(f"'{folder}' holds no {what} for {kind}: put some there, or take the folder away.")
+            remedy = "put some there, or take the folder away"
+            raise BuildError(f"'{folder}' holds no {what} for {kind}{_but_unread(kind, folder)}: {remedy}.")
         if kind in PICTURES:
             refuse_brush_files(files)
+        else:
+            self.notes += _told_unread(folder)
         labels = Labels(kind, str(folder), folder, files)
         if kind == "masks" and (apart := self.belonging.object_files(labels, sources, is_unit)):
             for source, place in apart:

@@ -19,6 +19,7 @@ from lazylabels_monai.memory import TooLargeError, allowed, gunzip
 from lazylabels_monai.regular import why_no_file
 
 __all__ = [
+    "ANNOTATION_FORMATS",
     "ANNOTATION_SUFFIXES",
     "LABEL_SUFFIXES",
     "read_annotations",
@@ -29,7 +30,8 @@ __all__ = [
 #: Suffixes of files that hold marks; which format a file has is seen from its content.
 ANNOTATION_SUFFIXES: tuple[str, ...] = (".geojson", ".geojson.gz", ".json", ".roi", ".zip", ".csv")
 
-_FORMATS = "QuPath's GeoJSON, ImageJ's .roi or .zip, COCO's or Label Studio's .json or napari's .csv"
+#: What to save marks as, for messages.
+ANNOTATION_FORMATS = "QuPath's GeoJSON, ImageJ's .roi or .zip, COCO's or Label Studio's .json or napari's .csv"
 
 # the QuPath and ImageJ commands pack one file, or one small file a mark: anything larger is no annotation file
 _LARGEST = 2**30
@@ -57,7 +59,7 @@ def read_annotations(path: Path) -> list[Annotation]:
     try:
         if path.stat().st_size > allowed(2**40, most=2 * _LARGEST):
             raise AnnotationError(
-                f"annotation file '{path}' has {path.stat().st_size} bytes, too many for marks: save {_FORMATS}."
+                f"annotation file '{path}' has {path.stat().st_size} bytes, too many for marks: save {ANNOTATION_FORMATS}."
             )
         data = path.read_bytes()
     except OSError as e:
@@ -76,13 +78,15 @@ def read_annotations(path: Path) -> list[Annotation]:
             raise AnnotationError(f"annotation file '{path}' is damaged ({damaged[0]}): copy or save it again.")
         jsons = [content for name, content in members if name.lower().endswith((".geojson", ".json"))]
         if len(jsons) != 1:
-            raise NoMarksError(f"annotation file '{path}' holds neither .roi files nor one .geojson: save {_FORMATS}.")
+            raise NoMarksError(
+                f"annotation file '{path}' holds neither .roi files nor one .geojson: save {ANNOTATION_FORMATS}."
+            )
         data = jsons[0]
     if data[:2] == b"\x1f\x8b":
         try:
             data = gunzip(data)
         except TooLargeError as e:
-            raise AnnotationError(f"annotation file '{path}' holds no marks, {e}: save {_FORMATS}.") from e
+            raise AnnotationError(f"annotation file '{path}' holds no marks, {e}: save {ANNOTATION_FORMATS}.") from e
         except (EOFError, zlib.error) as e:
             raise AnnotationError(f"annotation file '{path}' is damaged ({e}): export it again.") from e
     return _text(data, path)
@@ -92,11 +96,11 @@ def _text(data: bytes, path: Path) -> list[Annotation]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        raise NoMarksError(f"annotation file '{path}' is of an unknown format: save {_FORMATS}.") from e
+        raise NoMarksError(f"annotation file '{path}' is of an unknown format: save {ANNOTATION_FORMATS}.") from e
     if path.suffix.lower() == ".csv":
         return _one(path, *napari.marks(text, path))
     if not text.lstrip().startswith(("{", "[")):
-        raise NoMarksError(f"annotation file '{path}' is of an unknown format: save {_FORMATS}.")
+        raise NoMarksError(f"annotation file '{path}' is of an unknown format: save {ANNOTATION_FORMATS}.")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as e:
@@ -107,7 +111,7 @@ def _text(data: bytes, path: Path) -> list[Annotation]:
         return coco.annotations(content, path)
     if label_studio.is_label_studio(content):
         return label_studio.annotations(content, path)
-    raise NoMarksError(f"annotation file '{path}' is {_kind(content)}: save {_FORMATS}.")
+    raise NoMarksError(f"annotation file '{path}' is {_kind(content)}: save {ANNOTATION_FORMATS}.")
 
 
 def _one(path: Path, marks: list[Mark], left_out: list[str]) -> list[Annotation]:
@@ -148,7 +152,7 @@ def _members(data: bytes, path: Path) -> tuple[list[tuple[str, bytes]], list[str
         most = allowed(len(data), most=_LARGEST)
         if sum(info.file_size for info in members) > most:
             raise AnnotationError(
-                f"annotation file '{path}' holds no marks, it unpacks to more than {most} bytes: save {_FORMATS}."
+                f"annotation file '{path}' holds no marks, it unpacks to more than {most} bytes: save {ANNOTATION_FORMATS}."
             )
         read, damaged = [], []
         for info in members:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lazylabels_monai.data.building import BuildError, BuildOptions
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.labels.annotations import AnnotationError
-from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save
+from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save, _square
 from tests.data.building.test_names import plain, scenes
 
 TRIANGLE = [[5, 5], [20, 5], [5, 20], [5, 5]]
@@ -69,6 +69,120 @@ def test_folders_tell_two_images_of_a_name_apart(tmp_path, build):
         "images/plate0_1.png",
         "images/plate1_0.png",
     ]
+
+
+# ------------------------------------------------------------------------------- plates whose pictures share their names
+
+CORNERS = {"plate1": (5, 5), "plate2": (30, 20)}
+
+
+def _plate(path, plate, kind, file_name="f0.png"):
+    """A square of its own for each plate, as COCO (one file) or GeoJSON."""
+    x, y = CORNERS[plate]
+    corners = _square(x, y, 8, 8)
+    path.mkdir(parents=True, exist_ok=True)
+    if kind == "geojson":
+        _draw(path.parent, _feature("cell", "Polygon", corners), names=["f0"], kind=path.name)
+        return
+    tables = {
+        "images": [{"id": 1, "file_name": file_name}],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [np.ravel(corners[:4]).tolist()]}],
+    }
+    (path / "objects.json").write_text(json.dumps(tables))
+
+
+@pytest.fixture
+def plates(tmp_path):
+    for number, plate in enumerate(CORNERS):
+        _save(tmp_path / "set" / "images" / plate / "f0.png", _image(number))
+    return tmp_path / "set"
+
+
+def _on_its_plate(label):
+    for plate, (x, y) in CORNERS.items():
+        made = np.zeros(SHAPE, int)
+        made[y : y + 8, x : x + 8] = 1
+        np.testing.assert_array_equal(label(f"{plate}_f0", "segmentation"), made)
+
+
+@pytest.mark.parametrize("kind", ["coco", "geojson"])
+def test_the_folder_of_a_file_says_of_which_plate_it_is(plates, build, tmp_path, kind):
+    for plate in CORNERS:
+        _plate(plates / "exact" / plate, plate, kind)
+    _on_its_plate(build(plates)[1])
+    # named by themselves: the folders, the files, a pattern of each
+    (plates / "exact").rename(tmp_path / "marks")
+    file = "objects.json" if kind == "coco" else "f0.geojson"
+    for ending in ("", file, "*.*"):
+        said = [("exact", tmp_path / "marks" / plate / ending) for plate in CORNERS]
+        _on_its_plate(build(plates, labels=said, overwrite=True)[1])
+    _on_its_plate(build(plates, labels=[("exact", tmp_path / "marks")], overwrite=True)[1])
+
+
+def test_a_file_that_may_be_of_two_plates_is_named_with_ways_out_that_work(plates, build, tmp_path):
+    for plate in CORNERS:
+        _plate(tmp_path / f"{plate} of bob", plate, "coco")
+    said = [("exact", tmp_path / f"{plate} of bob" / "objects.json") for plate in CORNERS]
+    named = r"plate1 of bob.objects\.json': its image 'f0\.png' could belong to .*"
+    with pytest.raises(BuildError, match=named + r"call it 'plate1/f0\.png' there; or, .*\(plate1.\)"):
+        build(plates, labels=said)
+    for plate in CORNERS:
+        _plate(tmp_path / f"{plate} of bob", plate, "coco", f"{plate}/f0.png")
+    _on_its_plate(build(plates, labels=said)[1])
+
+
+def test_a_file_of_one_plate_is_of_no_image_of_another(plates, build):
+    """The picture of plate1 is missing: its marks do not go to the one of plate2 that has its name."""
+    _save(plates / "images" / "plate2" / "f9.png", _image(5))
+    for plate in CORNERS:
+        _plate(plates / "exact" / plate, plate, "coco")
+    tables = json.loads((plates / "exact" / "plate1" / "objects.json").read_text())
+    tables["images"].append({"id": 2, "file_name": "f9.png"})
+    tables["annotations"].append({**tables["annotations"][0], "id": 2, "image_id": 2})
+    (plates / "exact" / "plate1" / "objects.json").write_text(json.dumps(tables))
+    summary, label = build(plates)
+    _on_its_plate(label)
+    assert any("'f9.png'" in note and "belong to no image" in note for note in summary.notes)
+    assert sum(len(summary.datalist[s]) for s in ("training", "validation")) == 2
+
+
+def test_a_folder_that_is_no_plate_says_nothing(folder, build):
+    (folder / "exact" / "anna").mkdir(parents=True)
+    _coco(folder / "exact" / "anna" / "c.json", ["a.png", "b.png", "c.png"])
+    assert build()[1]("a", "segmentation")[12, 12] == 1
+
+
+# ------------------------------------------------------------------------------------------ files that nobody can read
+
+CVAT = '<?xml version="1.0"?><annotations><image id="0" name="c.png"><polygon label="cell"/></image></annotations>'
+
+
+def test_files_of_other_formats_are_named(folder, build, tmp_path):
+    _draw(folder, _feature("cell", "Polygon", TRIANGLE), names="ab")
+    exact = {"areas": {"": "exact"}}
+    assert not [note for note in build(**exact)[0].notes if "can be read" in note]
+    (folder / "annotations" / "c.xml").write_text(CVAT)
+    (folder / "annotations" / "d.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (folder / "annotations" / "README.txt").write_text("by Anna")
+    _save(folder / "annotations" / "e_labels.png", _image(1))
+    (note,) = [note for note in build(**exact, overwrite=True)[0].notes if "can be read" in note]
+    assert "3 files hold no marks that can be read and are left out, 'c.xml', 'd.txt', 'e_labels.png': save QuPath's" in note
+    assert "label pictures belong into masks/" in note
+    # the folder named by --labels, where pictures may be images
+    (folder / "annotations").rename(tmp_path / "marks")
+    said = {"labels": [("exact", tmp_path / "marks")], "overwrite": True}
+    (note,) = [note for note in build(**said)[0].notes if "can be read" in note]
+    assert "2 files hold no marks that can be read and are left out, 'c.xml', 'd.txt': save" in note
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_folder_of_other_formats_alone_is_refused_with_their_names(folder, build, tmp_path, named):
+    place = tmp_path / "cvat" if named else folder / "annotations"
+    place.mkdir()
+    (place / "annotations.xml").write_text(CVAT)
+    with pytest.raises(BuildError, match=r"no annotation file for \w+, and 'annotations\.xml' cannot be read \(save QuPath"):
+        build(labels=[("exact", place)] if named else [])
 
 
 def test_two_files_of_one_image_are_both_meant_only_where_the_user_says_so(folder, build):
