@@ -20,6 +20,7 @@ __all__ = [
     "OBJECTS_ENDING",
     "OVERLAY_ENDING",
     "OWN_FILES",
+    "PROJECT_FILE",
     "RECORDS_FILE",
     "image_stem",
     "predicted_files",
@@ -35,6 +36,8 @@ CLASSES_FILE = "classes.json"
 RECORDS_FILE = "predicted.jsonl"
 #: Which files that lie beside it an export wrote (:mod:`lazylabels_monai.exporting.written`).
 EXPORTED_FILE = "exported.jsonl"
+#: What a window knows of the images of its folder (:mod:`lazylabels_monai.interactive.state`).
+PROJECT_FILE = "project.json"
 #: Tables and texts that commands write into folders of results: no marks that a person drew.
 OWN_FILES = frozenset(
     [

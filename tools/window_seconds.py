@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Seconds that the window itself takes for what a person does most: another picture, a prediction that comes, a stroke.
+"""Seconds that the window itself takes to show another picture, from one without and from one with its prediction.
 
     xvfb-run --auto-servernum --server-args "-screen 0 1920x1200x24" python tools/window_seconds.py [--size 512] [--repeats 5]
 
-A project of built-in images, the starter, and predictions that are there already: what is timed is drawn by the window's own
-process alone. Median and range on the clock, and the seconds of CPU that the window's process took.
+Built-in images and the starter's predictions, which are there before the clock starts: what is timed is done by the window's
+own process alone. Median and range on the clock, and the seconds of CPU that this process took.
 """
 
 from __future__ import annotations
@@ -61,12 +61,13 @@ def measured(size: int, repeats: int) -> dict[str, list[tuple[float, float]]]:
         session.show(images[-1])
         for turn in range(repeats):
             timed("another picture, nothing predicted yet", lambda turn=turn: session.show(images[turn % len(images)]))
-        for entry in images:
-            session.show(entry)
+        for turn in range(repeats):
             session.predictions.predict()
             spin(120, lambda: session.current.seen is not None and session.current.seen.whole)
-        for turn in range(repeats):
-            timed("another picture, with its prediction", lambda turn=turn: session.show(images[turn % len(images)]))
+            timed(
+                "another picture, from one with its prediction",
+                lambda turn=turn: session.show(images[(turn + 1) % len(images)]),
+            )
         viewer.close()
     return taken
 

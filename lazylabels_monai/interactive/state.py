@@ -26,12 +26,13 @@ from typing import Any
 from lazylabels_monai.atomic import whole_file, written_to
 from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.result_files import PROJECT_FILE
 from lazylabels_monai.tasks import TASKS
 
 __all__ = ["STATE_FILE", "UNASSIGNED", "ImageState", "read_stamps", "read_state", "state_file"]
 
 #: Name of the file in the project's folder.
-STATE_FILE = "project.json"
+STATE_FILE = PROJECT_FILE
 
 #: Seconds that were spent on an image and on no task in particular.
 UNASSIGNED = "other"

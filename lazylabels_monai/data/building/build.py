@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -265,7 +266,8 @@ def _make(source: Source, labels_of: Labeller, folder: Path | None, out: Path, o
     image, dims = read_image_and_dims(source.path)
     digest = pixel_digest(image)
     labels = labels_of(source, image.shape[:dims], digest)
-    entry: dict[str, str | bool] = {"image": f"images/{source.name}{source.path.suffix.lower()}"}
+    entry: dict[str, Any] = {"image": f"images/{source.name}{source.path.suffix.lower()}"}
+    entry |= {key: source.item[key] for key in ("id", "pixel_size") if key in source.item}
     if options.link:
         entry["image"] = Path(os.path.relpath(source.path.resolve(), out.resolve())).as_posix()
     elif folder is not None:

@@ -27,17 +27,17 @@ from lazylabels_monai.data.datalist import (
     has_key,
     load_datalist,
 )
+from lazylabels_monai.errors import some
 from lazylabels_monai.images.digest import is_digest
 from lazylabels_monai.images.files import VOLUME_SUFFIXES, file_suffix, read_label
 from lazylabels_monai.labels.interfaces import interfaces_where_known
 from lazylabels_monai.labels.objects import compact_instances, instances_from_classes
 from lazylabels_monai.option_text import naming
-from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS
+from lazylabels_monai.result_files import PROJECT_FILE
+from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, is_marked
 
 __all__ = ["GivenDataset", "GivenItem", "GivenPainter", "given_dataset"]
 
-#: What a window leaves in its project (:mod:`lazylabels_monai.interactive.state`).
-_PROJECT = "project.json"
 #: Keys by which a ``datalist.json`` is one of ours; other programs have files of that name, too.
 _OURS = frozenset(["classes", "build", "simulation", "proposals"])
 #: Share of an object from which one drawn over it is that object, drawn anew.
@@ -70,8 +70,8 @@ def given_dataset(src: Path) -> GivenDataset | None:
     if not file.is_file():
         if _is_project(src):
             raise BuildError(
-                f"'{src}' was opened in a window, which left {_PROJECT}, but {FILE_NAME}, which says what was drawn on which "
-                "image, is gone: put it back, or name another folder that holds your images."
+                f"'{src}' was opened in a window, which left {PROJECT_FILE}, but {FILE_NAME}, which says what was drawn on "
+                "which image, is gone: put it back, or name another folder that holds your images."
             )
         return None
     try:
@@ -96,7 +96,7 @@ def given_dataset(src: Path) -> GivenDataset | None:
 
 def _is_project(folder: Path) -> bool:
     try:
-        content = json.loads((folder / _PROJECT).read_text(encoding="utf-8-sig"))
+        content = json.loads((folder / PROJECT_FILE).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and isinstance(content.get("images"), dict)
@@ -149,11 +149,9 @@ class GivenDataset:
         """What to look at, a sentence each."""
         if not self.anew:
             return []
-        names = list(self.anew)
-        shown = ", ".join(f"'{name}'" for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         return [
             f"{sum(self.anew.values())} objects of '{self.file}' are drawn anew by other marks, which count, and those of "
-            f"before do not: {shown}."
+            f"before do not: {some(list(self.anew))}."
         ]
 
 
@@ -266,7 +264,7 @@ class GivenPainter:
     ) -> np.ndarray | None:
         """Ids of all objects, where all are known."""
         label = marks.maps.get("segmentation")
-        loose = label is not None and bool(((label != BACKGROUND) & (label != IGNORE) & (objects == 0)).any())
+        loose = label is not None and bool((is_marked(label) & (objects == 0)).any())
         if loose or (own.instances is None and (old.any() or not complete)):
             return None
         found = np.where(objects > 0, objects + int(old.max(initial=0)), old)
@@ -296,7 +294,7 @@ def _open_regions(maps: Mapping[str, np.ndarray]) -> np.ndarray:
     inner, mask = maps.get("detection"), maps.get("segmentation")
     if inner is None:
         return np.zeros((), bool)
-    inside = (inner != BACKGROUND) & (inner != IGNORE)
+    inside = is_marked(inner)
     return inside if mask is None else inside & (mask == IGNORE)
 
 
@@ -334,7 +332,7 @@ def _over(below: Any, above: Any, spared: np.ndarray | None) -> np.ndarray:
     if above is None:
         return below
     label = np.full(above.shape, IGNORE, np.uint8) if below is None else below
-    marked = (above != BACKGROUND) & (above != IGNORE)
+    marked = is_marked(above)
     fills = (above == BACKGROUND) & (label == IGNORE)
     if spared is not None:
         fills &= ~spared

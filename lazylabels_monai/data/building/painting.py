@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, Vocabulary, named_ids
+from lazylabels_monai.data.building.twice import DrawnTwice, Outlined, drawn_twice
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.annotations import Mark
 from lazylabels_monai.labels.inner import inner_regions
@@ -50,32 +51,6 @@ class DrawnPieces(NamedTuple):
     pieces: int
     most: int
     id: str
-
-
-class DrawnTwice(NamedTuple):
-    """An object that was outlined twice: two exact areas of one class that share most of their pixels.
-
-    Args:
-        first: the file of the one.
-        id: what that file calls it.
-        second: the file of the other; likewise its name there.
-        second_id: of the other.
-    """
-
-    first: Path
-    id: str
-    second: Path
-    second_id: str
-
-
-class _Outlined(NamedTuple):
-    """An exactly drawn object: its class, where it comes from, its part of the image and its pixels there."""
-
-    meaning: int
-    source: Path
-    id: str
-    part: tuple[slice, slice]
-    mask: np.ndarray
 
 
 @dataclass
@@ -386,7 +361,7 @@ class _Painting:
             elif mark.kind == "area" and self.vocabulary.exact(kind, mark, path):
                 found = connected_pieces(mask) if mark.raster is not None or _rings(mark) > 1 else mask
                 pieces[path, mark.name].append((_count_pieces(found), mark.id))
-                outlined.append(_Outlined(int(meaning), path, mark.id, part, mask))
+                outlined.append(Outlined(int(meaning), path, mark.id, part, mask))
                 if self.options.ids != "pieces":
                     found = mask
                 self.objects[part][mask] = found[mask].astype(np.int32) + (len(self.classes) - 1)
@@ -403,7 +378,7 @@ class _Painting:
                     # Strokes of object and background: the image is labelled by scribbles, each exact where it was drawn.
                     self.segmentation.used = True
                     self.segmentation.values[part][mask] = meaning
-        self.result.twice = _drawn_twice(outlined)
+        self.result.twice = drawn_twice(outlined)
         for (path, name), counts in pieces.items():
             most, id = max(counts)
             self.result.pieces.append(DrawnPieces(path, name, len(counts), sum(n for n, _ in counts), most, id))
@@ -419,10 +394,10 @@ class _Painting:
                     drawn_there |= layer.values[part] != IGNORE
                 self.ignored[part] |= ~drawn_there
 
-    def _ids_as_outlines(self) -> list[_Outlined]:
+    def _ids_as_outlines(self) -> list[Outlined]:
         """The objects of an id picture, which may be outlined in an annotation file, too."""
         return [
-            _Outlined(self.classes[id], self.source.pictures["masks"], self._number(id), part, self.objects[part] == id)
+            Outlined(self.classes[id], self.source.pictures["masks"], self._number(id), part, self.objects[part] == id)
             for id, part in enumerate(ndimage.find_objects(self.objects), start=1)
             if part is not None
         ]
@@ -517,41 +492,6 @@ class _Painting:
             if self.objects.any() and not unknown:
                 self.result.instances = self.objects
         return self.result
-
-
-def _drawn_twice(outlined: Sequence[_Outlined]) -> list[DrawnTwice]:
-    """Pairs of one class whose intersection is more than half of their union, but for those that are the same pixel for pixel:
-    the one covers the other, and nothing comes of it.
-    """
-    if len(outlined) < 2:
-        return []
-    boxes = np.array([[(p.start, p.stop) for p in o.part] for o in outlined])
-    areas = np.array([np.count_nonzero(o.mask) for o in outlined])
-    classes = np.array([o.meaning for o in outlined])
-    order = np.argsort(boxes[:, 0, 0], kind="stable")
-    tops = boxes[order, 0, 0]
-    found = []
-    for place, a in enumerate(order):
-        # those that begin above its last row; what they share is at most what their boxes do
-        below = order[place + 1 : np.searchsorted(tops, boxes[a, 0, 1])]
-        shared = (np.minimum(boxes[below, :, 1], boxes[a, :, 1]) - np.maximum(boxes[below, :, 0], boxes[a, :, 0])).clip(0)
-        possible = (3 * shared.prod(axis=1) > areas[below] + areas[a]) & (classes[below] == classes[a])
-        for b in below[possible]:
-            common = _common(outlined[a], outlined[b])
-            if 3 * common > areas[a] + areas[b] and not common == areas[a] == areas[b]:
-                first, second = sorted((outlined[a], outlined[b]), key=lambda o: str(o.source))
-                found.append(DrawnTwice(first.source, first.id, second.source, second.id))
-    return found
-
-
-def _common(first: _Outlined, second: _Outlined) -> int:
-    """How many pixels two areas share."""
-    both = [slice(max(p.start, q.start), min(p.stop, q.stop)) for p, q in zip(first.part, second.part, strict=True)]
-    masks = [
-        o.mask[tuple(slice(b.start - p.start, b.stop - p.start) for b, p in zip(both, o.part, strict=True))]
-        for o in (first, second)
-    ]
-    return int(np.count_nonzero(masks[0] & masks[1]))
 
 
 def _rings(mark: Mark) -> int:

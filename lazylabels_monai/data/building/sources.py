@@ -25,12 +25,12 @@ from lazylabels_monai.errors import some
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.formats import ANNOTATION_FORMATS, ANNOTATION_SUFFIXES, LABEL_SUFFIXES
 from lazylabels_monai.overrides import expanded
-from lazylabels_monai.result_files import OWN_FILES, without_results
+from lazylabels_monai.result_files import OWN_FILES, PROJECT_FILE, without_results
 
 __all__ = ["find_sources"]
 
 #: What a window leaves beside the pictures of its project.
-_WINDOWS = frozenset(["project.json"])
+_WINDOWS = frozenset([PROJECT_FILE])
 
 _SPLITS = {"train": "training", "training": "training", "val": "validation", "valid": "validation", "validation": "validation"}
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
-from lazylabels_monai.data.building.painting import DrawnPieces, DrawnTwice
+from lazylabels_monai.data.building.painting import DrawnPieces
+from lazylabels_monai.data.building.twice import DrawnTwice
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
 from lazylabels_monai.errors import some
 from lazylabels_monai.tasks import TASKS

@@ -43,6 +43,16 @@ def test_a_layer_that_goes_does_not_make_python_look_through_all_libraries(dock)
     assert gc.get_freeze_count() > 100_000  # what was there when the dock was made
 
 
+def test_the_layers_of_another_picture_are_drawn_at_once(dock, built_in, monkeypatch):
+    dock.open(built_in)
+    images = dock.session.current.project.images
+    dock.session.show(images[0])
+    collected = []
+    monkeypatch.setattr(gc, "collect", lambda *given: collected.append(given))  # once each time that all is drawn
+    dock.session.show(images[1])
+    assert len(collected) == 1
+
+
 @pytest.mark.parametrize("size", [(800, 600), (1280, 1024), (1920, 1080)])
 def test_no_word_is_cut_off(window, dock, built_in, size):
     viewer, _ = window

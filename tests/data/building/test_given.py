@@ -61,6 +61,21 @@ def test_a_data_set_that_was_corrected_in_a_window_is_read_by_its_file(corrected
             assert len(np.unique(pairs, axis=1).T) == 1 + 3  # one to one
 
 
+def test_what_a_person_wrote_of_an_image_goes_along(corrected, tmp_path):
+    """Without its pixel size the sizes of its objects would be in pixels from then on."""
+    file = corrected / "datalist.json"
+    content = json.loads(file.read_text())
+    for section in SECTIONS:
+        for item in content[section]:
+            item.update(pixel_size="200 nm", id=f"sample {item['image']}")
+    file.write_text(json.dumps(content))
+    build_datalist(corrected, tmp_path / "d2", BuildOptions())
+    before, after = _items(corrected), _items(tmp_path / "d2")
+    assert {name: (item["pixel_size"], item["id"]) for name, (_, item) in after.items()} == {
+        name: ("200 nm", item["id"]) for name, (_, item) in before.items()
+    }
+
+
 def test_values_go_by_the_names_of_the_data_set(folder, tmp_path):
     with Project.open(folder, create=True, classes=("crystal", "bubble")) as project:
         for entry in project.images:

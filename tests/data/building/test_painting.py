@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-from pathlib import Path
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi, roiwrite
 
 from lazylabels_monai.data.building import BuildError
-from lazylabels_monai.data.building.painting import _drawn_twice, _Outlined
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.images.files import read_image
 from lazylabels_monai.labels.objects import connected_pieces
@@ -290,16 +284,3 @@ def test_an_object_that_has_an_id_already_is_refused(folder, build):
 def test_areas_that_share_less_or_are_of_other_classes_are_objects_of_their_own(folder, build, first, second):
     _draw(folder, *(_feature(name, "Polygon", _square(*box)) for name, box in (first, second)), kind="exact")
     build()
-
-
-@given(st.lists(st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 12)] * 2, st.integers(1, 2)), max_size=12))
-def test_pairs_are_those_of_a_plain_search(boxes):
-    made = [_Outlined(c, Path("a"), str(n), (slice(y, y + h), slice(x, x + w)), np.ones((h, w), bool)) for n, (y, x, h, w, c) in
-            enumerate(boxes)]  # fmt: skip
-    expected = set()
-    for (n, a), (m, b) in combinations(enumerate(boxes), 2):
-        pixels = [{(y, x) for y in range(top, top + h) for x in range(left, left + w)} for top, left, h, w, _ in (a, b)]
-        share = len(pixels[0] & pixels[1]) / len(pixels[0] | pixels[1])
-        if a[4] == b[4] and 0.5 < share < 1:
-            expected.add(frozenset((str(n), str(m))))
-    assert {frozenset((pair.id, pair.second_id)) for pair in _drawn_twice(made)} == expected
