@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,9 +41,20 @@ from lazylabels_monai.starter.sets import (
     unpack,
 )
 from lazylabels_monai.tasks import task_slices
-from lazylabels_monai.trained import write_classes
+from lazylabels_monai.trained import write_classes, write_network
 
-__all__ = ["NETWORK", "RESULTS_FILE", "SHARES", "Run", "Settings", "half_precision", "make", "parsed_plan"]
+__all__ = [
+    "NETWORK",
+    "RESULTS_FILE",
+    "SHARES",
+    "WINDOW",
+    "Run",
+    "Settings",
+    "half_precision",
+    "make",
+    "parsed_plan",
+    "write_beside",
+]
 
 #: The starter's network: that of ``configs/cpu.yaml``, with one class of objects.
 NETWORK = {
@@ -55,6 +67,8 @@ NETWORK = {
     "tasks": ["segmentation", "detection", "separation"],
 }
 NUM_CLASSES = 2
+#: Side in pixels of the windows in which a prediction sees images.
+WINDOW = 768
 
 #: How often crops of a set are drawn; a set left out gives its share to the others.
 SHARES = {"emps": 0.26, "superalloy": 0.07, "powder": 0.05, "nuclei_fluo": 0.13, "builtin": 0.14, "scenes": 0.35}
@@ -433,6 +447,20 @@ class Trainer:
                 run.record["losses"].append([step, round(time.monotonic() - start, 1), round(value, 4)])
 
 
+def write_beside(folder: Path, network: Mapping[str, Any], crop_size: int) -> None:
+    """Write what predictions and trainings must know beside weights of ``make``: network, windows, and the one class.
+
+    Args:
+        folder: of the weights.
+        network: settings of :class:`~lazylabels_monai.networks.MultiTaskUNet`.
+        crop_size: side in pixels of the crops that they learnt from.
+    """
+    # as trainings have it: a hot pixel of a camera must not turn the whole picture gray
+    seen = {"crop_size": [crop_size] * 2, "window_size": [WINDOW] * 2, "normalization": "percentiles"}
+    write_network(folder, MultiTaskUNet(num_classes=NUM_CLASSES, **network), **network, **seen)
+    write_classes(folder, [CLASS])  # a training that begins from them takes it for every class
+
+
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -453,7 +481,7 @@ def make(source: Path, out: Path, plan: Sequence[Run], settings: Settings, about
     """
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    write_classes(out, [CLASS])  # a training that begins from one of them takes it for every class
+    write_beside(out, NETWORK, settings.crop_size)
     device = torch.device(settings.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     results = {

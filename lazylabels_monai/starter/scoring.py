@@ -19,17 +19,15 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.labels.interfaces import interfaces
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
-from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.progress import Progress, silent
-from lazylabels_monai.starter.sets import CLASS, GENERATED, SETS, UNSEEN, validation_pictures
+from lazylabels_monai.starter.making import WINDOW, write_beside
+from lazylabels_monai.starter.sets import GENERATED, SETS, UNSEEN, validation_pictures
 from lazylabels_monai.tasks import IGNORE, TASKS
-from lazylabels_monai.trained import WEIGHTS_FILE, trained_settings, write_classes, write_network
+from lazylabels_monai.trained import WEIGHTS_FILE, trained_settings
 
 __all__ = ["SCORES_FILE", "WINDOW", "place_weights", "score_model", "score_results", "score_weights"]
 
-#: Side in pixels of the windows in which images are seen.
-WINDOW = 768
 #: What :func:`score_results` writes beside ``results.json``.
 SCORES_FILE = "scores.json"
 
@@ -46,13 +44,9 @@ def place_weights(weights: Path, results: Mapping[str, Any], folder: Path) -> Pa
         the weights there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network, crop = results["network"], int(results["settings"]["crop_size"])
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     settle(folder / WEIGHTS_FILE)
-    # as trainings have it: a hot pixel of a camera must not turn the whole picture gray
-    seen = {"crop_size": [crop, crop], "window_size": [WINDOW, WINDOW], "normalization": "percentiles"}
-    write_network(folder, MultiTaskUNet(num_classes=2, **network), **network, **seen)
-    write_classes(folder, [CLASS])
+    write_beside(folder, results["network"], int(results["settings"]["crop_size"]))
     return folder / WEIGHTS_FILE
 
 

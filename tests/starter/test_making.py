@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.network_file import NETWORK_FILE
 from lazylabels_monai.networks import MultiTaskUNet
 from lazylabels_monai.starter import making
 from lazylabels_monai.starter.__main__ import main
@@ -43,6 +44,8 @@ def test_runs_follow_a_plan_and_leave_their_weights_and_records(pictures):
     assert [run["name"] for run in results["runs"]] == ["final", "without_emps"]
     assert results["about"]["commit"] == "abc"
     assert trained_classes(out / "without_emps.pt") == ["object"]
+    known = json.loads((out / NETWORK_FILE).read_text())  # so that predict takes them as they are
+    assert (known["channels"], known["normalization"]) == (TINY["channels"], "percentiles")
     for run in results["runs"]:
         assert "error" not in run
         assert [record["step"] for record in run["validations"]] == [15, 30]
