@@ -59,6 +59,31 @@ def test_as_in_one_piece(maps, files, given):
     assert (found.shape, found.pixel_size, found.class_names) == (expected.shape, expected.pixel_size, expected.class_names)
 
 
+@pytest.mark.parametrize("classes", [None, 0, 2])
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_picture_without_objects_as_in_one_piece(tmp_path, classes, seen):
+    given = {"instances": np.zeros((90, 70), np.uint16)}
+    if classes is not None:
+        given["classes"] = np.full((90, 70), classes, np.uint8)
+    if seen:
+        given["image"] = np.full((90, 70), 9, np.uint8)
+    for name, values in given.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, tile=(32, 32))
+    sources = {name: str(tmp_path / f"{name}.tif") if name in given else None for name in ("instances", "classes", "image")}
+    expected = measure_image(**({"classes": None, "image": None} | given), name="a", class_names=NAMES)
+    found = measure_large(**sources, name="a", class_names=NAMES, side=64, reach=40)
+    assert len(found.objects) == 0 and list(found.objects) == list(expected.objects)
+    np.testing.assert_array_equal(found.tile_pixels, expected.tile_pixels)
+    np.testing.assert_array_equal(found.tile_class_pixels, expected.tile_class_pixels)
+
+
+def test_objects_on_a_class_map_of_background_are_refused(tmp_path, maps):
+    tifffile.imwrite(tmp_path / "ids.tif", maps[0])
+    tifffile.imwrite(tmp_path / "classes.tif", np.zeros(maps[0].shape, np.uint8))
+    with pytest.raises(MeasureError, match="no pixel of a class"):
+        measure_large(str(tmp_path / "ids.tif"), str(tmp_path / "classes.tif"), None, side=64)
+
+
 def test_an_object_of_a_huge_box_is_measured_coarsely(maps, files, monkeypatch):
     from lazylabels_monai.measure import large
 
