@@ -20,6 +20,7 @@ from lazylabels_monai.measure.image import (
     ImageMeasurements,
     MeasureError,
     border_weights,
+    checked_maps,
     unit_name,
 )
 from lazylabels_monai.predicting.large.table import tile_sums
@@ -59,7 +60,8 @@ def measure_large(
         side, reach: of the tiles, and beyond them, in pixels.
 
     Raises:
-        MeasureError: for maps of different sizes, unlabelled pixels, classes without a name and objects without a class.
+        MeasureError: for maps of different sizes, values that are no ids or classes, unlabelled pixels, classes without a name
+            and objects without a class.
     """
     ids = open_regions(instances, label=True)
     maps = [None if path is None else open_regions(path, label=path is classes) for path in (classes, image)]
@@ -148,7 +150,7 @@ class _Work:
         self.top = 0
         for place in self._tiles():
             ids = self.ids[place]
-            shown = self._shown(place, ids)
+            shown = checked_maps(ids, self._shown(place, ids), f"image '{self.name}': ")[1]
             self.top = max(self.top, int(shown.max(initial=0)))
             part = tile_sums(ids, shown, place, 256)
             part["votes"] = part["votes"][:, : self.top + 1]
