@@ -14,6 +14,7 @@ __all__ = [
     "label_in_parts",
     "largest_page",
     "lossy_name",
+    "page_orientation",
     "picture_page",
     "read_planes",
     "region_page",
@@ -61,7 +62,7 @@ def stored_tiff(path: Path, label: bool = False) -> Stored:
         _check_size(page, path)
         array, axes = page.asarray(), page.axes
         stored = _with_tags(page, array, axes, path)
-        stored.orientation = _number(page, _ORIENTATION, 1)
+        stored.orientation = page_orientation(page)
         stored.format, stored.mode = "TIFF", "tifffile"
         if label:
             stored.lossy = lossy_name(page)
@@ -128,7 +129,7 @@ def _full_pages(tif: tifffile.TiffFile) -> list[tifffile.TiffPage]:
 
 def label_in_parts(page: tifffile.TiffPage) -> bool:
     """Whether what a label's pixel means follows from its own numbers: the label is upright, and no channel may be alpha."""
-    return _number(page, _ORIENTATION, 1) == 1 and page.samplesperpixel in (1, 3) and not page.extrasamples
+    return page_orientation(page) == 1 and page.samplesperpixel in (1, 3) and not page.extrasamples
 
 
 def region_page(tif: tifffile.TiffFile, path: Path, label: bool = False) -> tifffile.TiffPage:
@@ -147,7 +148,7 @@ def region_page(tif: tifffile.TiffFile, path: Path, label: bool = False) -> tiff
     check_pages(sum(other is page or not _smaller(other, page) for other in pages), path)
     _check_planes(tif, page, path)
     coloured = int(page.photometric) == 3 and not label
-    if _number(page, _ORIENTATION, 1) != 1 or coloured:
+    if page_orientation(page) != 1 or coloured:
         what = "a palette" if coloured else "an orientation to be turned by"
         raise ReadError(f"file '{path}' has {what}, which cannot be followed part by part: save it upright as gray or RGB.")
     if page.axes not in ("YX", "YXS", "SYX"):
@@ -174,6 +175,11 @@ def region_stored(page: tifffile.TiffPage, values: np.ndarray, path: Path) -> St
 def _check_size(page: tifffile.TiffPage, path: Path) -> None:
     bits = int(np.max(page.bitspersample))  # one number, or one for each sample
     check_decoded_size(path, page.imagewidth, page.imagelength, page.samplesperpixel * max(1.0, bits / 8))
+
+
+def page_orientation(page: tifffile.TiffPage) -> int:
+    """What a page's tag 274 says; 1 where it has none."""
+    return _number(page, _ORIENTATION, 1)
 
 
 def _number(page: tifffile.TiffPage, code: int, default: int) -> int:
