@@ -113,6 +113,16 @@ def test_the_command_and_the_report_take_them_by_their_size(files, tmp_path, mon
     assert picture.base.startswith("data:image")
 
 
+@pytest.mark.parametrize("turn", [1, 3, 6])
+def test_the_report_thins_out_turned_maps(tmp_path, monkeypatch, turn):
+    options = {"extratags": [(274, 3, 1, turn, True)], "metadata": None}
+    tifffile.imwrite(tmp_path / "ids.tif", np.ones((60, 90), np.uint16), **options)
+    monkeypatch.setattr(reading, "IN_ONE_PIECE", 100)
+    _, ids, _, shape = Predicted("a", None, tmp_path / "ids.tif", None).coarse(30)
+    assert shape == ((60, 90) if turn < 5 else (90, 60))
+    assert ids.shape == ((20, 30) if turn < 5 else (30, 20))
+
+
 def test_what_does_not_fit_is_refused(files, tmp_path, maps):
     path = str(files / "predicted" / "a_instances.tif")
     tifffile.imwrite(tmp_path / "small.tif", np.ones((5, 5), np.uint8))
