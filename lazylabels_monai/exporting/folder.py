@@ -12,13 +12,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lazylabels_monai.errors import DiskError, LazyLabelsError, explain
+from lazylabels_monai.errors import DiskError, LazyLabelsError, explain, some
 from lazylabels_monai.exporting.finding import home_of, label_maps
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
 from lazylabels_monai.exporting.measured import find_tables, pixel_side, read_table, rows_of, stated_sides, values_by_id
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
 from lazylabels_monai.exporting.written import WrittenFiles
+from lazylabels_monai.images.headers import orientation
 from lazylabels_monai.measure.erased import largest_hole, shares, told_bare
 from lazylabels_monai.measure.finding import LabelledImage, pixel_sizes, with_images
 from lazylabels_monai.measure.maps import measure_files, read_maps
@@ -113,6 +114,11 @@ def export_objects(
     _check_target(written, writer.names([image.name for image in found]), overwrite, keep_changed)
     if format == "coco" and (lost := sum(image.image is None for image in found)):
         warn(f"the files of {lost} images are not known and are called <image>.png: name their folder with --images.")
+    if turned := _turned(found, Records(home_of(source))) if writer.unturned else []:
+        warn(
+            f"an orientation tag turns {some(turned)} upright here, but not in {writer.unturned}, where the objects lie "
+            "elsewhere: open an upright copy of each image there (magick IMAGE -auto-orient COPY.tif makes one)."
+        )
     others = sorted(set(written.names) - set(writer.names([image.name for image in found])))
     if overwrite and not keep_changed and others:
         several = len(others) > 1
@@ -157,6 +163,15 @@ def export_objects(
     if report.objects:
         _write(written, writer.end(), report)
     return report
+
+
+def _turned(found: Sequence[LabelledImage], records: Records) -> list[str]:
+    """Names of images that are turned upright when they are read; of results without images those that were predicted."""
+    files = {image.name: image.image for image in found}
+    for name, record in records.images.items():
+        if name in files and files[name] is None and record.image:
+            files[name] = str(records.folder / record.image)
+    return [Path(file).name for file in files.values() if file is not None and orientation(file) != 1]
 
 
 def _check_target(written: WrittenFiles, names: Sequence[str], overwrite: bool, keep_changed: bool) -> None:

@@ -26,7 +26,7 @@ from lazylabels_monai.images import lossy
 from lazylabels_monai.images.stored import ReadError, Stored, check_decoded_size, check_pages, native
 from lazylabels_monai.images.tiff import stored_tiff
 
-__all__ = ["opened", "stored_picture"]
+__all__ = ["exif_orientation", "opened", "stored_picture"]
 
 # What Pillow may open: formats of pictures. Others run programs (EPS) or guess (TGA).
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "AVIF", "PPM")
@@ -86,6 +86,12 @@ def opened(path: Path) -> Iterator[Image.Image]:
         yield image
 
 
+def exif_orientation(image: Image.Image) -> int:
+    """What an image's EXIF says; 1 where it says nothing."""
+    turn = image.getexif().get(_EXIF_ORIENTATION)
+    return turn if isinstance(turn, int) else 1
+
+
 def _stored_by_pillow(path: Path, label: bool) -> Stored:
     with opened(path) as image:
         if image.format != "MPO":  # a camera's MPO is a JPEG with a preview appended
@@ -93,8 +99,7 @@ def _stored_by_pillow(path: Path, label: bool) -> Stored:
         depth = _png_depth(path) if image.format == "PNG" else 8
         check_decoded_size(path, *image.size, len(image.getbands()) * max(depth // 8, 1))
         stored = _stored_modes(image, path, depth)
-        turn = image.getexif().get(_EXIF_ORIENTATION)
-        stored.orientation = turn if isinstance(turn, int) else 1
+        stored.orientation = exif_orientation(image)
         stored.format, stored.mode = image.format, image.mode
         if label:
             stored.lossy = _lossy_name(image.format, path)

@@ -27,6 +27,7 @@ __all__ = [
     "PathLike",
     "ReadError",
     "file_suffix",
+    "label_values",
     "load_volume",
     "read_colours",
     "read_image",
@@ -188,8 +189,22 @@ class _Picture:
 def decode_picture(path: Path, label: bool, ignore: int | None = None) -> _Picture:
     """Read a single-page picture, (H, W[, C]); ``ignore`` as in :func:`read_label`."""
     stored = _stored(path, label)
-    array = _integers(as_label(stored, path, ignore), path) if label else _finite(as_image(stored), path)
+    array = label_values(stored, path, ignore) if label else _finite(as_image(stored), path)
     return _Picture(array, stored.format, stored.mode)
+
+
+def label_values(stored: Stored, path: PathLike, ignore: int | None = None) -> np.ndarray:
+    """(H, W) integers of a label picture, or of a part of one that is upright and has nothing transparent.
+
+    Args:
+        stored: what the file holds, there.
+        path: its name, for messages.
+        ignore: as in :func:`read_label`.
+
+    Raises:
+        ReadError: as there.
+    """
+    return _integers(as_label(stored, Path(path), ignore), path)
 
 
 def _stored(path: Path, label: bool) -> Stored:
@@ -202,8 +217,6 @@ def _stored(path: Path, label: bool) -> Stored:
         raise ReadError(f"file '{path}' cannot be read as an image ({_first_line(e)}): export it again.") from e
     if stored.values.ndim not in (2, 3) or not stored.values.size:
         raise ReadError(f"file '{path}' holds no picture of rows and columns: export it again.")
-    if stored.values.dtype.kind == "c":
-        raise ReadError(f"file '{path}' holds complex numbers: save their magnitude or phase.")
     return stored
 
 

@@ -1,4 +1,4 @@
-"""Sizes from headers alone: how many pixels a picture or a volume holds, and how many bytes one of a volume's has."""
+"""What headers alone say: the sides of a picture or a volume, bytes of a volume's voxel, how a picture is to be turned."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import struct
 import zlib
 from pathlib import Path
 
-from lazylabels_monai.images.decoders import opened
+from lazylabels_monai.images.decoders import exif_orientation, opened
+from lazylabels_monai.images.tiff import largest_page, page_orientation
 
-__all__ = ["HEADER_ERRORS", "VOLUME_SUFFIXES", "extent", "volume_header"]
+__all__ = ["HEADER_ERRORS", "VOLUME_SUFFIXES", "extent", "orientation", "volume_header"]
 
 #: What :func:`volume_header` raises for a damaged file.
 HEADER_ERRORS = (OSError, EOFError, ValueError, struct.error, zlib.error)
@@ -60,6 +61,26 @@ def extent(path: str | os.PathLike) -> tuple[int, ...] | None:
             return image.height, image.width
     except Exception:
         return None
+
+
+def orientation(path: str | os.PathLike) -> int:
+    """How a picture is turned upright when it is read: 2 to 8 as in EXIF; 1 where it is read as it is stored, or not at all."""
+    if not os.path.isfile(path):
+        return 1
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4)
+        if head in _TIFF:
+            import tifffile
+
+            with tifffile.TiffFile(path) as tif:
+                turn = page_orientation(largest_page(tif))
+        else:
+            with opened(path) as image:
+                turn = exif_orientation(image)
+    except Exception:  # whoever reads the file says what is wrong with it
+        return 1
+    return turn if turn in range(2, 9) else 1
 
 
 def volume_header(path: str | os.PathLike) -> tuple[list[int], float, bool]:

@@ -1,7 +1,8 @@
 """Rectangles of pictures that are too large for the memory: tiled and striped TIFF, BigTIFF, pyramids, OME-Zarr.
 
-A region is what :func:`~lazylabels_monai.images.files.read_image` would give, cut out of it. Formats that can only be unpacked
-whole (PNG, JPEG, a TIFF in one compressed strip) are read whole, under the guard of
+A region is what :func:`~lazylabels_monai.images.files.read_image`, or :func:`~lazylabels_monai.images.files.read_label` of a
+label, would give, cut out of it. What can only be unpacked whole (PNG, JPEG, a TIFF in one compressed strip) or understood
+whole (a label with alpha, or to be turned) is read whole, under the guard of
 :func:`~lazylabels_monai.images.stored.check_decoded_size`.
 """
 
@@ -19,11 +20,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from lazylabels_monai.images.files import PathLike, file_suffix, read_image, read_label, require_readable
+from lazylabels_monai.images.files import PathLike, file_suffix, label_values, read_image, read_label, require_readable
 from lazylabels_monai.images.meaning import as_image
 from lazylabels_monai.images.pixel_size import micrometres
 from lazylabels_monai.images.stored import ReadError, Stored
-from lazylabels_monai.images.tiff import region_page, region_stored
+from lazylabels_monai.images.tiff import label_in_parts, largest_page, lossy_name, region_page, region_stored
 
 __all__ = ["Regions", "is_zarr", "open_regions", "zarr_pixel_size"]
 
@@ -97,7 +98,7 @@ def open_regions(path: PathLike, label: bool = False) -> Regions:
 
     Args:
         path: a picture's file, or the folder of an OME-Zarr image (0.4, 0.5).
-        label: classes or ids rather than an image; of TIFF files those alone that this package wrote.
+        label: classes or ids rather than an image.
 
     Raises:
         ReadError: when it is none, holds several pictures, or is of a kind that cannot be read in parts and is too large whole.
@@ -128,7 +129,10 @@ def _tiff_regions(path: Path, label: bool) -> Regions | None:
     """None where the file must be unpacked whole."""
     tif = tifffile.TiffFile(path)
     try:
-        page = region_page(tif, path)
+        if label and not label_in_parts(largest_page(tif)):
+            tif.close()
+            return None
+        page = region_page(tif, path, label)
         height, width = page.imagelength, page.imagewidth
         samples = page.samplesperpixel
         contiguous = page.is_final and page.imagedepth == 1 and (samples == 1 or int(page.planarconfig) == 1)
@@ -138,13 +142,12 @@ def _tiff_regions(path: Path, label: bool) -> Regions | None:
             return None
         page.init_decode() if hasattr(page, "init_decode") else page.decode
         raw = _Plain(page) if contiguous else _Pieces(page)
+        lossy = lossy_name(page) if label else None
 
         def read(rows: slice, columns: slice) -> np.ndarray:
-            values = raw(rows, columns)
-            if label:
-                return values
-            stored = region_stored(page, values, path)
-            return as_image(stored)
+            stored = region_stored(page, raw(rows, columns), path)
+            stored.lossy = lossy
+            return label_values(stored, path) if label else as_image(stored)
 
         sample = read(slice(0, 1), slice(0, 1))
     except BaseException:

@@ -10,7 +10,17 @@ import tifffile
 from lazylabels_monai.images.lossy import LOSSLESS_TIFF, lossy_tiff_segment
 from lazylabels_monai.images.stored import ReadError, Stored, check_decoded_size, check_pages, native
 
-__all__ = ["largest_page", "picture_page", "read_planes", "region_page", "region_stored", "stored_tiff"]
+__all__ = [
+    "label_in_parts",
+    "largest_page",
+    "lossy_name",
+    "page_orientation",
+    "picture_page",
+    "read_planes",
+    "region_page",
+    "region_stored",
+    "stored_tiff",
+]
 
 _ORIENTATION, _OLD_SUBFILE, _NEW_SUBFILE, _LERC, _INK_SET = 274, 255, 254, 50674, 332
 # Bits of NewSubfileType: a smaller copy of another page, a transparency mask for one
@@ -52,10 +62,10 @@ def stored_tiff(path: Path, label: bool = False) -> Stored:
         _check_size(page, path)
         array, axes = page.asarray(), page.axes
         stored = _with_tags(page, array, axes, path)
-        stored.orientation = _number(page, _ORIENTATION, 1)
+        stored.orientation = page_orientation(page)
         stored.format, stored.mode = "TIFF", "tifffile"
-        if label and int(page.compression) not in LOSSLESS_TIFF:
-            stored.lossy = _lossy_name(page)
+        if label:
+            stored.lossy = lossy_name(page)
     stored.values = native(stored.values)
     return stored
 
@@ -117,8 +127,18 @@ def _full_pages(tif: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     return full or [max(pages, key=_area)]
 
 
-def region_page(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
+def label_in_parts(page: tifffile.TiffPage) -> bool:
+    """Whether what a label's pixel means follows from its own numbers: the label is upright, and no channel may be alpha."""
+    return page_orientation(page) == 1 and page.samplesperpixel in (1, 3) and not page.extrasamples
+
+
+def region_page(tif: tifffile.TiffFile, path: Path, label: bool = False) -> tifffile.TiffPage:
     """:func:`picture_page` for a picture that is not to be read whole; smaller pages of its proportions are its pyramid.
+
+    Args:
+        tif: the open file.
+        path: its name, for messages.
+        label: whether it is a label, whose palette says nothing about its values.
 
     Raises:
         ReadError: when there are several pictures, or one of a kind whose numbers mean nothing without all the others.
@@ -127,8 +147,9 @@ def region_page(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
     page = max(pages, key=_area)
     check_pages(sum(other is page or not _smaller(other, page) for other in pages), path)
     _check_planes(tif, page, path)
-    if _number(page, _ORIENTATION, 1) != 1 or int(page.photometric) == 3:
-        what = "a palette" if int(page.photometric) == 3 else "an orientation to be turned by"
+    coloured = int(page.photometric) == 3 and not label
+    if page_orientation(page) != 1 or coloured:
+        what = "a palette" if coloured else "an orientation to be turned by"
         raise ReadError(f"file '{path}' has {what}, which cannot be followed part by part: save it upright as gray or RGB.")
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ReadError(
@@ -154,6 +175,11 @@ def region_stored(page: tifffile.TiffPage, values: np.ndarray, path: Path) -> St
 def _check_size(page: tifffile.TiffPage, path: Path) -> None:
     bits = int(np.max(page.bitspersample))  # one number, or one for each sample
     check_decoded_size(path, page.imagewidth, page.imagelength, page.samplesperpixel * max(1.0, bits / 8))
+
+
+def page_orientation(page: tifffile.TiffPage) -> int:
+    """What a page's tag 274 says; 1 where it has none."""
+    return _number(page, _ORIENTATION, 1)
 
 
 def _number(page: tifffile.TiffPage, code: int, default: int) -> int:
@@ -219,6 +245,8 @@ def _with_tags(page: tifffile.TiffPage, array: np.ndarray, axes: str, path: Path
             f"file '{path}' has the colours {getattr(page.photometric, 'name', page.photometric)}, which are those of a camera "
             "or a light meter: save it as gray or RGB."
         )
+    if array.dtype.kind == "c":
+        raise ReadError(f"file '{path}' holds complex numbers: save their magnitude or phase.")
     colour, samples = _COLOURS[int(page.photometric)]
     if colour == "ycbcr" and int(page.compression) in (6, 7, 34892, 33007, 33003, 34712, 50001, 34927):
         colour = "rgb"  # these decoders give RGB
@@ -262,7 +290,10 @@ def _palette(page: tifffile.TiffPage) -> np.ndarray | None:
     return (colours >> 8).astype(np.uint8)
 
 
-def _lossy_name(page: tifffile.TiffPage) -> str | None:
+def lossy_name(page: tifffile.TiffPage) -> str | None:
+    """What a page of lossy compression is, with its article; None where every value is kept."""
+    if int(page.compression) in LOSSLESS_TIFF:
+        return None
     name = getattr(page.compression, "name", str(page.compression)).partition("_")[0]
     lerc = page.tags.get(_LERC)
     packing = int(lerc.value[1]) if lerc is not None else 0

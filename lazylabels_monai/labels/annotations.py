@@ -115,6 +115,8 @@ class Annotation:
         unknown: (row, column, height, width) in pixels where an object is that cannot be used, such as a box without an
             outline: what else is drawn there counts, the rest is not labelled.
         word: class that the file's name gives to marks without one (``a_interface.csv``); "" where it gives none.
+        unturned: the program that writes such files, where it shows pictures as they are stored, whatever orientation their
+            tags state; "" for programs that turn them, and where nothing tells.
     """
 
     source: Path
@@ -124,3 +126,4 @@ class Annotation:
     left_out: Sequence[str] = ()
     unknown: Sequence[tuple[float, float, float, float]] = ()
     word: str = ""
+    unturned: str = ""

@@ -23,6 +23,7 @@ __all__ = [
     "ImageMeasurements",
     "MeasureError",
     "border_weights",
+    "checked_maps",
     "measure_image",
     "measure_objects",
     "unit_name",
@@ -149,7 +150,7 @@ def measure_objects(
         >>> measure_objects(square, pixel_size="500 nm")["area_um2"].tolist()
         [25.0]
     """
-    return _measured(*_checked(instances, classes), image, probability, uncertainty, pixel_size, gap, "")
+    return _measured(*checked_maps(instances, classes), image, probability, uncertainty, pixel_size, gap, "")
 
 
 def _measured(
@@ -222,8 +223,8 @@ def measure_image(
     if instances is None:
         if classes is None:
             raise MeasureError(f"image '{name}' has neither instances nor classes: give one of them.")
-        instances = instances_from_classes(_checked(classes, None, where, "classes")[0])
-    instances, classes = _checked(instances, classes, where)
+        instances = instances_from_classes(checked_maps(classes, None, where, "classes")[0])
+    instances, classes = checked_maps(instances, classes, where)
     shown = (instances > 0).astype(np.uint8) if classes is None else classes
     top = int(shown[shown != IGNORE].max(initial=0))
     names = tuple(class_names) if class_names else tuple(f"class {k}" for k in range(1, max(top, 1) + 1))
@@ -258,10 +259,20 @@ def measure_image(
     )
 
 
-def _checked(
+def checked_maps(
     instances: np.ndarray, classes: np.ndarray | None, where: str = "", given: str = "instances"
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Both as arrays; ``given``: what the first was given as."""
+    """Ids and classes (H, W) as arrays, the classes uint8.
+
+    Args:
+        instances: ids, or the classes where these are all there is.
+        classes: None where there are none.
+        where: begins each message.
+        given: what the first was given as.
+
+    Raises:
+        MeasureError: for other shapes, and values that are no ids or classes.
+    """
     instances = np.asarray(instances)
     if instances.ndim != 2 or 0 in instances.shape:
         raise MeasureError(

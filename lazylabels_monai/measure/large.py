@@ -20,6 +20,7 @@ from lazylabels_monai.measure.image import (
     ImageMeasurements,
     MeasureError,
     border_weights,
+    checked_maps,
     unit_name,
 )
 from lazylabels_monai.predicting.large.table import tile_sums
@@ -59,7 +60,8 @@ def measure_large(
         side, reach: of the tiles, and beyond them, in pixels.
 
     Raises:
-        MeasureError: for maps of different sizes, unlabelled pixels, classes without a name and objects without a class.
+        MeasureError: for maps of different sizes, values that are no ids or classes, unlabelled pixels, classes without a name
+            and objects without a class.
     """
     ids = open_regions(instances, label=True)
     maps = [None if path is None else open_regions(path, label=path is classes) for path in (classes, image)]
@@ -94,7 +96,6 @@ class _Work:
 
     def measured(self, pixel_size: float | None, class_names: Sequence[str] | None, min_size: int) -> ImageMeasurements:
         sums = self._sums()
-        top = sums["votes"].shape[1] - 1
         names = tuple(class_names) if class_names else tuple(f"class {k}" for k in range(1, max(self.top, 1) + 1))
         if self.top > len(names):
             raise MeasureError(
@@ -105,7 +106,7 @@ class _Work:
         pixels = sums["votes"].sum(1)
         kept = pixels >= min_size
         sums = {key: value[kept] for key, value in sums.items()}
-        if top and (sums["votes"][:, 1:].sum(1) == 0).any():
+        if (sums["votes"][:, 1:].sum(1) == 0).any():
             raise MeasureError(f"image '{self.name}': an object has no pixel of a class in the class map.", ["classes"])
         shape, boxes = self.ids.shape, sums["boxes"]
         table = self._properties(sums["ids"], boxes)
@@ -149,7 +150,7 @@ class _Work:
         self.top = 0
         for place in self._tiles():
             ids = self.ids[place]
-            shown = self._shown(place, ids)
+            shown = checked_maps(ids, self._shown(place, ids), f"image '{self.name}': ")[1]
             self.top = max(self.top, int(shown.max(initial=0)))
             part = tile_sums(ids, shown, place, 256)
             part["votes"] = part["votes"][:, : self.top + 1]
@@ -160,7 +161,8 @@ class _Work:
                 part["intensity"] = np.bincount(index, values[ids > 0], minlength=len(part["ids"]))
             found.append(part)
         ids = np.unique(np.concatenate([part["ids"] for part in found]))
-        out = {"ids": ids, "votes": np.zeros((len(ids), self.top + 1), np.int64), "intensity": np.zeros(len(ids))}
+        votes = np.zeros((len(ids), max(self.top, 1) + 1), np.int64)  # a column for class 1 also where no pixel has a class
+        out = {"ids": ids, "votes": votes, "intensity": np.zeros(len(ids))}
         out["boxes"] = np.tile(np.array([np.iinfo(np.int64).max] * 2 + [0, 0]), (len(ids), 1))
         for part in found:
             at = np.searchsorted(ids, part["ids"])

@@ -90,15 +90,17 @@ class Predicted:
         sides = None if self.instances is None or self.probabilities else extent(self.instances)
         if sides is None or math.prod(sides) <= IN_ONE_PIECE:
             return None
-        step = max(1, max(sides) // longest)
-        found = []
+        step, shape, found = max(1, max(sides) // longest), sides, []
         for path, label in ((self.classes, True), (self.instances, True), (self.image or self.overlay, False)):
             regions = None if path is None else open_regions(path, label)
-            whole = regions is not None and regions.shape == sides  # an overlay is small already
+            # an overlay is small already; a header states the sides before it is turned
+            whole = regions is not None and sorted(regions.shape) == sorted(sides)
             found.append(None if regions is None else regions.every(step if whole else 1))
             if regions is not None:
                 regions.close()
-        return found[0], found[1], found[2], sides
+            if path is self.instances:
+                shape = regions.shape
+        return found[0], found[1], found[2], shape
 
     def ids(self) -> np.ndarray | None:
         """(H, W) ids of the objects; connected components of the class map where there are none, as ``measure`` takes them."""

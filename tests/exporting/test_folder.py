@@ -19,6 +19,7 @@ from lazylabels_monai.exporting.formats import Writer
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.formats import read_annotations
 from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.stamps import Record, Records, Stamp
 from tests.exporting.maps import ID_MAPS, NAMES, classes_of, pictures, predictions, same_objects, saved_elsewhere, scene
 
 #: Names with umlauts, spaces, quotes and dots; images that are not square; one without objects.
@@ -346,3 +347,36 @@ def test_no_exported_object_is_a_region_around_others(format, tmp_path):
         np.testing.assert_array_equal(classes, classes_of(ids))
     name = {"roi": "a.zip", "geojson": "a.geojson", "coco": "objects.json"}[format]
     assert all(mark.is_object for annotation in read_annotations(files / name) for mark in annotation.marks)
+
+
+@pytest.mark.parametrize("known", ["images", "record", "datalist"])
+@pytest.mark.parametrize("turn", [1, 2, 6])
+@pytest.mark.parametrize("format", FORMATS)
+def test_objects_of_pictures_that_another_program_does_not_turn_are_told(format, turn, known, tmp_path):
+    ids = scene()
+    source, image = predictions(tmp_path / "p", {"a": ids}), tmp_path / "i" / "a.jpg"
+    image.parent.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    stored = np.zeros(ids.shape if turn < 5 else ids.shape[::-1], np.uint8)
+    Image.fromarray(stored).save(image, exif=exif)
+    options = {"images": tmp_path / "i"} if known == "images" else {}
+    if known == "record":
+        stamp = Stamp("w", {})
+        Records(source).add_stamp(stamp)
+        Records(source).add("a", Record.of(stamp, image, source))
+    if known == "datalist":
+        label = {"segmentation": str(source / "a_pred.png"), "instances": str(source / "a_instances.tif")}
+        content = {"classes": list(NAMES), "training": [{"image": str(image), **label}]}
+        (tmp_path / "datalist.json").write_text(json.dumps(content))
+        source = tmp_path / "datalist.json"
+    said = []
+    report = export_objects(source, format, tmp_path / "out", warn=said.append, measurements=False, **options)
+    assert not report.failed
+    told = [sentence for sentence in said if "orientation" in sentence]
+    program = {"roi": "Fiji", "geojson": "QuPath"}.get(format)
+    if turn == 1 or program is None:
+        assert not told
+    else:
+        (sentence,) = told
+        assert f"turns 'a.jpg' upright here, but not in {program}" in sentence

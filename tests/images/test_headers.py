@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.images.headers import extent, volume_header
+from lazylabels_monai.images.headers import extent, orientation, volume_header
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
@@ -16,6 +16,22 @@ def test_pictures(tmp_path, suffix):
     file = tmp_path / f"a{suffix}"
     Image.fromarray(np.zeros((5, 9), np.uint8)).save(file)
     assert extent(file) == (5, 9)
+
+
+@pytest.mark.parametrize("turn", range(10))
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_the_orientation_by_which_a_picture_is_turned(tmp_path, suffix, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(np.zeros((5, 9), np.uint8)).save(tmp_path / f"a{suffix}", exif=exif)
+    assert orientation(tmp_path / f"a{suffix}") == (turn if 2 <= turn <= 8 else 1)
+
+
+def test_no_orientation_is_the_first(tmp_path):
+    Image.fromarray(np.zeros((5, 9), np.uint8)).save(tmp_path / "a.bmp")
+    (tmp_path / "b.tif").write_bytes(b"II*\0")
+    (tmp_path / "c.jpg").mkdir()
+    assert [orientation(tmp_path / name) for name in ("a.bmp", "b.tif", "c.jpg", "missing.png")] == [1] * 4
 
 
 def test_a_pyramid_counts_by_its_largest_page(tmp_path):

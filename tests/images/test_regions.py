@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.images.files import ReadError, read_image
+from lazylabels_monai.images.files import ReadError, read_image, read_label
 from lazylabels_monai.images.regions import Regions, is_zarr, open_regions, zarr_pixel_size
+from tests.images import matrix
 
 PLACES = [(slice(0, 70), slice(0, 90)), (slice(13, 50), slice(30, 31)), (slice(60, 999), slice(-5, 999))]
 LAYOUTS = {
@@ -75,6 +76,63 @@ def test_a_label_keeps_its_numbers(tmp_path):
     ids = picture(np.uint32, 0)
     tifffile.imwrite(tmp_path / "a.tif", ids, tile=(16, 16), compression="zlib")
     np.testing.assert_array_equal(open_regions(tmp_path / "a.tif", label=True)[5:60, 3:80], ids[5:60, 3:80])
+
+
+def _or_refusal(read):
+    try:
+        return read()
+    except ReadError as error:
+        return str(error)
+
+
+def test_a_label_means_the_same_in_parts_as_whole(tmp_path):
+    """Of every tag, depth, colour and compression: the same values in the same type, or the same refusal."""
+
+    def in_parts():
+        regions = open_regions(path, label=True)
+        try:
+            assert regions.channels == 0
+            return [regions[place] for place in PLACES] + [regions[0 : regions.shape[0], 0 : regions.shape[1]]]
+        finally:
+            regions.close()
+
+    wrong, kinds = [], set()
+    for number, case in enumerate(matrix.cases()):
+        path = tmp_path / f"{number} {case.name}"
+        case.write(path)
+        whole, parts = _or_refusal(lambda: read_label(path)), _or_refusal(in_parts)  # noqa: B023
+        path.unlink()
+        kinds.add(type(whole))
+        if isinstance(whole, str):
+            same = parts == whole
+        else:
+            same = not isinstance(parts, str) and all(
+                part.dtype == whole.dtype and np.array_equal(part, whole[place])
+                for part, place in zip(parts, (*PLACES, (slice(None), slice(None))), strict=True)
+            )
+        wrong += [] if same else [case.name]
+    assert kinds == {str, np.ndarray}
+    assert not wrong, f"{len(wrong)} of {number + 1}: {wrong[:20]}"
+
+
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_values_that_are_no_label_are_refused_where_they_lie(tmp_path, tile):
+    values = np.zeros((70, 90), np.float32)
+    values[60, 80] = 1.5
+    tifffile.imwrite(tmp_path / "a.tif", values, tile=tile)
+    regions = open_regions(tmp_path / "a.tif", label=True)
+    assert regions[0:50, 0:90].dtype == np.int64
+    with pytest.raises(ReadError, match="fractional values"):
+        regions[50:70, 0:90]
+    regions.close()
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_numbers_are_refused(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((70, 90), dtype), tile=(16, 16))
+    for label in (True, False):
+        with pytest.raises(ReadError, match="complex"):
+            open_regions(tmp_path / "a.tif", label=label)
 
 
 @pytest.mark.parametrize(

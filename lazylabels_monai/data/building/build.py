@@ -22,7 +22,7 @@ from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_classes, earlier_splits, kept_order, made_before
 from lazylabels_monai.data.building.given import GivenDataset, GivenPainter, given_dataset
 from lazylabels_monai.data.building.layouts import find_legend
-from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
+from lazylabels_monai.data.building.looking import look_at_marks, look_at_orientations, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import MOST_UNNAMED, BuildError, BuildOptions, Vocabulary, are_gray
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
@@ -76,7 +76,7 @@ def build_datalist(
         )
     _keep_out(out, sources)
     options = replace(options, legend=options.legend or find_legend(src))
-    notes += look_at_pictures(sources, options) + settle_names(sources, options)
+    notes += look_at_orientations(sources) + look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes, notes_on_classes = _classes(sources, options, list(legend.values()), earlier_classes(out, options.overwrite))
     beside, notes_on_values = names_by_folder(_class_pictures(sources, options), classes)

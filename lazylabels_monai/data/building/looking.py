@@ -14,9 +14,11 @@ from lazylabels_monai.data.building.belonging import Source, some
 from lazylabels_monai.data.building.options import BuildError, BuildOptions, named_ids
 from lazylabels_monai.data.building.summary import MadeImage
 from lazylabels_monai.data.datalist import DatalistError
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, some_of
 from lazylabels_monai.images.files import read_image
+from lazylabels_monai.images.headers import orientation
 from lazylabels_monai.labels.formats import read_label_picture
+from lazylabels_monai.labels.formats.cellpose import is_packed
 from lazylabels_monai.labels.plausible import (
     CLASS_PIECES_ALONE,
     MANY_PIECES,
@@ -27,7 +29,7 @@ from lazylabels_monai.labels.plausible import (
     suspect_ids,
 )
 
-__all__ = ["look_at_marks", "look_at_pictures"]
+__all__ = ["look_at_marks", "look_at_orientations", "look_at_pictures"]
 
 #: Colours from which a colour picture is one that was drawn upon, rather than a label in colours.
 _PICTURE_COLOURS = 256
@@ -85,6 +87,32 @@ def look_at_pictures(sources: Sequence[Source], options: BuildOptions) -> list[s
     if sure:
         raise DatalistError(sure)
     return questions
+
+
+def look_at_orientations(sources: Sequence[Source]) -> list[str]:
+    """Look whether a program drew on pictures as they are stored that are turned upright here, as their tags say.
+
+    Which program wrote a label picture, COCO or CSV nobody can tell, and browsers do turn pictures.
+
+    Args:
+        sources: the images with their label files.
+
+    Returns:
+        a sentence about each program.
+    """
+    turned: dict[str, list[str]] = defaultdict(list)
+    for source in sources:
+        drawn = {a.unturned: a.source for _, a in source.annotations if a.unturned and a.marks}
+        if "masks" in source.pictures and is_packed(source.pictures["masks"]):
+            drawn["Cellpose"] = source.pictures["masks"]
+        if drawn and orientation(source.path) != 1:
+            for program, path in drawn.items():
+                turned[program].append(f"'{source.path.name}' ('{path.name}')")
+    return [
+        f"an orientation tag turns {some_of(names)} upright here, but not in {program}, so that what was drawn there lies "
+        "elsewhere: open each image in Fiji, save it as TIFF, which leaves the tag out, and put that file in its place."
+        for program, names in turned.items()
+    ]
 
 
 def look_at_marks(made: Sequence[MadeImage], options: BuildOptions) -> list[str]:

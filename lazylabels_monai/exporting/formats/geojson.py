@@ -25,6 +25,7 @@ class GeoJsonFiles(Writer):
     """
 
     measures = True
+    unturned = "QuPath"
 
     def names(self, images: Sequence[str]) -> list[str]:
         """``<image>.geojson``."""

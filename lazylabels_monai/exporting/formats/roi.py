@@ -33,6 +33,8 @@ _LARGEST = 2**15 - 1
 class RoiSets(Writer):
     """A ROI for each object: traced outlines, or composites where an object has holes or several pieces."""
 
+    unturned = "Fiji"
+
     def names(self, images: Sequence[str]) -> list[str]:
         """``<image>.zip``."""
         return [f"{name}.zip" for name in images]

@@ -23,6 +23,8 @@ class Writer(ABC):
 
     #: Whether the format holds measurements.
     measures: ClassVar[bool] = False
+    #: The program that it is for, where that shows pictures as they are stored, whatever orientation their tags state.
+    unturned: ClassVar[str] = ""
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self.class_names = list(class_names)

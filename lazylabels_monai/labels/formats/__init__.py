@@ -67,13 +67,13 @@ def read_annotations(path: Path) -> list[Annotation]:
     if not data.strip():
         raise NoMarksError(f"annotation file '{path}' is empty: save the marks again, or take the file away.")
     if data[:4] == b"Iout" or path.suffix.lower() == ".roi":
-        return _one(path, *imagej.marks([(path.stem, data)], in_zip=False))
+        return _one(path, *imagej.marks([(path.stem, data)], in_zip=False), unturned="ImageJ")
     if data[:2] == b"PK" or path.suffix.lower() == ".zip":
         members, damaged = _members(data, path)
         rois = [(name, content) for name, content in members if name.lower().endswith(".roi")]
         if rois or not (members or damaged):  # an empty ROI set: no objects
             marks, left_out = imagej.marks(rois)
-            return _one(path, marks, [*left_out, *damaged])
+            return _one(path, marks, [*left_out, *damaged], unturned="ImageJ")
         if damaged:
             raise AnnotationError(f"annotation file '{path}' is damaged ({damaged[0]}): copy or save it again.")
         jsons = [content for name, content in members if name.lower().endswith((".geojson", ".json"))]
@@ -106,7 +106,7 @@ def _text(data: bytes, path: Path) -> list[Annotation]:
     except (ValueError, RecursionError) as e:
         raise AnnotationError(f"annotation file '{path}' is no valid JSON ({e}): export it again.") from e
     if geojson.is_geojson(content):
-        return _one(path, *geojson.marks(content, path))
+        return _one(path, *geojson.marks(content, path), unturned="QuPath")
     if coco.is_coco(content):
         return coco.annotations(content, path)
     if label_studio.is_label_studio(content):
@@ -114,11 +114,11 @@ def _text(data: bytes, path: Path) -> list[Annotation]:
     raise NoMarksError(f"annotation file '{path}' is {_kind(content)}: save {ANNOTATION_FORMATS}.")
 
 
-def _one(path: Path, marks: list[Mark], left_out: list[str]) -> list[Annotation]:
+def _one(path: Path, marks: list[Mark], left_out: list[str], unturned: str = "") -> list[Annotation]:
     """The annotation of a file that belongs to one image."""
     if left_out and not marks:
         raise NoMarksError(unusable(path, left_out))
-    return [Annotation(path, None, None, marks, left_out)]
+    return [Annotation(path, None, None, marks, left_out, unturned=unturned)]
 
 
 def _kind(content: Any) -> str:

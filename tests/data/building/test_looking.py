@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from PIL import Image
 from lazylabels_monai.data.building import BuildError, BuildOptions, build_datalist
 from lazylabels_monai.data.checking import check_datalist
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.exporting.formats.coco import CocoFile
 from lazylabels_monai.images.files import read_label
 from tests.data.building.drawing import SHAPE, _draw, _feature, _image, _save, _square
+from tests.exporting.maps import NAMES, written
+from tests.exporting.maps import objects as exported
 from tests.labels.mistaken import MISTAKEN, binary, edges, objects, picture, swapped
 
 
@@ -269,3 +273,74 @@ def test_outlines_in_class_maps_are_asked_about(save, build, tmp_path, kind, ask
         report = check_datalist(tmp_path / "out", marks=True)
         found = {finding.code for finding in report.findings}
         assert ("ids-outlines" in found) == (asked and not options)
+
+
+# ---------------------------------------------------------------------------------------------------------- orientation
+
+SCENE = np.zeros((30, 44), np.int32)
+SCENE[4:12, 6:25], SCENE[18:26, 30:38] = 1, 2
+
+
+def _turned(folder, turn, drawn, stored=SCENE):
+    """Two pictures of which the first has an orientation tag, and what a program drew on them as they are stored."""
+    for name, tag in (("a", turn), ("b", 1)):
+        picture = (stored > 0).astype(np.uint8) * 200 + (ord(name) - 97)
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(folder / "images" / f"{name}.tif", picture, extratags=[(274, 3, 1, tag, True)], metadata=None)
+        drawn(folder, name, stored)
+
+
+def _rois(folder, name, ids):
+    (folder / "exact").mkdir(exist_ok=True)
+    (folder / "exact" / f"{name}.zip").write_bytes(written(ids, "roi", name)[1])
+
+
+def _features(folder, name, ids):
+    (folder / "exact").mkdir(exist_ok=True)
+    (folder / "exact" / f"{name}.geojson").write_bytes(written(ids, "geojson", name)[1])
+
+
+def _seg(folder, name, ids):
+    (folder / "masks").mkdir(exist_ok=True)
+    np.save(folder / "masks" / f"{name}_seg.npy", {"masks": ids.astype(np.uint16)}, allow_pickle=True)
+
+
+def _ids_picture(folder, name, ids):
+    _save(folder / "masks" / f"{name}.png", ids.astype(np.uint16))
+
+
+def _coco_outlines(folder, name, ids):
+    if name == "b":
+        (folder / "exact").mkdir()
+        coco = CocoFile(NAMES)
+        for image in "ab":
+            list(coco.image(replace(exported(ids), name=image, file_name=f"{image}.tif")))
+        ((_, content),) = coco.end()
+        (folder / "exact" / "coco.json").write_bytes(content)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize(("drawn", "program"), [(_rois, "ImageJ"), (_features, "QuPath"), (_seg, "Cellpose")])
+def test_marks_of_programs_that_turn_no_picture_are_questioned_on_turned_ones(tmp_path, drawn, program, turn):
+    _turned(tmp_path / "src", turn, drawn, SCENE[:, :30])  # square, so that no size tells
+    options = BuildOptions(dry_run=True, ids="values", derive=False, unlabelled={"": "background"})
+    notes = [note for note in build_datalist(tmp_path / "src", tmp_path / "out", options).notes if "orientation" in note]
+    if turn == 1:
+        assert not notes
+        return
+    (note,) = notes
+    assert all(word in note for word in ("'a.tif' ('a", program, "save it as TIFF"))
+    assert "b.tif" not in note
+    # what ImageJ saves: the pixels as they are stored, and no tag
+    stored = tifffile.imread(tmp_path / "src" / "images" / "a.tif")
+    tifffile.imwrite(tmp_path / "src" / "images" / "a.tif", stored, imagej=True)
+    options = BuildOptions(validation=1, ids="values", derive=False, unlabelled={"": "background"})
+    assert not [note for note in build_datalist(tmp_path / "src", tmp_path / "out", options).notes if "orientation" in note]
+    np.testing.assert_array_equal(read_label(tmp_path / "out" / "segmentation" / "a.png") > 0, stored > 100)
+
+
+@pytest.mark.parametrize("drawn", [_ids_picture, _coco_outlines])
+def test_marks_of_programs_that_may_turn_pictures_are_not(tmp_path, drawn):
+    _turned(tmp_path / "src", 3, drawn)
+    options = BuildOptions(dry_run=True, ids="values", derive=False, unlabelled={"": "background"})
+    assert not [note for note in build_datalist(tmp_path / "src", tmp_path / "out", options).notes if "orientation" in note]
