@@ -253,6 +253,7 @@ def read_measurements(
         if folder is not None:
             found = _read_measured(folder, folder)
             _note_mismatch(found, predicted, note)
+            _note_rows(found, note)
             _note_erased(out, predicted, list(found.summary["classes"]), note)
             return found
         if not predicted:
@@ -336,6 +337,27 @@ def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: No
     files = [path for image in predicted for path in (image.classes, image.instances) if path is not None]
     if any(path.stat().st_mtime > when for path in files):
         note(f"The measurements in {found.folder} are older than the prediction: run measure again with --overwrite.")
+
+
+def _note_rows(found: Measurements, note: Note) -> None:
+    """Rows of objects that somebody took away or added are told of: the numbers of the summary are of those before."""
+    keys = ["image", "class"]
+    counted = found.images.set_index(keys)["objects"]
+    there = found.objects.groupby(keys).size()
+    missing = counted.sub(there, fill_value=0).astype(int)
+    parts = [
+        f"{abs(count)} {'measured objects have no row' if count > 0 else 'rows are of no measured object'}"
+        for count in (missing[missing > 0].sum(), missing[missing < 0].sum())
+        if count
+    ]
+    if parts:
+        first = missing[missing != 0].index[0][0]
+        note(
+            f"{found.folder / OUTPUTS[0]}: {' and '.join(parts)} there (image '{first}' is the first): summary and intervals "
+            f"are those of all {counted.sum()} objects, the plots of sizes and the counts beside the pictures of the "
+            f"{len(found.objects)} rows; to leave objects out of all, erase them in the label maps, and run measure again with "
+            "--overwrite."
+        )
 
 
 def _renamed_since(found: Measurements, predicted: Sequence[Predicted]) -> bool:
