@@ -46,7 +46,7 @@ def make_field(seeds: tuple[Sequence[int], Sequence[int]]) -> Field:
     for k in CLASSES:
         diameters.append(whole.loc[whole["class"] == k, "equivalent_diameter_px"].to_numpy())
     window = tuple(slice(margin, margin + n) for n in SIZE)
-    return measure_image(instances[window], classes[window], class_names=microstructures.CLASS_NAMES), diameters
+    return measure_image(instances[window], classes[window], class_names=CLASS_NAMES), diameters
 
 
 def truth(fields: Sequence[Field]) -> np.ndarray:

@@ -273,11 +273,14 @@ class _Measurements:
                     f"{', ...' if len(tables) > 2 else ''}), so the objects are measured anew: name one by --measurements."
                 )
         if self.path is not None:
+            self.sides = stated_sides(self.path)
             try:
-                self.table, self.sides = read_table(self.path), stated_sides(self.path)
-            except LazyLabelsError:
+                self.table = read_table(self.path)
+            except LazyLabelsError as error:
                 if self.asked:
                     raise
+                size = f" (pass --pixel-size {self.sides[0]:g}um if that is theirs)" if len(self.sides) == 1 else ""
+                warn(f"{str(error).rstrip('.')}; meanwhile the objects are measured anew{size}.")
         self.sizes = pixel_sizes(found, pixel_size, warn)
 
     def added(self, objects: ImageObjects, files: LabelledImage, maps: dict[str, np.ndarray | None]) -> ImageObjects:

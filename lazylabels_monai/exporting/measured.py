@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lazylabels_monai import spreadsheets
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects
-from lazylabels_monai.spreadsheets import from_cells
 
 __all__ = ["find_tables", "pixel_side", "read_table", "rows_of", "stated_sides", "values_by_id"]
 
@@ -27,6 +28,9 @@ _CENTROID, _TOLERANCE = ("centroid_row_px", "centroid_col_px"), 0.01
 #: Columns of the area, one of which a table has, and how far it may be off, as a part of it.
 _AREA, _AREA_TOLERANCE = ("area_px2", "area_um2"), 1e-5
 
+#: Columns that a table must have.
+_NEEDED = ("image", "id", "class", *_BOX, *_CENTROID)
+
 
 def find_tables(folder: Path) -> list[Path]:
     """Tables that ``measure`` wrote into a folder of predictions or into a folder in it."""
@@ -41,12 +45,11 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     file = path / TABLE if path.is_dir() else path
     try:
-        table = from_cells(pd.read_csv(file, dtype={"image": str, "class_name": str}, keep_default_na=False, na_values=[""]))
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        return spreadsheets.read_table(file, _NEEDED, _AREA, again=f"name the {TABLE} that measure wrote")
+    except OSError as error:
         raise ExportError(f"'{file}' cannot be read as a table of objects ({error}): name the {TABLE} of measure.") from error
-    if missing := [name for name in ("image", "id", "class", *_BOX, *_CENTROID) if name not in table]:
-        raise ExportError(f"'{file}' has no column '{missing[0]}': name the {TABLE} that measure wrote.")
-    return table
+    except LazyLabelsError as error:
+        raise ExportError(str(error)) from error
 
 
 def stated_sides(path: Path) -> list[float]:

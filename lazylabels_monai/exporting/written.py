@@ -28,10 +28,11 @@ class WrittenFiles:
 
     Args:
         folder: of the files; it may be missing.
-        writer: of the format, which knows files of its own that a version without ``exported.jsonl`` wrote.
+        writer: of the format, which knows files of its own that a version without ``exported.jsonl`` wrote; None where nobody
+            knows, so that a file without a record counts as changed.
     """
 
-    def __init__(self, folder: Path, writer: type[Writer]) -> None:
+    def __init__(self, folder: Path, writer: type[Writer] | None = None) -> None:
         self.folder, self._writer = Path(folder), writer
         self._known = _read(self.folder / EXPORTED_FILE)
 
@@ -48,7 +49,7 @@ class WrittenFiles:
         try:
             if name in self._known:
                 return file_digest(file) not in self._known[name]
-            return not self._writer.made(file.read_bytes())
+            return self._writer is None or not self._writer.made(file.read_bytes())
         except OSError:  # nobody can say
             return True
 
@@ -58,7 +59,18 @@ class WrittenFiles:
         Raises:
             LazyLabelsError: when the disk refuses it.
         """
-        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        self._record(name, hashlib.blake2b(content, digest_size=16).hexdigest())
+        write_bytes(self.folder / name, content)
+
+    def wrote(self, name: str) -> None:
+        """Record a file as it is there now, which another function of the package wrote.
+
+        Raises:
+            LazyLabelsError: when the disk refuses it.
+        """
+        self._record(name, file_digest(self.folder / name))
+
+    def _record(self, name: str, digest: str) -> None:
         if digest not in self._known.get(name, ()):
             record, line = self.folder / EXPORTED_FILE, json.dumps({"file": name, "digest": digest})
             with written_to(record), record.open("a+b") as lines:
@@ -66,7 +78,6 @@ class WrittenFiles:
                 cut_short = lines.read() not in (b"", b"\n")  # by a kill
                 lines.write(f"{chr(10) * cut_short}{line}\n".encode())
             self._known[name].add(digest)
-        write_bytes(self.folder / name, content)
 
 
 def _read(record: Path) -> defaultdict[str, set[str]]:

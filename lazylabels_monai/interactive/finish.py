@@ -32,7 +32,7 @@ from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.project_files import mask_files
 from lazylabels_monai.interactive.sizes import class_map, pixel_size_of
 from lazylabels_monai.measure.finding import find_labels
-from lazylabels_monai.measure.folder import measure_folder
+from lazylabels_monai.measure.folder import OUTPUTS, measure_folder
 from lazylabels_monai.progress import silent
 from lazylabels_monai.report import make_report
 from lazylabels_monai.result_files import INSTANCES_ENDING, image_stem
@@ -291,7 +291,20 @@ def report(
     # ids="values": what a person corrected in the window are objects, in however many pieces
     options = {"images": images, "pixel_size": sizes, "classes": project.classes, "ids": "values"}
     measured = out / "measured"
+    written, away = WrittenFiles(measured), project.folder / REPLACED / measured.name
+    changed = [name for name in OUTPUTS if written.changed(name)]
+    for name in changed:
+        keep_copy(measured / name, away)
     measure_folder(out, measured, **options, overwrite=True, warn=warn)
+    for name in OUTPUTS:
+        written.wrote(name)
+    if changed:
+        several = len(changed) > 1
+        warn(
+            f"{_listed(changed)} in '{measured}' {'were' if several else 'was'} changed since a report was made, or "
+            f"{'are' if several else 'is'} of an earlier version, and {'are' if several else 'is'} measured anew: as "
+            f"{'they were' if several else 'it was'}, {'they lie' if several else 'it lies'} in '{away}'."
+        )
     return make_report(out, images=images, classes=project.classes, measured_in=measured, overwrite=True)
 
 

@@ -220,7 +220,7 @@ def format_measurements(result: Mapping[str, Any]) -> str:
         over = f"{percent} intervals over {entry['interval_units']} {entry['interval_over']}"
         lines.append(
             f"{name}: {entry['objects']} objects in {entry['images']} images, {entry['objects_used']} used; "
-            + (over if entry["interval_over"] else "too small for an interval")
+            + (over if entry["interval_over"] else "too few images, and too few tiles in them, for an interval")
         )
         for key, values in entry.items():
             if isinstance(values, dict):

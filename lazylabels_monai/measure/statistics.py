@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError
 
-__all__ = ["MIN_TILES", "STATISTICS", "measurement_error", "summarize", "summary_dict"]
+__all__ = ["MIN_IMAGES", "MIN_TILES", "STATISTICS", "measurement_error", "summarize", "summary_dict"]
 
 #: Statistics of a class, as in the columns' names; ``{u}`` is the unit of length.
 STATISTICS: tuple[str, ...] = (
@@ -32,9 +32,12 @@ STATISTICS: tuple[str, ...] = (
 )
 _QUANTILES = (0.5, 0.1, 0.9)
 _IS_SHARE = np.array([False, True, False, False, False, False])
+_IS_SIZE = np.array([False, False, True, True, True, True])
 
-#: An interval for one image needs this many tiles.
+#: An interval for one image needs this many tiles, ...
 MIN_TILES = 6
+#: ... and one for several this many images: of two, Student's t is 12.7 and most intervals span a factor of 100.
+MIN_IMAGES = 3
 
 #: Resamples go over at most this many groups of sizes; single objects differ from them by less than 0.1 % in rank.
 _MAX_GROUPS = 1024
@@ -67,9 +70,11 @@ class _Sample:
         if values.size:
             weights = counts @ table
             middles = weights.cumsum(1) - weights / 2
-            for row, (middle, total) in enumerate(zip(middles, number, strict=True)):
+            drawn = weights > 0  # sizes of no image in a resample are no steps of its distribution
+            for row, total in enumerate(number):
                 if total > 0:
-                    result[row, 3:] = np.interp(np.multiply(_QUANTILES, total), middle, values)
+                    steps = middles[row, drawn[row]], values[drawn[row]]
+                    result[row, 3:] = np.interp(np.multiply(_QUANTILES, total), *steps)
         return result
 
     def point(self) -> np.ndarray:
@@ -94,11 +99,12 @@ def summarize(
 
     The statistics over all images are those of all their objects together: an image of many objects counts for more.
 
-    Intervals over the data set come from a bootstrap of whole images (two or more), for one image from a bootstrap of its
+    Intervals over the data set come from a bootstrap of whole images (three or more), for one image from a bootstrap of its
     tiles, never of single objects, which are alike within an image. They are Student's t intervals on the logarithm (the
     logit for the area fraction) with the bootstrap's standard error and one degree of freedom less than units: for few
-    units the bootstrap's own percentiles are too narrow. An interval over tiles speaks of the specimen around that image,
-    taken in the same way; one over images of the images that these were drawn from at random.
+    units the bootstrap's own percentiles are too narrow. The error of a size is that of its logarithm in the resamples: one
+    relative to the estimate is no measure where images differ manifold. An interval over tiles speaks of the specimen around
+    that image, taken in the same way; one over images of the images that these were drawn from at random.
 
     Args:
         measurements: of the images, of the same classes and all with or all without a pixel size.
@@ -112,7 +118,7 @@ def summarize(
         a row per image and class, then a row per class over all images: ``scope`` ("image" or "all"), ``image``, ``class``,
         ``class_name``, ``images``, ``objects``, ``objects_used``, each of :data:`STATISTICS` with ``_low`` and ``_high``,
         ``interval_over`` ("images", "tiles" or "") and ``interval_units`` (how many). NaN where a number is not defined:
-        sizes without an object, intervals from fewer than :data:`MIN_TILES` tiles.
+        sizes without an object, intervals from fewer than :data:`MIN_TILES` tiles or :data:`MIN_IMAGES` images.
 
     Raises:
         MeasureError: without images, and for images that do not fit together.
@@ -245,9 +251,8 @@ def _row(
     sample = _over_images(images, k, border) if over == "images" else _over_tiles(images[0], k, border)
     units, point = len(sample.area), sample.point()
     low = high = np.full(len(STATISTICS), np.nan)
-    if over == "images" or units >= MIN_TILES:
-        errors = _standard_errors(sample.estimates(_counts(units, resamples, seed)), units)
-        low, high = _interval(point, errors, units, confidence)
+    if units >= (MIN_IMAGES if over == "images" else MIN_TILES):
+        low, high = _interval(point, sample.estimates(_counts(units, resamples, seed)), units, confidence)
     else:
         over, units = "", 0
     row: dict[str, Any] = {
@@ -327,11 +332,16 @@ def _standard_errors(replicates: np.ndarray, units: int) -> np.ndarray:
     return np.where(shares > 0.95, np.sqrt(variance * units / (units - 1)), np.nan)
 
 
-def _interval(point: np.ndarray, errors: np.ndarray, units: int, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Student's t interval on the logarithm, or on the logit of a share; back on the scale of ``point``."""
+def _interval(point: np.ndarray, replicates: np.ndarray, units: int, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Student's t interval on the logarithm, or on the logit of a share; back on the scale of ``point``.
+
+    Densities and shares are 0 in resamples of images without the class, so that their errors are divided by the estimate
+    instead of taken of the logarithm, which they lack there.
+    """
     t = stats.t.ppf((1 + confidence) / 2, units - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         scale = np.where(_IS_SHARE, point * (1 - point), point)  # d point / d transformed
-        middle, half = np.log(np.where(_IS_SHARE, point / (1 - point), point)), t * errors / scale
+        errors = np.where(_IS_SIZE, _standard_errors(np.log(replicates), units), _standard_errors(replicates, units) / scale)
+        middle, half = np.log(np.where(_IS_SHARE, point / (1 - point), point)), t * errors
         low, high = (np.where(_IS_SHARE, expit(edge), np.exp(edge)) for edge in (middle - half, middle + half))
     return tuple(np.where(np.isfinite(edge), edge, np.nan) for edge in (low, high))

@@ -33,10 +33,11 @@ from lazylabels_monai.measure.finding import (
 )
 from lazylabels_monai.measure.folder import OUTPUTS, measure_folder
 from lazylabels_monai.measure.maps import IN_ONE_PIECE
+from lazylabels_monai.measure.statistics import STATISTICS
 from lazylabels_monai.measure.telling import require_class_maps, tell_erased, tell_pieces
 from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
-from lazylabels_monai.spreadsheets import from_cells
+from lazylabels_monai.spreadsheets import read_table
 from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp, told_twice
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE
@@ -254,6 +255,7 @@ def read_measurements(
         if folder is not None:
             found = _read_measured(folder, folder)
             _note_mismatch(found, predicted, note)
+            _note_rows(found, note)
             _note_erased(out, predicted, list(found.summary["classes"]), note)
             return found
         if not predicted:
@@ -289,13 +291,15 @@ def _stated_sizes(predicted: Sequence[Predicted], note: Note) -> dict[str, float
 
 
 def _read_measured(folder: Path, shown: Path | None) -> Measurements:
-    text = {"image": str, "class_name": str, "scope": str}  # an image may be named 001
-    objects, summary = (
-        from_cells(pd.read_csv(folder / name, dtype=text, keep_default_na=False, na_values=[""])) for name in OUTPUTS[:2]
-    )
     content = json.loads((folder / OUTPUTS[2]).read_text(encoding="utf-8"))
     if missing := {"unit", "classes", "images", "confidence"} - set(content):
         raise ValueError(f"summary.json has no {sorted(missing)[0]}")
+    unit, again = content["unit"], "run measure again with --overwrite"
+    needed = ("image", "id", "class", f"equivalent_diameter_{unit}", "touches_border", "border_weight")
+    objects = read_table(folder / OUTPUTS[0], needed, ["mean_mutual_information"], again=again)
+    statistics = [statistic.format(u=unit) for statistic in STATISTICS]
+    numbers = [f"{statistic}{end}" for statistic in statistics for end in ("", "_low", "_high")]
+    summary = read_table(folder / OUTPUTS[1], ("scope", "class", "class_name", "objects", "objects_used"), numbers, again=again)
     return Measurements(objects, summary[summary["scope"] == "image"], content, shown)
 
 
@@ -337,6 +341,27 @@ def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: No
         note(f"The measurements in {found.folder} are older than the prediction: run measure again with --overwrite.")
 
 
+def _note_rows(found: Measurements, note: Note) -> None:
+    """Rows of objects that somebody took away or added are told of: the numbers of the summary are of those before."""
+    keys = ["image", "class"]
+    counted = found.images.set_index(keys)["objects"]
+    there = found.objects.groupby(keys).size()
+    missing = counted.sub(there, fill_value=0).astype(int)
+    parts = [
+        f"{abs(count)} {'measured objects have no row' if count > 0 else 'rows are of no measured object'}"
+        for count in (missing[missing > 0].sum(), missing[missing < 0].sum())
+        if count
+    ]
+    if parts:
+        first = missing[missing != 0].index[0][0]
+        note(
+            f"{found.folder / OUTPUTS[0]}: {' and '.join(parts)} there (image '{first}' is the first): summary and intervals "
+            f"are those of all {counted.sum()} objects, the plots of sizes and the counts beside the pictures of the "
+            f"{len(found.objects)} rows; to leave objects out of all, erase them in the label maps, and run measure again with "
+            "--overwrite."
+        )
+
+
 def _renamed_since(found: Measurements, predicted: Sequence[Predicted]) -> bool:
     """Whether ``classes.json`` beside the maps is newer than the measurements and calls the classes otherwise."""
     files = [path for image in predicted[:1] for path in (image.classes, image.instances) if path is not None]
@@ -358,7 +383,10 @@ def read_evaluation(out: Path, predicted: Sequence[Predicted], note: Note) -> Ev
     try:
         results = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
         table = folder / "metrics.csv"
-        rows = from_cells(pd.read_csv(table, dtype={"image": str})) if table.is_file() else pd.DataFrame({"image": []})
+        rows = read_table(table, ["image"], again="evaluate again") if table.is_file() else pd.DataFrame({"image": []})
+    except LazyLabelsError as error:
+        note(f"Metrics: {error}")
+        return None
     except (OSError, ValueError, TypeError) as error:
         note(f"Metrics: the files in {folder} cannot be read ({error}); evaluate again.")
         return None

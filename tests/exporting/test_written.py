@@ -31,6 +31,15 @@ def test_a_file_is_known_until_somebody_changes_it(tmp_path):
     assert files(tmp_path).names == []
 
 
+def test_files_that_others_wrote_are_known_once_that_is_said(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"a")
+    assert WrittenFiles(tmp_path).changed("a.csv")
+    WrittenFiles(tmp_path).wrote("a.csv")
+    assert not WrittenFiles(tmp_path).changed("a.csv")
+    (tmp_path / "a.csv").write_bytes(b"b")
+    assert WrittenFiles(tmp_path).changed("a.csv")
+
+
 def test_a_line_that_a_kill_cut_short_costs_no_other(tmp_path):
     (tmp_path / EXPORTED_FILE).write_text('{"file": "b.zi')
     files(tmp_path).write("a.zip", b"a")

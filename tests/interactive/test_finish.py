@@ -19,8 +19,10 @@ from lazylabels_monai.exporting import FORMATS
 from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.interactive.finish import belong_together, export, has_masks, read_masks, report, write_masks
 from lazylabels_monai.interactive.kept import accepted
+from lazylabels_monai.interactive.label_files import REPLACED
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.sizes import table, write_csv
+from lazylabels_monai.result_files import EXPORTED_FILE
 from tests.exporting.maps import saved_elsewhere
 from tests.interactive.folders import pictures
 from tests.interactive.test_sizes import SHAPE, objects
@@ -142,6 +144,31 @@ def test_masks_of_a_picture_that_is_not_finished_are_left_out(project):
     assert set(pd.read_csv(out / "measured" / "objects.csv")["image"]) == {"a"}
     assert "1 of 2 predictions" in page.read_text()
     assert export(out, "coco", project, "1um", told.append).objects == {"a": 4}
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["", "of an earlier version"])
+def test_a_table_that_a_person_edited_is_kept_when_the_report_measures_anew(project, recorded):
+    out, told = project.files.finished_folder, []
+    for entry in project.images:
+        project.finish(entry)
+        write_masks(out, project.files.result_name(entry.name), *objects(), project.classes)
+    for _ in range(2):
+        report(out, project, "1um", told.append)
+    assert told == []
+    measured, kept = out / "measured", project.folder / REPLACED / "measured"
+    made = (measured / "objects.csv").read_bytes()
+    assert not kept.exists()
+    if not recorded:
+        (measured / EXPORTED_FILE).unlink()
+    (measured / "objects.csv").write_bytes(b"mine")
+    report(out, project, "1um", told.append)
+    assert (kept / "objects.csv").read_bytes() == b"mine"
+    assert (measured / "objects.csv").read_bytes() == made
+    (sentence,) = told
+    assert "'objects.csv'" in sentence
+    assert str(kept) in sentence
+    report(out, project, "1um", told.append)
+    assert told == [sentence]
 
 
 def test_report_and_csv_are_of_the_objects_on_the_screen(project, tmp_path):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from lazylabels_monai.data.simulating.microstructures import make_image
 from lazylabels_monai.errors import LazyLabelsError
@@ -112,8 +115,6 @@ def test_intervals_hold_the_estimate_and_shrink():
 
 def test_interval_of_a_mean_is_students():
     """Images of one object each: the interval of the mean diameter is close to Student's t for a sample mean."""
-    from scipy import stats
-
     rng = np.random.default_rng(2)
     for count in (3, 12):
         radii = rng.uniform(9, 11, count)
@@ -123,6 +124,57 @@ def test_interval_of_a_mean_is_students():
         half = stats.t.ppf(0.975, count - 1) * sizes.std(ddof=1) / math.sqrt(count)
         measured = (row["mean_diameter_px_high"] - row["mean_diameter_px_low"]) / 2
         assert measured == pytest.approx(half, rel=0.25)
+
+
+def drawn_images(count, effect, rng):
+    """Images of few objects: their diameters lognormal, and of each image a factor that is lognormal, too."""
+    found = []
+    for k in range(count):
+        sizes = 20 * np.exp(rng.normal(0, effect) + rng.normal(0, 0.4, 1 + rng.poisson(6)))
+        image = measure_image(discs((20, 20), [(10, 10)], [3]), name=str(k))
+        objects = pd.concat([image.objects] * len(sizes), ignore_index=True)
+        found.append(replace(image, objects=objects.assign(equivalent_diameter_px=sizes)))
+    return found
+
+
+SIZES = [s.format(u="px") for s in STATISTICS[2:]]
+
+
+def test_intervals_of_sizes_are_those_of_all_resamples_of_images_that_there_are():
+    """Also where images differ manifold, and an error relative to the estimate would span a factor of a million."""
+    images = drawn_images(4, 0.9, np.random.default_rng(3))
+    row = summarize(images, border="none", resamples=20000, scopes=("all",)).query("scope == 'all'").iloc[0]
+
+    def logs(drawn):
+        rows = summarize([images[k] for k in drawn], border="none", resamples=100, scopes=("all",)).iloc[0]
+        return np.log(rows[SIZES].to_numpy(float))
+
+    drawn = np.array([logs(each) for each in product(range(4), repeat=4)])  # each as likely as the others
+    half = stats.t.ppf(0.975, 3) * drawn.std(0) * math.sqrt(4 / 3)
+    for name, expected in zip(SIZES, half, strict=True):
+        assert math.log(row[f"{name}_high"] / row[name]) == pytest.approx(expected, rel=0.05)
+        assert math.log(row[name] / row[f"{name}_low"]) == pytest.approx(expected, rel=0.05)
+    assert row["p10_diameter_px_high"] / row["p10_diameter_px_low"] < 1000
+
+
+@pytest.mark.parametrize(("count", "effect"), [(3, 0.3), (4, 0.3), (8, 0.3)])
+def test_intervals_of_sizes_of_few_objects_hold_the_truth(count, effect):
+    rng = np.random.default_rng(count)
+    truth = summarize(drawn_images(400, effect, rng), border="none", resamples=100, scopes=("all",)).iloc[0]
+    held = []
+    for _ in range(100):
+        row = summarize(drawn_images(count, effect, rng), border="none", resamples=200, scopes=("all",)).iloc[0]
+        held.append([row[f"{name}_low"] <= truth[name] <= row[f"{name}_high"] for name in SIZES])
+    assert (np.mean(held, 0) >= 0.86).all(), np.mean(held, 0)  # of 100 at 95 %, four standard errors
+
+
+def test_two_images_are_too_few_for_an_interval():
+    images = small_images(3)
+    for count, over in ((2, ""), (3, "images")):
+        table = summarize(images[:count], resamples=100).query("scope == 'all'")
+        assert table["interval_over"].tolist() == [over] * 2
+        assert table[[f"{name}_low" for name in SIZES]].notna().to_numpy().all() == bool(over)
+        assert table[SIZES].notna().to_numpy().all()
 
 
 def test_same_seed_same_summary():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -35,6 +36,27 @@ def test_a_bare_prediction_is_measured_and_the_rest_is_named(made, tmp_path):
     for section in ("objects", "training", "metrics"):
         assert f'<section id="{section}">' not in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["im0_pred.png", "im1_pred.png", "m", "report.html"]
+
+
+def test_rows_that_somebody_took_away_or_added_are_told(made, tmp_path):
+    out = tmp_path / "pred"
+    shutil.copytree(made / "pred", out, ignore=shutil.ignore_patterns("report.html"))
+    measure_folder(out, out / "m", classes=CLASSES, resamples=100, ids="values")
+    table = out / "m" / "objects.csv"
+    rows = table.read_text().splitlines(keepends=True)
+    for kept, said in (
+        (rows, None),
+        (
+            rows[:1] + rows[3:],
+            f"2 measured objects have no row there.*all {len(rows) - 1} objects.*of the {len(rows) - 3} rows",
+        ),
+        ([*rows, rows[-1]], "1 rows are of no measured object there"),
+        ([*rows[:-1], rows[-1].replace(rows[-1].split(",")[0], "other", 1)], "1 measured objects .* and 1 rows are of no"),
+    ):
+        table.write_text("".join(kept))
+        text = html.unescape(make_report(out, measured_in=out / "m", overwrite=True).read_text())
+        assert ("objects.csv: " in text) == (said is not None)
+        assert said is None or re.search(said, text)
 
 
 def test_an_evaluation_alone(made, tmp_path):
