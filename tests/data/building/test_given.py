@@ -76,6 +76,26 @@ def test_what_a_person_wrote_of_an_image_goes_along(corrected, tmp_path):
     }
 
 
+def _project(folder, count=5):
+    with Project.open(folder, create=True, classes=("cell",)) as project:
+        drawn = np.full(SHAPE, 255, np.uint8)
+        drawn[2:10, 2:10] = 1
+        for entry in project.images[:count]:
+            project.labels.save(entry, "segmentation", drawn)
+
+
+def test_splits_that_nobody_drew_are_drawn(folder, tmp_path):
+    """A window puts all pictures into training; without others no training could choose its weights."""
+    _project(folder)
+    summary = build_datalist(folder, tmp_path / "new", BuildOptions(validation=2))
+    sections = {name: section for name, (section, _) in _items(tmp_path / "new").items()}
+    assert sorted(sections.values()) == ["training"] * 3 + ["validation"] * 2
+    assert not any("keep their split" in note for note in summary.notes)
+    for options in (BuildOptions(overwrite=True), BuildOptions(overwrite=True, keep_splits=tmp_path / "new")):
+        build_datalist(folder, tmp_path / "new", options)  # what validated does not train now
+        assert {name: section for name, (section, _) in _items(tmp_path / "new").items()} == sections
+
+
 def test_values_go_by_the_names_of_the_data_set(folder, tmp_path):
     with Project.open(folder, create=True, classes=("crystal", "bubble")) as project:
         for entry in project.images:
