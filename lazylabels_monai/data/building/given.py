@@ -160,6 +160,7 @@ class GivenPainter:
 
     Objects and interfaces that were marked elsewhere go over those of the data set; background and the lack of interfaces fill
     only what it leaves open, and what neither says stays open, unless the user says in so many words that it is background.
+    What was marked as not labelled is open in all.
 
     Args:
         given: the data set.
@@ -247,6 +248,7 @@ class GivenPainter:
         maps = {
             task: _over(below.get(task), above.get(task), spared.get(task)) for task in TASKS if task in below or task in above
         }
+        maps = {task: np.where(marks.opened, IGNORE, label) for task, label in maps.items()}
         label = maps.get("segmentation")
         known = label is not None and (label != IGNORE).any()
         complete = label is not None and bool((label != IGNORE).all())
@@ -265,7 +267,7 @@ class GivenPainter:
         """Ids of all objects, where all are known."""
         label = marks.maps.get("segmentation")
         loose = label is not None and bool((is_marked(label) & (objects == 0)).any())
-        if loose or (own.instances is None and (old.any() or not complete)):
+        if loose or marks.opened.any() or (own.instances is None and (old.any() or not complete)):
             return None
         found = np.where(objects > 0, objects + int(old.max(initial=0)), old)
         return compact_instances(found)[0].astype(np.int32) if found.any() else None

@@ -143,6 +143,28 @@ def test_marks_of_another_program_are_laid_over_what_the_window_drew(folder, tmp
             assert "separation" not in _items(tmp_path / "new")[name][1]
 
 
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_an_area_to_ignore_opens_the_labels_below_it(corrected, tmp_path, with_ids):
+    if not with_ids:
+        shutil.rmtree(corrected / "instances")
+        file = corrected / "datalist.json"
+        content = json.loads(file.read_text())
+        for section in SECTIONS:
+            content[section] = [{k: v for k, v in item.items() if k != "instances"} for item in content[section]]
+        file.write_text(json.dumps(content))
+    area = _square(18, 2, 8, 20)  # some of the two objects, their interface and background
+    _draw(tmp_path / "fiji", _feature("ignore", "Polygon", area), names="ab", kind="exact")
+    build_datalist(corrected, tmp_path / "new", BuildOptions(labels=[("exact", tmp_path / "fiji" / "exact")]))
+    opened = np.zeros(SHAPE, bool)
+    opened[2:22, 18:26] = True
+    for name in "abcde":
+        for key in ("segmentation", "detection", "separation"):
+            there, now = (_label(folder, name, key) for folder in (corrected, tmp_path / "new"))
+            np.testing.assert_array_equal(now, np.where(opened & (name in "ab"), 255, there))
+        if name in "ab":
+            assert "instances" not in _items(tmp_path / "new")[name][1]  # as of other images that are not known altogether
+
+
 def test_an_object_drawn_anew_is_one_object(corrected, tmp_path):
     _draw(tmp_path / "fiji", _feature("cell", "Polygon", _square(6, 6, 14, 14)), kind="exact")
     summary = build_datalist(corrected, tmp_path / "new", BuildOptions(labels=[("exact", tmp_path / "fiji" / "exact")]))
