@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import KINDS, BuildError, Vocabulary
@@ -301,13 +302,22 @@ def _open_regions(maps: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _ids_of(own: ImageLabels) -> np.ndarray:
-    """Ids of the objects of the exact mask: as they are given, else its connected components."""
+    """Ids of the objects of the exact mask: as they are given, else its pieces between interfaces."""
     if own.instances is not None:
         return own.instances
     mask = own.maps.get("segmentation")
     if mask is None:
         return np.zeros((), np.int32)
-    return instances_from_classes(np.where(mask == IGNORE, BACKGROUND, mask))
+    mask = np.where(mask == IGNORE, BACKGROUND, mask)
+    whole, separation = instances_from_classes(mask), own.maps.get("separation")
+    between = (whole > 0) & (separation == INTERFACE) if separation is not None else np.zeros(mask.shape, bool)
+    pieces = instances_from_classes(np.where(between, BACKGROUND, mask))
+    if not (between.any() and pieces.any()):
+        return whole
+    # a scribble is wider than the border: its pixels are of the piece beside them, or are an object that lies in it altogether
+    nearest = tuple(ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True))
+    within = np.where(whole[nearest] == whole, pieces[nearest], whole + int(pieces.max()))
+    return np.where(between, within, pieces)
 
 
 def _without_covered(ids: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, int]:

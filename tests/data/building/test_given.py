@@ -12,7 +12,7 @@ from lazylabels_monai.data.building import BuildError, BuildOptions, build_datal
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.interactive.project import Project
-from tests.data.building.drawing import SHAPE, _draw, _feature, _ids, _image, _masks, _save, _square
+from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save, _square
 
 SECTIONS = ("training", "validation", "testing")
 
@@ -163,6 +163,39 @@ def test_an_area_to_ignore_opens_the_labels_below_it(corrected, tmp_path, with_i
             np.testing.assert_array_equal(now, np.where(opened & (name in "ab"), 255, there))
         if name in "ab":
             assert "instances" not in _items(tmp_path / "new")[name][1]  # as of other images that are not known altogether
+
+
+def test_what_cannot_be_read_elsewhere_opens_nothing(corrected, tmp_path):
+    """A box without an outline says nothing of what the data set knows."""
+    _coco(tmp_path / "boxes.json", ["a.png", "b.png"])
+    content = json.loads((tmp_path / "boxes.json").read_text())
+    content["annotations"].append({"id": 9, "image_id": 0, "category_id": 7, "segmentation": [], "bbox": [18, 2, 8, 20]})
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    build_datalist(corrected, tmp_path / "new", BuildOptions(labels=[("exact", tmp_path / "boxes.json")]))
+    there, now = (_label(folder, "a", "segmentation")[2:22, 20:26] for folder in (corrected, tmp_path / "new"))
+    np.testing.assert_array_equal(now, there)
+
+
+def test_a_neighbour_of_an_object_drawn_anew_stays(folder, tmp_path):
+    """Images to train on have no ids: interfaces part what touches there, and an object may lie in one altogether."""
+    ids = np.zeros(SHAPE, np.uint16)
+    ids[5:35, 5:25], ids[5:35, 25:40], ids[20:22, 50:52] = 1, 2, 3
+    _masks(folder, label=ids)
+    build_datalist(folder, tmp_path / "d", BuildOptions(classes=["cell"], validation=2))
+    for name, (_, item) in _items(tmp_path / "d").items():
+        separation = _label(tmp_path / "d", name, "separation").copy()
+        separation[19:23, 49:53] = 1
+        _save(tmp_path / "d" / item["separation"], separation)
+    _draw(tmp_path / "fiji", _feature("cell", "Polygon", _square(6, 6, 19, 28)), kind="exact")
+    summary = build_datalist(tmp_path / "d", tmp_path / "new", BuildOptions(labels=[("exact", tmp_path / "fiji" / "exact")]))
+    assert any("5 objects of" in note and "drawn anew" in note for note in summary.notes)
+    assert len({section for section, _ in _items(tmp_path / "new").values()}) == 2
+    for name in "abcde":
+        mask = _label(tmp_path / "new", name, "segmentation")
+        assert (mask[5:35, 25:40] == 1).all()
+        assert (mask[20:22, 50:52] == 1).all()
+        assert (mask[6:34, 6:25] == 1).all()
+        assert (mask[5, 5:24] != 1).all()  # of the one before
 
 
 def test_an_object_drawn_anew_is_one_object(corrected, tmp_path):
