@@ -8,6 +8,7 @@ import dis
 import errno
 import os
 import platform
+import re
 import sys
 import tempfile
 import threading
@@ -27,6 +28,7 @@ __all__ = [
     "first_line",
     "given_in_file",
     "given_overrides",
+    "in_number",
     "is_bundle_program",
     "is_out_of_memory",
     "named_configs",
@@ -66,6 +68,10 @@ FOLDER_IDS = frozenset(["bundle_root", "ckpt_dir", "dataset_dir", "output_dir", 
 
 #: Ids that count something of which there must be one at least.
 _COUNTS = frozenset(["max_epochs", "batch_size", "crops_per_epoch", "val_interval"])
+
+
+#: A word in singular and plural.
+_IN_NUMBER = re.compile(r"\[([^|\[\]]*)\|([^|\[\]]*)\]")
 
 
 class LazyLabelsError(ValueError):
@@ -208,6 +214,17 @@ def some_of(parts: Sequence[str], most: int = 3) -> str:
 def some(names: Sequence[str], most: int = 3) -> str:
     """The first names of a list in quotes, and how many more there are."""
     return some_of([f"'{name}'" for name in names], most)
+
+
+def in_number(count: int, sentence: str, **parts: object) -> str:
+    """A sentence about one thing or several, in which ``[is|are]`` stands for the word in singular and plural.
+
+    Args:
+        count: how many there are.
+        sentence: with such words, and ``{name}`` for each of ``parts``.
+        parts: what is put in, as it is.
+    """
+    return _IN_NUMBER.sub(lambda words: words[1 if count == 1 else 2], sentence).format(**parts)
 
 
 def explain(error: BaseException) -> str:

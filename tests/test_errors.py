@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lazylabels_monai.errors import LazyLabelsError, check_overrides, one_line, one_sentence_errors, print_error, user_error
+from lazylabels_monai.errors import (
+    LazyLabelsError,
+    check_overrides,
+    in_number,
+    one_line,
+    one_sentence_errors,
+    print_error,
+    user_error,
+)
 from lazylabels_monai.settings import SETTINGS, check_settings
 from lazylabels_monai.tasks import validate_tasks
 
@@ -142,3 +150,9 @@ def test_a_sentence_steers_no_terminal_and_keeps_its_lines(capsys):
 def test_one_line_is_one_line():
     assert one_line("a\n\x1b[2J\x85\u2028 b") == "a\\n\\x1b[2J\\x85\\u2028 b"
     assert one_line("Kristall ü (µm), 漢 字") == "Kristall ü (µm), 漢 字"
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "a[b|c]{} are left"), (1, "a[b|c]{} is left"), (2, "a[b|c]{} are left")])
+def test_a_sentence_stands_in_the_number_of_what_it_is_about(count, said):
+    """Names are put in as they are, whatever signs they hold."""
+    assert in_number(count, "{name} [is|are][|] left", name="a[b|c]{}") == said

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lazylabels_monai.errors import DiskError, LazyLabelsError, explain, some
+from lazylabels_monai.errors import DiskError, LazyLabelsError, explain, in_number, some, some_of
 from lazylabels_monai.exporting.finding import home_of, label_maps
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
@@ -121,12 +121,11 @@ def export_objects(
         )
     others = sorted(set(written.names) - set(writer.names([image.name for image in found])))
     if overwrite and not keep_changed and others:
-        several = len(others) > 1
-        warn(
-            f"'{folder}' also holds {others[0]}{f' and {len(others) - 1} more' if several else ''} of an earlier export, of "
-            f"{'images that are' if several else 'an image that is'} not exported now, which datalist takes as well: remove "
-            f"{'them if they are' if several else 'it if it is'} not to count."
+        sentence = (
+            "'{folder}' also holds {names} of an earlier export, of [an image that is|images that are] not exported now, which "
+            "datalist takes as well: remove [it if it is|them if they are] not to count."
         )
+        warn(in_number(len(others), sentence, folder=folder, names=some_of(others, 1)))
     measure = None
     if writer.measures and measurements is not False:
         measure = _Measurements(source, measurements, found, pixel_size, names, warn)
@@ -183,12 +182,11 @@ def _check_target(written: WrittenFiles, names: Sequence[str], overwrite: bool, 
         raise ExportError(f"'{folder}' holds {there[0]} already: name another folder with --to, or pass --overwrite.")
     changed = [] if keep_changed else [name for name in there if written.changed(name)]
     if changed:
-        several = len(changed) > 1
-        others = f" and {len(changed) - 1} more there were" if several else " was"
-        raise ExportError(
-            f"'{folder / changed[0]}'{others} changed in another program since the export and would be replaced: move "
-            f"{'them' if several else 'it'} away, or name another folder with --to."
+        sentence = (
+            "{names} [was|there were] changed in another program since the export and would be replaced: move [it|them] away, "
+            "or name another folder with --to."
         )
+        raise ExportError(in_number(len(changed), sentence, names=some([str(folder / name) for name in changed], 1)))
 
 
 def _write(written: WrittenFiles, files: Iterable[File], report: ExportReport) -> None:

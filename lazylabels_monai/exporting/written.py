@@ -38,8 +38,10 @@ class WrittenFiles:
 
     @property
     def names(self) -> list[str]:
-        """Of the files that are there and of which is known that an export wrote them, perhaps changed since; sorted."""
-        return sorted(name for name in self._known if Path(name).name == name and (self.folder / name).is_file())
+        """Of the format's files that are there and that an export is known to have written, perhaps changed since; sorted."""
+        own = self._writer(())
+        names = (name for name in self._known if Path(name).name == name and name in own.names([Path(name).stem]))
+        return sorted(name for name in names if (self.folder / name).is_file())
 
     def changed(self, name: str) -> bool:
         """Whether a file is there that is not as an export wrote it: somebody's work."""

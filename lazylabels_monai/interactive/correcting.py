@@ -20,6 +20,7 @@ from scipy import ndimage
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.interactive.image_records import ImageEntry
 from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.surroundings import HALO, SQUARE, Surroundings, along_border, drawn_in, objects_of, parted
 from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import DEFAULT_GAP, interface_labels, interfaces_where_known
 from lazylabels_monai.labels.rasterize import stroke_lines
@@ -43,18 +44,11 @@ __all__ = [
 
 #: "As it is" in the changes of a label.
 KEEP = -1
-#: Pixels around an exact outline that are background, as in ``lazylabels datalist``.
-HALO = 3
 #: A piece of fewer pixels that a stroke cuts off is none.
 MIN_PIECE = 4
 
 _CLASSED = {"detection", "segmentation"}  # labels that name the class of an object
 _AROUND = 8  # pixels around what changes that are looked at
-_SQUARE = np.ones((3, 3), bool)
-#: A scribble that cuts at least so much off an object runs through it; one that cuts off less runs along its border.
-_THROUGH = 0.25
-#: What surrounds more of an outline than this is no neighbour, but a prediction that is too large.
-_SURROUNDS = 0.5
 
 #: Labels of an image by task, (H, W) uint8 as drawn, 255 not labelled.
 _Marks = Mapping[str, np.ndarray]
@@ -167,14 +161,14 @@ def join(
     numbers.sort(key=lambda number: (-sizes[number], number))
     kept = numbers[0]
     one = np.isin(objects, numbers)
-    own = np.zeros_like(objects) if drawn is None else _drawn_in(drawn, one)
+    own = np.zeros_like(objects) if drawn is None else drawn_in(drawn, one)
     said = [values for number in numbers if (values := own[(objects == number) & (own > 0)]).size]
     value = int(np.bincount(said[0]).argmax()) if said else _class(classes, kept)
     box = _box(one | line)
     # between the objects, not the ends of the line that reach out of them
-    gaps, count = ndimage.label(line[box] & (objects[box] == 0), _SQUARE)
+    gaps, count = ndimage.label(line[box] & (objects[box] == 0), SQUARE)
     for gap in range(1, count + 1):
-        around = ndimage.binary_dilation(gaps == gap, _SQUARE)
+        around = ndimage.binary_dilation(gaps == gap, SQUARE)
         if len(set(np.unique(objects[box][around])) & set(numbers)) > 1:
             one[box] |= gaps == gap
     made = objects.copy()
@@ -183,11 +177,11 @@ def join(
     inside = one[box]
     # a scribble ends a pixel or two outside of the objects
     former, _ = interface_labels(np.where(np.isin(objects[box], numbers), objects[box], 0))
-    between = ndimage.binary_dilation(former > 0, _SQUARE)
+    between = ndimage.binary_dilation(former > 0, SQUARE)
     separation[box][between] = IGNORE
     scribble = (_mark(marks, "separation", objects.shape)[box] == INTERFACE) & ~between
     _change(separation[box], interfaces_where_known(inside.astype(np.int32), inside, DEFAULT_GAP))
-    separation[box][_along_border(scribble, inside)] = KEEP
+    separation[box][along_border(scribble, inside)] = KEEP
     known = classes is not None or said  # without either nothing is said of the class
     overrule = np.where(one, value, KEEP).astype(np.int16) if known else None
     return Correction(made, {kept: value}, {"separation": separation}, overrule)
@@ -267,33 +261,18 @@ def outline(
     made = np.where(objects == number, 0, objects)
     made[mask] = number
     box = _box(mask, 2 * max(_AROUND, halo + 2))
-    inside, shown = mask[box], objects[box]
-    exact, inner, drawn = (_mark(marks, task, mask.shape)[box] for task in ("segmentation", "detection", "separation"))
-    around = _around(_objects(exact), inside, shown, number, drawn == INTERFACE)
-    others_exact = around.exact & ~inside
-    # what followed from its former outline goes with that
-    stale = interface_labels(_two(around.former, around.exact), DEFAULT_GAP)[0] > 0
-    scribble = (drawn == INTERFACE) & ~stale
-    along = _along_border(scribble, inside)
-    through = scribble & inside & ~along
-    if through.any():  # with its ends, a few pixels outside
-        scribble &= ~ndimage.binary_dilation(through, _SQUARE, iterations=HALO) | along
-    reached = _reached(inside & ~along, scribble & (along | ~inside), halo)
-    dab = _objects(inner)
-    own_dab = _drawn_in(dab, inside) > 0
-    others = ((made[box] > 0) | others_exact | around.unknown | (dab > 0) & ~own_dab) & ~inside
-    ring = reached & ~inside & ~others & (ndimage.distance_transform_edt(~inside) <= halo)
+    inside = mask[box]
+    near = Surroundings.of(
+        inside, objects[box] == number, objects[box], {t: _mark(marks, t, mask.shape)[box] for t in TASKS}, halo
+    )
     segmentation, detection, separation = (np.full(mask.shape, KEEP, np.int16) for _ in TASKS)
-    segmentation[box][ring] = BACKGROUND
+    segmentation[box][near.background] = BACKGROUND
     segmentation[box][inside] = value
-    detection[box][ring | inside] = BACKGROUND
-    detection[box][inner_regions(inside.astype(np.int32), rng=rng) > 0] = value
-    if not around.former.any():  # else the inner region that is there may have followed from it
-        detection[box][own_dab & inside] = value
-    known = inside | ring | others_exact | (exact == BACKGROUND) & ~others
-    label = interfaces_where_known(_two(inside, others_exact), known, DEFAULT_GAP)
-    separation[box][stale] = IGNORE
-    separation[box][(label == BACKGROUND) & (inside | ring) & ~along & ~(scribble & ~inside)] = BACKGROUND
+    detection[box][near.background | inside] = BACKGROUND
+    detection[box][near.dab | (inner_regions(inside.astype(np.int32), rng=rng) > 0)] = value
+    label = interfaces_where_known(parted(inside, near.exact), near.known, DEFAULT_GAP)
+    separation[box][near.stale] = IGNORE
+    separation[box][(label == BACKGROUND) & (inside | near.background) & ~near.interfaces] = BACKGROUND
     separation[box][label == INTERFACE] = INTERFACE
     labels = {"segmentation": segmentation, "detection": detection, "separation": separation}
     return Correction(made.astype(np.int32), {int(number): int(value)}, labels)
@@ -314,7 +293,7 @@ def marked(project: Project, entry: ImageEntry) -> np.ndarray:
     Raises:
         LazyLabelsError: when a label cannot be read.
     """
-    inner, exact = (_objects(project.labels.read(entry, task)) for task in ("detection", "segmentation"))
+    inner, exact = (objects_of(project.labels.read(entry, task)) for task in ("detection", "segmentation"))
     return np.where(inner > 0, inner, exact)
 
 
@@ -361,7 +340,7 @@ def apply(project: Project, entry: ImageEntry, correction: Correction) -> dict[s
     changes = dict(correction.labels)
     if correction.overrule is not None:
         for task in _CLASSED & entry.drawn:
-            shown = (correction.overrule != KEEP) & (_objects(project.labels.read(entry, task)) > 0)
+            shown = (correction.overrule != KEEP) & (objects_of(project.labels.read(entry, task)) > 0)
             changes[task] = np.where(shown, correction.overrule, changes.get(task, KEEP)).astype(np.int16)
     try:
         for task in TASKS:
@@ -386,108 +365,9 @@ def undo(project: Project, entry: ImageEntry, before: Mapping[str, np.ndarray]) 
         project.labels.save_drawn(entry, task, marks)
 
 
-@dataclass(frozen=True)
-class _Around:
-    """What is known around an outline.
-
-    Args:
-        exact: (H, W) bool, exact masks of other objects.
-        former: (H, W) bool, the outline of the object itself that was taken before.
-        unknown: (H, W) bool, what likely is a neighbour that was taken for a part of the object.
-    """
-
-    exact: np.ndarray
-    former: np.ndarray
-    unknown: np.ndarray
-
-
-def _around(exact: np.ndarray, inside: np.ndarray, shown: np.ndarray, number: int, scribble: np.ndarray) -> _Around:
-    """Whose the pixels around an outline are, by the exact masks (classes), the ids on the screen and the interfaces."""
-    seen = shown == number
-    taken = bool(seen.any() and (exact[seen] > 0).all())
-    # masks have no ids: pieces between interfaces, and what other ids do not cover
-    own = _own(np.where(np.isin(shown, (0, number)), exact, 0), inside, scribble)
-    if taken and _parts(seen & ~scribble).max(initial=0) == 1:
-        own |= seen
-    other = (exact > 0) & ~own
-    pieces, _ = ndimage.label(_thick((seen | own) & ~inside & ~other))
-    border = ndimage.binary_dilation(inside) & ~inside
-    share = np.bincount(pieces[border], minlength=1) / max(1, np.count_nonzero(border))
-    beside = np.flatnonzero((share > 0) & (share < _SURROUNDS))
-    former = seen & own if taken else np.zeros_like(inside)
-    return _Around(other, former, np.isin(pieces, beside[beside > 0]))
-
-
-def _own(exact: np.ndarray, inside: np.ndarray, scribble: np.ndarray) -> np.ndarray:
-    """Pieces of an exact mask, between interfaces, that lie mostly in an outline, (H, W) bool."""
-    cut = (exact > 0) & ~scribble
-    own = _drawn_in(np.where(cut, exact, 0), inside) > 0
-    under = (exact > 0) & scribble
-    if own.any() and under.any():
-        nearest = ndimage.distance_transform_edt(~cut, return_distances=False, return_indices=True)
-        own |= under & own[tuple(nearest)]
-    return own
-
-
-def _two(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Ids of an object and of all others, as one of which it is parted."""
-    return np.where(one, 1, np.where(other, 2, 0)).astype(np.int32)
-
-
-def _thick(where: np.ndarray) -> np.ndarray:
-    """Parts that are more than a strip along a border: those that hold a square of ``2 * HALO + 1`` pixels, roughly."""
-    core = ndimage.binary_opening(where, iterations=HALO)
-    return ndimage.binary_dilation(core, iterations=2 * HALO, mask=where) if core.any() else core
-
-
-def _parts(where: np.ndarray) -> np.ndarray:
-    """Connected parts, numbered, that are large enough to be some of an object, (H, W) int."""
-    parts, count = ndimage.label(where)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    large = np.flatnonzero((sizes > 0) & (sizes >= _THROUGH * sizes.sum()))
-    numbers = np.zeros(count + 1, int)
-    numbers[large] = np.arange(1, len(large) + 1)
-    return numbers[parts]
-
-
-def _along_border(scribble: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """What of interfaces reaches into an object from its border; not what runs through it, or lies in its midst."""
-    pieces, count = ndimage.label(scribble & inside, _SQUARE)
-    edge = inside & ~ndimage.binary_erosion(inside, border_value=1)
-    along = np.zeros_like(inside)
-    whole = int(_parts(inside).max(initial=0))
-    for piece in range(1, count + 1):
-        where = pieces == piece
-        if (where & edge).any() and int(_parts(inside & ~where).max(initial=0)) <= whole:
-            along |= where
-    return along
-
-
-def _reached(core: np.ndarray, scribble: np.ndarray, steps: int) -> np.ndarray:
-    """What lies around an object on its side of the interfaces: behind one there is another object."""
-    start = _parts(core) > 0
-    return ndimage.binary_dilation(start, _SQUARE, iterations=steps, mask=~scribble) if steps else start
-
-
 def _mark(marks: _Marks | None, task: str, shape: tuple[int, ...]) -> np.ndarray:
     """A label of the marks, unlabelled where there is none."""
     return marks[task] if marks is not None and task in marks else np.full(shape, IGNORE, np.uint8)
-
-
-def _drawn_in(drawn: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Drawn classes of pieces that lie mostly in an object; those of a neighbour may reach into it."""
-    own = np.zeros_like(drawn)
-    for value in np.unique(drawn[where & (drawn > 0)]):
-        pieces, count = ndimage.label(drawn == value)
-        inside = 2 * np.bincount(pieces[where], minlength=count + 1) > np.bincount(pieces.ravel())
-        own[(pieces > 0) & inside[pieces]] = value
-    return own
-
-
-def _objects(label: np.ndarray) -> np.ndarray:
-    """Classes of objects in a label, 0 elsewhere."""
-    return np.where(label == IGNORE, np.uint8(BACKGROUND), label)
 
 
 def _checked(objects: np.ndarray, drawn: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

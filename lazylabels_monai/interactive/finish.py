@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import whole_file, written_to
-from lazylabels_monai.errors import LazyLabelsError, some
+from lazylabels_monai.errors import LazyLabelsError, in_number, some
 from lazylabels_monai.exporting.folder import ExportReport, export_objects
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.written import WrittenFiles
@@ -42,6 +42,8 @@ __all__ = ["belong_together", "export", "has_masks", "read_masks", "remove_masks
 
 #: Images that a sentence names before it counts the rest.
 _NAMED = 5
+#: How sentences about exported files of other pictures begin.
+_OF_OTHERS = "{names} in '{folder}' [is of a picture that is|are of pictures that are] not exported any more"
 
 
 def write_masks(
@@ -214,12 +216,12 @@ def export(
     for name, why in found.failed.items():
         warn(f"'{name}' is not exported: {why}")
     if found.kept:
-        several, names = len(found.kept) > 1, [file.name for file in found.kept]
-        warn(
-            f"{_listed(names)} in '{found.folder}' {'were' if several else 'was'} changed in another program since the export "
-            f"and {'stay' if several else 'stays'} as {'they are' if several else 'it is'}: move {'them' if several else 'it'} "
-            "away and export again to have the objects of this window there."
+        sentence = (
+            "{names} in '{folder}' [was|were] changed in another program since the export and "
+            "[stays as it is|stay as they are]: move [it|them] away and export again to have the objects of this window there."
         )
+        names = _listed([file.name for file in found.kept])
+        warn(in_number(len(found.kept), sentence, names=names, folder=found.folder))
     _put_others_away(project, found.folder, format, list(results), warn)
     return found
 
@@ -246,22 +248,17 @@ def _put_others_away(project: Project, folder: Path, format: str, names: Sequenc
         with written_to(folder):
             (folder / name).unlink()
     if changed:
-        several = len(changed) > 1
-        warn(
-            f"{_listed(changed)} in '{folder}' {_of_others(several)}, but {'were' if several else 'was'} changed in another "
-            f"program since, and {'stay' if several else 'stays'}, so that datalist takes {'them' if several else 'it'}: move "
-            f"{'them' if several else 'it'} away if {'they are' if several else 'it is'} not to count."
+        sentence = (
+            f"{_OF_OTHERS}, but [was|were] changed in another program since, and [stays|stay], so that datalist takes "
+            "[it|them]: move [it|them] away if [it is|they are] not to count."
         )
+        warn(in_number(len(changed), sentence, names=_listed(changed), folder=folder))
     if moved:
-        several = len(moved) > 1
-        warn(
-            f"{_listed(moved)} in '{folder}' {_of_others(several)} and {'were' if several else 'was'} moved to '{away}': "
-            f"finish the picture{'s' if several else ''} and export again to have {'them' if several else 'it'} there."
+        sentence = (
+            f"{_OF_OTHERS} and [was|were] moved to '{{away}}': finish the [picture|pictures] and export again to have "
+            "[it|them] there."
         )
-
-
-def _of_others(several: bool) -> str:
-    return "are of pictures that are not exported any more" if several else "is of a picture that is not exported any more"
+        warn(in_number(len(moved), sentence, names=_listed(moved), folder=folder, away=away))
 
 
 def report(
@@ -327,11 +324,9 @@ def _sizes(
     if wrong and not sizes:
         raise next(iter(wrong.values()))
     if wrong:
-        several = len(wrong) > 1
-        warn(
-            f"the finished picture{'s' if several else ''} {_listed([results[name].name for name in wrong])} cannot be "
-            f"measured and {'are' if several else 'is'} left out: {next(iter(wrong.values()))}"
-        )
+        sentence = "the finished [picture|pictures] {names} cannot be measured and [is|are] left out: {why}"
+        names = _listed([results[name].name for name in wrong])
+        warn(in_number(len(wrong), sentence, names=names, why=next(iter(wrong.values()))))
     return sizes
 
 
@@ -378,12 +373,11 @@ def _torn(out: Path, names: Sequence[str]) -> str:
     """A sentence about finished images of whose masks a stop left one of before; empty where there is none."""
     if not names:
         return ""
-    several = len(names) > 1
-    return (
-        f"the masks of the finished picture{'s' if several else ''} {_listed(names)} in '{out}' do not belong together, as "
-        f"after a stop, and are left out: show {'each picture' if several else 'it'}, take its tick of finished away, and set "
-        "it again."
+    sentence = (
+        "the masks of the finished [picture|pictures] {names} in '{out}' do not belong together, as after a stop, and are left "
+        "out: show [it|each picture], take its tick of finished away, and set it again."
     )
+    return in_number(len(names), sentence, names=_listed(names), out=out)
 
 
 def _unfinished(out: Path, names: Mapping[str, str]) -> str:
@@ -392,39 +386,36 @@ def _unfinished(out: Path, names: Mapping[str, str]) -> str:
     there = [name for name in names if any(file.is_file() for file in mask_files(out, name))]
     if not there:
         return ""
-    several = len(there) > 1
     maps = " and ".join(file.name for file in mask_files(out, there[0]))
-    these, are = ("they", "are") if several else ("it", "is")
-    return (
-        f"the picture{'s' if several else ''} {_listed([names[name] for name in there])} {'have' if several else 'has'} masks "
-        f"in '{out}' and {are} left out, as {these} {are} not finished: tick finished where {these} {are} right, or remove "
-        f"{maps}{' and so on' if several else ''} from there."
+    sentence = (
+        "the [picture|pictures] {names} [has|have] masks in '{out}' and [is|are] left out, as [it is|they are] not finished: "
+        "tick finished where [it is|they are] right, or remove {maps}[| and so on] from there."
     )
+    return in_number(len(there), sentence, names=_listed([names[name] for name in there]), out=out, maps=maps)
 
 
 def _gone(out: Path, names: Sequence[str], others: bool) -> str:
     """A sentence about masks whose images are gone; empty where there is none."""
     if not names:
         return ""
-    several = len(names) > 1
     maps = " and ".join(file.name for file in mask_files(out, f"{names[0]}.png"))
-    return (
-        f"the finished picture '{names[0]}'{f' and {len(names) - 1} more are' if several else ' is'} not in the folder any "
-        f"more and {'left out' if others else 'there is no other'}: put {'their files' if several else 'its file'} back, or "
-        f"remove {maps}{' and so on' if several else ''} from '{out}'."
+    sentence = (
+        "the finished picture {names} [is|are] not in the folder any more and {rest}: put [its file|their files] back, or "
+        "remove {maps}[| and so on] from '{out}'."
     )
+    rest = "left out" if others else "there is no other"
+    return in_number(len(names), sentence, names=some(names, 1), rest=rest, maps=maps, out=out)
 
 
 def _awaited(out: Path, names: Sequence[str]) -> str:
     """A sentence about finished images whose masks are not there; empty where there is none."""
     if not names:
         return ""
-    several = len(names) > 1
-    return (
-        f"the finished picture{'s' if several else ''} {_listed(names)} {'have' if several else 'has'} no masks in '{out}' yet "
-        f"and {'are' if several else 'is'} left out: show {'each of them' if several else 'it'}, and wait until "
-        f"{'their' if several else 'its'} masks are written."
+    sentence = (
+        "the finished [picture|pictures] {names} [has|have] no masks in '{out}' yet and [is|are] left out: show "
+        "[it|each of them], and wait until [its|their] masks are written."
     )
+    return in_number(len(names), sentence, names=_listed(names), out=out)
 
 
 def _listed(names: Sequence[str]) -> str:

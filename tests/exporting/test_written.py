@@ -48,6 +48,17 @@ def test_a_line_that_a_kill_cut_short_costs_no_other(tmp_path):
     assert not files(tmp_path).changed("a.zip")
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_of_other_formats_in_the_folder_are_none_of_its_files(format, tmp_path):
+    found = {}
+    for other in FORMATS:
+        for stem in ("a", "b.1", "ü c"):
+            for name in FORMATS[other](()).names([stem]):
+                WrittenFiles(tmp_path, FORMATS[other]).write(name, b"x")
+                found.setdefault(other, set()).add(name)
+    assert WrittenFiles(tmp_path, FORMATS[format]).names == sorted(found[format])
+
+
 def test_a_name_outside_the_folder_is_none_of_its_files(tmp_path):
     (tmp_path / "mine.zip").write_bytes(b"mine")
     (tmp_path / "roi").mkdir()

@@ -68,6 +68,10 @@ class EarlierSplits:
                     found[name] = section
         return found
 
+    def all_train(self) -> bool:
+        """Whether no image stands anywhere but in training."""
+        return {*self.by_digest.values(), *(section for section, _ in self.by_name.values())} <= {"training"}
+
     def before(self, other: EarlierSplits) -> EarlierSplits:
         """These splits, and for other images those of another data set."""
         return replace(
@@ -91,7 +95,8 @@ def earlier_splits(
         out: folder that is made.
         keep: an earlier data set, its datalist, or :data:`NO_SPLITS`.
         overwrite: whether an earlier data set in ``out`` is replaced.
-        given: a data set of which ``out`` is made: its images keep their splits, too, before those of others.
+        given: a data set of which ``out`` is made: its images keep their splits, too, before those of others; where all train,
+            as a window puts them, nobody has drawn any.
 
     Raises:
         BuildError: where there is none, or it cannot be read.
@@ -99,6 +104,8 @@ def earlier_splits(
     if str(keep) == NO_SPLITS:
         return None
     first = None if given is None else _read(given / FILE_NAME)
+    if first is not None and first.all_train():
+        first = None
     if keep is None:
         if not (overwrite and (out / FILE_NAME).is_file()):
             return first

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import KINDS, BuildError, Vocabulary
@@ -160,6 +161,7 @@ class GivenPainter:
 
     Objects and interfaces that were marked elsewhere go over those of the data set; background and the lack of interfaces fill
     only what it leaves open, and what neither says stays open, unless the user says in so many words that it is background.
+    What was marked as not labelled is open in all.
 
     Args:
         given: the data set.
@@ -247,6 +249,7 @@ class GivenPainter:
         maps = {
             task: _over(below.get(task), above.get(task), spared.get(task)) for task in TASKS if task in below or task in above
         }
+        maps = {task: np.where(marks.opened, IGNORE, label) for task, label in maps.items()}
         label = maps.get("segmentation")
         known = label is not None and (label != IGNORE).any()
         complete = label is not None and bool((label != IGNORE).all())
@@ -265,7 +268,7 @@ class GivenPainter:
         """Ids of all objects, where all are known."""
         label = marks.maps.get("segmentation")
         loose = label is not None and bool((is_marked(label) & (objects == 0)).any())
-        if loose or (own.instances is None and (old.any() or not complete)):
+        if loose or marks.opened.any() or (own.instances is None and (old.any() or not complete)):
             return None
         found = np.where(objects > 0, objects + int(old.max(initial=0)), old)
         return compact_instances(found)[0].astype(np.int32) if found.any() else None
@@ -299,13 +302,22 @@ def _open_regions(maps: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _ids_of(own: ImageLabels) -> np.ndarray:
-    """Ids of the objects of the exact mask: as they are given, else its connected components."""
+    """Ids of the objects of the exact mask: as they are given, else its pieces between interfaces."""
     if own.instances is not None:
         return own.instances
     mask = own.maps.get("segmentation")
     if mask is None:
         return np.zeros((), np.int32)
-    return instances_from_classes(np.where(mask == IGNORE, BACKGROUND, mask))
+    mask = np.where(mask == IGNORE, BACKGROUND, mask)
+    whole, separation = instances_from_classes(mask), own.maps.get("separation")
+    between = (whole > 0) & (separation == INTERFACE) if separation is not None else np.zeros(mask.shape, bool)
+    pieces = instances_from_classes(np.where(between, BACKGROUND, mask))
+    if not (between.any() and pieces.any()):
+        return whole
+    # a scribble is wider than the border: its pixels are of the piece beside them, or are an object that lies in it altogether
+    nearest = tuple(ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True))
+    within = np.where(whole[nearest] == whole, pieces[nearest], whole + int(pieces.max()))
+    return np.where(between, within, pieces)
 
 
 def _without_covered(ids: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,8 +220,7 @@ def _without_regions(sources: Sequence[Source], options: BuildOptions) -> list[s
         unnamed = [m for kind, m in marks if not m.name and m.kind == "area" and not {"", kind} & said]
         if not unnamed or len(marks) <= _AROUND:
             continue
-        boxes = {id(m): _box(m) for _, m in marks}
-        around = {id(m) for m in unnamed if _is_around(m, [other for _, other in marks if other is not m], boxes)}
+        around = _Boxed(mark for _, mark in marks).regions({id(m) for m in unnamed}, _AROUND, _LARGER)
         if around:
             regions.append(source.path.name)
             source.annotations[:] = [
@@ -250,12 +249,12 @@ def _without_named_regions(sources: Sequence[Source], options: BuildOptions) -> 
         for marks in groups.values():
             if len(marks) <= _AROUND_NAMED:
                 continue
-            boxes = {id(m): _box(m) for m in marks}
-            sizes = {id(m): float(np.prod(box[1] - box[0])) for m in marks if (box := boxes[id(m)]) is not None}
-            large = [m for m in marks if sizes.get(id(m), 0) >= _LARGER_NAMED * float(np.median(list(sizes.values())))]
-            found = [m for m in large if _is_around(m, [x for x in marks if x is not m], boxes, _AROUND_NAMED, _LARGER_NAMED)]
-            around |= {id(m) for m in found}
-            for name in {m.name for m in found}:
+            boxed = _Boxed(marks)
+            large = boxed.sizes >= _LARGER_NAMED * np.median(boxed.sizes) if boxed.marks else ()
+            asked = {id(m) for m, is_large in zip(boxed.marks, large, strict=True) if is_large}
+            found = boxed.regions(asked, _AROUND_NAMED, _LARGER_NAMED)
+            around |= found
+            for name in {m.name for m in marks if id(m) in found}:
                 regions[name].append(source.path.name)
         if around:
             source.annotations[:] = [
@@ -277,29 +276,47 @@ _GRID = 2**22
 _LOOKED_UP, _INSIDE = 64, 0.5
 
 
-def _is_around(
-    area: Mark, others: Sequence[Mark], boxes: dict[int, np.ndarray | None], count: int = _AROUND, larger: float = _LARGER
-) -> bool:
-    """Whether an area is a region: other marks lie in it, holes left out, and it is many times larger than they are."""
-    own = boxes[id(area)]
-    if area.is_object or own is None:
-        return False
-    known = [other for other in others if boxes[id(other)] is not None]
-    if len(known) < count:
-        return False
-    # boxes first, as they cost nothing; a finger's breadth of room: outlines at the region's border reach out of it
-    room = 0.02 * (own[1] - own[0]) + 2
-    found = np.stack([boxes[id(other)] for other in known])
-    near = np.flatnonzero(((found[:, 0] >= own[0] - room) & (found[:, 1] <= own[1] + room)).all(axis=1))
-    sizes = np.maximum(found[:, 1] - found[:, 0], 1).prod(axis=1)
-    size = float(np.prod(own[1] - own[0]))
+class _Boxed:
+    """Marks with their boxes, among which regions are looked for; marks without points are none of them.
 
-    def many(which: np.ndarray) -> bool:
-        return len(which) >= count and size >= larger * float(np.median(sizes[which]))
+    Args:
+        marks: of one image.
+    """
 
-    if len(near) < count or not (size >= larger * float(sizes[near].min()) and (inside := _inside(area, own))):
-        return False
-    return many(near[[inside(_some_points(known[n])) >= _INSIDE for n in near]])
+    def __init__(self, marks: Iterable[Mark]) -> None:
+        found = [(mark, box) for mark in marks if (box := _box(mark)) is not None]
+        self.marks = [mark for mark, _ in found]
+        self.boxes = np.array([box for _, box in found]).reshape(-1, 2, 2)
+        self.sizes = (self.boxes[:, 1] - self.boxes[:, 0]).prod(axis=1)
+
+    def regions(self, asked: Collection[int], count: int, larger: float) -> set[int]:
+        """The areas, by ``id()``, that are regions: other marks lie in them, holes left out, and are many times smaller.
+
+        Args:
+            asked: the areas that may be some.
+            count: how many marks lie in one at least.
+            larger: how many times larger it is than their median.
+        """
+        found = set()
+        for number, mark in enumerate(self.marks):
+            if id(mark) in asked and not mark.is_object and self._is_region(number, count, larger):
+                found.add(id(mark))
+        return found
+
+    def _is_region(self, number: int, count: int, larger: float) -> bool:
+        own, size = self.boxes[number], float(self.sizes[number])
+
+        def many(which: np.ndarray) -> bool:
+            return len(which) >= count and size >= larger * float(np.median(np.maximum(self.sizes[which], 1)))
+
+        # boxes first, as they cost nothing; a finger's breadth of room: outlines at the region's border reach out of it
+        room = 0.02 * (own[1] - own[0]) + 2
+        near = np.flatnonzero(((self.boxes[:, 0] >= own[0] - room) & (self.boxes[:, 1] <= own[1] + room)).all(axis=1))
+        near = near[near != number]
+        if len(near) < count or size < larger * max(float(self.sizes[near].min()), 1.0):
+            return False
+        inside = _inside(self.marks[number], own)
+        return inside is not None and many(near[[inside(_some_points(self.marks[n])) >= _INSIDE for n in near]])
 
 
 def _inside(area: Mark, box: np.ndarray) -> Callable[[np.ndarray], float] | None:

@@ -72,6 +72,7 @@ class ImageLabels:
         drawn: marks that were drawn, those outside the image, too.
         pieces: in how many pieces exactly drawn areas are, for each file and class.
         twice: objects that were outlined twice.
+        opened: (H, W) bool, pixels that somebody drew as not labelled; () where there are none.
     """
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)
@@ -88,6 +89,7 @@ class ImageLabels:
     drawn: int = 0
     pieces: list[DrawnPieces] = field(default_factory=list)
     twice: list[DrawnTwice] = field(default_factory=list)
+    opened: np.ndarray = field(default_factory=lambda: np.zeros((), bool))
 
     @property
     def has_objects(self) -> bool:
@@ -349,10 +351,10 @@ class _Painting:
         drawn.sort(key=lambda entry: entry[:3])
         brushes_background = any(meaning == "background" for *_, meaning, _, _ in drawn)
         pieces: dict[tuple[Path, str], list[tuple[int, str]]] = defaultdict(list)
-        outlined = self._ids_as_outlines()
+        outlined, opened = self._ids_as_outlines(), np.zeros(self.shape, bool)
         for *_, kind, path, mark, meaning, part, mask in drawn:
             if meaning == "ignore":
-                self.ignored[part] |= mask
+                opened[part] |= mask
             elif meaning in ("interface", "other"):
                 self.separation.source(self.vocabulary.ignores(kind, "separation", self.marked))
                 self.separation.values[part][mask] = INTERFACE if meaning == "interface" else BACKGROUND
@@ -378,6 +380,8 @@ class _Painting:
                     # Strokes of object and background: the image is labelled by scribbles, each exact where it was drawn.
                     self.segmentation.used = True
                     self.segmentation.values[part][mask] = meaning
+        self.ignored |= opened
+        self.result.opened = opened
         self.result.twice = drawn_twice(outlined)
         for (path, name), counts in pieces.items():
             most, id = max(counts)

@@ -12,7 +12,7 @@ from lazylabels_monai.data.building import BuildError, BuildOptions, build_datal
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.interactive.project import Project
-from tests.data.building.drawing import SHAPE, _draw, _feature, _ids, _image, _masks, _save, _square
+from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save, _square
 
 SECTIONS = ("training", "validation", "testing")
 
@@ -76,6 +76,26 @@ def test_what_a_person_wrote_of_an_image_goes_along(corrected, tmp_path):
     }
 
 
+def _project(folder, count=5):
+    with Project.open(folder, create=True, classes=("cell",)) as project:
+        drawn = np.full(SHAPE, 255, np.uint8)
+        drawn[2:10, 2:10] = 1
+        for entry in project.images[:count]:
+            project.labels.save(entry, "segmentation", drawn)
+
+
+def test_splits_that_nobody_drew_are_drawn(folder, tmp_path):
+    """A window puts all pictures into training; without others no training could choose its weights."""
+    _project(folder)
+    summary = build_datalist(folder, tmp_path / "new", BuildOptions(validation=2))
+    sections = {name: section for name, (section, _) in _items(tmp_path / "new").items()}
+    assert sorted(sections.values()) == ["training"] * 3 + ["validation"] * 2
+    assert not any("keep their split" in note for note in summary.notes)
+    for options in (BuildOptions(overwrite=True), BuildOptions(overwrite=True, keep_splits=tmp_path / "new")):
+        build_datalist(folder, tmp_path / "new", options)  # what validated does not train now
+        assert {name: section for name, (section, _) in _items(tmp_path / "new").items()} == sections
+
+
 def test_values_go_by_the_names_of_the_data_set(folder, tmp_path):
     with Project.open(folder, create=True, classes=("crystal", "bubble")) as project:
         for entry in project.images:
@@ -121,6 +141,61 @@ def test_marks_of_another_program_are_laid_over_what_the_window_drew(folder, tmp
         else:
             np.testing.assert_array_equal(now, there)
             assert "separation" not in _items(tmp_path / "new")[name][1]
+
+
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_an_area_to_ignore_opens_the_labels_below_it(corrected, tmp_path, with_ids):
+    if not with_ids:
+        shutil.rmtree(corrected / "instances")
+        file = corrected / "datalist.json"
+        content = json.loads(file.read_text())
+        for section in SECTIONS:
+            content[section] = [{k: v for k, v in item.items() if k != "instances"} for item in content[section]]
+        file.write_text(json.dumps(content))
+    area = _square(18, 2, 8, 20)  # some of the two objects, their interface and background
+    _draw(tmp_path / "fiji", _feature("ignore", "Polygon", area), names="ab", kind="exact")
+    build_datalist(corrected, tmp_path / "new", BuildOptions(labels=[("exact", tmp_path / "fiji" / "exact")]))
+    opened = np.zeros(SHAPE, bool)
+    opened[2:22, 18:26] = True
+    for name in "abcde":
+        for key in ("segmentation", "detection", "separation"):
+            there, now = (_label(folder, name, key) for folder in (corrected, tmp_path / "new"))
+            np.testing.assert_array_equal(now, np.where(opened & (name in "ab"), 255, there))
+        if name in "ab":
+            assert "instances" not in _items(tmp_path / "new")[name][1]  # as of other images that are not known altogether
+
+
+def test_what_cannot_be_read_elsewhere_opens_nothing(corrected, tmp_path):
+    """A box without an outline says nothing of what the data set knows."""
+    _coco(tmp_path / "boxes.json", ["a.png", "b.png"])
+    content = json.loads((tmp_path / "boxes.json").read_text())
+    content["annotations"].append({"id": 9, "image_id": 0, "category_id": 7, "segmentation": [], "bbox": [18, 2, 8, 20]})
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    build_datalist(corrected, tmp_path / "new", BuildOptions(labels=[("exact", tmp_path / "boxes.json")]))
+    there, now = (_label(folder, "a", "segmentation")[2:22, 20:26] for folder in (corrected, tmp_path / "new"))
+    np.testing.assert_array_equal(now, there)
+
+
+def test_a_neighbour_of_an_object_drawn_anew_stays(folder, tmp_path):
+    """Images to train on have no ids: interfaces part what touches there, and an object may lie in one altogether."""
+    ids = np.zeros(SHAPE, np.uint16)
+    ids[5:35, 5:25], ids[5:35, 25:40], ids[20:22, 50:52] = 1, 2, 3
+    _masks(folder, label=ids)
+    build_datalist(folder, tmp_path / "d", BuildOptions(classes=["cell"], validation=2))
+    for name, (_, item) in _items(tmp_path / "d").items():
+        separation = _label(tmp_path / "d", name, "separation").copy()
+        separation[19:23, 49:53] = 1
+        _save(tmp_path / "d" / item["separation"], separation)
+    _draw(tmp_path / "fiji", _feature("cell", "Polygon", _square(6, 6, 19, 28)), kind="exact")
+    summary = build_datalist(tmp_path / "d", tmp_path / "new", BuildOptions(labels=[("exact", tmp_path / "fiji" / "exact")]))
+    assert any("5 objects of" in note and "drawn anew" in note for note in summary.notes)
+    assert len({section for section, _ in _items(tmp_path / "new").values()}) == 2
+    for name in "abcde":
+        mask = _label(tmp_path / "new", name, "segmentation")
+        assert (mask[5:35, 25:40] == 1).all()
+        assert (mask[20:22, 50:52] == 1).all()
+        assert (mask[6:34, 6:25] == 1).all()
+        assert (mask[5, 5:24] != 1).all()  # of the one before
 
 
 def test_an_object_drawn_anew_is_one_object(corrected, tmp_path):
