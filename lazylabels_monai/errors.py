@@ -137,6 +137,12 @@ _REFUSALS = {
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
 
 
+#: What MONAI says where a package is missed that not everybody needs.
+_NO_PACKAGE = re.compile(r"No module named '([\w.]+)'")
+#: What torch says where it is to save a file into a folder that is not there.
+_NO_FOLDER = re.compile(r"Parent directory (.+) does not exist\.")
+
+
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether an error, or one that it came from, says that there is too little memory."""
     seen: set[int] = set()
@@ -159,6 +165,10 @@ def _refusal(error: BaseException) -> LazyLabelsError | None:
         return LazyLabelsError(
             "the memory is not enough: take smaller windows (window_size), crops or batches, or close other programs."
         )
+    if type(error).__name__ == "OptionalImportError" and (missing := _NO_PACKAGE.search(str(error))):
+        return LazyLabelsError(f"the package {missing[1]} is not installed, which is needed for this: install it.")
+    if type(error) is RuntimeError and (missing := _NO_FOLDER.fullmatch(str(error))):
+        return LazyLabelsError(f"'{missing[1]}': there is no such folder: make it, or name another.")
     if not isinstance(error, OSError):
         return None
     place = f"'{error.filename}': " if error.filename else ""

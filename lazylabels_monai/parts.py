@@ -3,13 +3,14 @@ command line, in a file, or by another program."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from lazylabels_monai.bundle_folder import bundle_config
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, is_bundle_program
 from lazylabels_monai.json_values import as_json, shown
 
 __all__ = ["COMPUTED", "replaced_parts", "require_one_process", "require_one_value", "running_config"]
@@ -103,18 +104,34 @@ def require_one_value(config: Mapping[str, Any] | None = None) -> None:
             )
 
 
-def require_one_process() -> None:
-    """Refuse to evaluate with the overlay for trainings in several processes.
+def require_one_process(config: Mapping[str, Any] | None = None) -> None:
+    """Refuse several processes that would not know of each other, and to evaluate with the overlay for trainings in several.
+
+    Args:
+        config: default :func:`running_config`; where there is none nothing is refused.
 
     Raises:
         LazyLabelsError: with the remedy.
     """
-    config = running_config()
-    if config is not None and "evaluating" in config and config.get("process_group") is not None:
+    config = running_config() if config is None else config
+    if config is None:
+        return
+    together = config.get("process_group") is not None
+    if "evaluating" in config and together:
         raise LazyLabelsError(
             "evaluating runs in one process: leave multi_gpu_train.yaml (process_group) out of --config_file, and start it by "
             "python, without torchrun."
         )
+    several = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+    if not several or together or not is_bundle_program():
+        return
+    alone = next((name for name in ("evaluating", "inferring") if name in config), None)
+    if alone is not None:
+        raise LazyLabelsError(f"{alone} runs in one process: start it by python, without torchrun.")
+    raise LazyLabelsError(
+        f"torchrun starts {os.environ['WORLD_SIZE']} processes, each of which would train by itself: name multi_gpu_train.yaml "
+        "after train.yaml in --config_file, or start it by python, without torchrun."
+    )
 
 
 def _stood_for(usual: Any) -> str | None:

@@ -13,7 +13,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from pydoc import locate
 from typing import Any, NamedTuple
@@ -25,11 +25,19 @@ from monai.networks.layers.utils import get_dropout_layer, get_norm_layer
 
 from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.devices import best_device
-from lazylabels_monai.errors import LazyLabelsError, first_line, given_in_file, given_overrides, named_configs, some_of
+from lazylabels_monai.errors import (
+    FOLDER_IDS,
+    LazyLabelsError,
+    first_line,
+    given_in_file,
+    given_overrides,
+    named_configs,
+    some_of,
+)
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
-from lazylabels_monai.parts import require_one_process, require_one_value
+from lazylabels_monai.parts import require_one_process, require_one_value, running_config
 from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
@@ -330,7 +338,8 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     - a file before the bundle's own, whose ids those replace;
     - the first and the third in the file of ``--args_file``, too.
 
-    And, wherever it was given, what :mod:`lazylabels_monai.parts` refuses.
+    And, wherever it was given, what :mod:`lazylabels_monai.parts` refuses; where another program than MONAI's runs the config,
+    an id in it that is nearly one of :data:`SETTINGS`.
 
     Args:
         arguments: the command line; default ``sys.argv``, and where another program runs nothing is checked.
@@ -344,6 +353,7 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     in_file = given_in_file(given)
     files = named_configs(given, in_file)
     if not files:
+        _check_ids(running_config() or {})
         return
     _check_order(files)
     config = ConfigParser.load_config_files(files)
@@ -453,11 +463,19 @@ def _arguments(node: Mapping[str, Any]) -> list[str] | None:
 
 def _check_file(file: str, own: Mapping[str, Any], config: Mapping[str, Any], bundles: Mapping[str, Any]) -> None:
     """An id that only this file has, that nothing refers to, and that is nearly one that there is."""
+    _refuse_mistyped(file, own, config, {*bundles, *SETTINGS})
+
+
+def _check_ids(config: Mapping[str, Any]) -> None:
+    """Likewise in a whole config: what a program gave on the way is no file of its own."""
+    _refuse_mistyped("the config", config, config, {*FOLDER_IDS, *SETTINGS})
+
+
+def _refuse_mistyped(where: str, own: Mapping[str, Any], config: Mapping[str, Any], known: Set[str]) -> None:
     text = json.dumps(config, default=str)
-    known = {*bundles, *SETTINGS}
     for key in own:
         name = str(key).lstrip("+").replace("#", "::").split("::")[0]
         close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
         referred = re.search(rf"[@%](::)?{re.escape(name)}\b", text) is not None
         if name not in known and close and not referred:
-            raise LazyLabelsError(f"{file}: '{name}' is no id of this config; did you mean {close[0]}?")
+            raise LazyLabelsError(f"{where}: '{name}' is no id of this config; did you mean {close[0]}?")

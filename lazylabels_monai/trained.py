@@ -15,6 +15,7 @@ The names of :mod:`~lazylabels_monai.network_file` can be had here, too: configs
 
 from __future__ import annotations
 
+import filecmp
 import json
 import logging
 import shlex
@@ -48,7 +49,7 @@ from lazylabels_monai.plain_values import check_names, check_plain
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.stamps import file_digest
 from lazylabels_monai.tasks import channel_names
-from lazylabels_monai.tensor_files import check_fits, read_state, require_file
+from lazylabels_monai.tensor_files import check_fits, read_state, read_tensors, require_file
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,7 @@ __all__ = [
     "learnt_images",
     "load_weights",
     "of_other_weights",
+    "require_exported",
     "require_finite_weights",
     "require_kept_network",
     "require_same_classes",
@@ -283,6 +285,43 @@ def of_other_weights(results: Mapping[str, Any], folder: Path, training: Path) -
     )
 
 
+def require_exported(weights: str | Path, arguments: Sequence[str] | None = None) -> None:
+    """Refuse to export weights by a config that reads classes, network and normalization beside others.
+
+    Args:
+        weights: those of the config.
+        arguments: the command line; default ``sys.argv``, and where another program runs nothing is refused.
+
+    Raises:
+        LazyLabelsError: with the remedy; for a checkpoint without the key of its weights, too.
+    """
+    values = _export_arguments(("ckpt_export", "onnx_export", "trt_export"), arguments) or {}
+    if (named := values.get("ckpt_file")) is None or not Path(named).is_file():
+        return
+    for name in (CLASSES_FILE, NETWORK_FILE):
+        file, other = Path(named).with_name(name), Path(weights).with_name(name)
+        if file.is_file() and not (other.is_file() and filecmp.cmp(file, other, shallow=False)):
+            raise LazyLabelsError(
+                f"command line: --ckpt_file {named} has a {name} beside it that is not what the config reads ('{other}'), as "
+                f"of another training: give --ckpt_dir {shlex.quote(str(file.parent))}, too."
+            )
+    held = read_tensors(named)
+    if not values.get("key_in_ckpt") and isinstance(held, Mapping) and isinstance(held.get("model"), Mapping):
+        raise LazyLabelsError(
+            f"{named}: this is a checkpoint, whose weights lie under 'model': give --key_in_ckpt model, or --ckpt_file "
+            f"{shlex.quote(str(Path(named).with_name(WEIGHTS_FILE)))}."
+        )
+
+
+def _export_arguments(programs: Sequence[str], arguments: Sequence[str] | None) -> dict[str, Any] | None:
+    """What was given to one of MONAI's exports, as typed or in a file; None where none of them runs."""
+    words = list(arguments) if arguments is not None else sys.argv[1:] if is_bundle_program() else []
+    if not words or words[0] not in programs:
+        return None
+    given = given_overrides(words)
+    return {**given_in_file(given), **given}
+
+
 def tell_other_metadata(classes: Sequence[str], tasks: Sequence[str], arguments: Sequence[str] | None = None) -> None:
     """Warn where MONAI's ``ckpt_export`` is about to write the description of another model into the exported file.
 
@@ -291,11 +330,9 @@ def tell_other_metadata(classes: Sequence[str], tasks: Sequence[str], arguments:
         tasks: its tasks.
         arguments: the command line; default ``sys.argv``, and where another program runs there is nothing to tell.
     """
-    words = list(arguments) if arguments is not None else sys.argv[1:] if is_bundle_program() else []
-    if not words or words[0] not in ("ckpt_export", "trt_export"):
+    values = _export_arguments(("ckpt_export", "trt_export"), arguments)
+    if values is None:
         return
-    given = given_overrides(words)
-    values = {**given_in_file(given), **given}
     named = values.get("meta_file", str(Path(values.get("bundle_root", "."), "configs", "metadata.json")))
     files = [file for file in named_configs({}, {"config_file": named}) if Path(file).is_file()]
     described = _described_channels(files)

@@ -28,6 +28,7 @@ from lazylabels_monai.data.datalist import (
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.errors import LazyLabelsError, is_bundle_program
 from lazylabels_monai.locks import FolderLock
+from lazylabels_monai.parts import running_config
 from lazylabels_monai.provenance import digest_of_files, made
 from lazylabels_monai.resuming import chosen_otherwise, write_record
 from lazylabels_monai.stopping import stop_by_signals
@@ -41,6 +42,7 @@ __all__ = [
     "dataset_classes",
     "images_to_predict",
     "require_steps",
+    "require_training",
     "require_valid",
     "run_alone",
 ]
@@ -218,6 +220,25 @@ def require_steps(crops_per_epoch: int, batch_size: int) -> None:
         raise LazyLabelsError(
             f"batch_size {batch_size} is more than the {crops_per_epoch} crops of an epoch (crops_per_epoch), so that no step "
             f"would be made: pass --crops_per_epoch {batch_size} or more, or a smaller --batch_size."
+        )
+
+
+#: Files whose `initialize` is not that of a training, by the id that runs them.
+_NO_TRAINING = {"evaluating": "evaluate.yaml", "inferring": "inference.yaml"}
+
+
+def require_training() -> None:
+    """Refuse to train by a config that begins as an evaluation or a prediction does: it would go on from the finished weights
+    without the checks of a training, and let the test images choose.
+
+    Raises:
+        LazyLabelsError: with the remedy.
+    """
+    other = next((name for name in _NO_TRAINING if name in (running_config() or {})), None)
+    if other is not None:
+        raise LazyLabelsError(
+            f"{_NO_TRAINING[other]} is among the config files, so that nothing is trained: leave it out of --config_file, or "
+            f"write 'run {other}'."
         )
 
 

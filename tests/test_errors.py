@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from monai.utils import optional_import
 
 from lazylabels_monai.errors import (
     LazyLabelsError,
@@ -81,6 +83,36 @@ def test_the_error_that_can_be_mended_is_found_behind_those_of_monai():
     assert "contours" in str(found)  # a plain ValueError about an argument of this package
     assert user_error(raised(lambda: fail(ValueError("of another library")), RuntimeError("eval failed"))) is None
     assert user_error(None) is None
+
+
+def test_a_package_that_monai_misses_is_named():
+    """As by ``--tracking mlflow``."""
+
+    def use() -> None:
+        module, _ = optional_import("nowhere_installed", name="Handler")
+        try:
+            module()
+        except Exception as error:
+            raise RuntimeError("Failed to instantiate component") from error
+
+    with pytest.raises(RuntimeError) as refused:
+        use()
+    assert (
+        str(user_error(refused.value))
+        == "the package nowhere_installed is not installed, which is needed for this: install it."
+    )
+    with pytest.raises(ModuleNotFoundError) as ours:
+        import nowhere_installed  # noqa: F401
+    assert user_error(ours.value) is None
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda content, file: torch.jit.save(torch.jit.script(torch.nn.ReLU()), str(file))]
+)
+def test_a_folder_that_torch_misses_is_named(tmp_path, save):
+    with pytest.raises(RuntimeError) as refused:
+        save({}, tmp_path / "a" / "model.ts")
+    assert str(user_error(refused.value)) == f"'{tmp_path / 'a'}': there is no such folder: make it, or name another."
 
 
 def test_causes_that_go_in_a_circle_come_to_an_end():

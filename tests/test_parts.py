@@ -12,7 +12,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.errors import LazyLabelsError, user_error
-from lazylabels_monai.parts import COMPUTED, replaced_parts, require_one_value, running_config
+from lazylabels_monai.parts import COMPUTED, replaced_parts, require_one_process, require_one_value, running_config
 from lazylabels_monai.settings import SETTINGS
 from tests.helpers import ROOT, events, load
 
@@ -58,6 +58,35 @@ def test_only_what_differs_from_the_bundle_is_named(bundle, tmp_path):
         "train#preprocessing#transforms#18#prob": 1,
         "train#handlers": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("run", "files", "said"),
+    [
+        ("training", ["train.yaml"], "name multi_gpu_train.yaml after train.yaml in --config_file, or start it by python"),
+        ("evaluating", ["train.yaml", "evaluate.yaml"], "evaluating runs in one process: start it by python, without torchrun"),
+        ("inferring", ["inference.yaml"], "inferring runs in one process: start it by python, without torchrun"),
+    ],
+)
+def test_processes_that_would_not_know_of_each_other_are_refused(bundle, monkeypatch, run, files, said):
+    """Each would train by itself, into the same folder."""
+    program = ["/site-packages/monai/bundle/__main__.py", "run", run, "--config_file", str(bundle.files(*files))]
+    config = ConfigParser.load_config_files(bundle.files(*files))
+    together = {**config, "process_group": ["$dist.init_process_group()"]}
+    for name, value in {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    require_one_process(config)  # another program, which may know what it does
+    monkeypatch.setattr("sys.argv", program)
+    with pytest.raises(LazyLabelsError) as refused:
+        require_one_process(config)
+    assert said in str(refused.value)
+    if run == "training":
+        require_one_process(together)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    require_one_process(config)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")  # of a cluster, for whatever is started there
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    require_one_process(config)
 
 
 def test_an_expression_finds_the_config_that_it_stands_in():

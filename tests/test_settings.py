@@ -10,10 +10,11 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.bundle import ConfigParser
 
 from lazylabels_monai.errors import FOLDER_IDS, LazyLabelsError, user_error
 from lazylabels_monai.instances import InstanceSettings
-from lazylabels_monai.settings import SETTINGS, check_given, check_settings
+from lazylabels_monai.settings import SETTINGS, _check_ids, check_given, check_settings
 from tests.helpers import ROOT
 
 CONFIGS = {name: yaml.safe_load((ROOT / "bundle" / "configs" / name).read_text()) for name in ("train.yaml", "inference.yaml")}
@@ -368,3 +369,33 @@ def test_every_overlay_that_comes_along_passes(bundle, overlay):
     check_given(command(bundle, files=("train.yaml", overlay)))
     known = {name: value for name, value in content.items() if name in SETTINGS and not str(value).startswith(("$", "@"))}
     check_settings(known)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("lerning_rate", "learning_rate"), ("datset_dir", "dataset_dir"), ("max_epoch", "max_epochs")]
+)
+def test_an_id_mistyped_in_python_is_refused(bundle, tiny_data, tmp_path, typed, meant):
+    """MONAI adds it to the config, as it does on the command line."""
+    values = {**bundle.overrides(tiny_data, tmp_path), **bundle.training, typed: 1}
+    with (
+        pytest.raises(Exception, match="ConfigExpression") as refused,
+        bundle.workflow(bundle.files("train.yaml"), "train", **values),
+    ):
+        pass
+    assert str(user_error(refused.value)).endswith(f"'{typed}' is no id of this config; did you mean {meant}?")
+
+
+def test_ids_of_ones_own_are_no_mistakes_in_python(bundle, tiny_data, tmp_path):
+    own = {"my_rate": 0.1, "learning_rates": 0.1, "optimizer#lr": "@learning_rates", "run_name": "a", "notes": "mine"}
+    values = {**bundle.overrides(tiny_data, tmp_path), **bundle.training, **own}
+    with bundle.workflow(bundle.files("train.yaml"), "train", **values):
+        pass
+
+
+@pytest.mark.parametrize("overlay", sorted(ROOT.glob("configs/*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "files", [("train.yaml",), ("train.yaml", "multi_gpu_train.yaml"), ("train.yaml", "evaluate.yaml"), ("inference.yaml",)]
+)
+def test_no_id_of_the_bundles_configs_looks_like_a_mistake(bundle, files, overlay):
+    if (files, overlay.stem) != (("inference.yaml",), "interactive"):  # an overlay of trainings alone
+        _check_ids(ConfigParser.load_config_files(bundle.files(*files, overlay)))

@@ -15,9 +15,12 @@ from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks import MultiTaskUNet, SingleTaskUNet
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.trained import (
+    CLASSES_FILE,
+    NETWORK_FILE,
     bundle_weights,
     copy_trained,
     load_weights,
+    require_exported,
     require_kept_network,
     require_same_classes,
     require_weights,
@@ -30,6 +33,40 @@ from lazylabels_monai.trained import (
     write_network,
     write_settings,
 )
+
+
+@pytest.mark.parametrize("other", [CLASSES_FILE, NETWORK_FILE])
+@pytest.mark.parametrize("export", ["ckpt_export", "onnx_export", "trt_export"])
+def test_an_export_is_of_the_weights_that_the_config_reads_about(tmp_path, export, other):
+    """Else the file holds weights of one training, and classes and normalization of another."""
+    here, there = tmp_path / "here" / "model.pt", tmp_path / "there" / "model.pt"
+    for folder in (here.parent, there.parent):
+        folder.mkdir()
+    words = [export, "--net_id", "network_def", "--ckpt_file", str(there)]
+    torch.save({"a": torch.zeros(1)}, there)
+    require_exported(here, words)  # nothing is known of either
+    (here.with_name(other)).write_text('["pore"]')
+    require_exported(here, words)
+    (there.with_name(other)).write_text('["grain"]')
+    with pytest.raises(LazyLabelsError, match=rf"--ckpt_file {there}.*{other}.*--ckpt_dir {there.parent}"):
+        require_exported(here, words)
+    (here.with_name(other)).unlink()
+    with pytest.raises(LazyLabelsError, match="--ckpt_dir"):
+        require_exported(here, words)
+    require_exported(there, words)
+    require_exported(here, [export, "--net_id", "network_def"])
+    require_exported(here, ["run", "inferring", "--ckpt_file", str(there)])
+    (here.with_name(other)).write_text('["grain"]')  # a copy
+    require_exported(here, words)
+
+
+def test_an_export_of_a_checkpoint_needs_the_name_of_its_weights(tmp_path):
+    file = tmp_path / "checkpoint_epoch=1.pt"
+    torch.save({"model": {"a": torch.zeros(1)}, "optimizer": {}}, file)
+    words = ["ckpt_export", "--net_id", "network_def", "--ckpt_file", str(file)]
+    with pytest.raises(LazyLabelsError, match=r"checkpoint_epoch=1\.pt.*--key_in_ckpt model"):
+        require_exported(tmp_path / "model.pt", words)
+    require_exported(tmp_path / "model.pt", [*words, "--key_in_ckpt", "model"])
 
 
 def test_settings_lie_beside_the_weights(tmp_path):

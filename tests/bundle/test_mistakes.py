@@ -34,7 +34,14 @@ def mistakes(bundle, tiny_data, trained, python, tmp_path_factory):
         given = {**bundle.overrides(data, folder / "out"), "ckpt_dir": models, **more}
         return bundle.arguments("inferring", bundle.files("inference.yaml"), **given)
 
+    def export(weights: Path, **more: object) -> list[str]:
+        given = {"config_file": bundle.files("inference.yaml")[0], "meta_file": bundle.files("metadata.json")[0], **more}
+        given = {"filepath": folder / "model.ts", "ckpt_file": weights, **bundle.network, **given}
+        named = (part for key, value in given.items() for part in (f"--{key}", str(value)))
+        return ["-m", "monai.bundle", "ckpt_export", "network_def", *named]
+
     cases = {
+        "export_other": export(trained / "models" / "model.pt", ckpt_dir=folder / "nothing"),
         "mistyped": train(lerning_rate=3),
         "missing_label": train(broken),
         "classes": train(classes="['pore']"),
@@ -71,6 +78,7 @@ def mistakes(bundle, tiny_data, trained, python, tmp_path_factory):
         ("other_network", ["model.pt", "another network", "channels [4, 8, 8], not [4, 8, 16]", '--channels "[4, 8, 8]"']),
         ("no_images", ["nowhere' holds no image", "folder"]),
         ("nan", ["hole.tif", "NaN"]),
+        ("export_other", ["--ckpt_file", "classes.json", "--ckpt_dir"]),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(mistakes, name, said):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 import torch
 
+from lazylabels_monai.errors import user_error
 from lazylabels_monai.tasks import TASKS
 from tests.bundle.tiny import STEPS, adam_steps, network
 from tests.helpers import events, load
@@ -106,3 +108,19 @@ def test_the_saved_model_is_the_running_mean_of_the_weights(bundle, tiny_data, t
     best = max(events(tmp_path).Scalars("val_mean_dice"), key=lambda value: value.value).step
     torch.testing.assert_close(load(tmp_path / "models" / "model.pt")[key], means[best - 1])
     bundle.evaluate(tiny_data, tmp_path, ema_decay=decay)
+
+
+@pytest.mark.parametrize(("other", "remedy"), [("evaluate.yaml", "evaluating"), ("inference.yaml", "inferring")])
+def test_a_config_to_evaluate_or_predict_trains_nothing(bundle, tiny_data, trained, tmp_path, other, remedy):
+    shutil.copytree(trained / "models", tmp_path / "models")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "models").iterdir()}
+    given = {**bundle.overrides(tiny_data, tmp_path), **bundle.training}
+    with (
+        bundle.workflow(bundle.files("train.yaml", other), "train", run_id="training", **given) as workflow,
+        pytest.raises(Exception, match="ConfigExpression") as refused,
+    ):
+        workflow.run()
+    said = str(user_error(refused.value))
+    assert f"{other} is among" in said
+    assert f"'run {remedy}'" in said
+    assert {file.name: file.read_bytes() for file in (tmp_path / "models").iterdir()} == before
