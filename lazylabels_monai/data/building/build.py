@@ -26,7 +26,7 @@ from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictur
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import MOST_UNNAMED, BuildError, BuildOptions, Vocabulary, are_gray
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
-from lazylabels_monai.data.building.predicted import names_beside, names_by_folder
+from lazylabels_monai.data.building.predicted import names_beside, names_by_folder, notes_on_other_images
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
@@ -76,7 +76,7 @@ def build_datalist(
         )
     _keep_out(out, sources)
     options = replace(options, legend=options.legend or find_legend(src))
-    notes += look_at_pictures(sources, options) + settle_names(sources, options)
+    notes += notes_on_other_images(sources) + look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes, notes_on_classes = _classes(sources, options, list(legend.values()), earlier_classes(out, options.overwrite))
     beside, notes_on_values = names_by_folder(_class_pictures(sources, options), classes)
