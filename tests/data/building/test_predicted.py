@@ -15,7 +15,7 @@ from lazylabels_monai.data.building.predicted import names_beside, own_files
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import RECORDS_FILE
 from lazylabels_monai.stamps import Record, Records, Stamp, locked
-from tests.data.building.drawing import SHAPE, _geojson, _ids, _image, _save
+from tests.data.building.drawing import SHAPE, _draw, _feature, _geojson, _ids, _image, _masks, _save, _square
 
 CLASSES = np.where(_ids() == 9, 1, 2 * (_ids() > 0)).astype(np.uint8)
 
@@ -262,3 +262,51 @@ def test_predictions_sorted_into_the_folders_of_the_images_are_known_by_their_re
     assert said.startswith(f"1 of 5 images are not those that were predicted into '{folder / 'classes'}'")
     (folder / "classes" / RECORDS_FILE).unlink()
     assert others_told(build(overwrite=True)[0]) == []
+
+
+def unchanged_told(summary):
+    return [note for note in summary.notes if "that nobody has changed" in note]
+
+
+@pytest.mark.parametrize("kinds", [("masks",), ("segmentation",), ("masks", "segmentation")])
+def test_predictions_that_nobody_changed_are_told(recorded, build, kinds):
+    options = {"labels": [(kind, recorded) for kind in kinds], "classes": ["zinc"] if kinds == ("masks",) else None}
+    (said,) = unchanged_told(build(**options)[0])
+    assert said.startswith("5 images have predictions as exact masks that nobody has changed, so that ")
+    assert "count as truth (1 of them validates or tests): correct them, or take away those that you have not looked at" in said
+    ids = np.where(_ids() == 9, 0, _ids())
+    if "masks" in kinds:
+        tifffile.imwrite(recorded / "a_instances.tif", ids)
+    else:
+        _save(recorded / "a_pred.png", np.where(ids, CLASSES, 0).astype(np.uint8))
+    (said,) = unchanged_told(build(**options, overwrite=True)[0])
+    assert said.startswith("4 images have predictions as exact masks that nobody has changed, so that ")
+    assert "'a.png'" not in said
+    (recorded / RECORDS_FILE).unlink()
+    assert unchanged_told(build(**options, overwrite=True)[0]) == [], "those of other programs are nobody's to judge"
+
+
+def test_predictions_that_were_drawn_over_are_changed(recorded, folder, build):
+    _draw(folder, _feature("zinc", "Polygon", _square(40, 25, 8, 8)), names="ab", kind="exact")
+    _draw(folder, _feature("zinc", "Polygon", _square(42, 27, 4, 4)), names="c", kind="rough")
+    (said,) = unchanged_told(build(**both(recorded), classes=["zinc", "air"])[0])
+    assert said.startswith("3 images have predictions")
+
+
+def test_what_people_drew_validates_before_predictions_that_nobody_changed(recorded, folder, build):
+    for name in "ab":  # exact masks of a person, of two images
+        for file in recorded.glob(f"{name}_*"):
+            file.unlink()
+    _masks(folder, "ab", "segmentation", CLASSES)
+    for seed in range(4):
+        summary, _ = build(
+            labels=[("segmentation", recorded)], seed=seed, overwrite=seed > 0, keep_splits="none", validation=0.4
+        )
+        (item,) = summary.datalist["validation"]
+        assert item["image"] in ("images/a.png", "images/b.png"), "one of the person's two, and the other trains"
+        (said,) = unchanged_told(summary)
+        assert said.startswith("3 images have predictions as exact masks that nobody has changed, so that ")
+        assert "validates" not in said
+    summary, _ = build(labels=[("segmentation", recorded)], overwrite=True, keep_splits="none", validation=3)
+    assert {item["image"] for item in summary.datalist["validation"]} > {"images/a.png", "images/b.png"}
+    assert "(1 of them validates or tests)" in unchanged_told(summary)[0]
