@@ -19,7 +19,15 @@ from PIL import Image
 
 from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.belonging import Source
-from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_classes, earlier_splits, kept_order, made_before
+from lazylabels_monai.data.building.earlier import (
+    GONE,
+    EarlierSplits,
+    carry_on,
+    earlier_classes,
+    earlier_splits,
+    kept_order,
+    made_before,
+)
 from lazylabels_monai.data.building.given import GivenDataset, GivenPainter, given_dataset
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_pictures
@@ -30,7 +38,7 @@ from lazylabels_monai.data.building.predicted import mark_unchanged, names_besid
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
-from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError
+from lazylabels_monai.data.datalist import FILE_NAME, HAND_KEYS, SECTIONS, DatalistError
 from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.images.digest import pixel_digest
@@ -98,7 +106,7 @@ def build_datalist(
     with nullcontext() if options.dry_run else target as folder:
         made = _make_all(sources, labels_of, folder, out.absolute(), options, progress)
         notes += look_at_marks(made, options) + (given.notes() if given is not None else [])
-        datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
+        datalist, split_notes = _datalist(made, classes, options, src, out, folder, earlier)
         if folder is not None:
             text = json.dumps({**datalist, WRITTEN: digests_of(folder)}, indent=2, ensure_ascii=False)
             (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
@@ -268,7 +276,7 @@ def _make(source: Source, labels_of: Labeller, folder: Path | None, out: Path, o
     digest = pixel_digest(image)
     labels = labels_of(source, image.shape[:dims], digest)
     entry: dict[str, Any] = {"image": f"images/{source.name}{source.path.suffix.lower()}"}
-    entry |= {key: source.item[key] for key in ("id", "pixel_size") if key in source.item}
+    entry |= {key: source.item[key] for key in HAND_KEYS if key in source.item}
     if options.link:
         entry["image"] = Path(os.path.relpath(source.path.resolve(), out.resolve())).as_posix()
     elif folder is not None:
@@ -326,6 +334,7 @@ def _datalist(
     classes: Sequence[str],
     options: BuildOptions,
     src: Path,
+    out: Path,
     folder: Path | None,
     earlier: EarlierSplits | None,
 ) -> tuple[dict, list[str]]:
@@ -351,6 +360,9 @@ def _datalist(
             if folder is not None:
                 (folder / str(name)).unlink()
         sections[section].append({**m.entry, "digest": m.digest})
+    of_images = {str(m.entry["image"]): m.source.name for m in made}
+    items = [(of_images[item["image"]], item) for section in SECTIONS for item in sections[section]]
+    notes += carry_on(out, options.keep_splits, options.overwrite, items)
     if folder is not None and (folder / "instances").is_dir() and not any((folder / "instances").iterdir()):
         (folder / "instances").rmdir()
     said = {
