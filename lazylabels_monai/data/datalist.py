@@ -37,6 +37,7 @@ from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, valid
 
 __all__ = [
     "FILE_NAME",
+    "HAND_KEYS",
     "LABEL_KEYS",
     "SECTIONS",
     "SECTION_FOLDERS",
@@ -64,7 +65,9 @@ FILE_NAME = "datalist.json"
 #: Keys of an item that name a label file.
 LABEL_KEYS = (*TASKS, "instances")
 _FILE_KEYS = ("image", *LABEL_KEYS)
-_ITEM_KEYS = (*_FILE_KEYS, "id", "pixel_size", "empty", "digest")
+#: Keys of an item that people write of the picture, and that no command can find out again.
+HAND_KEYS = ("id", "pixel_size")
+_ITEM_KEYS = (*_FILE_KEYS, *HAND_KEYS, "empty", "digest")
 # What other tools call them, so that the hint is right where spelling does not help
 _ALIASES = {
     "label": "segmentation",

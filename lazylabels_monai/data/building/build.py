@@ -19,18 +19,26 @@ from PIL import Image
 
 from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.belonging import Source
-from lazylabels_monai.data.building.earlier import GONE, EarlierSplits, earlier_classes, earlier_splits, kept_order, made_before
+from lazylabels_monai.data.building.earlier import (
+    GONE,
+    EarlierSplits,
+    carry_on,
+    earlier_classes,
+    earlier_splits,
+    kept_order,
+    made_before,
+)
 from lazylabels_monai.data.building.given import GivenDataset, GivenPainter, given_dataset
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_orientations, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import MOST_UNNAMED, BuildError, BuildOptions, Vocabulary, are_gray
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
-from lazylabels_monai.data.building.predicted import names_beside, names_by_folder
+from lazylabels_monai.data.building.predicted import mark_unchanged, names_beside, names_by_folder, notes_on_other_images
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
-from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, DatalistError
+from lazylabels_monai.data.datalist import FILE_NAME, HAND_KEYS, SECTIONS, DatalistError
 from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.images.digest import pixel_digest
@@ -75,8 +83,10 @@ def build_datalist(
             f"'{where}' was made of the same folder: --keep-splits {shlex.quote(where)} keeps its images in their splits."
         )
     _keep_out(out, sources)
+    mark_unchanged(sources)
     options = replace(options, legend=options.legend or find_legend(src))
-    notes += look_at_orientations(sources) + look_at_pictures(sources, options) + settle_names(sources, options)
+    notes += notes_on_other_images(sources) + look_at_orientations(sources) + look_at_pictures(sources, options)
+    notes += settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes, notes_on_classes = _classes(sources, options, list(legend.values()), earlier_classes(out, options.overwrite))
     beside, notes_on_values = names_by_folder(_class_pictures(sources, options), classes)
@@ -97,7 +107,7 @@ def build_datalist(
     with nullcontext() if options.dry_run else target as folder:
         made = _make_all(sources, labels_of, folder, out.absolute(), options, progress)
         notes += look_at_marks(made, options) + (given.notes() if given is not None else [])
-        datalist, split_notes = _datalist(made, classes, options, src, folder, earlier)
+        datalist, split_notes = _datalist(made, classes, options, src, out, folder, earlier)
         if folder is not None:
             text = json.dumps({**datalist, WRITTEN: digests_of(folder)}, indent=2, ensure_ascii=False)
             (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
@@ -267,7 +277,7 @@ def _make(source: Source, labels_of: Labeller, folder: Path | None, out: Path, o
     digest = pixel_digest(image)
     labels = labels_of(source, image.shape[:dims], digest)
     entry: dict[str, Any] = {"image": f"images/{source.name}{source.path.suffix.lower()}"}
-    entry |= {key: source.item[key] for key in ("id", "pixel_size") if key in source.item}
+    entry |= {key: source.item[key] for key in HAND_KEYS if key in source.item}
     if options.link:
         entry["image"] = Path(os.path.relpath(source.path.resolve(), out.resolve())).as_posix()
     elif folder is not None:
@@ -325,6 +335,7 @@ def _datalist(
     classes: Sequence[str],
     options: BuildOptions,
     src: Path,
+    out: Path,
     folder: Path | None,
     earlier: EarlierSplits | None,
 ) -> tuple[dict, list[str]]:
@@ -350,6 +361,9 @@ def _datalist(
             if folder is not None:
                 (folder / str(name)).unlink()
         sections[section].append({**m.entry, "digest": m.digest})
+    of_images = {str(m.entry["image"]): m.source.name for m in made}
+    items = [(of_images[item["image"]], item) for section in SECTIONS for item in sections[section]]
+    notes += carry_on(out, options.keep_splits, options.overwrite, items)
     if folder is not None and (folder / "instances").is_dir() and not any((folder / "instances").iterdir()):
         (folder / "instances").rmdir()
     said = {
@@ -377,7 +391,10 @@ def _splits(
 ) -> tuple[dict[str, str], list[str]]:
     """Split of each image that is in the data set, by name, and what to say about them."""
     places = earlier.places([(m.source.name, m.digest) for m in labelled]) if earlier is not None else {}
-    candidates = [ImageToPlace(m.source.name, m.source.section, m.digest, m.rank, places.get(m.source.name)) for m in labelled]
+    candidates = [
+        ImageToPlace(m.source.name, m.source.section, m.digest, m.rank, places.get(m.source.name), m.source.predicted)
+        for m in labelled
+    ]
     notes = []
     if twice := same_pixels_apart(candidates):
         paths = {m.source.name: m.source.path for m in labelled}

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -208,3 +209,85 @@ def test_a_new_folder_beside_an_earlier_one_of_the_same_images_says_how_to_keep_
     assert any("--keep-splits first" in note for note in build_datalist("src", "second").notes)
     assert not any("same folder" in n for n in build_datalist("src", "third", BuildOptions(keep_splits="first")).notes)
     assert not any("same folder" in n for n in build_datalist("src", "fourth", BuildOptions(keep_splits="none")).notes)
+
+
+def _edit(out, change):
+    """Write into each item of the list, by the stem of its image, as a person does."""
+    file = out / "datalist.json"
+    content = json.loads(file.read_text())
+    for section in ("training", "validation", "testing"):
+        for item in content[section]:
+            change(Path(item["image"]).stem, item)
+    file.write_text(json.dumps(content))
+
+
+def _written_by_hand(out):
+    content = json.loads((out / "datalist.json").read_text())
+    items = {Path(item["image"]).stem: item for s in ("training", "validation", "testing") for item in content[s]}
+    return {name: {key: item[key] for key in ("id", "pixel_size") if key in item} for name, item in items.items()}
+
+
+@pytest.mark.parametrize("again", ["replaced", "replaced, drawn anew", "a new folder", "replaced with the splits of another"])
+def test_what_a_person_wrote_into_the_items_goes_along_by_the_pixels(tmp_path, again):
+    src, out = tmp_path / "src", tmp_path / "out"
+    for number in range(5):
+        _add(src, number)
+    build_datalist(src, out)
+    build_datalist(src, tmp_path / "other")
+    _edit(out, lambda name, item: item.update(id=f"sample {name}", pixel_size="120 nm") if name < "003" else None)
+    _rename(src, "000", "renamed")
+    options = {
+        "replaced": {"overwrite": True},
+        "replaced, drawn anew": {"overwrite": True, "keep_splits": "none"},
+        "a new folder": {"keep_splits": out},
+        "replaced with the splits of another": {"overwrite": True, "keep_splits": tmp_path / "other"},
+    }[again]
+    made = tmp_path / "new" if again == "a new folder" else out
+    dry = build_datalist(src, made, BuildOptions(**options, dry_run=True))
+    summary = build_datalist(src, made, BuildOptions(**options))
+    assert dry.notes == summary.notes
+    hand = {name: {"id": f"sample {name}", "pixel_size": "120 nm"} for name in ("000", "001", "002")}
+    assert _written_by_hand(made) == {"renamed": hand["000"], "001": hand["001"], "002": hand["002"], "003": {}, "004": {}}
+    (said,) = [note for note in summary.notes if "pixel_size" in note]
+    assert said.startswith(f"the id and the pixel_size of 3 images kept from '{out / 'datalist.json'}' (by content")
+
+
+def test_what_a_person_wrote_of_pixels_that_are_no_more_there_is_told(tmp_path):
+    src, out = tmp_path / "src", tmp_path / "out"
+    for number in range(6):
+        _add(src, number)
+    build_datalist(src, out)
+    _edit(out, lambda name, item: item.update(pixel_size=0.5) if name < "002" else None)
+    _save(src / "images" / "000.png", _image(15))  # another size, perhaps
+    summary = build_datalist(src, out, BuildOptions(overwrite=True))
+    assert _written_by_hand(out) == {"000": {}, "001": {"pixel_size": 0.5}, "002": {}, "003": {}, "004": {}, "005": {}}
+    (said,) = [note for note in summary.notes if "not kept" in note]
+    assert said.startswith(f"the pixel_size of 1 image in '{out / 'datalist.json'}' not kept, as no image has the same pixels ")
+    assert "'images/000.png'" in said
+    summary = build_datalist(src, out, BuildOptions(overwrite=True))
+    assert not [note for note in summary.notes if "not kept" in note]
+
+
+def test_two_images_of_the_same_pixels_keep_each_its_own(tmp_path):
+    src, out = tmp_path / "src", tmp_path / "out"
+    for number in range(4):
+        _add(src, number)
+    _add(src, 0, "twin")
+    build_datalist(src, out)
+    _edit(out, lambda name, item: item.update(id=name))
+    build_datalist(src, out, BuildOptions(overwrite=True))
+    assert _written_by_hand(out) == {name: {"id": name} for name in ("000", "001", "002", "003", "twin")}
+    _rename(src, "twin", "renamed")
+    build_datalist(src, out, BuildOptions(overwrite=True))
+    names = ("000", "001", "002", "003")
+    assert _written_by_hand(out) == {"renamed": {"id": "twin"}, **{name: {"id": name} for name in names}}
+
+
+def test_a_list_that_cannot_be_read_hands_nothing_on_and_it_is_said(tmp_path):
+    src, out = tmp_path / "src", tmp_path / "out"
+    for number in range(3):
+        _add(src, number)
+    build_datalist(src, out)
+    _edit(out, lambda name, item: item.update(pixel_sise=0.5))
+    summary = build_datalist(src, out, BuildOptions(overwrite=True, keep_splits="none"))
+    assert any("cannot be read, so that no id or pixel_size of its images goes along" in note for note in summary.notes)
