@@ -7,6 +7,7 @@ whole (PNG, JPEG, a TIFF in one compressed strip) are read whole, under the guar
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -75,7 +76,7 @@ class Regions:
             raise
         except Exception as error:  # tifffile, imagecodecs and zarr raise all sorts
             raise ReadError(
-                f"file '{self.path}' cannot be read in rows {rows.start} to {rows.stop} ({error}): export it again."
+                f"file '{self.path}' cannot be read in rows {rows.start} to {rows.stop} ({error}): {_remedy(error)}."
             ) from error
 
     def every(self, step: int) -> np.ndarray:
@@ -85,6 +86,13 @@ class Regions:
         # copies, as a view of a few pixels would keep its whole band in memory
         parts = [self[top : top + band, 0:width][::step, ::step].copy() for top in range(0, height, band)]
         return np.concatenate(parts)
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about it: a file that the system does not give need not be damaged."""
+    if isinstance(error, OSError) and error.errno:  # those of decoders have no number
+        return "see that its disk is connected, and give the same command again"
+    return "export it again"
 
 
 def is_zarr(path: PathLike) -> bool:
@@ -113,7 +121,7 @@ def open_regions(path: PathLike, label: bool = False) -> Regions:
         except ReadError:
             raise
         except Exception as error:
-            raise ReadError(f"file '{path}' cannot be read as an image ({error}): export it again.") from error
+            raise ReadError(f"file '{path}' cannot be read as an image ({error}): {_remedy(error)}.") from error
         if found is not None:
             return found
     array = read_label(path) if label else read_image(path)
@@ -242,7 +250,7 @@ def _zarr_regions(path: Path) -> Regions:
     try:
         found = zarr.open(str(path), mode="r")
     except Exception as error:
-        raise ReadError(f"'{path}' cannot be read as Zarr ({error}): export it again.") from error
+        raise ReadError(f"'{path}' cannot be read as Zarr ({error}): {_remedy(error)}.") from error
     axes = None
     if isinstance(found, zarr.Group):
         found, axes = _finest(found, path)
@@ -262,8 +270,10 @@ def _zarr_regions(path: Path) -> Regions:
         place = tuple(slice(None) if name == "c" else {"y": rows, "x": columns}.get(name, 0) for name in axes)
         try:
             values = np.asarray(found[place])
+            if not is_zarr(path):  # zarr takes chunks that are gone for zeros
+                raise FileNotFoundError(errno.ENOENT, "it is not there any more")
         except Exception as error:  # of the file system, and of every codec another one
-            raise ReadError(f"'{path}' has a chunk that cannot be read ({error}): export it again.") from error
+            raise ReadError(f"'{path}' has a chunk that cannot be read ({error}): {_remedy(error)}.") from error
         if "c" in axes:
             values = values[0] if channels == 1 else np.moveaxis(values, 0, -1)
         values = values.astype(values.dtype.newbyteorder("="), copy=False)

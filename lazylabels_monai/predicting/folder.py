@@ -27,7 +27,7 @@ from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.digest import file_pixels
-from lazylabels_monai.images.files import VOLUME_SUFFIXES, ReadError, file_suffix, read_label, require_readable
+from lazylabels_monai.images.files import VOLUME_SUFFIXES, file_suffix, read_label, require_readable
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import is_zarr, open_regions
 from lazylabels_monai.overrides import expanded
@@ -322,11 +322,7 @@ def _predict_one(
         record = Record.of(state.stamp, path, state.out)
         if dropout_samples is None and tiles.wanted(model, path):
             unfinished = state.out / f"{WORK}{image_stem(path)}"
-            try:
-                tiles.predict(model, path, unfinished, partial)
-            except ReadError:  # another picture than this must be given: nothing goes on here
-                remove_tree(unfinished)
-                raise
+            tiles.predict(model, path, unfinished, partial)  # what is done of it stays, whatever goes wrong
             state.move_in(partial, path, record)
             remove_tree(unfinished)
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import weakref
@@ -249,3 +250,27 @@ def test_every_pixel_of_a_band_but_the_wanted_ones_is_let_go():
 
     assert Regions("", (5000, 40), 0, np.uint8, read).every(8).shape == (625, 5)
     assert len(alive) == 5
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("bad data"), OSError("truncated")])
+def test_what_the_disk_does_not_give_need_not_be_exported_again(error):
+    def read(rows, columns):
+        raise error
+
+    regions = Regions("a.tif", (70, 90), 0, np.uint8, read)
+    torn = isinstance(error, OSError) and error.errno
+    remedy = "see that its disk is connected, and give the same command again" if torn else "export it again"
+    with pytest.raises(ReadError, match=f"'a.tif' cannot be read in rows 3 to 9 .*{remedy}"):
+        regions[3:9, 0:5]
+
+
+def test_a_zarr_folder_that_is_gone_is_not_read_as_black(tmp_path):
+    """Zarr takes a chunk that is not there for one of zeros."""
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(store=str(tmp_path / "a.zarr"), shape=(70, 90), chunks=(32, 32), dtype=np.uint8, zarr_format=2)
+    array[...] = 7
+    regions = open_regions(tmp_path / "a.zarr")
+    assert regions[0:9, 0:9].all()
+    (tmp_path / "a.zarr").rename(tmp_path / "elsewhere")
+    with pytest.raises(ReadError, match=r"cannot be read .*see that its disk is connected, and give the same command again"):
+        regions[0:9, 0:9]

@@ -29,6 +29,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.stored import ReadError
 from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.overrides import expanded
 from lazylabels_monai.predicting.large.files import write_files
 from lazylabels_monai.predicting.large.judging import judge_image, judge_objects
 from lazylabels_monai.predicting.large.objects import HALO, kind_of
@@ -101,11 +102,11 @@ def predict_large(
     folder = Path(out)
     settings = parse("instance_settings")
     job = Job(
-        str(image),
-        str(folder),
-        str(given["weights"]),
-        None if given.get("bundle") is None else str(given["bundle"]),
-        tuple(map(str, given.get("overlays", ()))),
+        _absolute(image),
+        _absolute(folder),
+        _absolute(given["weights"]),
+        None if given.get("bundle") is None else _absolute(given["bundle"]),
+        tuple(map(_absolute, given.get("overlays", ()))),
         json.dumps(dict(given.get("overrides") or {}), default=str),
         side,
         halo,
@@ -134,6 +135,10 @@ def predict_large(
         forget()
         if not copied and "regions" in context.__dict__:
             context.regions.close()
+
+
+def _absolute(path: str | os.PathLike) -> str:
+    return os.path.abspath(expanded(path))
 
 
 def _plan(job: Job, model: Model) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -107,3 +110,19 @@ def test_an_ome_zarr_that_is_read_back(tmp_path):
 def test_levels_of_a_pyramid():
     assert ome_levels((1000, 1024)) == [(1000, 1024)]
     assert ome_levels((5000, 3001)) == [(5000, 3001), (2500, 1501), (1250, 751), (625, 376)]
+
+
+def test_a_plan_that_cannot_be_read_just_now_removes_nothing(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.begin({"maps": {"weights": "a"}})
+    store.finish("maps/answer", 0, {})
+
+    def torn(*args, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", torn)
+        with pytest.raises(OSError, match="Input/output"):
+            store.begin({"maps": {"weights": "a"}})
+    assert store.begin({"maps": {"weights": "a"}})
+    assert store.is_done("maps/answer", 0)
