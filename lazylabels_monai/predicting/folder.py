@@ -298,10 +298,6 @@ class _Tiles:
         """
         from lazylabels_monai.predicting.large import predict as tiles
 
-        if model.workflow.parser.get_parsed_content("save_probabilities"):
-            raise LazyLabelsError(
-                f"'{path}' is predicted in tiles, of which no probability maps are written: leave out --probabilities."
-            )
         sides = extent(path) or open_regions(path).shape
         kept = "as Zarr pictures are" if is_zarr(path) else "as the memory does not hold it whole"
         why = "as asked for" if self.always else kept

@@ -30,7 +30,7 @@ from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.stored import ReadError
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.overrides import expanded
-from lazylabels_monai.predicting.large.files import write_files
+from lazylabels_monai.predicting.large.files import wanted_files, write_files
 from lazylabels_monai.predicting.large.judging import judge_image, judge_objects
 from lazylabels_monai.predicting.large.objects import HALO, kind_of
 from lazylabels_monai.predicting.large.running import Runner, runner
@@ -72,7 +72,7 @@ def predict_large(
         image: a picture's file, or the folder of an OME-Zarr image.
         out: folder of the unfinished work; the caller's to remove.
         result: empty folder for the finished files: ``<name>_pred.tif``, ``<name>_instances.tif``, ``<name>_pred.zarr``,
-            ``<name>_instances.zarr``, ``<name>_objects.csv``, ``<name>_overlay.png``.
+            ``<name>_instances.zarr``, ``<name>_objects.csv``, ``<name>_overlay.png``, as far as the config wants them.
         classes: their names.
         given: ``weights``, ``bundle``, ``overlays`` and ``overrides`` by which ``model`` was made: workers make their own.
         scheduler: address of a ``dask.distributed`` scheduler; None: this process.
@@ -80,8 +80,8 @@ def predict_large(
         say: is told how far it has come.
 
     Raises:
-        LazyLabelsError: where the extra is missing, the picture cannot be read in parts, or its bundle prepares pictures in
-            another way than part by part.
+        LazyLabelsError: where the extra is missing, the picture cannot be read in parts, its bundle prepares pictures in
+            another way than part by part, or a file is wanted that is not made in tiles.
     """
     require_packages()
     parse = model.workflow.parser.get_parsed_content
@@ -91,6 +91,7 @@ def predict_large(
         raise LazyLabelsError(
             f"the bundle prepares images with {other}, which cannot be done part by part: cut '{image}' into smaller images."
         )
+    files = wanted_files(parse, image)
     regions = open_regions(image)
     if (tiles := math.prod(Tiling(regions.shape, side).grid)) > _MOST:
         regions.close()
@@ -113,7 +114,7 @@ def predict_large(
         tuple(map(int, regions.shape)),
         model.channels,
         model.num_classes,
-        model.tasks,
+        model.answered,
         json.dumps(asdict(settings), sort_keys=True),
         clips(parse("normalization")),
         copied,
@@ -128,7 +129,7 @@ def predict_large(
         context.make_arrays()
         with runner(scheduler, say) as run:
             _run(context, run)
-        write_files(context, classes, say)
+        write_files(context, classes, files, say)
         judge_objects(context)
         _move(context, Path(result))
     finally:

@@ -41,6 +41,7 @@ class Job:
         side, halo: of tiles and around them.
         shape: (H, W) of the picture.
         channels: that the network takes.
+        tasks: that are answered, in channel order.
         settings: of the objects, as JSON.
         clipped: whether intensities are clipped at percentiles.
         copied: whether the picture was copied into the folder, since its file can only be unpacked whole.
@@ -79,7 +80,7 @@ class Context:
     def model(self) -> Model:
         if self._model is None:
             job = self.job
-            self._model = Model(job.weights, job.bundle, job.overlays, json.loads(job.overrides))
+            self._model = Model(job.weights, job.bundle, job.overlays, json.loads(job.overrides), needed_only=True)
         return self._model
 
     @cached_property
