@@ -109,6 +109,15 @@ def test_the_results_are_those_of_one_piece(trained, picture, tmp_path, monkeypa
     ]
 
 
+@pytest.mark.parametrize("in_tiles", [False, True])
+def test_the_magnification_is_judged_by_objects_alone(trained, picture, tmp_path, caplog, in_tiles):
+    """Pieces of the segmentation, where the tasks that part them are left out, say nothing of it."""
+    given = {"objects": {}, "pieces": ALONE, "wanted pieces": objects(route="components")}
+    said = {name: predicted(picture, tmp_path / name, trained, caplog, more, in_tiles)[1] for name, more in given.items()}
+    judged = [name for name, sentences in said.items() if any("magnification" in sentence for sentence in sentences)]
+    assert judged == ["objects", "wanted pieces"]
+
+
 @pytest.mark.parametrize(("given", "sentence"), [case for cases in REFUSED.values() for case in cases], ids=str)
 def test_what_cannot_be_had_is_refused_before_anything_is_done(trained, picture, tmp_path, caplog, given, sentence):
     failed, _, found = predicted(picture, tmp_path, trained, caplog, given, large=True)
