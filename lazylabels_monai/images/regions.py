@@ -8,9 +8,7 @@ whole (PNG, JPEG, a TIFF in one compressed strip) are read whole, under the guar
 from __future__ import annotations
 
 import errno
-import json
 import math
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,20 +18,17 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from lazylabels_monai.images.files import PathLike, file_suffix, read_image, read_label, require_readable
+from lazylabels_monai.images.files import PathLike, file_suffix, is_zarr, read_image, read_label, require_readable
 from lazylabels_monai.images.meaning import as_image
-from lazylabels_monai.images.pixel_size import micrometres
-from lazylabels_monai.images.stored import ReadError, Stored
+from lazylabels_monai.images.stored import ReadError, Stored, check_room
 from lazylabels_monai.images.tiff import region_page, region_stored
 
-__all__ = ["Regions", "is_zarr", "open_regions", "zarr_pixel_size"]
+__all__ = ["Regions", "open_regions", "read_whole"]
 
 #: Bytes of unpacked tiles and strips that are kept for the next region.
 _KEPT = 192 * 2**20
 #: A tile or strip of more bytes than this is as good as the whole picture.
 _PIECE = 256 * 2**20
-#: Metadata by which a folder is a Zarr array or group.
-_ZARR = (".zgroup", ".zarray", "zarr.json")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -95,11 +90,6 @@ def _remedy(error: Exception) -> str:
     return "export it again"
 
 
-def is_zarr(path: PathLike) -> bool:
-    """Whether a folder is a Zarr array or group."""
-    return os.path.isdir(path) and any(os.path.isfile(os.path.join(path, name)) for name in _ZARR)
-
-
 def open_regions(path: PathLike, label: bool = False) -> Regions:
     """A picture, to be read in rectangles.
 
@@ -130,6 +120,20 @@ def open_regions(path: PathLike, label: bool = False) -> Regions:
     return Regions(
         path, array.shape[:2], array.shape[2] if array.ndim == 3 else 0, array.dtype, lambda r, c: array[r, c], whole=True
     )
+
+
+def read_whole(path: PathLike) -> np.ndarray:
+    """What :func:`~lazylabels_monai.images.files.read_image` gives, of an OME-Zarr image, too.
+
+    Raises:
+        ReadError: when it cannot be read as one image, or there is no memory for it.
+    """
+    if not is_zarr(path):
+        return read_image(path)
+    regions = open_regions(path)
+    sides = f"{regions.shape[0]} x {regions.shape[1]} pixels"
+    check_room(Path(path), math.prod(regions.shape) * max(1, regions.channels) * regions.dtype.itemsize, sides)
+    return regions[0 : regions.shape[0], 0 : regions.shape[1]]
 
 
 def _tiff_regions(path: Path, label: bool) -> Regions | None:
@@ -303,30 +307,3 @@ def _finest(group: Any, path: Path) -> tuple[Any, list[str]]:
     if not isinstance(array, zarr.Array):
         raise ReadError(f"'{path}' has damaged metadata of OME-Zarr (the finest level is no array): export it again.")
     return array, axes
-
-
-def zarr_pixel_size(path: Path) -> float | None:
-    """Micrometres that the metadata of an OME-Zarr image state; None where they state none, or no square pixels.
-
-    The scale of the finest level is multiplied by that of the whole pyramid, where there is one, as the format wants it.
-    """
-    for name in ("zarr.json", ".zattrs"):
-        try:
-            content = json.loads((path / name).read_text(encoding="utf-8"))
-            content = content.get("attributes", content)
-            scale = content.get("ome", content)["multiscales"][0]
-            steps = [step for level in (scale["datasets"][0], scale) for step in _scales(level)]
-            if not steps:
-                return None
-            y, x = (
-                math.prod(float(step[place]) for step in steps) * micrometres(scale["axes"][place]["unit"])
-                for place in (-2, -1)
-            )
-            return x if abs(x - y) <= 0.01 * max(x, y) and 0 < x < math.inf else None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            continue
-    return None
-
-
-def _scales(level: dict[str, Any]) -> list[list[float]]:
-    return [one["scale"] for one in level.get("coordinateTransformations") or [] if one["type"] == "scale"]

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from PIL import Image
 from lazylabels_monai.atomic import remove_tree, whole_file
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pictures import overlay_contours
-from lazylabels_monai.images.pixel_size import read_pixel_size
-from lazylabels_monai.images.regions import Regions, is_zarr, zarr_pixel_size
+from lazylabels_monai.images.pixel_size import PixelSizeError, read_pixel_size
+from lazylabels_monai.images.regions import Regions
 from lazylabels_monai.predicting.large.stages import Context
 from lazylabels_monai.predicting.large.store import ome_levels, ome_metadata, write_tiff, zarr_array
 from lazylabels_monai.predicting.large.table import object_table
@@ -81,7 +82,9 @@ def write_files(context: Context, classes: tuple[str, ...], wanted: Wanted, say:
     job, store = context.job, context.store
     name, folder = image_stem(job.image), store.folder / "files" / "made"
     folder.mkdir(parents=True, exist_ok=True)
-    size = zarr_pixel_size(Path(job.image)) if is_zarr(job.image) else read_pixel_size(job.image)
+    size = None
+    with suppress(PixelSizeError):  # of no square pixels: whoever measures in micrometres says so
+        size = read_pixel_size(job.image)
     count = int(context.numbered["count"])
     unproven = int(context.numbered["unproven"])
     ids, found = context.array("objects/ids", np.uint32), context.maps.classes

@@ -109,6 +109,18 @@ def test_the_results_are_those_of_one_piece(trained, picture, tmp_path, monkeypa
     ]
 
 
+def test_pixels_that_are_not_square_are_predicted_as_in_one_piece(trained, picture, tmp_path, monkeypatch, caplog):
+    """Whoever measures in micrometres is told; the prediction, which may have taken hours, is written."""
+    monkeypatch.setattr(large, "SIDE", 64)
+    size = {"resolution": (2e4, 4e4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "BIG.tif", read_image(picture), tile=(32, 32), **size)
+    made = [
+        predicted(tmp_path / "BIG.tif", tmp_path / name, trained, caplog, {}, name == "tiles") for name in ("plain", "tiles")
+    ]
+    assert [failed for failed, _, _ in made] == [[], []]
+    np.testing.assert_array_equal(read_label(made[1][2]["_pred.tif"]), read_label(made[0][2]["_pred.png"]))
+
+
 @pytest.mark.parametrize("in_tiles", [False, True])
 def test_the_magnification_is_judged_by_objects_alone(trained, picture, tmp_path, caplog, in_tiles):
     """Pieces of the segmentation, where the tasks that part them are left out, say nothing of it."""

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from lazylabels_monai.images.pixel_size import read_pixel_size
-from lazylabels_monai.images.regions import open_regions, zarr_pixel_size
+from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.predicting.large.store import Store, chunk_side, ome_levels, ome_metadata, write_tiff, zarr_array
 
 PLAN = {"maps": {"weights": "a"}, "objects": {"settings": 1}, "files": {}}
@@ -79,14 +79,14 @@ def test_each_pixel_size_that_is_written_is_read_back(tmp_path, size):
         assert int(tags["ResolutionUnit"].value) == 3
         assert count / per * size == pytest.approx(1e4, rel=1e-6)
     ome_metadata(tmp_path, "a", 3, size)
-    assert zarr_pixel_size(tmp_path) == pytest.approx(size, rel=1e-12)
+    assert read_pixel_size(tmp_path) == pytest.approx(size, rel=1e-12)
 
 
 def test_without_a_pixel_size_none_is_read(tmp_path):
     write_tiff(tmp_path / "a.tif", np.zeros((20, 30), np.uint16), np.uint16)
     ome_metadata(tmp_path, "a", 3, None)
     assert read_pixel_size(tmp_path / "a.tif") is None
-    assert zarr_pixel_size(tmp_path) is None
+    assert read_pixel_size(tmp_path) is None
 
 
 def test_a_resolution_that_somebody_corrects_counts(tmp_path):
@@ -103,7 +103,7 @@ def test_an_ome_zarr_that_is_read_back(tmp_path):
     zarr_array(tmp_path / "0", values.shape, values.dtype, 16)[:] = values
     ome_metadata(tmp_path, "a", 1, 0.5)
     np.testing.assert_array_equal(open_regions(tmp_path)[3:30, 7:50], values[3:30, 7:50])
-    assert zarr_pixel_size(tmp_path) == 0.5
+    assert read_pixel_size(tmp_path) == 0.5
     assert zarr.open_group(str(tmp_path), mode="r").attrs["multiscales"][0]["version"] == "0.4"
 
 
