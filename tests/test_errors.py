@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -142,3 +143,8 @@ def test_a_sentence_steers_no_terminal_and_keeps_its_lines(capsys):
 def test_one_line_is_one_line():
     assert one_line("a\n\x1b[2J\x85\u2028 b") == "a\\n\\x1b[2J\\x85\\u2028 b"
     assert one_line("Kristall ü (µm), 漢 字") == "Kristall ü (µm), 漢 字"
+
+
+def test_a_disk_that_does_not_answer_is_no_fault_of_ours():
+    said = user_error(OSError(errno.EIO, "Input/output error", "a.tif"))
+    assert str(said) == "'a.tif': its disk does not answer: see that it is connected, and give the same command again."
