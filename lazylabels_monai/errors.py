@@ -126,6 +126,8 @@ _REFUSALS = {
     errno.ENOSPC: "the disk is full: make room, or name another place",
     errno.EDQUOT: "your share of the disk is used up: make room, or name another place",
     errno.EMFILE: "too many files are open: close some programs, or raise the limit (ulimit -n)",
+    errno.EIO: "its disk does not answer: see that it is connected, and give the same command again",
+    errno.ESTALE: "its disk has been connected anew: give the same command again",
     errno.ENAMETOOLONG: "the name is too long for this disk: name a shorter one",
     errno.EEXIST: "there is something of this name already: name another, or remove it",
     errno.EISDIR: "this is a folder where a file is expected: name a file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -188,3 +189,8 @@ def test_one_line_is_one_line():
 def test_a_sentence_stands_in_the_number_of_what_it_is_about(count, said):
     """Names are put in as they are, whatever signs they hold."""
     assert in_number(count, "{name} [is|are][|] left", name="a[b|c]{}") == said
+
+
+def test_a_disk_that_does_not_answer_is_no_fault_of_ours():
+    said = user_error(OSError(errno.EIO, "Input/output error", "a.tif"))
+    assert str(said) == "'a.tif': its disk does not answer: see that it is connected, and give the same command again."

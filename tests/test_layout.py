@@ -31,7 +31,7 @@ ELSEWHERE = {
     **{f"data/simulating/scene_{name}.py": "data/simulating/test_scenes.py" for name in ("noise", "objects", "painting")},
     "data/simulating/writing.py": "data/simulating/test_simulate.py",
     "predicting/results.py": "predicting/test_folder.py",  # by predictions into folders that hold something
-    **{f"predicting/large/{name}.py": "predicting/large/test_predict.py" for name in ("files", "judging", "stages")},
+    **{f"predicting/large/{name}.py": "predicting/large/test_predict.py" for name in ("judging", "stages")},
     "report/sizes.py": "report/test_page.py",  # what stands in the page
     "exporting/formats/writer.py": "exporting/test_folder.py",  # what every writer does
     "experiments/figures.py": "experiments/test_tables.py",

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix, is_zarr
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress
 from lazylabels_monai.regular import odd_name, why_no_file
@@ -205,26 +205,28 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list
     ]
 
 
-def find_images(source: PathLike, note: Progress | None = None) -> list[str]:
+def find_images(source: PathLike, note: Progress | None = None, zarr: bool = False) -> list[str]:
     """Image files, sorted by name; the results of a prediction are no images, unless one is named itself.
 
     Args:
         source: a file, a folder (without its subfolders) or a glob pattern.
         note: is told what was passed over, in a sentence; None: the log is.
+        zarr: the folders of OME-Zarr pictures are images, too, for callers that read them.
 
     Raises:
         DatalistError: when there is none.
     """
     path, suffixes = expanded(source), (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
-    if path.is_file():
+    if path.is_file() or (zarr and is_zarr(path)):
         candidates = [path]
     elif path.is_dir():
         candidates = [file for file in path.iterdir() if not file.name.startswith(".")]
     else:
         candidates = [Path(file) for file in glob.glob(str(path), recursive=True)]
     # what only looks like a file, such as a link that leads nowhere, is named by who reads it
-    named = [f for f in candidates if file_suffix(f) in suffixes]
-    found = [f for f in named if not os.path.isdir(f)]
+    folders = [f for f in candidates if zarr and is_zarr(f)]
+    named = [f for f in candidates if file_suffix(f) in suffixes and f not in folders]
+    found = [f for f in named if not os.path.isdir(f)] + folders
     images = sorted(map(str, found if found == [path] else without_results(found)))
     if found and not images:
         raise DatalistError(
@@ -232,7 +234,7 @@ def find_images(source: PathLike, note: Progress | None = None) -> list[str]:
         )
     said = folders_passed_over(set(named) - set(found))
     if not images:
-        why = f"'{source}' holds no image: give a file, a folder or a pattern of {', '.join(suffixes)}."
+        why = f"'{source}' holds no image: give a file, a folder or a pattern of {', '.join((*suffixes, *['.zarr'] * zarr))}."
         raise DatalistError(f"{why} {said}" if said else why)
     if said:
         (note or logger.warning)(said)

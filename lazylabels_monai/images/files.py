@@ -27,6 +27,7 @@ __all__ = [
     "PathLike",
     "ReadError",
     "file_suffix",
+    "is_zarr",
     "label_values",
     "load_volume",
     "read_colours",
@@ -38,8 +39,15 @@ __all__ = [
 
 PathLike = str | os.PathLike
 
+#: Metadata by which a folder is a Zarr array or group.
+_ZARR = (".zgroup", ".zarray", "zarr.json")
 #: Suffixes of pictures.
 PICTURE_SUFFIXES: tuple[str, ...] = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+
+
+def is_zarr(path: PathLike) -> bool:
+    """Whether a folder is a Zarr array or group."""
+    return os.path.isdir(path) and any(os.path.isfile(os.path.join(path, name)) for name in _ZARR)
 
 
 def file_suffix(path: PathLike) -> str:

@@ -1,7 +1,9 @@
-"""The size of a pixel in micrometres: written by a person, or read from a TIFF file's metadata."""
+"""The size of a pixel in micrometres: written by a person, or read from the metadata of TIFF and OME-Zarr."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,16 +97,16 @@ def micrometres(name: str) -> float | None:
 
 
 def read_pixel_size(path: str | Path) -> float | None:
-    """Pixel size that a TIFF file states.
+    """Pixel size that a TIFF file or an OME-Zarr picture states.
 
-    Looked for in this order: OME-XML (``PhysicalSizeX`` and ``Y`` with their units), ImageJ (resolution tags with ImageJ's
-    own ``unit``), the headers of FEI / Thermo Fisher and Zeiss electron microscopes, the plain resolution tags in inch or
-    centimetre, :data:`PIXEL_SIZE_KEY`. Values up to :data:`MAX_PRINT_DPI` in inch or centimetre are ignored wherever they
-    stand, as are the micrometres that 72 and 96 dots per inch become when a program converts a plain file. Other formats than
-    TIFF state none: the resolution of a PNG is a matter of printing.
+    In a TIFF file it is looked for in this order: OME-XML (``PhysicalSizeX`` and ``Y`` with their units), ImageJ (resolution
+    tags with ImageJ's own ``unit``), the headers of FEI / Thermo Fisher and Zeiss electron microscopes, the plain resolution
+    tags in inch or centimetre, :data:`PIXEL_SIZE_KEY`. Values up to :data:`MAX_PRINT_DPI` in inch or centimetre are ignored
+    wherever they stand, as are the micrometres that 72 and 96 dots per inch become when a program converts a plain file. Other
+    files state none: the resolution of a PNG is a matter of printing.
 
     Args:
-        path: any file.
+        path: any file, or the folder of an OME-Zarr picture.
 
     Returns:
         micrometres; None where the file states nothing, or nothing in units of length.
@@ -113,13 +115,16 @@ def read_pixel_size(path: str | Path) -> float | None:
         PixelSizeError: when width and height of a pixel differ by more than 1 %.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".tif", ".tiff") or why_no_file(path) is not None:
+    if path.is_dir():
+        found = _zarr(path)
+    elif path.suffix.lower() not in (".tif", ".tiff") or why_no_file(path) is not None:
         return None
-    try:
-        with tifffile.TiffFile(path) as tif:
-            found = _ome(tif) or _imagej(tif) or _microscope(tif) or _plain(tif) or _ours(tif)
-    except Exception:  # tifffile and broken metadata raise all sorts; a broken image is reported where it is read
-        return None
+    else:
+        try:
+            with tifffile.TiffFile(path) as tif:
+                found = _ome(tif) or _imagej(tif) or _microscope(tif) or _plain(tif) or _ours(tif)
+        except Exception:  # tifffile and broken metadata raise all sorts; a broken image is reported where it is read
+            return None
     if found is None:
         return None
     x, y = found
@@ -129,6 +134,33 @@ def read_pixel_size(path: str | Path) -> float | None:
             "and its labels to square pixels."
         )
     return x
+
+
+def _zarr(path: Path) -> tuple[float, float] | None:
+    """Width and height that the metadata of an OME-Zarr image state.
+
+    The scale of the finest level is multiplied by that of the whole pyramid, where there is one, as the format wants it.
+    """
+    for name in ("zarr.json", ".zattrs"):
+        try:
+            content = json.loads((path / name).read_text(encoding="utf-8"))
+            content = content.get("attributes", content)
+            scale = content.get("ome", content)["multiscales"][0]
+            steps = [step for level in (scale["datasets"][0], scale) for step in _scales(level)]
+            if not steps:
+                return None
+            y, x = (
+                math.prod(float(step[place]) for step in steps) * micrometres(scale["axes"][place]["unit"])
+                for place in (-2, -1)
+            )
+            return (x, y) if 0 < min(x, y) <= max(x, y) < math.inf else None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue
+    return None
+
+
+def _scales(level: dict[str, Any]) -> list[list[float]]:
+    return [one["scale"] for one in level.get("coordinateTransformations") or [] if one["type"] == "scale"]
 
 
 def mean_size(size: Any) -> float | None:

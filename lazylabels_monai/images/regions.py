@@ -8,9 +8,8 @@ whole (a label with alpha, or to be turned) is read whole, under the guard of
 
 from __future__ import annotations
 
-import json
+import errno
 import math
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,20 +19,17 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from lazylabels_monai.images.files import PathLike, file_suffix, label_values, read_image, read_label, require_readable
+from lazylabels_monai.images.files import PathLike, file_suffix, is_zarr, label_values, read_image, read_label, require_readable
 from lazylabels_monai.images.meaning import as_image
-from lazylabels_monai.images.pixel_size import micrometres
-from lazylabels_monai.images.stored import ReadError, Stored
+from lazylabels_monai.images.stored import ReadError, Stored, check_room
 from lazylabels_monai.images.tiff import label_in_parts, largest_page, lossy_name, region_page, region_stored
 
-__all__ = ["Regions", "is_zarr", "open_regions", "zarr_pixel_size"]
+__all__ = ["Regions", "open_regions", "read_whole"]
 
 #: Bytes of unpacked tiles and strips that are kept for the next region.
 _KEPT = 192 * 2**20
 #: A tile or strip of more bytes than this is as good as the whole picture.
 _PIECE = 256 * 2**20
-#: Metadata by which a folder is a Zarr array or group.
-_ZARR = (".zgroup", ".zarray", "zarr.json")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -76,7 +72,7 @@ class Regions:
             raise
         except Exception as error:  # tifffile, imagecodecs and zarr raise all sorts
             raise ReadError(
-                f"file '{self.path}' cannot be read in rows {rows.start} to {rows.stop} ({error}): export it again."
+                f"file '{self.path}' cannot be read in rows {rows.start} to {rows.stop} ({error}): {_remedy(error)}."
             ) from error
 
     def every(self, step: int) -> np.ndarray:
@@ -88,9 +84,11 @@ class Regions:
         return np.concatenate(parts)
 
 
-def is_zarr(path: PathLike) -> bool:
-    """Whether a folder is a Zarr array or group."""
-    return os.path.isdir(path) and any(os.path.isfile(os.path.join(path, name)) for name in _ZARR)
+def _remedy(error: Exception) -> str:
+    """What to do about it: a file that the system does not give need not be damaged."""
+    if isinstance(error, OSError) and error.errno:  # those of decoders have no number
+        return "see that its disk is connected, and give the same command again"
+    return "export it again"
 
 
 def open_regions(path: PathLike, label: bool = False) -> Regions:
@@ -114,7 +112,7 @@ def open_regions(path: PathLike, label: bool = False) -> Regions:
         except ReadError:
             raise
         except Exception as error:
-            raise ReadError(f"file '{path}' cannot be read as an image ({error}): export it again.") from error
+            raise ReadError(f"file '{path}' cannot be read as an image ({error}): {_remedy(error)}.") from error
         if found is not None:
             return found
     array = read_label(path) if label else read_image(path)
@@ -123,6 +121,20 @@ def open_regions(path: PathLike, label: bool = False) -> Regions:
     return Regions(
         path, array.shape[:2], array.shape[2] if array.ndim == 3 else 0, array.dtype, lambda r, c: array[r, c], whole=True
     )
+
+
+def read_whole(path: PathLike) -> np.ndarray:
+    """What :func:`~lazylabels_monai.images.files.read_image` gives, of an OME-Zarr image, too.
+
+    Raises:
+        ReadError: when it cannot be read as one image, or there is no memory for it.
+    """
+    if not is_zarr(path):
+        return read_image(path)
+    regions = open_regions(path)
+    sides = f"{regions.shape[0]} x {regions.shape[1]} pixels"
+    check_room(Path(path), math.prod(regions.shape) * max(1, regions.channels) * regions.dtype.itemsize, sides)
+    return regions[0 : regions.shape[0], 0 : regions.shape[1]]
 
 
 def _tiff_regions(path: Path, label: bool) -> Regions | None:
@@ -245,7 +257,7 @@ def _zarr_regions(path: Path) -> Regions:
     try:
         found = zarr.open(str(path), mode="r")
     except Exception as error:
-        raise ReadError(f"'{path}' cannot be read as Zarr ({error}): export it again.") from error
+        raise ReadError(f"'{path}' cannot be read as Zarr ({error}): {_remedy(error)}.") from error
     axes = None
     if isinstance(found, zarr.Group):
         found, axes = _finest(found, path)
@@ -265,8 +277,10 @@ def _zarr_regions(path: Path) -> Regions:
         place = tuple(slice(None) if name == "c" else {"y": rows, "x": columns}.get(name, 0) for name in axes)
         try:
             values = np.asarray(found[place])
+            if not is_zarr(path):  # zarr takes chunks that are gone for zeros
+                raise FileNotFoundError(errno.ENOENT, "it is not there any more")
         except Exception as error:  # of the file system, and of every codec another one
-            raise ReadError(f"'{path}' has a chunk that cannot be read ({error}): export it again.") from error
+            raise ReadError(f"'{path}' has a chunk that cannot be read ({error}): {_remedy(error)}.") from error
         if "c" in axes:
             values = values[0] if channels == 1 else np.moveaxis(values, 0, -1)
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -296,30 +310,3 @@ def _finest(group: Any, path: Path) -> tuple[Any, list[str]]:
     if not isinstance(array, zarr.Array):
         raise ReadError(f"'{path}' has damaged metadata of OME-Zarr (the finest level is no array): export it again.")
     return array, axes
-
-
-def zarr_pixel_size(path: Path) -> float | None:
-    """Micrometres that the metadata of an OME-Zarr image state; None where they state none, or no square pixels.
-
-    The scale of the finest level is multiplied by that of the whole pyramid, where there is one, as the format wants it.
-    """
-    for name in ("zarr.json", ".zattrs"):
-        try:
-            content = json.loads((path / name).read_text(encoding="utf-8"))
-            content = content.get("attributes", content)
-            scale = content.get("ome", content)["multiscales"][0]
-            steps = [step for level in (scale["datasets"][0], scale) for step in _scales(level)]
-            if not steps:
-                return None
-            y, x = (
-                math.prod(float(step[place]) for step in steps) * micrometres(scale["axes"][place]["unit"])
-                for place in (-2, -1)
-            )
-            return x if abs(x - y) <= 0.01 * max(x, y) and 0 < x < math.inf else None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            continue
-    return None
-
-
-def _scales(level: dict[str, Any]) -> list[list[float]]:
-    return [one["scale"] for one in level.get("coordinateTransformations") or [] if one["type"] == "scale"]

@@ -207,8 +207,8 @@ def image_files(
     """The images that ``--images`` names.
 
     Args:
-        given: a file, a folder or a pattern; or a data set (``datalist.json`` or its folder), whose items' images count, and
-            pictures beside the file, too.
+        given: a file, a folder or a pattern, OME-Zarr pictures among them; or a data set (``datalist.json`` or its folder),
+            whose items' images count, and pictures beside the file, too.
         note: see :func:`~lazylabels_monai.data.datalist.find_images`.
 
     Returns:
@@ -219,11 +219,11 @@ def image_files(
     """
     place, file = expanded(given), datalist_file(given)
     if place.suffix.lower() != ".json" and not (place.is_dir() and file.is_file()):
-        return find_images(given, note), None, {}
+        return find_images(given, note, zarr=True), None, {}
     beside: list[str] = []
     if place.is_dir():
         with suppress(LazyLabelsError):  # its images may all be elsewhere
-            beside = find_images(place, note)
+            beside = find_images(place, note, zarr=True)
     try:
         content = load_datalist(file)
     except LazyLabelsError:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.images.axes import like_image
-from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, read_image, read_label
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix, is_zarr, read_label
 from lazylabels_monai.images.headers import extent
+from lazylabels_monai.images.regions import read_whole
 from lazylabels_monai.images.tiff import read_planes
 from lazylabels_monai.measure.finding import LabelledImage
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError, measure_image
@@ -31,7 +32,7 @@ def is_large(files: LabelledImage) -> bool:
 
 
 def _is_picture(path: str) -> bool:
-    return file_suffix(path) in PICTURE_SUFFIXES
+    return file_suffix(path) in PICTURE_SUFFIXES or is_zarr(path)
 
 
 def frame_of(files: LabelledImage) -> str:
@@ -64,7 +65,7 @@ def read_maps(files: LabelledImage, frame: str | None = None) -> dict[str, np.nd
         read(path, lambda path: like_image(read_label(path), path, first)) for path in (files.instances, files.classes)
     )
     image, planes, uncertainty = (
-        read(files.image, read_image),
+        read(files.image, read_whole),
         *(read(p, read_planes) for p in (files.probability, files.uncertainty)),
     )
     if image is not None and image.ndim > 1 and _is_picture(files.image) != _is_picture(first):

@@ -27,17 +27,16 @@ from lazylabels_monai.bundle_folder import find_bundle, find_starter
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, explain
 from lazylabels_monai.images.digest import file_pixels
-from lazylabels_monai.images.files import VOLUME_SUFFIXES, ReadError, file_suffix, read_label, require_readable
+from lazylabels_monai.images.files import VOLUME_SUFFIXES, file_suffix, is_zarr, read_label, require_readable
 from lazylabels_monai.images.headers import extent
-from lazylabels_monai.images.regions import is_zarr, open_regions
-from lazylabels_monai.overrides import expanded
+from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.predicting.large.store import REMEDY, missing_packages
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.results import ResultsFolder
 from lazylabels_monai.predicting.stamping import result_paths
 from lazylabels_monai.predicting.uncertainty import answer_and_uncertainty, save_uncertainty
 from lazylabels_monai.progress import Progress, clock, silent
-from lazylabels_monai.result_files import CLASSES_ENDING, INSTANCES_ENDING, image_stem
+from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.stamps import Record, StampError
 from lazylabels_monai.trained import bundle_weights, trained_classes
 
@@ -99,7 +98,7 @@ def predict(
         raise LazyLabelsError(f"several processes cannot overwrite '{out}': name another folder, or remove what is there.")
     if large and uncertainty:
         raise LazyLabelsError("the uncertainty of a picture is not computed in tiles: leave out --uncertainty or --large.")
-    paths = _images(images, progress or silent)
+    paths = [Path(path) for path in find_images(images, progress or silent, zarr=True)]
     weights = Path(weights) if weights is not None else _weights_at_hand(bundle, progress or silent)
     out = Path(out)
     stems: dict[str, Path] = {}
@@ -239,23 +238,6 @@ def _claimed(out: Path, path: Path) -> Iterator[bool]:
         claim.release()
 
 
-def _images(images: str | os.PathLike, say: Progress) -> list[Path]:
-    """The pictures' files and the folders of Zarr pictures, sorted by name."""
-    place = expanded(images)
-    if is_zarr(place):
-        return [place]
-    folders = [path for path in place.iterdir() if is_zarr(path)] if place.is_dir() else []
-    endings = (CLASSES_ENDING, INSTANCES_ENDING)
-    folders = [path for path in folders if not path.stem.endswith(endings)]
-    try:
-        found = [Path(path) for path in find_images(images, say)]
-    except LazyLabelsError:
-        if not folders:
-            raise
-        found = []
-    return sorted(found + folders, key=str)
-
-
 @dataclass(frozen=True)
 class _Tiles:
     """Which pictures are predicted in tiles, and how.
@@ -298,10 +280,6 @@ class _Tiles:
         """
         from lazylabels_monai.predicting.large import predict as tiles
 
-        if model.workflow.parser.get_parsed_content("save_probabilities"):
-            raise LazyLabelsError(
-                f"'{path}' is predicted in tiles, of which no probability maps are written: leave out --probabilities."
-            )
         sides = extent(path) or open_regions(path).shape
         kept = "as Zarr pictures are" if is_zarr(path) else "as the memory does not hold it whole"
         why = "as asked for" if self.always else kept
@@ -322,11 +300,7 @@ def _predict_one(
         record = Record.of(state.stamp, path, state.out)
         if dropout_samples is None and tiles.wanted(model, path):
             unfinished = state.out / f"{WORK}{image_stem(path)}"
-            try:
-                tiles.predict(model, path, unfinished, partial)
-            except ReadError:  # another picture than this must be given: nothing goes on here
-                remove_tree(unfinished)
-                raise
+            tiles.predict(model, path, unfinished, partial)  # what is done of it stays, whatever goes wrong
             state.move_in(partial, path, record)
             remove_tree(unfinished)
             return None

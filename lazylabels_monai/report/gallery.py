@@ -12,8 +12,8 @@ from scipy.ndimage import binary_dilation
 from skimage.segmentation import find_boundaries
 
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.images.files import read_image
 from lazylabels_monai.images.pictures import INTERFACE_COLOUR, class_colour, to_uint8_rgb
+from lazylabels_monai.images.regions import read_whole
 from lazylabels_monai.labels.interfaces import touching_pairs
 from lazylabels_monai.labels.objects import compact_instances
 from lazylabels_monai.report.probability import highest_probability
@@ -60,7 +60,7 @@ def shown_image(files: Predicted, note: Note) -> np.ndarray | None:
     """(H, W, 3) uint8 of the image, of its overlay where it is not there, or None."""
     path = files.image or files.overlay
     try:
-        return None if path is None else to_uint8_rgb(read_image(path))
+        return None if path is None else to_uint8_rgb(read_whole(path))
     except LazyLabelsError as error:
         note(f"Image '{files.name}': {error}")
         return None

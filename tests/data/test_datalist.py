@@ -251,3 +251,21 @@ def test_a_folder_named_like_an_image_is_told_of(tmp_path, caplog, suffix, patte
     (tmp_path / "a.png").unlink()
     with pytest.raises(DatalistError, match=rf"holds no image.*x\.{suffix}"):
         find_images(tmp_path / pattern)
+
+
+def test_zarr_pictures_are_images_for_those_who_read_them(tmp_path):
+    """Not those that a prediction wrote, and those inside of a picture neither."""
+    for name in ("b.zarr", "b_pred.zarr", "b_instances.zarr", "b_overview", ".hidden.zarr"):
+        (tmp_path / name / "0").mkdir(parents=True)
+        (tmp_path / name / ".zgroup").write_text("{}")
+        (tmp_path / name / "0" / ".zarray").write_text("{}")
+    for name in ("a.png", "b_pred.tif", "b_instances.tif"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "notes").mkdir()
+    assert find_images(tmp_path) == [str(tmp_path / "a.png")]
+    assert find_images(tmp_path, zarr=True) == [str(tmp_path / name) for name in ("a.png", "b.zarr", "b_overview")]
+    for source in (tmp_path / "b.zarr", f"{tmp_path}/*.zarr"):
+        assert find_images(source, zarr=True) == [str(tmp_path / "b.zarr")]
+    assert find_images(tmp_path / "b_pred.zarr", zarr=True) == [str(tmp_path / "b_pred.zarr")]
+    with pytest.raises(DatalistError, match=r"holds no image: .*\.mhd, \.zarr\."):
+        find_images(tmp_path / "notes", zarr=True)

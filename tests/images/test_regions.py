@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import weakref
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.images.files import ReadError, read_image, read_label
-from lazylabels_monai.images.regions import Regions, is_zarr, open_regions, zarr_pixel_size
+from lazylabels_monai.images.files import ReadError, is_zarr, read_image, read_label
+from lazylabels_monai.images.pixel_size import PixelSizeError, read_pixel_size
+from lazylabels_monai.images.regions import Regions, open_regions
 from tests.images import matrix
 
 PLACES = [(slice(0, 70), slice(0, 90)), (slice(13, 50), slice(30, 31)), (slice(60, 999), slice(-5, 999))]
@@ -198,7 +201,7 @@ def test_ome_zarr(tmp_path, version, axes):
     regions = open_regions(tmp_path / "a.zarr")
     for place in PLACES:
         np.testing.assert_array_equal(regions[place], values[place])
-    assert zarr_pixel_size(tmp_path / "a.zarr") == 0.25
+    assert read_pixel_size(tmp_path / "a.zarr") == 0.25
 
 
 def scaled(*scales):
@@ -212,7 +215,6 @@ TRANSFORMED = {
     "of both, no 1": (scaled((4, 2)), scaled((0.25, 0.5)), "micrometer", 1.0),
     "of the whole alone": ([], scaled((0.25, 0.25)), "micrometer", 0.25),
     "and moved": ([*scaled((2, 2)), MOVED], [MOVED, *scaled((0.5, 0.5))], "micrometer", 1.0),
-    "no squares": (scaled((1, 1)), scaled((0.25, 0.5)), "micrometer", None),
     "in a file of its own": (scaled((1, 1)), [{"type": "scale", "path": "scale"}], "micrometer", None),
     "nowhere": ([], None, "micrometer", None),
     "nanometers": (scaled((3, 3)), scaled((2, 2)), "nanometer", 0.006),
@@ -229,10 +231,18 @@ def test_the_scales_of_ome_zarr_are_multiplied(tmp_path, level, whole, unit, siz
     if whole is not None:
         scale["coordinateTransformations"] = whole
     (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": [scale]}))
-    assert zarr_pixel_size(tmp_path) == (None if size is None else pytest.approx(size, rel=1e-12))
+    assert read_pixel_size(tmp_path) == (None if size is None else pytest.approx(size, rel=1e-12))
     (tmp_path / ".zattrs").unlink()
     (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"ome": {"multiscales": [scale]}}}))
-    assert zarr_pixel_size(tmp_path) == (None if size is None else pytest.approx(size, rel=1e-12))
+    assert read_pixel_size(tmp_path) == (None if size is None else pytest.approx(size, rel=1e-12))
+
+
+def test_pixels_of_ome_zarr_that_are_not_square_are_refused_as_those_of_tiff(tmp_path):
+    scale = {"axes": [{"name": name, "unit": "micrometer"} for name in "yx"], "datasets": [{"path": "0"}]}
+    scale["coordinateTransformations"] = scaled((0.25, 0.5))
+    (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": [scale]}))
+    with pytest.raises(PixelSizeError, match=r"pixels of 0.5 x 0.25 um \(width x height\)"):
+        read_pixel_size(tmp_path)
 
 
 def test_zarr_of_several_planes_is_refused(tmp_path):
@@ -290,7 +300,8 @@ def test_a_damaged_zarr_is_a_picture_or_a_sentence_that_names_it(tmp_path, versi
             regions[slice(0, 16), slice(0, 16)]
         except ReadError as error:
             said.append((str(folder), str(error)))
-        zarr_pixel_size(folder)
+        with suppress(PixelSizeError):
+            read_pixel_size(folder)
     assert len(said) > 40
     assert [sentence for name, sentence in said if name not in sentence] == []
 
@@ -307,3 +318,27 @@ def test_every_pixel_of_a_band_but_the_wanted_ones_is_let_go():
 
     assert Regions("", (5000, 40), 0, np.uint8, read).every(8).shape == (625, 5)
     assert len(alive) == 5
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("bad data"), OSError("truncated")])
+def test_what_the_disk_does_not_give_need_not_be_exported_again(error):
+    def read(rows, columns):
+        raise error
+
+    regions = Regions("a.tif", (70, 90), 0, np.uint8, read)
+    torn = isinstance(error, OSError) and error.errno
+    remedy = "see that its disk is connected, and give the same command again" if torn else "export it again"
+    with pytest.raises(ReadError, match=f"'a.tif' cannot be read in rows 3 to 9 .*{remedy}"):
+        regions[3:9, 0:5]
+
+
+def test_a_zarr_folder_that_is_gone_is_not_read_as_black(tmp_path):
+    """Zarr takes a chunk that is not there for one of zeros."""
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(store=str(tmp_path / "a.zarr"), shape=(70, 90), chunks=(32, 32), dtype=np.uint8, zarr_format=2)
+    array[...] = 7
+    regions = open_regions(tmp_path / "a.zarr")
+    assert regions[0:9, 0:9].all()
+    (tmp_path / "a.zarr").rename(tmp_path / "elsewhere")
+    with pytest.raises(ReadError, match=r"cannot be read .*see that its disk is connected, and give the same command again"):
+        regions[0:9, 0:9]

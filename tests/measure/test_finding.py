@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from lazylabels_monai.measure.finding import find_labels
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.measure.image import MeasureError
+from lazylabels_monai.report import make_report
 from lazylabels_monai.stamps import Record, Records, locked
 from tests.measure.drawn import ONE, predictions, twins
 
@@ -97,3 +100,37 @@ def test_predictions_that_say_which_image_they_are_of_take_that(tmp_path):
     (images / "s0.jpg").write_bytes((images / "s0.TIF").read_bytes())  # by now neither is what was predicted
     with pytest.raises(MeasureError, match="share a name"):
         measure_folder(folder, tmp_path / "o2", images=images, **options)
+
+
+@pytest.mark.parametrize("named", ["folder", "pattern", "itself"])
+@pytest.mark.parametrize("channels", [0, 3])
+@pytest.mark.parametrize("tiles", [False, True])
+def test_zarr_pictures_are_measured_and_shown_as_tiff_files_are(tmp_path, monkeypatch, named, channels, tiles):
+    zarr = pytest.importorskip("zarr")
+    predictions(tmp_path / "p", count=1)
+    values = np.random.default_rng(0).integers(0, 250, (64, 80, channels) if channels else (64, 80), np.uint8)
+    for name in ("tiff", "zarr"):
+        (tmp_path / name).mkdir()
+    resolution = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "tiff" / "s0.tif", values, photometric="rgb" if channels else "minisblack", **resolution)
+    group = zarr.open_group(str(tmp_path / "zarr" / "s0.zarr"), mode="w", zarr_format=2)
+    planes = np.moveaxis(values, -1, 0) if channels else values
+    group.create_array("0", shape=planes.shape, dtype=planes.dtype, chunks=(1, 30, 30)[-planes.ndim :])[...] = planes
+    axes = [{"name": name, "unit": "micrometer"} for name in "cyx"[-planes.ndim :]]
+    scale = [{"type": "scale", "scale": [1, 0.5, 0.5][-planes.ndim :]}]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+    if tiles:
+        monkeypatch.setattr("lazylabels_monai.measure.maps.IN_ONE_PIECE", 100)
+        monkeypatch.setattr("lazylabels_monai.report.reading.IN_ONE_PIECE", 100)
+    images = {"folder": tmp_path / "zarr", "pattern": f"{tmp_path}/zarr/*.zarr", "itself": tmp_path / "zarr" / "s0.zarr"}
+    pages = []
+    for name, given in (("tiff", tmp_path / "tiff"), ("zarr", images[named])):
+        measure_folder(tmp_path / "p", tmp_path / f"m_{name}", images=given, resamples=100)
+        pages.append(make_report(tmp_path / "p", images=given, overwrite=True).read_text())
+    found, expected = (pd.read_csv(tmp_path / f"m_{name}" / "objects.csv") for name in ("zarr", "tiff"))
+    assert {"area_um2", "mean_intensity"} <= set(found)
+    pd.testing.assert_frame_equal(found, expected)
+    first, second = (re.findall(r"data:image/webp;base64,[^\"]+", page) for page in pages)
+    assert first
+    assert second == first
+    assert "Image 's0'" not in pages[1]

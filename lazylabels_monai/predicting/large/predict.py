@@ -29,7 +29,8 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.images.stored import ReadError
 from lazylabels_monai.instances import InstanceSettings
-from lazylabels_monai.predicting.large.files import write_files
+from lazylabels_monai.overrides import expanded
+from lazylabels_monai.predicting.large.files import wanted_files, write_files
 from lazylabels_monai.predicting.large.judging import judge_image, judge_objects
 from lazylabels_monai.predicting.large.objects import HALO, kind_of
 from lazylabels_monai.predicting.large.running import Runner, runner
@@ -71,7 +72,7 @@ def predict_large(
         image: a picture's file, or the folder of an OME-Zarr image.
         out: folder of the unfinished work; the caller's to remove.
         result: empty folder for the finished files: ``<name>_pred.tif``, ``<name>_instances.tif``, ``<name>_pred.zarr``,
-            ``<name>_instances.zarr``, ``<name>_objects.csv``, ``<name>_overlay.png``.
+            ``<name>_instances.zarr``, ``<name>_objects.csv``, ``<name>_overlay.png``, as far as the config wants them.
         classes: their names.
         given: ``weights``, ``bundle``, ``overlays`` and ``overrides`` by which ``model`` was made: workers make their own.
         scheduler: address of a ``dask.distributed`` scheduler; None: this process.
@@ -79,8 +80,8 @@ def predict_large(
         say: is told how far it has come.
 
     Raises:
-        LazyLabelsError: where the extra is missing, the picture cannot be read in parts, or its bundle prepares pictures in
-            another way than part by part.
+        LazyLabelsError: where the extra is missing, the picture cannot be read in parts, its bundle prepares pictures in
+            another way than part by part, or a file is wanted that is not made in tiles.
     """
     require_packages()
     parse = model.workflow.parser.get_parsed_content
@@ -90,6 +91,7 @@ def predict_large(
         raise LazyLabelsError(
             f"the bundle prepares images with {other}, which cannot be done part by part: cut '{image}' into smaller images."
         )
+    files = wanted_files(parse, image)
     regions = open_regions(image)
     if (tiles := math.prod(Tiling(regions.shape, side).grid)) > _MOST:
         regions.close()
@@ -101,18 +103,18 @@ def predict_large(
     folder = Path(out)
     settings = parse("instance_settings")
     job = Job(
-        str(image),
-        str(folder),
-        str(given["weights"]),
-        None if given.get("bundle") is None else str(given["bundle"]),
-        tuple(map(str, given.get("overlays", ()))),
+        _absolute(image),
+        _absolute(folder),
+        _absolute(given["weights"]),
+        None if given.get("bundle") is None else _absolute(given["bundle"]),
+        tuple(map(_absolute, given.get("overlays", ()))),
         json.dumps(dict(given.get("overrides") or {}), default=str),
         side,
         halo,
         tuple(map(int, regions.shape)),
         model.channels,
         model.num_classes,
-        model.tasks,
+        model.answered,
         json.dumps(asdict(settings), sort_keys=True),
         clips(parse("normalization")),
         copied,
@@ -127,13 +129,17 @@ def predict_large(
         context.make_arrays()
         with runner(scheduler, say) as run:
             _run(context, run)
-        write_files(context, classes, say)
+        write_files(context, classes, files, say)
         judge_objects(context)
         _move(context, Path(result))
     finally:
         forget()
         if not copied and "regions" in context.__dict__:
             context.regions.close()
+
+
+def _absolute(path: str | os.PathLike) -> str:
+    return os.path.abspath(expanded(path))
 
 
 def _plan(job: Job, model: Model) -> dict[str, dict[str, Any]]:

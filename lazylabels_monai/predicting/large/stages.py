@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.regions import Regions, open_regions
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.predicting.large.intensities import Counts, Moments, Normalization, as_network_sees
@@ -32,12 +35,13 @@ class Job:
     """All that a worker must know; of plain values, so that it can be sent.
 
     Args:
-        image: path of the picture.
+        image: path of the picture; this and all others are absolute, as workers are started in folders of their own.
         folder: of the unfinished work.
         weights, bundle, overlays, overrides: as for :class:`~lazylabels_monai.predicting.model.Model`, the last as JSON.
         side, halo: of tiles and around them.
         shape: (H, W) of the picture.
         channels: that the network takes.
+        tasks: that are answered, in channel order.
         settings: of the objects, as JSON.
         clipped: whether intensities are clipped at percentiles.
         copied: whether the picture was copied into the folder, since its file can only be unpacked whole.
@@ -76,7 +80,7 @@ class Context:
     def model(self) -> Model:
         if self._model is None:
             job = self.job
-            self._model = Model(job.weights, job.bundle, job.overlays, json.loads(job.overrides))
+            self._model = Model(job.weights, job.bundle, job.overlays, json.loads(job.overrides), needed_only=True)
         return self._model
 
     @cached_property
@@ -289,9 +293,24 @@ def forget() -> None:
     _contexts.clear()
 
 
+def _require_seen(job: Job) -> None:
+    """Refuse to begin where what the job names is not there.
+
+    Raises:
+        LazyLabelsError: naming the machine and the file.
+    """
+    for path in (job.folder, job.weights, *(() if job.copied else (job.image,))):
+        if not os.path.exists(path):
+            raise LazyLabelsError(
+                f"the dask worker on '{platform.node()}' does not see '{path}': give that machine the same folders under the "
+                "same names, or stop the worker, and give the same command again; what is done stays."
+            )
+
+
 def work(job: Job, stage: str, index: int | str) -> None:
     """Do one part of a stage, unless it is done: what dask's workers call."""
     if job not in _contexts:
+        _require_seen(job)
         keep(Context(job))
     context = _contexts[job]
     if context.store.is_done(stage, index):

@@ -77,7 +77,7 @@ class Store:
         file = self.folder / _PLAN
         try:
             before = dict(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):  # not where it cannot be read just now: the work is still of use
             before = {}
         plan = json.loads(json.dumps(plan))
         stale, kept = False, False

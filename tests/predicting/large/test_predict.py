@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import re
+import shutil
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +20,12 @@ import tifffile
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import read_image, read_label
+from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.predicting import folder as folder_module
 from lazylabels_monai.predicting import room
 from lazylabels_monai.predicting.folder import predict
 from lazylabels_monai.predicting.large import predict as large
+from lazylabels_monai.predicting.large import stages
 from lazylabels_monai.predicting.large.store import Store
 
 pytest.importorskip("zarr")
@@ -152,6 +158,103 @@ def test_a_kill_loses_nothing(trained, picture, tiles, tmp_path, monkeypatch, pa
     assert all_bytes(tmp_path / "out") == all_bytes(tmp_path.parent / "whole")
 
 
+@pytest.fixture
+def whole(trained, picture, tiles, tmp_path_factory):
+    """The results of a prediction in tiles that nothing stopped."""
+    out = tmp_path_factory.mktemp("whole")
+    assert not predict(picture, out, weights=trained, large=True, **CPU).failed
+    return out
+
+
+def parts_done(out):
+    return {path.relative_to(out) for path in out.glob(".large_BIG/*/*/parts/*.npz")}
+
+
+def goes_on(picture, out, weights, done, monkeypatch):
+    """Predict again: only what is missing is done."""
+    finished = []
+    original = Store.finish
+
+    def counted(self, stage, index, arrays):
+        finished.append(self.part(stage, index).relative_to(out))
+        original(self, stage, index, arrays)
+
+    monkeypatch.setattr(Store, "finish", counted)
+    said = []
+    assert not predict(picture, out, weights=weights, large=True, progress=said.append, **CPU).failed
+    assert any("goes on where it was stopped" in line for line in said)
+    assert not done & set(finished)
+
+
+@pytest.mark.parametrize("reads", [4, 24, 31, 37])  # while intensities are counted, while the network answers, for the overlay
+def test_a_disk_that_does_not_answer_loses_nothing(trained, picture, whole, tmp_path, monkeypatch, reads):
+    left = reads
+
+    def torn(path, *args):
+        regions = open_regions(path, *args)
+        read = regions._read
+
+        def counted(rows, columns):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return read(rows, columns)
+
+        regions._read = counted
+        return regions
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "open_regions", torn)
+        (sentence,) = predict(picture, tmp_path, weights=trained, large=True, **CPU).failed.values()
+    assert sentence.startswith(f"file '{picture}' cannot be read in rows")
+    assert sentence.endswith("see that its disk is connected, and give the same command again.")
+    done = parts_done(tmp_path)
+    assert len(done) >= min(reads, 20)
+    goes_on(picture, tmp_path, trained, done, monkeypatch)
+    assert all_bytes(tmp_path) == all_bytes(whole)
+
+
+@pytest.mark.parametrize("hidden", ["picture", "weights", "work"])
+def test_a_worker_that_does_not_see_a_file_loses_nothing(trained, picture, whole, tmp_path, monkeypatch, hidden):
+    """What is there for this process alone, named in a sentence; workers make their own of all that they need."""
+    there = tmp_path / "in"
+    there.mkdir()
+    picture = Path(shutil.copy(picture, there))
+    weights = Path(shutil.copytree(trained.parent, there / "models")) / "model.pt"
+    monkeypatch.chdir(there)  # workers are started in folders of their own
+    out = tmp_path / "out"
+    file = {"picture": picture, "weights": weights, "work": out / ".large_BIG"}[hidden]
+
+    @contextmanager
+    def elsewhere(scheduler, say):
+        def run(name, function, parts, threads=1):
+            context = dict(stages._contexts)
+            for number, part in enumerate(parts):
+                if name == "network" and number == 3:
+                    file.rename(file.with_name("hidden"))
+                    stages.forget()
+                    monkeypatch.chdir(tmp_path)
+                try:
+                    function(*part)
+                finally:
+                    if name == "network" and number == 3:
+                        file.with_name("hidden").rename(file)
+                        stages._contexts.update(context)
+                        monkeypatch.chdir(there)
+
+        yield run
+
+    with monkeypatch.context() as patched:
+        patched.setattr(large, "runner", elsewhere)
+        (sentence,) = predict(picture.name, out, weights="models/model.pt", large=True, **CPU).failed.values()
+    assert re.fullmatch(rf"the dask worker on '.+' does not see '{file}': .*give the same command again.*", sentence)
+    done = parts_done(out)
+    assert len(done) > 27
+    goes_on(picture.name, out, "models/model.pt", done, monkeypatch)
+    assert all_bytes(out) == all_bytes(whole)
+
+
 def test_other_settings_of_the_objects_keep_what_the_network_said(trained, picture, tiles, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(large, "write_files", lambda *_: (_ for _ in ()).throw(LazyLabelsError("stopped here")))
@@ -177,7 +280,7 @@ def test_ome_zarr_is_read(trained, picture, plain, tiles, tmp_path):
     assert predict(tmp_path / "BIG.zarr", tmp_path / "one", weights=trained, **CPU).done
 
 
-def test_a_damaged_picture_leaves_nothing_and_the_others_are_done(trained, picture, tiles, tmp_path):
+def test_a_damaged_picture_leaves_no_results_and_the_others_are_done(trained, picture, tiles, tmp_path):
     """With a chunk that cannot be read after others that can; a picture that is given anew begins anew."""
     import zarr
 
@@ -187,6 +290,7 @@ def test_a_damaged_picture_leaves_nothing_and_the_others_are_done(trained, pictu
         group.create_array("0", shape=values.shape, dtype=values.dtype, chunks=(64, 64))[...] = values
         group.attrs["multiscales"] = [{"axes": [{"name": a} for a in "yx"], "datasets": [{"path": "0"}]}]
     (chunk,) = (path for path in (tmp_path / "in" / "bad.zarr" / "0").rglob("*") if path.name in ("2.2", "2/2"))
+    intact = chunk.read_bytes()
     chunk.write_bytes(b"nothing")
     said = []
     report = predict(tmp_path / "in", tmp_path / "out", weights=trained, progress=said.append, **CPU)
@@ -195,7 +299,12 @@ def test_a_damaged_picture_leaves_nothing_and_the_others_are_done(trained, pictu
     assert sentence.startswith(f"'{path}' has a chunk that cannot be read")
     assert any(line.endswith("as Zarr pictures are") for line in said)
     assert [Path(done).name for done in report.done] == ["good.zarr"]
-    assert not [left.name for left in (tmp_path / "out").iterdir() if left.name.startswith((".", "bad"))]
+    assert [left.name for left in (tmp_path / "out").iterdir() if left.name.startswith((".", "bad"))] == [".large_bad"]
+    chunk.write_bytes(intact)
+    said.clear()
+    assert predict(path, tmp_path / "out", weights=trained, progress=said.append, **CPU).done
+    assert not any("goes on" in line for line in said)
+    assert not [left.name for left in (tmp_path / "out").iterdir() if left.name.startswith(".")]
 
 
 def test_a_size_that_no_picture_has_is_a_sentence(trained, tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 
 from lazylabels_monai.images.pixel_size import read_pixel_size
-from lazylabels_monai.images.regions import open_regions, zarr_pixel_size
+from lazylabels_monai.images.regions import open_regions
 from lazylabels_monai.predicting.large.store import Store, chunk_side, ome_levels, ome_metadata, write_tiff, zarr_array
 
 PLAN = {"maps": {"weights": "a"}, "objects": {"settings": 1}, "files": {}}
@@ -76,14 +79,14 @@ def test_each_pixel_size_that_is_written_is_read_back(tmp_path, size):
         assert int(tags["ResolutionUnit"].value) == 3
         assert count / per * size == pytest.approx(1e4, rel=1e-6)
     ome_metadata(tmp_path, "a", 3, size)
-    assert zarr_pixel_size(tmp_path) == pytest.approx(size, rel=1e-12)
+    assert read_pixel_size(tmp_path) == pytest.approx(size, rel=1e-12)
 
 
 def test_without_a_pixel_size_none_is_read(tmp_path):
     write_tiff(tmp_path / "a.tif", np.zeros((20, 30), np.uint16), np.uint16)
     ome_metadata(tmp_path, "a", 3, None)
     assert read_pixel_size(tmp_path / "a.tif") is None
-    assert zarr_pixel_size(tmp_path) is None
+    assert read_pixel_size(tmp_path) is None
 
 
 def test_a_resolution_that_somebody_corrects_counts(tmp_path):
@@ -100,10 +103,26 @@ def test_an_ome_zarr_that_is_read_back(tmp_path):
     zarr_array(tmp_path / "0", values.shape, values.dtype, 16)[:] = values
     ome_metadata(tmp_path, "a", 1, 0.5)
     np.testing.assert_array_equal(open_regions(tmp_path)[3:30, 7:50], values[3:30, 7:50])
-    assert zarr_pixel_size(tmp_path) == 0.5
+    assert read_pixel_size(tmp_path) == 0.5
     assert zarr.open_group(str(tmp_path), mode="r").attrs["multiscales"][0]["version"] == "0.4"
 
 
 def test_levels_of_a_pyramid():
     assert ome_levels((1000, 1024)) == [(1000, 1024)]
     assert ome_levels((5000, 3001)) == [(5000, 3001), (2500, 1501), (1250, 751), (625, 376)]
+
+
+def test_a_plan_that_cannot_be_read_just_now_removes_nothing(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.begin({"maps": {"weights": "a"}})
+    store.finish("maps/answer", 0, {})
+
+    def torn(*args, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", torn)
+        with pytest.raises(OSError, match="Input/output"):
+            store.begin({"maps": {"weights": "a"}})
+    assert store.begin({"maps": {"weights": "a"}})
+    assert store.is_done("maps/answer", 0)
