@@ -46,6 +46,7 @@ __all__ = [
     "from_folder",
     "locked",
     "require_one_stamp",
+    "told_other_images",
     "told_twice",
     "unlock",
 ]
@@ -458,6 +459,28 @@ def require_one_stamp(folder: str | os.PathLike, results: Iterable[str] | None =
             "predict all of them again with --overwrite, or in a folder for each."
         )
     return (records.stamps[next(iter(found))], unknown) if found else (None, unknown if records.stamps else [])
+
+
+def told_other_images(
+    folder: str | os.PathLike, images: Mapping[str, str | os.PathLike], pixels: Callable[[str | os.PathLike], str]
+) -> str | None:
+    """The sentence about images that are not those that the results of their names were made of; None where there are none.
+
+    Args:
+        folder: of the results.
+        images: the image that each result is taken for, by the result's name.
+        pixels: see :meth:`Record.same_image`.
+    """
+    records = Records(Path(folder)).images
+    known = {name: records[name] for name in images if name in records}
+    made = {name: record for name, record in known.items() if record.stamp is not None and record.digest}
+    others = [images[name] for name, record in made.items() if not record.same_image(images[name], pixels)]
+    if not others:
+        return None
+    return (
+        f"{len(others)} of {len(images)} images are not those that were predicted into '{folder}' ('{others[0]}' is one): "
+        "predict them again, unless their intensities alone were changed on purpose."
+    )
 
 
 def told_twice(folder: str | os.PathLike, results: Iterable[str], asked: Iterable[str] | None = None) -> str | None:

@@ -8,6 +8,8 @@ import shutil
 import threading
 from dataclasses import replace
 from enum import Enum
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,17 @@ from monai.transforms import Compose, LoadImaged, NormalizeIntensityd
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.result_files import RECORDS_FILE
-from lazylabels_monai.stamps import Record, Records, Stamp, StampError, described, locked, require_one_stamp, told_twice
+from lazylabels_monai.stamps import (
+    Record,
+    Records,
+    Stamp,
+    StampError,
+    described,
+    locked,
+    require_one_stamp,
+    told_other_images,
+    told_twice,
+)
 
 ONE = Stamp("11" * 16, {"classes": ["ice", "air"], "inferer": {"overlap": 0.5, "roi_size": [64, 64]}, "uncertainty": None})
 
@@ -209,3 +221,27 @@ def test_one_picture_under_two_names_is_told(tmp_path):
     assert "'a', which is no more there, and 'sample' (the first of 2 such), and" in told_twice(tmp_path / "out", names)
     shutil.rmtree(tmp_path / "im")
     assert told_twice(tmp_path / "out", names) is None, "results that were taken elsewhere"
+
+
+def test_images_that_are_not_those_of_their_results_are_told(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    records = begun(out, ONE)
+    files = {}
+    for name in "abc":
+        files[name] = tmp_path / f"{name}.png"
+        files[name].write_bytes(name.encode())
+        records.add(name, replace(Record.of(ONE, files[name], out), pixels=f"pixels of {name}"))
+    records.void("c", ONE)
+    moved = tmp_path / "moved.png"
+    moved.write_bytes(b"a")
+    told = partial(told_other_images, out, pixels=lambda path: f"pixels of {Path(path).stem}")
+    assert told(files) is None
+    assert told({"a": moved}) is None
+    assert told({"unknown": moved}) is None
+    assert told({"c": moved}) is None, "what is being replaced says nothing"
+    files["b"].write_bytes(b"other bytes")
+    assert told({"b": files["b"]}) is None, "other bytes of the same pixels"
+    said = told({"a": files["b"], "b": files["b"], "x": files["b"]})
+    assert said.startswith(f"1 of 3 images are not those that were predicted into '{out}' ('{files['b']}' is one): predict")
+    assert told_other_images(tmp_path / "none", files, str) is None

@@ -16,13 +16,14 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.evaluation.results import ResultsWriter
 from lazylabels_monai.evaluation.tune import Case, tune_settings
 from lazylabels_monai.images.axes import like_image
+from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, PathLike, read_label
 from lazylabels_monai.instances import ROUTES, InstanceSettings
 from lazylabels_monai.metrics import InterfaceMetric, ObjectMetric, SegmentationDiceMetric
 from lazylabels_monai.metrics.iteration import INSTANCES
 from lazylabels_monai.progress import Progress, silent
 from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
-from lazylabels_monai.stamps import Stamp, require_one_stamp
+from lazylabels_monai.stamps import Stamp, require_one_stamp, told_other_images
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, num_task_classes
 from lazylabels_monai.trained import SETTINGS_FILE, WEIGHTS_FILE, require_same_classes, write_settings
 
@@ -110,9 +111,9 @@ def score_predictions(
     former = _former_settings(out)
     for folder in filter(None, (predictions, tune_on)):
         require_same_classes(Path(folder) / WEIGHTS_FILE, classes)  # the names lie beside the predictions
-    made_by = _one_stamp(predictions, dataset_dir, section)
+    made_by = _one_stamp(predictions, dataset_dir, section, say)
     if tune_on is not None:
-        tuned = _one_stamp(tune_on, dataset_dir, "validation")
+        tuned = _one_stamp(tune_on, dataset_dir, "validation", say)
         if made_by is not None and tuned is not None and made_by.weights != tuned.weights:
             raise LazyLabelsError(
                 f"'{tune_on}' and '{predictions}' were made by different weights ({tuned.weights[:6]}, {made_by.weights[:6]}): "
@@ -173,8 +174,11 @@ def _former_settings(out: Path) -> Path | None:
     return file
 
 
-def _one_stamp(predictions: PathLike, dataset_dir: PathLike, section: str) -> Stamp | None:
-    return require_one_stamp(predictions, [image_stem(item["image"]) for item in read_items(dataset_dir, section)])[0]
+def _one_stamp(predictions: PathLike, dataset_dir: PathLike, section: str, say: Progress) -> Stamp | None:
+    images = {image_stem(item["image"]): item["image"] for item in read_items(dataset_dir, section)}
+    if sentence := told_other_images(predictions, images, file_pixels):
+        say(f"note: {sentence}")
+    return require_one_stamp(predictions, images)[0]
 
 
 def _maps(item: dict[str, Any], folder: Path, num_classes: int, interfaces: bool) -> dict[str, np.ndarray]:

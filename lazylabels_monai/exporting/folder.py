@@ -23,7 +23,7 @@ from lazylabels_monai.images.headers import orientation
 from lazylabels_monai.measure.erased import largest_hole, shares, told_bare
 from lazylabels_monai.measure.finding import LabelledImage, pixel_sizes, with_images
 from lazylabels_monai.measure.maps import measure_files, read_maps
-from lazylabels_monai.measure.telling import believed, require_class_maps, tell_pieces
+from lazylabels_monai.measure.telling import believed, require_class_maps, tell_changed, tell_pieces
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.stamps import Records
@@ -104,6 +104,7 @@ def export_objects(
     found, stated, unsure = label_maps(source, values, bool(classes))
     if images is not None:
         found = with_images(found, images, Records(home_of(source)))
+        tell_changed(home_of(source), found, warn)
     tell_pieces(source, found, warn)
     names = _unique(classes or stated or _numbered(found))
     require_class_maps(source, found, names)

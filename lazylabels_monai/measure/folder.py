@@ -182,6 +182,8 @@ def _against(
     if missing := [image.name for image in found if image.name not in there]:
         raise MeasureError(f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set.")
     exact = [there[image.name] for image in found]
+    seen = {image.image for image in found}  # and told of, where need be
+    tell_changed(predictions, [image for image in exact if image.image not in seen], warn)
     if pieces := in_pieces(truth, exact):
         raise MeasureError(
             f"{said_in_pieces(truth, pieces, len(found))}: name {made_of(truth)} by --truth instead, or measure "

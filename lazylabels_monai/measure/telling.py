@@ -24,7 +24,7 @@ from lazylabels_monai.measure.image import MeasureError
 from lazylabels_monai.measure.maps import is_large, read_maps
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import RECORDS_FILE
-from lazylabels_monai.stamps import Records, Stamp, require_one_stamp
+from lazylabels_monai.stamps import Stamp, require_one_stamp, told_other_images
 
 __all__ = [
     "believed",
@@ -160,12 +160,7 @@ def tell_erased(found: Sequence[LabelledImage], stamp: Stamp | None, warn: Calla
 
 
 def tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
-    """Name images that are not those that were predicted."""
-    records = Records(expanded(folder)).images
-    pairs = [(image, records[image.name]) for image in found if image.image and image.name in records]
-    others = [image for image, record in pairs if record.stamp is not None and not record.same_image(image.image, file_pixels)]
-    if others:
-        warn(
-            f"{len(others)} of {len(found)} images are not those that were predicted ('{others[0].image}' is one): predict "
-            "them again, unless their intensities alone were changed on purpose."
-        )
+    """Name images that are not those that were predicted into a folder."""
+    images = {image.name: image.image for image in found if image.image}
+    if sentence := told_other_images(expanded(folder), images, file_pixels):
+        warn(sentence)

@@ -279,3 +279,19 @@ def test_maps_of_two_models_are_not_scored_as_one(tiny_data, tmp_path):
         score_predictions(tiny_data, testing, tmp_path / "tuned", tune_on=validation)
     made_by("validation", other, other)
     score_predictions(tiny_data, testing, tmp_path / "tuned", tune_on=validation)
+
+
+def test_predictions_of_other_pictures_of_the_same_names_are_told(tiny_data, tmp_path):
+    folder, stamp = write_maps(tmp_path / "maps", tiny_data, "testing", worse), Stamp("11" * 16, {})
+    items, records = read_items(tiny_data, "testing"), Records(folder)
+    with locked(folder):
+        records.add_stamp(stamp)
+    for item in items:
+        records.add(Path(item["image"]).stem, Record.of(stamp, item["image"], folder))
+    said = []
+    score_predictions(tiny_data, folder, tmp_path / "same", progress=said.append)
+    assert not [line for line in said if "predicted" in line]
+    records.add(Path(items[0]["image"]).stem, Record.of(stamp, items[1]["image"], folder))
+    score_predictions(tiny_data, folder, tmp_path / "other", progress=said.append)
+    (sentence,) = [line for line in said if "predicted" in line]
+    assert sentence.startswith(f"note: 1 of {len(items)} images are not those that were predicted into '{folder}' (")

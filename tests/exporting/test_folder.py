@@ -19,8 +19,9 @@ from lazylabels_monai.exporting.formats import Writer
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.labels.formats import read_annotations
 from lazylabels_monai.measure.folder import measure_folder
-from lazylabels_monai.stamps import Record, Records, Stamp
+from lazylabels_monai.stamps import Record, Records, Stamp, locked
 from tests.exporting.maps import ID_MAPS, NAMES, classes_of, pictures, predictions, same_objects, saved_elsewhere, scene
+from tests.measure.drawn import ONE
 
 #: Names with umlauts, spaces, quotes and dots; images that are not square; one without objects.
 MAPS = {
@@ -380,3 +381,23 @@ def test_objects_of_pictures_that_another_program_does_not_turn_are_told(format,
     else:
         (sentence,) = told
         assert f"turns 'a.jpg' upright here, but not in {program}" in sentence
+
+
+def test_images_that_are_not_those_that_were_predicted_are_told(tmp_path):
+    images, source = pictures(tmp_path / "i", MAPS), predictions(tmp_path / "p", MAPS)
+    records = Records(source)
+    with locked(source):
+        records.add_stamp(ONE)
+    for file in sorted(images.iterdir()):
+        records.add(file.stem, Record.of(ONE, file, source))
+    said = []
+    export_objects(source, "coco", tmp_path / "same", images=images, warn=said.append)
+    assert said == []
+    others = pictures(tmp_path / "o", MAPS)
+    for file in others.iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    for n, given_images in enumerate([others, {file.stem: file for file in others.iterdir()}]):
+        said.clear()
+        export_objects(source, "coco", tmp_path / f"others {n}", images=given_images, warn=said.append)
+        (sentence,) = said
+        assert sentence.startswith(f"4 of 4 images are not those that were predicted into '{source}' (")

@@ -15,7 +15,7 @@ from skimage.measure import label, regionprops
 from lazylabels_monai.measure.comparing import cut_alike
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.measure.image import MeasureError
-from tests.measure.drawn import predictions, rectangles
+from tests.measure.drawn import ONE, predictions, rectangles, stamped
 
 
 def inner(ids: np.ndarray, valid: np.ndarray) -> list[tuple[float, float]]:
@@ -184,3 +184,17 @@ def test_pictures_that_are_read_in_tiles_are_compared_whole_or_refused(tmp_path,
     Image.fromarray(classes).save(tmp_path / "t" / "s0_pred.png")
     with pytest.raises(MeasureError, match=r"unlabelled pixels \(255\), which are not measured in tiles: cut it"):
         measure_folder(tmp_path / "p", tmp_path / "x", truth=tmp_path / "t", resamples=100)
+
+
+def test_exact_labels_of_other_pictures_of_the_same_names_are_told(tmp_path):
+    folder, said = stamped(tmp_path / "p", a=ONE), []
+    for kind in ("images", "masks"):
+        (tmp_path / "t" / kind).mkdir(parents=True)
+    shutil.copy(folder / "a.tif", tmp_path / "t" / "images")
+    shutil.copy(folder / "a_pred.png", tmp_path / "t" / "masks" / "a.png")
+    measure_folder(folder, tmp_path / "same", truth=tmp_path / "t", resamples=100, warn=said.append)
+    assert said == []
+    tifffile.imwrite(tmp_path / "t" / "images" / "a.tif", np.zeros((20, 30), np.uint8))
+    measure_folder(folder, tmp_path / "other", truth=tmp_path / "t", resamples=100, warn=said.append)
+    (sentence,) = said
+    assert sentence.startswith(f"1 of 1 images are not those that were predicted into '{folder}' (")

@@ -35,6 +35,8 @@ class Source:
         home: the folder of images that it was found under.
         given: label files that a data set names for it, by their keys there.
         item: of that data set; empty without one.
+        predicted: whether its exact masks are predictions that nobody has changed
+            (:func:`~lazylabels_monai.data.building.predicted.mark_unchanged`).
     """
 
     name: str
@@ -45,6 +47,7 @@ class Source:
     home: Path | None = None
     given: Mapping[str, Path] = field(default_factory=dict)
     item: Mapping[str, Any] = field(default_factory=dict)
+    predicted: bool = False
 
     @property
     def folders(self) -> tuple[str, ...]:

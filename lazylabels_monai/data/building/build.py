@@ -26,7 +26,7 @@ from lazylabels_monai.data.building.looking import look_at_marks, look_at_orient
 from lazylabels_monai.data.building.naming import settle_names
 from lazylabels_monai.data.building.options import MOST_UNNAMED, BuildError, BuildOptions, Vocabulary, are_gray
 from lazylabels_monai.data.building.painting import ImageLabels, Painter
-from lazylabels_monai.data.building.predicted import names_beside, names_by_folder
+from lazylabels_monai.data.building.predicted import mark_unchanged, names_beside, names_by_folder, notes_on_other_images
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
@@ -75,8 +75,10 @@ def build_datalist(
             f"'{where}' was made of the same folder: --keep-splits {shlex.quote(where)} keeps its images in their splits."
         )
     _keep_out(out, sources)
+    mark_unchanged(sources)
     options = replace(options, legend=options.legend or find_legend(src))
-    notes += look_at_orientations(sources) + look_at_pictures(sources, options) + settle_names(sources, options)
+    notes += notes_on_other_images(sources) + look_at_orientations(sources)
+    notes += look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes, notes_on_classes = _classes(sources, options, list(legend.values()), earlier_classes(out, options.overwrite))
     beside, notes_on_values = names_by_folder(_class_pictures(sources, options), classes)
@@ -377,7 +379,10 @@ def _splits(
 ) -> tuple[dict[str, str], list[str]]:
     """Split of each image that is in the data set, by name, and what to say about them."""
     places = earlier.places([(m.source.name, m.digest) for m in labelled]) if earlier is not None else {}
-    candidates = [ImageToPlace(m.source.name, m.source.section, m.digest, m.rank, places.get(m.source.name)) for m in labelled]
+    candidates = [
+        ImageToPlace(m.source.name, m.source.section, m.digest, m.rank, places.get(m.source.name), m.source.predicted)
+        for m in labelled
+    ]
     notes = []
     if twice := same_pixels_apart(candidates):
         paths = {m.source.name: m.source.path for m in labelled}

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lazylabels_monai.class_names import read_class_names
+from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.options import BuildError
 from lazylabels_monai.errors import LazyLabelsError
-from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, INSTANCES_ENDING
+from lazylabels_monai.images.digest import file_pixels
+from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, INSTANCES_ENDING, RECORDS_FILE, image_stem
+from lazylabels_monai.stamps import Records, told_other_images
 
-__all__ = ["names_beside", "names_by_folder", "own_files"]
+__all__ = ["mark_unchanged", "names_beside", "names_by_folder", "notes_on_other_images", "own_files"]
 
 _ENDING = {"masks": INSTANCES_ENDING, "segmentation": CLASSES_ENDING}
 
@@ -22,6 +25,42 @@ def own_files(kind: str, files: Sequence[Path]) -> list[Path]:
         return list(files)
     others = tuple(ending for ending in ENDINGS if ending != own)
     return [path for path in files if not path.stem.endswith(others)]
+
+
+def mark_unchanged(sources: Iterable[Source]) -> None:
+    """Set ``predicted`` of images whose exact masks are as ``predict`` wrote them, as far as its records prove it."""
+    records: dict[Path, Records] = {}
+    for source in sources:
+        masks = [path for kind, path in source.pictures.items() if kind in _ENDING]
+        drawn = any(mark.kind == "area" for kind, a in source.annotations if kind != "rough" for mark in a.marks)
+        source.predicted = bool(masks) and not drawn and all(_is_unchanged(path, records) for path in masks)
+
+
+def _is_unchanged(path: Path, records: dict[Path, Records]) -> bool:
+    if (name := _result(path)) is None:
+        return False
+    if path.parent not in records:
+        records[path.parent] = Records(path.parent)
+    record = records[path.parent].images.get(name)
+    return record is not None and record.stamp is not None and record.altered([path]) is None
+
+
+def notes_on_other_images(sources: Iterable[Source]) -> list[str]:
+    """Sentences about images that are not those that their label pictures were predicted of."""
+    images: dict[Path, dict[str, Path]] = {}
+    for source in sources:
+        for path in source.pictures.values():
+            if (name := _result(path)) is not None:
+                images.setdefault(path.parent, {})[name] = source.path
+    told = [told_other_images(folder, of_results, file_pixels) for folder, of_results in images.items()]
+    return [sentence for sentence in told if sentence is not None]
+
+
+def _result(path: Path) -> str | None:
+    """The name of the result that a label picture is of, in a folder that has records of them; None elsewhere."""
+    stem = image_stem(path)
+    ending = next((ending for ending in _ENDING.values() if stem.endswith(ending)), None)
+    return stem.removesuffix(ending) if ending is not None and (path.parent / RECORDS_FILE).is_file() else None
 
 
 def names_beside(pictures: Iterable[Path]) -> list[str] | None:

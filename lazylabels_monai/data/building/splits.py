@@ -25,6 +25,7 @@ class ImageToPlace:
         digest: of its pixels; images with the same pixels stay together.
         rank: 3 with an exact mask of the whole image, 2 of a part of it, 1 with scribbles of objects, 0 without any of them.
         earlier: split that it has in an earlier data set, which it keeps unless folders say otherwise; None for a new one.
+        predicted: whether its mask is a prediction that nobody has changed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ImageToPlace:
     digest: str
     rank: int
     earlier: str | None = None
+    predicted: bool = False
 
 
 def draw_sections(
@@ -40,9 +42,10 @@ def draw_sections(
     """Give each image a split; validation and test images are drawn from those with the best masks.
 
     The best model is chosen by Dice against masks, so an image without one would validate little; where no image has one,
-    images with rough marks validate. A share leaves at least half of the images with a mask to training; a count is taken at
-    its word. An image that has a split already keeps it, and new ones fill up what is asked for. The draw goes by the
-    content of the images: what they are called, and which others there are, says nothing.
+    images with rough marks validate. Predictions that nobody has changed come last: a model that repeats them would win. A
+    share leaves at least half of the images with a mask that people made to training; a count is taken at its word. An image
+    that has a split already keeps it, and new ones fill up what is asked for. The draw goes by the content
+    of the images: what they are called, and which others there are, says nothing.
 
     Args:
         candidates: the images; those of the same pixels in one folder.
@@ -198,19 +201,20 @@ def _count(value: int | float | str, pool: Sequence[ImageToPlace], section: str)
                 f"{option} {value}: {able} of {len(pool)} images have a mask, and training needs one, too: ask for fewer."
             )
         return int(number)
-    return min(max(1, int(number * len(pool) + 0.5)), max(1, able // 2))
+    made = sum(c.rank > 0 and not c.predicted for c in pool) or able
+    return min(max(1, int(number * len(pool) + 0.5)), max(1, made // 2))
 
 
 def _drawn(new: Sequence[ImageToPlace], count: int, seed: int, most: int, rank: int) -> list[ImageToPlace]:
-    """At most ``count`` of the new images and never more than ``most``, of this rank at least, the best masks first."""
+    """At most ``count`` of the new images and never more than ``most``, of this rank at least, people's best masks first."""
     groups: dict[str, list[ImageToPlace]] = {}
     for candidate in sorted(new, key=lambda c: c.name):
         groups.setdefault(candidate.digest, []).append(candidate)
     able = [group for group in groups.values() if min(c.rank for c in group) >= rank]
 
-    def place(group: list[ImageToPlace]) -> tuple[int, bytes]:
+    def place(group: list[ImageToPlace]) -> tuple[bool, int, bytes]:
         drawn = hashlib.blake2b(f"{seed} {group[0].digest}".encode(), digest_size=16).digest()
-        return -min(c.rank for c in group), drawn
+        return any(c.predicted for c in group), -min(c.rank for c in group), drawn
 
     chosen: list[ImageToPlace] = []
     for group in sorted(able, key=place):

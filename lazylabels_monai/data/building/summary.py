@@ -152,6 +152,7 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
     ):
         if chosen:
             notes.append(text.format(len(chosen), some([m.source.path.name for m in chosen])))
+    notes += _notes_on_predicted([m for m in made if m.source.predicted and str(m.entry["image"]) in used], used)
     if not validation:
         notes.append("no image validates, so that the weights of the last epoch are kept, be they the best or not.")
     elif not any("segmentation" in m.entry for m in validation):
@@ -171,6 +172,19 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
             "there (name it background), or pass --unlabelled background if every object is marked."
         )
     return notes
+
+
+def _notes_on_predicted(predicted: Sequence[MadeImage], used: Mapping[str, str]) -> list[str]:
+    """A sentence on images whose exact masks are predictions that nobody has changed."""
+    if not predicted:
+        return []
+    judging = sum(used[str(m.entry["image"])] != "training" for m in predicted)
+    verb = f" ({judging} of them validate{'s or tests' if judging == 1 else ' or test'})" if judging else ""
+    return [
+        f"{len(predicted)} images have predictions as exact masks that nobody has changed, so that their mistakes count as "
+        f"truth{verb}: correct them, or take away those that you have not looked at: "
+        f"{some([m.source.path.name for m in predicted])}."
+    ]
 
 
 def format_build(summary: BuildSummary) -> str:

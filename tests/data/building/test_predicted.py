@@ -13,7 +13,9 @@ from PIL import Image
 from lazylabels_monai.data.building.options import BuildError
 from lazylabels_monai.data.building.predicted import names_beside, own_files
 from lazylabels_monai.errors import LazyLabelsError
-from tests.data.building.drawing import SHAPE, _geojson, _ids, _save
+from lazylabels_monai.result_files import RECORDS_FILE
+from lazylabels_monai.stamps import Record, Records, Stamp, locked
+from tests.data.building.drawing import SHAPE, _draw, _feature, _geojson, _ids, _image, _masks, _save, _square
 
 CLASSES = np.where(_ids() == 9, 1, 2 * (_ids() > 0)).astype(np.uint8)
 
@@ -29,6 +31,18 @@ def predicted(tmp_path):
         tifffile.imwrite(out / f"{name}_segmentation_probability.tif", np.zeros((3, *SHAPE), np.float32))
     (out / "classes.json").write_text(json.dumps(["zinc", "air"]))
     return out
+
+
+@pytest.fixture
+def recorded(predicted, folder):
+    """The same with the records that ``predict`` leaves."""
+    stamp, records = Stamp("11" * 16, {"classes": ["zinc", "air"]}), Records(predicted)
+    with locked(predicted):
+        records.add_stamp(stamp)
+    for name in "abcde":
+        record = Record.of(stamp, folder / "images" / f"{name}.png", predicted)
+        records.add(name, record.giving(predicted / f"{name}_pred.png", [predicted / f"{name}_instances.tif"]))
+    return predicted
 
 
 def both(folder):
@@ -221,3 +235,78 @@ def test_the_picture_of_a_prediction_with_its_colours(predicted, build):
     legend.write_text('{"#010203": "zinc"}')
     _, label = build(**both(predicted), classes=["zinc", "air"], legend=legend)
     np.testing.assert_array_equal(label("a", "segmentation"), CLASSES)
+
+
+def others_told(summary):
+    return [note for note in summary.notes if "not those that were predicted" in note]
+
+
+@pytest.mark.parametrize("kinds", [("masks",), ("segmentation",), ("masks", "segmentation")])
+def test_predictions_of_other_pictures_of_the_same_names_are_told(recorded, folder, build, kinds):
+    given = {"labels": [(kind, recorded) for kind in kinds]}
+    assert others_told(build(**given, classes=["zinc"] if kinds == ("masks",) else None)[0]) == []
+    for number, name in enumerate("bd"):
+        _save(folder / "images" / f"{name}.png", _image(10 + number))
+    for dry_run in (True, False):
+        options = {"dry_run": dry_run, "overwrite": True, "classes": ["zinc"] if kinds == ("masks",) else None}
+        (said,) = others_told(build(**given, **options)[0])
+        assert said.startswith(f"2 of 5 images are not those that were predicted into '{recorded}' (")
+        assert "b.png' is one): predict them again" in said
+
+
+def test_predictions_sorted_into_the_folders_of_the_images_are_known_by_their_records(recorded, folder, build):
+    """The records go along with the folder; without them nobody can tell."""
+    recorded.rename(folder / "classes")
+    _save(folder / "images" / "a.png", _image(10))
+    (said,) = others_told(build()[0])
+    assert said.startswith(f"1 of 5 images are not those that were predicted into '{folder / 'classes'}'")
+    (folder / "classes" / RECORDS_FILE).unlink()
+    assert others_told(build(overwrite=True)[0]) == []
+
+
+def unchanged_told(summary):
+    return [note for note in summary.notes if "that nobody has changed" in note]
+
+
+@pytest.mark.parametrize("kinds", [("masks",), ("segmentation",), ("masks", "segmentation")])
+def test_predictions_that_nobody_changed_are_told(recorded, build, kinds):
+    options = {"labels": [(kind, recorded) for kind in kinds], "classes": ["zinc"] if kinds == ("masks",) else None}
+    (said,) = unchanged_told(build(**options)[0])
+    assert said.startswith("5 images have predictions as exact masks that nobody has changed, so that ")
+    assert "count as truth (1 of them validates or tests): correct them, or take away those that you have not looked at" in said
+    ids = np.where(_ids() == 9, 0, _ids())
+    if "masks" in kinds:
+        tifffile.imwrite(recorded / "a_instances.tif", ids)
+    else:
+        _save(recorded / "a_pred.png", np.where(ids, CLASSES, 0).astype(np.uint8))
+    (said,) = unchanged_told(build(**options, overwrite=True)[0])
+    assert said.startswith("4 images have predictions as exact masks that nobody has changed, so that ")
+    assert "'a.png'" not in said
+    (recorded / RECORDS_FILE).unlink()
+    assert unchanged_told(build(**options, overwrite=True)[0]) == [], "those of other programs are nobody's to judge"
+
+
+def test_predictions_that_were_drawn_over_are_changed(recorded, folder, build):
+    _draw(folder, _feature("zinc", "Polygon", _square(40, 25, 8, 8)), names="ab", kind="exact")
+    _draw(folder, _feature("zinc", "Polygon", _square(42, 27, 4, 4)), names="c", kind="rough")
+    (said,) = unchanged_told(build(**both(recorded), classes=["zinc", "air"])[0])
+    assert said.startswith("3 images have predictions")
+
+
+def test_what_people_drew_validates_before_predictions_that_nobody_changed(recorded, folder, build):
+    for name in "ab":  # exact masks of a person, of two images
+        for file in recorded.glob(f"{name}_*"):
+            file.unlink()
+    _masks(folder, "ab", "segmentation", CLASSES)
+    for seed in range(4):
+        summary, _ = build(
+            labels=[("segmentation", recorded)], seed=seed, overwrite=seed > 0, keep_splits="none", validation=0.4
+        )
+        (item,) = summary.datalist["validation"]
+        assert item["image"] in ("images/a.png", "images/b.png"), "one of the person's two, and the other trains"
+        (said,) = unchanged_told(summary)
+        assert said.startswith("3 images have predictions as exact masks that nobody has changed, so that ")
+        assert "validates" not in said
+    summary, _ = build(labels=[("segmentation", recorded)], overwrite=True, keep_splits="none", validation=3)
+    assert {item["image"] for item in summary.datalist["validation"]} > {"images/a.png", "images/b.png"}
+    assert "(1 of them validates or tests)" in unchanged_told(summary)[0]
