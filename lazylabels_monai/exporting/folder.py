@@ -43,6 +43,7 @@ class ExportReport:
         objects: number of objects by image.
         failed: what went wrong, by image.
         kept: files that somebody has changed since they were exported, and that are left as they are.
+        images_in: folder of the images; None where it is not known, or they lie in several.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class ExportReport:
     objects: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     kept: list[Path] = field(default_factory=list)
+    images_in: Path | None = None
 
 
 def export_objects(
@@ -132,7 +134,8 @@ def export_objects(
     if writer.measures and measurements is not False:
         measure = _Measurements(source, measurements, found, pixel_size, names, warn)
 
-    report = ExportReport(folder, names)
+    homes = {os.path.realpath(Path(file).parent) for file in _files(found, Records(home_of(source)))}
+    report = ExportReport(folder, names, images_in=Path(*homes) if len(homes) == 1 else None)
     steps, bare = Steps(len(found), progress), {}
     hole = max(map(largest_hole, [None, *Records(home_of(source)).stamps.values()]))
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,12 +170,17 @@ def export_objects(
 
 
 def _turned(found: Sequence[LabelledImage], records: Records) -> list[str]:
-    """Names of images that are turned upright when they are read; of results without images those that were predicted."""
+    """Names of images that are turned upright when they are read."""
+    return [Path(file).name for file in _files(found, records) if orientation(file) != 1]
+
+
+def _files(found: Sequence[LabelledImage], records: Records) -> list[str]:
+    """The files of the images as far as they are known; of results without images those that were predicted."""
     files = {image.name: image.image for image in found}
     for name, record in records.images.items():
         if name in files and files[name] is None and record.image:
             files[name] = str(records.folder / record.image)
-    return [Path(file).name for file in files.values() if file is not None and orientation(file) != 1]
+    return [str(file) for file in files.values() if file is not None]
 
 
 def _check_target(written: WrittenFiles, names: Sequence[str], overwrite: bool, keep_changed: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -37,6 +36,7 @@ from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image_and_dims
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.formats import read_label_picture, read_legend
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
@@ -71,9 +71,7 @@ def build_datalist(
     sources, notes = find_sources(src, options, given)
     if earlier is None and options.keep_splits is None and (before := made_before(out, src)):
         where = os.path.relpath(before)
-        notes.append(
-            f"'{where}' was made of the same folder: --keep-splits {shlex.quote(where)} keeps its images in their splits."
-        )
+        notes.append(f"'{where}' was made of the same folder: --keep-splits {quoted(where)} keeps its images in their splits.")
     _keep_out(out, sources)
     mark_unchanged(sources)
     options = replace(options, legend=options.legend or find_legend(src))
