@@ -18,6 +18,7 @@ import tifffile
 
 from lazylabels_monai.class_names import MEND_IT, read_class_names
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import open_regions
@@ -38,7 +39,7 @@ from lazylabels_monai.measure.telling import require_class_maps, tell_erased, te
 from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import read_table
-from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp, told_twice
+from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp, told_other_images, told_twice
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE
 
@@ -163,6 +164,7 @@ def find_predictions(
 
     Raises:
         DatalistError: for ``images`` that hold no image.
+        ReportError: for those that hold none of the predicted ones.
         LazyLabelsError: for label maps that are there and cannot be told apart or named, and when the predictions were not all
             made by the same weights and settings.
     """
@@ -185,6 +187,13 @@ def find_predictions(
     if sentence := told_twice(out, [image.name for image in labelled]):
         note(sentence)
     originals, stated, sizes = _originals(images, {image.name for image in labelled}, Records(out), note)
+    if labelled and images is not None and not originals:
+        raise ReportError(
+            f"'{images}' holds no image of the name '{labelled[0].name}' ({len(labelled)} missing in all): name the folder of "
+            "the images that were predicted."
+        )
+    if sentence := told_other_images(out, originals, file_pixels):
+        note(sentence)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
     volumes = len(labelled) - len(flat) + len(list(out.glob(f"*{CLASSES_ENDING}.nii.gz")))
