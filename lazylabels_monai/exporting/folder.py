@@ -16,7 +16,15 @@ from lazylabels_monai.errors import DiskError, LazyLabelsError, explain, some
 from lazylabels_monai.exporting.finding import home_of, label_maps
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
-from lazylabels_monai.exporting.measured import find_tables, pixel_side, read_table, rows_of, stated_sides, values_by_id
+from lazylabels_monai.exporting.measured import (
+    find_tables,
+    pixel_side,
+    read_table,
+    rows_of,
+    stated_sides,
+    told_missing,
+    values_by_id,
+)
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
 from lazylabels_monai.exporting.written import WrittenFiles
 from lazylabels_monai.images.headers import orientation
@@ -130,6 +138,10 @@ def export_objects(
             f"{'images that are' if several else 'an image that is'} not exported now, which datalist takes as well: remove "
             f"{'them if they are' if several else 'it if it is'} not to count."
         )
+    named = isinstance(measurements, (str, os.PathLike))
+    for table in [expanded(measurements)] if named else find_tables(home_of(source)):
+        if sentence := told_missing(table, [image.name for image in found]):
+            warn(sentence)
     measure = None
     if writer.measures and measurements is not False:
         measure = _Measurements(source, measurements, found, pixel_size, names, warn)

@@ -35,7 +35,7 @@ from lazylabels_monai.measure.finding import (
 from lazylabels_monai.measure.folder import OUTPUTS, measure_folder
 from lazylabels_monai.measure.maps import IN_ONE_PIECE
 from lazylabels_monai.measure.statistics import STATISTICS
-from lazylabels_monai.measure.telling import require_class_maps, tell_erased, tell_pieces
+from lazylabels_monai.measure.telling import require_class_maps, tell_erased, tell_pieces, told_rows
 from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import read_table
@@ -352,22 +352,11 @@ def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: No
 
 def _note_rows(found: Measurements, note: Note) -> None:
     """Rows of objects that somebody took away or added are told of: the numbers of the summary are of those before."""
-    keys = ["image", "class"]
-    counted = found.images.set_index(keys)["objects"]
-    there = found.objects.groupby(keys).size()
-    missing = counted.sub(there, fill_value=0).astype(int)
-    parts = [
-        f"{abs(count)} {'measured objects have no row' if count > 0 else 'rows are of no measured object'}"
-        for count in (missing[missing > 0].sum(), missing[missing < 0].sum())
-        if count
-    ]
-    if parts:
-        first = missing[missing != 0].index[0][0]
+    if sentence := told_rows(found.folder / OUTPUTS[0], found.objects, found.images):
         note(
-            f"{found.folder / OUTPUTS[0]}: {' and '.join(parts)} there (image '{first}' is the first): summary and intervals "
-            f"are those of all {counted.sum()} objects, the plots of sizes and the counts beside the pictures of the "
-            f"{len(found.objects)} rows; to leave objects out of all, erase them in the label maps, and run measure again with "
-            "--overwrite."
+            f"{sentence}: summary and intervals are those of all {found.images['objects'].sum()} objects, the plots of sizes "
+            f"and the counts beside the pictures of the {len(found.objects)} rows; to leave objects out of all, erase them in "
+            "the label maps, and run measure again with --overwrite."
         )
 
 
