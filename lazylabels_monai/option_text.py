@@ -1,11 +1,38 @@
-"""How names are written on the command line: separated by commas, or as JSON where a name holds a comma or the like."""
+"""How names are written on the command line: separated by commas, or as JSON where a name holds a comma or the like.
+
+And how whole commands are, in a sentence that says what to do next: so that a shell takes what is copied from there.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Sequence
 
-__all__ = ["naming", "read_names", "read_pairs", "written_names"]
+__all__ = ["command", "naming", "quoted", "read_names", "read_pairs", "written_names"]
+
+
+def quoted(word: str | os.PathLike) -> str:
+    """A word for a shell; one with single quotes in double ones where it can be, which a person reads more easily.
+
+    A path that begins with a dash, and would be taken for an option, begins with ``./``.
+    """
+    text = os.fspath(word)
+    if isinstance(word, os.PathLike) and text.startswith("-"):
+        text = f"./{text}"
+    return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!') else shlex.quote(text)
+
+
+def command(*words: str | os.PathLike) -> str:
+    """A command of ``lazylabels`` for people to copy.
+
+    Example:
+        >>> from pathlib import Path
+        >>> command("check", Path("my data"))
+        "lazylabels check 'my data'"
+    """
+    return " ".join(map(quoted, ("lazylabels", *words)))
 
 
 def read_names(text: str) -> list[str]:

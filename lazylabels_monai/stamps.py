@@ -5,11 +5,11 @@ They lie beside the results in ``predicted.jsonl``, a line of JSON each, of whic
     {"stamp": "3f2a..", "weights": "9c1b..", "file": "model.pt", "settings": {...}, "version": "0.1.0", "answers": 1}
     {"result": "a", "stamp": "3f2a..", "image": "../images/a.png", "digest": "77d0..", "facts": [5120, 17.., 17..]}
     {"result": "a", "stamp": null}
-    {"run": "3f2a..", "date": "2026-11-27", "versions": {...}, "commit": null, "machine": "..."}
+    {"run": "3f2a..", "date": "2026-11-27", "versions": {...}, "weights_at": "../model.pt", ...}
 
-The third line says that what lies there of ``a`` is being replaced, the last how a stamp's results were made, for people. Lines
-are appended, never altered, by one process at a time and each in one write: what a kill cuts short is no line, and a result
-without a line is of unknown origin.
+The third line says that what lies there of ``a`` is being replaced, the last how a stamp's results were made, for people, and
+where the weights lay. Lines are appended, never altered, by one process at a time and each in one write: what a kill cuts short
+is no line, and a result without a line is of unknown origin.
 """
 
 from __future__ import annotations
@@ -289,6 +289,7 @@ class Records:
     folder: Path
     stamps: dict[str, Stamp] = field(default_factory=dict)
     images: dict[str, Record] = field(default_factory=dict)
+    _weights_at: dict[str, str] = field(default_factory=dict)
     _read: int = 0
 
     def __post_init__(self) -> None:
@@ -330,17 +331,26 @@ class Records:
             name = line.pop("stamp")
             self.stamps.pop(name, None)  # the last line is the current one
             self.stamps[name] = Stamp(**line)
+        elif "weights_at" in line:
+            self._weights_at[line["run"]] = str(line["weights_at"])
+
+    def weights_of(self, stamp: str) -> Path | None:
+        """The weights of a stamp, where they still lie as they were when it was written; None where they do not."""
+        place = self.folder / self._weights_at.get(stamp, "")
+        there = stamp in self._weights_at and why_no_file(place) is None and file_digest(place) == self.stamps[stamp].weights
+        return place if there else None
 
     @property
     def current(self) -> str | None:
         """Id of the stamp of those who write into the folder now."""
         return next(reversed(self.stamps), None)
 
-    def add_stamp(self, stamp: Stamp) -> None:
-        """Append a stamp, unless it is the current one; for the holder of :func:`locked`."""
+    def add_stamp(self, stamp: Stamp, weights: str | os.PathLike | None = None) -> None:
+        """Append a stamp, and where its weights lie, unless it is the current one; for the holder of :func:`locked`."""
         if stamp.id != self.refresh().current:
             self._append({"stamp": stamp.id, **vars(stamp)})
-            self._append({"run": stamp.id, **made()})
+            at = {} if weights is None else {"weights_at": from_folder(weights, self.folder)}
+            self._append({"run": stamp.id, **made(), **at})
 
     def add(self, result: str, record: Record) -> None:
         """Append the record of a result; see :meth:`adding`."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 import filecmp
 import json
 import logging
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +43,7 @@ from lazylabels_monai.network_file import (
     trained_window_size,
     write_network,
 )
-from lazylabels_monai.option_text import written_names
+from lazylabels_monai.option_text import quoted, written_names
 from lazylabels_monai.plain_values import check_names, check_plain
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.stamps import file_digest
@@ -259,8 +258,8 @@ def require_same_classes(weights: str | Path, classes: Sequence[str]) -> None:
     if sorted(known) == sorted(classes):
         raise LazyLabelsError(
             f"'{file}' has the classes in the order {', '.join(known)}, the data set {', '.join(classes)}, so that each would "
-            f"be taken for another: make the data set with the order of the former (lazylabels datalist ... --classes "
-            f"{shlex.quote(written_names(known))} --overwrite)."
+            f"be taken for another: make the data set with the order of the former (datalist with --classes "
+            f"{quoted(written_names(known))} --overwrite)."
         )
     raise LazyLabelsError(
         f"'{file}' names the classes {', '.join(known)}, the data set {', '.join(classes)}: name a data set of the same "

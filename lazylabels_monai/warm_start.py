@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from lazylabels_monai import tensor_files
 from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.trained import (
     ANY_OBJECT,
     CLASSES_FILE,
@@ -188,7 +188,7 @@ def _built_otherwise(network: nn.Module, path: Path) -> list[str]:
         return []
     return [
         f"they were trained with {what} {json.dumps(stated[key])}, this network has {json.dumps(here[key])}: give "
-        f"{option} {shlex.quote(_as_option(stated[key]))} to begin from what they answer."
+        f"{option} {quoted(_as_option(stated[key]))} to begin from what they answer."
         for key, (what, option) in _UNSEEN.items()
         if key in stated and key in here and _named(stated[key]) != _named(here[key])
     ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from lazylabels_monai.cli.options import names
 from lazylabels_monai.data.building.options import parse_names
-from lazylabels_monai.option_text import naming, read_names, read_pairs, written_names
+from lazylabels_monai.option_text import command, naming, quoted, read_names, read_pairs, written_names
 
 LETTERS = "ab ,=:\\\"'[]{}-*é$#;&"
 
@@ -44,3 +46,14 @@ def test_what_looks_like_json_and_is_none_is_text():
     assert read_pairs('{"a": 1}') is None
     assert read_pairs("a") is None
     assert parse_names(['scribbles:{"1": "grain, large"}', "scribbles:2=b"]) == {"scribbles": {"1": "grain, large", "2": "b"}}
+
+
+@pytest.mark.parametrize("word", ["a b", "it's", '"a"', "$x", "a`b`!", "a\\b", "-x", "", "*", "ä", "'a' \"b\""])
+def test_commands_are_what_a_shell_reads(word):
+    assert shlex.split(command("check", word)) == ["lazylabels", "check", word]
+    assert subprocess.run(["bash", "-c", f"printf %s {quoted(word)}"], capture_output=True, text=True).stdout == word
+    assert shlex.split(quoted(Path(word)))[0] in (word, f"./{word}", ".")
+
+
+def test_a_path_is_no_option():
+    assert command("check", Path("-x"), "--strict") == "lazylabels check ./-x --strict"

@@ -4,12 +4,14 @@
 
 Each image is a window of 256 x 320 pixels in a larger field of the built-in microstructure. The truth comes from the whole
 field, where no border cuts an object: the objects with their centroid in the window, at their full size.
-For the results and how to read them see docs/measurements.md. Two questions:
+For the results and how to read them see docs/measurements.md. Three questions:
 
 - one image: 10 imaging conditions (magnification, mixture, density); the truth of a condition is that of all its windows;
   the intervals are those over tiles.
 - a data set of 3, 6 or 12 images: each field has a condition of its own; the fields are the population, whose truth is
   known, and data sets are drawn from it at random with replacement; the intervals are those over images.
+- 4 images of few objects whose sizes differ manifold between images, where nothing is painted: diameters are lognormal (0.4)
+  times a lognormal factor of the image (0.3, 0.6, 0.9), 1 and Poisson 6 of them an image. ``--factors-alone``: only this.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -27,6 +30,7 @@ from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.measure import STATISTICS, ImageMeasurements, measure_image, measure_objects, summarize
 
 SIZE, RADIUS, CONDITIONS, DATA_SET_SIZES = (256, 320), (9.0, 20.0), 10, (3, 6, 12)
+FACTORS, IMAGES_OF_FACTORS = (0.3, 0.6, 0.9), 4
 NAMES = [name.format(u="px") for name in STATISTICS]
 CLASSES = range(1, len(CLASS_NAMES) + 1)
 Field = tuple[ImageMeasurements, list[np.ndarray]]
@@ -79,6 +83,28 @@ def report(title: str, estimates: np.ndarray, true: np.ndarray) -> None:
         print(f"{name:<26}{bias:>+14.1%} {np.nanmean(covered[..., s]):>9.1%}{width:>12.1%}")
 
 
+def sizes_by_factor(factor: float, data_sets: int, seed: int) -> None:
+    """Print the coverage of the statistics of sizes where images differ by a lognormal factor."""
+    rng, names = np.random.default_rng((seed, 4, round(100 * factor))), NAMES[2:]
+    painted = np.zeros((20, 20), np.int32)
+    painted[8:13, 8:13] = 1
+    empty = measure_image(painted)
+
+    def summary(count: int) -> dict[str, float]:
+        images = []
+        for number in range(count):
+            sizes = 20 * np.exp(rng.normal(0, factor) + rng.normal(0, 0.4, 1 + rng.poisson(6)))
+            objects = empty.objects.iloc[[0] * len(sizes)].reset_index(drop=True)
+            images.append(replace(empty, name=str(number), objects=objects.assign(equivalent_diameter_px=sizes)))
+        return summarize(images, border="none", resamples=400, seed=seed, scopes=("all",)).iloc[0].to_dict()
+
+    true = summary(2000)
+    rows = [summary(IMAGES_OF_FACTORS) for _ in range(data_sets)]
+    held = [np.mean([row[f"{name}_low"] <= true[name] <= row[f"{name}_high"] for row in rows]) for name in names]
+    words = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, held, strict=True))
+    print(f"{IMAGES_OF_FACTORS} images that differ by a lognormal factor of {factor}: coverage {words}")
+
+
 def main() -> None:
     """Simulate, estimate, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -86,7 +112,12 @@ def main() -> None:
     parser.add_argument("--data-sets", type=int, default=200, help="data sets of each size")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--factors-alone", action="store_true", help="only images that differ by a factor")
     options = parser.parse_args()
+    for factor in FACTORS:
+        sizes_by_factor(factor, options.data_sets, options.seed)
+    if options.factors_alone:
+        return
     each, population, start = max(options.images // CONDITIONS, 1), max(options.images * 3 // 2, 12), time.monotonic()
     seed, rng = options.seed, np.random.default_rng((options.seed, 9))
     single = [((seed, 0, c), (seed, 1, c, i)) for c in range(CONDITIONS) for i in range(each * 3 // 2)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lazylabels_monai.cli.options import CLASSES_HELP, end_status_line, failure, names, status_line
-from lazylabels_monai.option_text import written_names
+from lazylabels_monai.option_text import command, written_names
 
 __all__ = ["export_objects"]
 
@@ -42,6 +41,7 @@ def export_objects(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files of an earlier export")] = False,
 ) -> None:
     """Write objects for other programs: ROI sets for Fiji, GeoJSON for QuPath, COCO; datalist reads them back."""
+    from lazylabels_monai.data.datalist import new_dataset
     from lazylabels_monai.exporting.folder import export_objects as export
 
     report = export(
@@ -74,6 +74,7 @@ def export_objects(
                 "differ in capital letters only"
             )
         else:
-            typer.echo(f"to read them back: lazylabels datalist IMAGES NEW {shlex.join(again)}")
+            made = new_dataset(out if out.is_dir() else out.parent)
+            typer.echo(f"to read them back: {command('datalist', images or report.images_in or 'IMAGES', made, *again)}")
     if report.failed:
         raise typer.Exit(1)

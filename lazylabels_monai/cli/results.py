@@ -18,7 +18,7 @@ def results(folder: Annotated[Path, typer.Argument(help="output_dir of an evalua
 
     path = folder / "metrics.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there: run evaluating with --output_dir {folder} first.")
+        raise FileNotFoundError(f"{path} is not there: name the folder that evaluate wrote, its --output.")
     found = read_results(path)
     typer.echo(format_results(found))
     if (other := of_other_weights(found, folder, folder)) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.stopping import run_child
 
 __all__ = ["evaluate", "train"]
@@ -61,15 +61,13 @@ def _run(
 ) -> None:
     from lazylabels_monai.bundle_folder import bundle_config, find_overlay
     from lazylabels_monai.config_files import check_overlays
-    from lazylabels_monai.data.datalist import FILE_NAME, datalist_file
+    from lazylabels_monai.data.datalist import require_datalist
 
     if preset is not None and preset not in PRESETS:
         raise ValueError(f"--preset {preset} does not exist: use {', '.join(PRESETS)}.")
     if arguments and not arguments[0].startswith("--"):
         raise ValueError(f"'{arguments[0]}' is no option: name the data set alone, then --name value.")
-    file = datalist_file(data)
-    if not file.is_file():
-        raise ValueError(f"{data} holds no {FILE_NAME}: make a data set of your folder by lazylabels datalist FOLDER {data}.")
+    file = require_datalist(data)
     _refuse_machinery(arguments)
     check_overlays(config or ())  # nothing of this package runs before MONAI reads them
     folder = file.parent
@@ -81,7 +79,7 @@ def _run(
     given["ckpt_dir"] = _as_text(out / "models")
     arguments = [*_network_of_weights(arguments, config or ()), *arguments]
     command = ["run", run_id, *(part for key, value in given.items() for part in (f"--{key}", value)), *arguments]
-    typer.echo(" ".join(map(_quoted, ["python", "-m", "monai.bundle", *command])))
+    typer.echo(" ".join(map(quoted, ["python", "-m", "monai.bundle", *command])))
     # the same program, begun sooner; it has said that it was stopped
     status = run_child([sys.executable, "-m", "lazylabels_monai.bundle_program", *command], end_too=False)
     if status:
@@ -147,12 +145,6 @@ def _shown(file: Path) -> str:
     """Short where it lies below the working folder."""
     here = Path.cwd()
     return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
-
-
-def _quoted(text: str) -> str:
-    """For a shell; a list of files in double quotes, which a person reads more easily than single ones in single ones."""
-    plain = "'" in text and not set(text) & set('"$`\\!')
-    return f'"{text}"' if plain else shlex.quote(text)
 
 
 def _as_text(path: Path) -> str:

@@ -28,6 +28,7 @@ from typing import Any
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, PathLike, file_suffix, is_zarr
+from lazylabels_monai.option_text import command
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress
 from lazylabels_monai.regular import odd_name, why_no_file
@@ -49,7 +50,9 @@ __all__ = [
     "folders_passed_over",
     "has_key",
     "load_datalist",
+    "new_dataset",
     "read_items",
+    "require_datalist",
     "summary_table",
 ]
 
@@ -110,9 +113,7 @@ def load_datalist(path: PathLike) -> dict[str, Any]:
     Raises:
         DatalistError: when the file is missing, is no JSON, or breaks the format; every finding is a line.
     """
-    file = datalist_file(path)
-    if (why := why_no_file(file)) is not None:
-        raise DatalistError(f"file '{file}' {why}: point dataset_dir to a folder that holds a {FILE_NAME}.")
+    file = require_datalist(path)
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as e:
@@ -254,6 +255,32 @@ def datalist_file(path: PathLike) -> Path:
     """The datalist of a data set that is named by its folder or by the file itself."""
     path = expanded(path)
     return path / FILE_NAME if path.is_dir() or path.suffix.lower() != ".json" else path
+
+
+def require_datalist(path: PathLike) -> Path:
+    """:func:`datalist_file`, which must be there.
+
+    Raises:
+        DatalistError: where it is not; of a folder of images with the command that makes a data set of them.
+    """
+    file = datalist_file(path)
+    if (why := why_no_file(file)) is None:
+        return file
+    if why == "does not exist" and file.name == FILE_NAME and file.parent.is_dir():
+        made = command("datalist", file.parent, new_dataset(file.parent))
+        raise DatalistError(
+            f"'{file.parent}' holds no {FILE_NAME}: name a data set, the folder that datalist made, or make one of images and "
+            f"their labels by `{made}`."
+        )
+    raise DatalistError(f"file '{file}' {why}: name a folder that holds a {FILE_NAME}.")
+
+
+def new_dataset(folder: PathLike) -> Path:
+    """A folder beside another one that is not there yet, for a data set that is made of it."""
+    folder = Path(folder)
+    folder = folder if folder.name not in ("", os.pardir) else folder.resolve()
+    names = (f"{folder.name}_dataset{n}" for n in ("", *range(2, 1000)))
+    return next(place for name in names if not os.path.lexists(place := folder.parent / name))
 
 
 def absolute_path(file: Path, name: str) -> str:

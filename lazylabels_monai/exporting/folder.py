@@ -16,7 +16,15 @@ from lazylabels_monai.errors import DiskError, LazyLabelsError, explain, in_numb
 from lazylabels_monai.exporting.finding import home_of, label_maps
 from lazylabels_monai.exporting.formats import FORMATS
 from lazylabels_monai.exporting.formats.writer import File
-from lazylabels_monai.exporting.measured import find_tables, pixel_side, read_table, rows_of, stated_sides, values_by_id
+from lazylabels_monai.exporting.measured import (
+    find_tables,
+    pixel_side,
+    read_table,
+    rows_of,
+    stated_sides,
+    told_missing,
+    values_by_id,
+)
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects, objects_of
 from lazylabels_monai.exporting.written import WrittenFiles
 from lazylabels_monai.images.headers import orientation
@@ -43,6 +51,7 @@ class ExportReport:
         objects: number of objects by image.
         failed: what went wrong, by image.
         kept: files that somebody has changed since they were exported, and that are left as they are.
+        images_in: folder of the images; None where it is not known, or they lie in several.
     """
 
     folder: Path
@@ -51,6 +60,7 @@ class ExportReport:
     objects: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     kept: list[Path] = field(default_factory=list)
+    images_in: Path | None = None
 
 
 def export_objects(
@@ -127,11 +137,16 @@ def export_objects(
             "datalist takes as well: remove [it if it is|them if they are] not to count."
         )
         warn(in_number(len(others), sentence, folder=folder, names=some_of(others, 1)))
+    named = isinstance(measurements, (str, os.PathLike))
+    for table in [expanded(measurements)] if named else find_tables(home_of(source)):
+        if sentence := told_missing(table, [image.name for image in found]):
+            warn(sentence)
     measure = None
     if writer.measures and measurements is not False:
         measure = _Measurements(source, measurements, found, pixel_size, names, warn)
 
-    report = ExportReport(folder, names)
+    homes = {os.path.realpath(Path(file).parent) for file in _files(found, Records(home_of(source)))}
+    report = ExportReport(folder, names, images_in=Path(*homes) if len(homes) == 1 else None)
     steps, bare = Steps(len(found), progress), {}
     hole = max(map(largest_hole, [None, *Records(home_of(source)).stamps.values()]))
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,12 +181,17 @@ def export_objects(
 
 
 def _turned(found: Sequence[LabelledImage], records: Records) -> list[str]:
-    """Names of images that are turned upright when they are read; of results without images those that were predicted."""
+    """Names of images that are turned upright when they are read."""
+    return [Path(file).name for file in _files(found, records) if orientation(file) != 1]
+
+
+def _files(found: Sequence[LabelledImage], records: Records) -> list[str]:
+    """The files of the images as far as they are known; of results without images those that were predicted."""
     files = {image.name: image.image for image in found}
     for name, record in records.images.items():
         if name in files and files[name] is None and record.image:
             files[name] = str(records.folder / record.image)
-    return [Path(file).name for file in files.values() if file is not None and orientation(file) != 1]
+    return [str(file) for file in files.values() if file is not None]
 
 
 def _check_target(written: WrittenFiles, names: Sequence[str], overwrite: bool, keep_changed: bool) -> None:

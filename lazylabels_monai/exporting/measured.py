@@ -12,8 +12,9 @@ import pandas as pd
 from lazylabels_monai import spreadsheets
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting.objects import ExportError, ImageObjects
+from lazylabels_monai.measure.telling import told_rows
 
-__all__ = ["find_tables", "pixel_side", "read_table", "rows_of", "stated_sides", "values_by_id"]
+__all__ = ["find_tables", "pixel_side", "read_table", "rows_of", "stated_sides", "told_missing", "values_by_id"]
 
 #: The table that ``measure`` writes.
 TABLE = "objects.csv"
@@ -50,6 +51,30 @@ def read_table(path: Path) -> pd.DataFrame:
         raise ExportError(f"'{file}' cannot be read as a table of objects ({error}): name the {TABLE} of measure.") from error
     except LazyLabelsError as error:
         raise ExportError(str(error)) from error
+
+
+def told_missing(file: Path, names: Collection[str]) -> str | None:
+    """The sentence about rows that somebody took out of a table, whose objects are exported; None where nobody did.
+
+    Args:
+        file: ``objects.csv``, or its folder; where no ``summary.csv`` lies beside it, nothing is known.
+        names: of the images that are exported.
+    """
+    file = file / TABLE if file.is_dir() else file
+    try:
+        objects, counted = (
+            table[table["image"].isin(names)]
+            for table in (
+                read_table(file),
+                spreadsheets.read_table(file.parent / "summary.csv", ("scope", "class", "objects"), again="measure again"),
+            )
+        )
+    except (LazyLabelsError, OSError, KeyError):  # told where it is used
+        return None
+    sentence = told_rows(file, objects, counted[counted["scope"] == "image"])
+    return sentence and (
+        f"{sentence}, but all objects of the label maps are exported: to leave some out, erase them there, then measure again."
+    )
 
 
 def stated_sides(path: Path) -> list[float]:

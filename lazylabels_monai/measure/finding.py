@@ -22,6 +22,7 @@ from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.files import PICTURE_SUFFIXES
 from lazylabels_monai.images.pixel_size import PixelSizeError, agreed_pixel_size, parse_pixel_size, read_pixel_size
 from lazylabels_monai.measure.image import MeasureError
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import (
     CLASSES_ENDING,
@@ -262,10 +263,10 @@ def _the_one(files: Sequence[str], record: Record | None, records: Records | Non
         same = [path for path in files if record.same_image(path)]
         files = [path for path in same if record.same_place(path, records.folder)] or same or files
     if len(files) > 1:
-        suffix = Path(files[0]).suffix
+        pattern = f"{Path(files[0]).parent / '*'}{Path(files[0]).suffix}"
         raise MeasureError(
             f"'{files[0]}' and '{files[1]}' share a name, so that nobody can tell which of them the results are of: name one "
-            f"kind by a pattern in quotes, such as --images '{Path(files[0]).parent / '*'}{suffix}', or rename one."
+            f"kind by a pattern in quotes, such as --images {quoted(pattern)}, or rename one."
         )
     return files[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lazylabels_monai.data.datalist import datalist_file, load_datalist
 from lazylabels_monai.images.digest import file_pixels
@@ -26,6 +27,9 @@ from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import RECORDS_FILE
 from lazylabels_monai.stamps import Stamp, require_one_stamp, told_other_images
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "believed",
     "made_of",
@@ -34,6 +38,7 @@ __all__ = [
     "tell_changed",
     "tell_erased",
     "tell_pieces",
+    "told_rows",
     "without_strokes",
 ]
 
@@ -164,3 +169,23 @@ def tell_changed(folder: str | Path, found: Sequence[LabelledImage], warn: Calla
     images = {image.name: image.image for image in found if image.image}
     if sentence := told_other_images(expanded(folder), images, file_pixels):
         warn(sentence)
+
+
+def told_rows(file: Path, objects: pd.DataFrame, images: pd.DataFrame) -> str | None:
+    """Begin of the sentence about rows of objects that somebody took away or added since; None where nobody did.
+
+    Args:
+        file: ``objects.csv``, to be named.
+        objects: its rows.
+        images: rows of ``summary.csv`` about single images, which count the objects that were measured.
+    """
+    keys = ["image", "class"]
+    missing = images.set_index(keys)["objects"].sub(objects.groupby(keys).size(), fill_value=0).astype(int)
+    parts = [
+        f"{abs(count)} {'measured objects have no row' if count > 0 else 'rows are of no measured object'}"
+        for count in (missing[missing > 0].sum(), missing[missing < 0].sum())
+        if count
+    ]
+    if not parts:
+        return None
+    return f"{file}: {' and '.join(parts)} there (image '{missing[missing != 0].index[0][0]}' is the first)"

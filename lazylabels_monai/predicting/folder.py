@@ -133,7 +133,7 @@ def _predict(
     model = Model(weights, bundle, overlays, given, needed_only=not uncertainty)
     samples = dropout_samples if uncertainty else None
     stamp = model.stamp.having(uncertainty=None if samples is None else {"dropout_samples": samples})
-    state = ResultsFolder(out, stamp, overwrite)
+    state = ResultsFolder(out, stamp, overwrite, weights)
     say = progress or silent
     report = PredictionReport()
     try:

@@ -35,10 +35,11 @@ class ResultsFolder:
         out: the folder.
         stamp: of the results to come.
         overwrite: results that are there are replaced.
+        weights: of the stamp, for people who ask for them again; None: nobody knows where they lie.
     """
 
-    def __init__(self, out: Path, stamp: Stamp, overwrite: bool = False) -> None:
-        self.out, self.stamp, self.overwrite = out, stamp, overwrite
+    def __init__(self, out: Path, stamp: Stamp, overwrite: bool = False, weights: Path | None = None) -> None:
+        self.out, self.stamp, self.overwrite, self.weights = out, stamp, overwrite, weights
         self.records = Records(out)
 
     def begin(
@@ -63,7 +64,7 @@ class ResultsFolder:
         there, asked = set(predicted_stems(self.out)), {image_stem(path): path for path in paths}
         replaced = [*asked] if overwrite else []
         remedy = ", or replace them with --overwrite" if not overwrite and there <= set(asked) else ", or remove these results"
-        require_same_stamp(self.records, self.stamp, replaced, remedy)
+        require_same_stamp(self.records, self.stamp, replaced, remedy, self.weights)
         unknown = self.records.by_stamp(there - set(replaced)).get(None, [])
         self._check_classes(classes, there, bool(unknown), overwrite)
         self._check_files(paths)
@@ -78,8 +79,8 @@ class ResultsFolder:
         self.out.mkdir(parents=True, exist_ok=True)
         try:
             with locked(self.out):  # another process may have begun since
-                require_same_stamp(self.records.refresh(), self.stamp, replaced, remedy)
-                self.records.add_stamp(self.stamp)
+                require_same_stamp(self.records.refresh(), self.stamp, replaced, remedy, self.weights)
+                self.records.add_stamp(self.stamp, self.weights)
                 if overwrite or not (self.out / CLASSES_FILE).is_file():
                     write_classes(self.out, classes)  # so that measurements and reports call them by their names
             if checked is not None:

@@ -13,10 +13,12 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
+from lazylabels_monai.bundle_folder import find_starter
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.result_files import (
     CLASSES_ENDING,
     ENDINGS,
@@ -97,7 +99,9 @@ def _is_table(path: Path) -> bool:
 _TABLE = b"image,id,class,class_name,area_"
 
 
-def require_same_stamp(records: Records, stamp: Stamp, replaced: Sequence[str], remedy: str) -> None:
+def require_same_stamp(
+    records: Records, stamp: Stamp, replaced: Sequence[str], remedy: str, weights: str | os.PathLike | None = None
+) -> None:
     """Refuse to put results beside those of another stamp.
 
     Args:
@@ -105,6 +109,7 @@ def require_same_stamp(records: Records, stamp: Stamp, replaced: Sequence[str], 
         stamp: of the results to come.
         replaced: names of the results in the folder that are replaced.
         remedy: end of the sentence, after "name another folder".
+        weights: of the stamp, where other ones can be named by ``--weights``.
 
     Raises:
         LazyLabelsError: naming what differs.
@@ -112,10 +117,40 @@ def require_same_stamp(records: Records, stamp: Stamp, replaced: Sequence[str], 
     staying = set(predicted_stems(records.folder)) - set(replaced)
     for other, names in records.by_stamp(staying).items():
         if other not in (None, stamp.id):
+            there, choice = records.stamps[other], ""
+            if weights is not None and there.weights != stamp.weights:
+                known = _starter_of(there) or records.weights_of(other)
+                option = f"pass --weights {quoted(_from_here(known))}" if known else "name the --weights of theirs"
+                choice = f"{option} to predict as they were, "
+                there = _as_called(there, records.weights_of(other))
+                stamp = _as_called(stamp, weights)
             raise LazyLabelsError(
                 f"'{records.folder}' holds results of {_named(names)} that were made otherwise "
-                f"({records.stamps[other].unlike(stamp)}): name another folder{remedy}."
+                f"({there.unlike(stamp)}): {choice}name another folder{remedy}."
             )
+
+
+def _starter_of(stamp: Stamp) -> Path | None:
+    """The starter, where a stamp is of its weights."""
+    try:
+        starter = find_starter()
+    except LazyLabelsError:
+        return None
+    return starter if file_digest(starter) == stamp.weights else None
+
+
+def _as_called(stamp: Stamp, weights: str | os.PathLike | None) -> Stamp:
+    """A stamp whose weights are called as people know them: the starter, or by where they lie."""
+    if _starter_of(stamp) is not None:
+        return dataclasses.replace(stamp, file="of the starter")
+    return stamp if weights is None else dataclasses.replace(stamp, file=f"'{_from_here(weights)}'")
+
+
+def _from_here(file: str | os.PathLike) -> Path:
+    """A path that leads through no other folder and back, if it can be."""
+    place = Path(os.path.realpath(Path(file).parent), Path(file).name)
+    here = Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place
 
 
 def _named(names: Sequence[str]) -> str:

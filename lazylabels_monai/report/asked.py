@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.pixel_size import parse_pixel_size
-from lazylabels_monai.option_text import written_names
+from lazylabels_monai.option_text import command, written_names
 from lazylabels_monai.overrides import expanded
 
 __all__ = ["require_asked"]
@@ -57,18 +56,18 @@ def require_asked(
     if not differs:
         return
     size = made_with if pixel_size is None else pixel_size
-    command = ["lazylabels", "measure", str(out), str(folder)]
+    words = ["measure", out, folder]
     images = images if isinstance(images, (str, Path)) else _images_of_before(summary, folder)
-    command += ["--images", str(images)] if images is not None else []
+    words += ["--images", images] if images is not None else []
     # several stated sizes come from the files again
-    command += ["--pixel-size", _text(size)] if isinstance(size, (str, int, float)) else []
-    command += ["--classes", written_names(list(classes or names))]
+    words += ["--pixel-size", _text(size)] if isinstance(size, (str, int, float)) else []
+    words += ["--classes", written_names(list(classes or names))]
     for key, (option, default) in _OPTIONS.items():
         if summary.get(key, default) != default:
-            command += [option, str(summary[key])]
+            words += [option, str(summary[key])]
     raise LazyLabelsError(
         f"the measurements in '{folder}' were made with {' and '.join(differs)}: measure again by "
-        f"`{shlex.join(command)} --overwrite`, then report."
+        f"`{command(*words, '--overwrite')}`, then report."
     )
 
 

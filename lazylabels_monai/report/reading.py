@@ -18,6 +18,7 @@ import tifffile
 
 from lazylabels_monai.class_names import MEND_IT, read_class_names
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import read_label
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import open_regions
@@ -34,11 +35,11 @@ from lazylabels_monai.measure.finding import (
 from lazylabels_monai.measure.folder import OUTPUTS, measure_folder
 from lazylabels_monai.measure.maps import IN_ONE_PIECE
 from lazylabels_monai.measure.statistics import STATISTICS
-from lazylabels_monai.measure.telling import require_class_maps, tell_erased, tell_pieces
+from lazylabels_monai.measure.telling import require_class_maps, tell_erased, tell_pieces, told_rows
 from lazylabels_monai.report.own import Verdict, measured_from, newest_own, scored_from
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, OVERLAY_ENDING, probability_ending
 from lazylabels_monai.spreadsheets import read_table
-from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp, told_twice
+from lazylabels_monai.stamps import Records, Stamp, file_digest, require_one_stamp, told_other_images, told_twice
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.trained import WEIGHTS_FILE
 
@@ -163,6 +164,7 @@ def find_predictions(
 
     Raises:
         DatalistError: for ``images`` that hold no image.
+        ReportError: for those that hold none of the predicted ones.
         LazyLabelsError: for label maps that are there and cannot be told apart or named, and when the predictions were not all
             made by the same weights and settings.
     """
@@ -185,6 +187,13 @@ def find_predictions(
     if sentence := told_twice(out, [image.name for image in labelled]):
         note(sentence)
     originals, stated, sizes = _originals(images, {image.name for image in labelled}, Records(out), note)
+    if labelled and images is not None and not originals:
+        raise ReportError(
+            f"'{images}' holds no image of the name '{labelled[0].name}' ({len(labelled)} missing in all): name the folder of "
+            "the images that were predicted."
+        )
+    if sentence := told_other_images(out, originals, file_pixels):
+        note(sentence)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
     volumes = len(labelled) - len(flat) + len(list(out.glob(f"*{CLASSES_ENDING}.nii.gz")))
@@ -343,22 +352,11 @@ def _note_mismatch(found: Measurements, predicted: Sequence[Predicted], note: No
 
 def _note_rows(found: Measurements, note: Note) -> None:
     """Rows of objects that somebody took away or added are told of: the numbers of the summary are of those before."""
-    keys = ["image", "class"]
-    counted = found.images.set_index(keys)["objects"]
-    there = found.objects.groupby(keys).size()
-    missing = counted.sub(there, fill_value=0).astype(int)
-    parts = [
-        f"{abs(count)} {'measured objects have no row' if count > 0 else 'rows are of no measured object'}"
-        for count in (missing[missing > 0].sum(), missing[missing < 0].sum())
-        if count
-    ]
-    if parts:
-        first = missing[missing != 0].index[0][0]
+    if sentence := told_rows(found.folder / OUTPUTS[0], found.objects, found.images):
         note(
-            f"{found.folder / OUTPUTS[0]}: {' and '.join(parts)} there (image '{first}' is the first): summary and intervals "
-            f"are those of all {counted.sum()} objects, the plots of sizes and the counts beside the pictures of the "
-            f"{len(found.objects)} rows; to leave objects out of all, erase them in the label maps, and run measure again with "
-            "--overwrite."
+            f"{sentence}: summary and intervals are those of all {found.images['objects'].sum()} objects, the plots of sizes "
+            f"and the counts beside the pictures of the {len(found.objects)} rows; to leave objects out of all, erase them in "
+            "the label maps, and run measure again with --overwrite."
         )
 
 

@@ -23,7 +23,7 @@ def test_a_mistake_ends_in_one_sentence_on_a_real_command_line(bundle, tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
-    assert "run evaluating with --output_dir" in done.stderr
+    assert "name the folder that evaluate wrote" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -23,11 +23,10 @@ def test_the_line_to_read_them_back_does(format, run, tmp_path, monkeypatch):
     first, again = done.output.strip().splitlines()
     assert first.startswith(f"{sum(len(np.unique(ids)) - 1 for ids in MAPS.values())} objects of 3 images are in ")
     words = shlex.split(again.partition("lazylabels ")[2])
-    words[1:3] = [images, tmp_path / "d"]
     done = run(*words, "--validation", 1)
     assert done.exit_code == 0, done.output
     for name, ids in MAPS.items():
-        np.testing.assert_array_equal(read_label(tmp_path / "d" / "segmentation" / f"{name}.png"), classes_of(ids))
+        np.testing.assert_array_equal(read_label(tmp_path / "p_dataset" / "segmentation" / f"{name}.png"), classes_of(ids))
 
 
 def test_exit_codes(run, tmp_path):

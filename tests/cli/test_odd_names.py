@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +157,41 @@ def test_a_name_of_bytes_that_are_no_text(run, pictures, tmp_path):
     if result.exit_code == 0:
         result = run("measure", tmp_path / "data", tmp_path / "measured")
         assert result.exit_code == 0 or user_error(result.exception) is not None, result.exception
+
+
+#: Commands that take a data set, and what else they need to come to it.
+ON_DATA_SETS = {
+    "check": (),
+    "train": (),
+    "evaluate": (),
+    "budget": (),
+    "grabcut": ("proposals",),
+    "score": ("predictions", "--out", "scores"),
+    "tune": ("--weights", "{weights}"),
+}
+
+
+@pytest.mark.parametrize("folder", ["my pics", "it's", "-pics", "$(touch ran)", "my pics/", ".", "my pics/datalist.json"])
+@pytest.mark.parametrize("verb", ON_DATA_SETS)
+def test_the_data_set_that_a_command_says_to_make_can_be_made_and_taken(
+    verb, folder, run, pictures, tmp_path, trained, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    place = Path(folder).parent if folder.endswith(".json") else Path(folder)
+    for kind, key in (("images", "image"), ("masks", "instances")):
+        (place / kind).mkdir(parents=True)
+        for number in range(3):
+            Image.fromarray(np.roll(pictures[key], number, 0).astype(np.uint8)).save(place / kind / f"{number}.png")
+    others = [str(other).format(weights=trained) for other in ON_DATA_SETS[verb]]
+    done = run(verb, f"./{folder}" if folder.startswith("-") else folder, *others)
+    assert done.exit_code == 1
+    said = done.stderr if verb == "check" else str(done.exception)
+    program, *made = shlex.split(re.search(r"`(lazylabels datalist .*)`", said)[1])
+    assert program == "lazylabels"
+    assert os.path.samefile(made[1], place), "the command names the folder that was named"
+    assert not os.path.lexists(made[2])
+    assert run(*made).exit_code == 0
+    assert not (tmp_path / "ran").exists()
+    following = [line.partition("lazylabels ")[2] for line in run(*made, "--overwrite").output.splitlines()[-2:]]
+    assert [shlex.split(line)[:2] for line in following] == [["check", made[2]], ["train", made[2]]]
+    assert run(*shlex.split(following[0])).exit_code == 0

@@ -134,7 +134,7 @@ def test_evaluate_takes_validation_images_where_none_are_for_testing(tiny_data, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "nowhere holds no datalist.json: make a data set of your folder by lazylabels datalist"),
+        (["nowhere"], "file 'nowhere/datalist.json' does not exist: name a folder that holds a datalist.json"),
         (["{data}", "--preset", "huge"], "--preset huge does not exist: use cpu, gpu, paper"),
         (["{data}", "more"], "'more' is no option"),
     ],

@@ -21,7 +21,7 @@ from lazylabels_monai.labels.formats import read_annotations
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.stamps import Record, Records, Stamp, locked
 from tests.exporting.maps import ID_MAPS, NAMES, classes_of, pictures, predictions, same_objects, saved_elsewhere, scene
-from tests.measure.drawn import ONE
+from tests.measure.drawn import ONE, rectangles
 
 #: Names with umlauts, spaces, quotes and dots; images that are not square; one without objects.
 MAPS = {
@@ -401,3 +401,23 @@ def test_images_that_are_not_those_that_were_predicted_are_told(tmp_path):
         export_objects(source, "coco", tmp_path / f"others {n}", images=given_images, warn=said.append)
         (sentence,) = said
         assert sentence.startswith(f"4 of 4 images are not those that were predicted into '{source}' (")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_objects_whose_rows_somebody_took_away_are_exported_and_told(format, tmp_path):
+    boxes = [(2, 2, 10, 12), (2, 20, 9, 9), (20, 3, 5, 6), (20, 20, 12, 8), (20, 40, 9, 12)]
+    maps = {name: rectangles((40, 60), boxes[number:]) for number, name in enumerate("ab")}
+    source = predictions(tmp_path / "p", maps)
+    measure_folder(source, source / "m", classes=NAMES, resamples=100, min_size=40)
+    table, said = source / "m" / "objects.csv", []
+    first = export_objects(source, format, tmp_path / "all", classes=NAMES, warn=said.append)
+    assert not any("objects.csv" in sentence for sentence in said), "those too small to be measured are nothing to tell"
+    rows = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([rows[0], *rows[3:]]))
+    options = {"measurements": source / "m"} if FORMATS[format].measures else {}
+    for number, more in enumerate(({}, options)):
+        said.clear()
+        report = export_objects(source, format, tmp_path / str(number), classes=NAMES, warn=said.append, **more)
+        assert report.objects == first.objects
+        (sentence,) = [each for each in said if "objects.csv" in each]
+        assert sentence.startswith(f"{table}: 2 measured objects have no row there (image 'a' is the first), but all objects")

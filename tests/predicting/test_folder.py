@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -377,7 +379,7 @@ def other_version(place):
 
 
 CHANGES = {
-    "weights": (other_weights, r"weights model\.pt \([0-9a-f]{6}\) there, model\.pt \([0-9a-f]{6}\) now"),
+    "weights": (other_weights, r"weights model\.pt \([0-9a-f]{6}\) there, '.*model\.pt' \([0-9a-f]{6}\) now"),
     "classes": (other_classes, "classes air bubble, ice crystal there, ice crystal, air bubble now"),
     "instance settings": (other_instances, r"instance_settings\.min_size 16 there, 77 now"),
     "window": (other_window, r"inferer\.roi_size 64, 64 there, 48, 48 now"),
@@ -545,6 +547,37 @@ def test_results_of_a_picture_under_its_former_name_are_told(place):
         assert "'a', which is no more there, and 'sample'" in said[-1]
         assert "remove a_instances.tif, " in said[-1]
         assert all((place / "out" / f"{name}_pred.png").is_file() for name in ("a", "sample"))
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize(("first", "second"), [("starter", "my weights"), ("my weights", "starter"), ("my weights", "others")])
+def test_who_names_other_weights_than_before_is_told_how_to_go_on_with_those(first, second, gone, place, tmp_path, monkeypatch):
+    """The starter where none are named; weights that are no longer there cannot be named."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("others", "my weights"):
+        shutil.move(shutil.copytree(place / "models", place / "more" / "models"), tmp_path / name)
+        other_weights(place)
+    weights = {"starter": None, **{name: tmp_path / name / "model.pt" for name in ("others", "my weights")}}
+    called = {"starter": "of the starter", **{name: f"'{Path(name, 'model.pt')}'" for name in ("others", "my weights")}}
+    again(place, out="out", weights=weights[first])
+    if gone and first != "starter":
+        weights[first].unlink()
+        called[first] = "model.pt"
+    before = files("out")
+    with pytest.raises(LazyLabelsError) as refused:
+        again(place, out="out", weights=weights[second])
+    sentence = str(refused.value)
+    assert f"weights {called[first]} (" in sentence
+    assert f" there, {called[second]} (" in sentence
+    assert sentence.endswith("name another folder, or replace them with --overwrite.")
+    assert files("out") == before
+    if gone and first != "starter":
+        assert "): name the --weights of theirs to predict as they were, name another folder" in sentence
+        return
+    option, named = shlex.split(re.search(r"pass (--weights .*) to predict as they were", sentence)[1])
+    assert option == "--weights"
+    assert again(place, out="out", weights=named) == []
+    assert again(place, out="out", weights=weights[second], overwrite=True) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize("way", ["itself", "relative", "slash", "link", "dots"])

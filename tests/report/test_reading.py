@@ -20,6 +20,7 @@ from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.report import make_report
 from lazylabels_monai.report.reading import read_curves
 from lazylabels_monai.stamps import Record, Records, Stamp, file_digest, locked
+from tests.measure.drawn import ONE, stamped
 from tests.report.predicted import CLASSES, contains, soft, values, write_events
 
 
@@ -57,6 +58,40 @@ def test_rows_that_somebody_took_away_or_added_are_told(made, tmp_path):
         text = html.unescape(make_report(out, measured_in=out / "m", overwrite=True).read_text())
         assert ("objects.csv: " in text) == (said is not None)
         assert said is None or re.search(said, text)
+
+
+@pytest.mark.parametrize("named", ["a folder", "a pattern", "a datalist", "files"])
+@pytest.mark.parametrize("measured", [False, True])
+def test_images_that_are_not_those_that_were_predicted_are_told(measured, named, tmp_path):
+    """Other pictures under the names of those that were predicted; of no such name they are refused."""
+    out = stamped(tmp_path / "out", a=ONE, b=ONE)
+    if measured:
+        measure_folder(out, out / "m", resamples=100)
+
+    def given(folder):
+        files = sorted(folder.iterdir())
+        if named == "a datalist":
+            content = {"classes": ["ice"], "training": [{"image": str(file)} for file in files]}
+            (folder / "datalist.json").write_text(json.dumps(content))
+        choice = {"a pattern": folder / "*.tif", "a datalist": folder / "datalist.json", "files": {f.stem: f for f in files}}
+        return choice.get(named, folder)
+
+    def others(name, rename, change):
+        (tmp_path / name).mkdir()
+        for file in sorted(out.glob("*.tif")):
+            tifffile.imwrite(tmp_path / name / f"{rename(file.stem)}.tif", change(tifffile.imread(file)))
+        return given(tmp_path / name)
+
+    same = others("same", str, lambda pixels: pixels)
+    for images, said in ((same, 0), (others("other", str, lambda pixels: 255 - pixels), 1)):
+        text = html.unescape(make_report(out, images=images, overwrite=True).read_text())
+        assert text.count(f"2 of 2 images are not those that were predicted into '{out}'") == said
+    if named != "files":  # which are those of the predictions that are meant
+        before = (out / "report.html").read_bytes()
+        images = others("renamed", lambda name: f"{name}1", lambda pixels: pixels)
+        with pytest.raises(LazyLabelsError, match=r"' holds no image of the name 'a' \(2 missing in all\): name the folder"):
+            make_report(out, images=images, overwrite=True)
+        assert (out / "report.html").read_bytes() == before
 
 
 def test_an_evaluation_alone(made, tmp_path):

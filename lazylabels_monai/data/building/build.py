@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -45,6 +44,7 @@ from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import read_image_and_dims
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.formats import read_label_picture, read_legend
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
@@ -79,14 +79,12 @@ def build_datalist(
     sources, notes = find_sources(src, options, given)
     if earlier is None and options.keep_splits is None and (before := made_before(out, src)):
         where = os.path.relpath(before)
-        notes.append(
-            f"'{where}' was made of the same folder: --keep-splits {shlex.quote(where)} keeps its images in their splits."
-        )
+        notes.append(f"'{where}' was made of the same folder: --keep-splits {quoted(where)} keeps its images in their splits.")
     _keep_out(out, sources)
     mark_unchanged(sources)
     options = replace(options, legend=options.legend or find_legend(src))
-    notes += notes_on_other_images(sources) + look_at_orientations(sources) + look_at_pictures(sources, options)
-    notes += settle_names(sources, options)
+    notes += notes_on_other_images(sources) + look_at_orientations(sources)
+    notes += look_at_pictures(sources, options) + settle_names(sources, options)
     legend = read_legend(Path(options.legend)) if options.legend is not None else {}
     classes, notes_on_classes = _classes(sources, options, list(legend.values()), earlier_classes(out, options.overwrite))
     beside, notes_on_values = names_by_folder(_class_pictures(sources, options), classes)

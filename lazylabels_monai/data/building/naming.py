@@ -16,7 +16,7 @@ from lazylabels_monai.errors import some
 from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.labels.names import object_numbers, plain, split_name
 from lazylabels_monai.labels.rasterize import Patch, fill_polygons
-from lazylabels_monai.option_text import naming, written_names
+from lazylabels_monai.option_text import naming, quoted, written_names
 
 __all__ = ["settle_names"]
 
@@ -187,7 +187,7 @@ def _without_numbers(sources: Sequence[Source], options: BuildOptions) -> list[s
             become = f"is taken for the class '{stem}'" if stem else "is no class"
         listed = written_names(members[:1])
         listed = f"{listed.removesuffix(']')}, ...]" if listed.startswith("[") else f"{listed},..."
-        notes.append(f"{subject} {become}; if they are classes, list them all: --classes '{listed}'.")
+        notes.append(f"{subject} {become}; if they are classes, list them all: --classes {quoted(listed)}.")
     return notes
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.labels.annotations import Mark
-from lazylabels_monai.option_text import naming, read_pairs
+from lazylabels_monai.option_text import naming, quoted, read_pairs
 from lazylabels_monai.tasks import IGNORE
 
 __all__ = [
@@ -308,9 +308,10 @@ class Vocabulary:
         if kind == "separation" and value == 1:
             return "interface"
         if kind == "separation" or self.names_values(kind):
+            meant = "other" if kind == "separation" else self.classes[0]
             raise BuildError(
                 f"'{source}' has the value {value}, which means nothing here: say what it is with --names "
-                f"{kind}:{value}={'other' if kind == 'separation' else self.classes[0]}."
+                f"{quoted(f'{kind}:{value}={meant}')}."
             )
         if value > len(self.classes):
             raise BuildError(
@@ -357,7 +358,7 @@ class Vocabulary:
         if value is None:
             raise BuildError(
                 f"'{source}' holds areas: say --areas exact if they follow the objects' outlines, --areas rough if they are "
-                f"rough regions inside (--areas '{mark.name or 'NAME'}=exact' for one name)."
+                f"rough regions inside (--areas {quoted(mark.name or 'NAME')}=exact for one name)."
             )
         return value == "exact"
 

@@ -21,6 +21,7 @@ from lazylabels_monai.labels.inner import inner_regions
 from lazylabels_monai.labels.interfaces import interfaces_where_known
 from lazylabels_monai.labels.objects import class_table, compact_instances, connected_pieces, instances_from_classes
 from lazylabels_monai.labels.plausible import MIN_PIECE, MIN_PIECE_PIXELS
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, is_marked
 
 __all__ = ["ImageLabels", "Painter"]
@@ -214,9 +215,10 @@ class _Painting:
         values = np.unique(label).tolist()
         said = self.vocabulary.renamed(self.options, kind, str(IGNORE)) is not None
         if values in ([0, IGNORE], [IGNORE]) and not said and self._means_ignore(kind, IGNORE):
+            meant = "interface" if kind == "separation" else self.vocabulary.classes[0]
             raise BuildError(
                 f"'{self.source.pictures[kind]}' holds only 0 and {IGNORE}, and {IGNORE} means not labelled: if it means an "
-                f"object, say --names {kind}:{IGNORE}={'interface' if kind == 'separation' else self.vocabulary.classes[0]}, "
+                f"object, say --names {quoted(f'{kind}:{IGNORE}={meant}')}, "
                 f"else {kind}:{IGNORE}=ignore."
             )
         for value in values:

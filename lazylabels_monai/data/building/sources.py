@@ -24,6 +24,7 @@ from lazylabels_monai.data.datalist import FILE_NAME, LABEL_KEYS, folders_passed
 from lazylabels_monai.errors import some
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.labels.formats import ANNOTATION_FORMATS, ANNOTATION_SUFFIXES, LABEL_SUFFIXES
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import OWN_FILES, PROJECT_FILE, without_results
 
@@ -344,7 +345,7 @@ class _Finder:
             pattern = folder / (f"*{ending}{path.suffix}" if ending else path.name)
             raise BuildError(
                 f"'{path}' looks like a label of the image beside it, but nothing says of which kind: add --labels "
-                f"'masks={pattern}' for object ids, or segmentation= for classes."
+                f"{quoted(f'masks={pattern}')} for object ids, or segmentation= for classes."
             )
 
     def together(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from lazylabels_monai.data.building.painting import DrawnPieces
 from lazylabels_monai.data.building.twice import DrawnTwice
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
 from lazylabels_monai.errors import some
+from lazylabels_monai.option_text import command
 from lazylabels_monai.tasks import TASKS
 
 __all__ = ["BuildSummary", "MadeImage", "format_build", "notes_on", "readings"]
@@ -192,13 +192,12 @@ def format_build(summary: BuildSummary) -> str:
     lines = [summary_table(summary.datalist), *summary.readings, *(f"note: {note}" for note in summary.notes)]
     if not summary.written:
         return "\n".join([*lines, f"nothing was written: leave --dry-run out to make {summary.out / FILE_NAME}"])
-    out = shlex.quote(str(summary.out))
-    colour = " --in_channels 3" if summary.colour else ""
+    colour = ("--in_channels", "3") if summary.colour else ()
     return "\n".join(
         [
             *lines,
             f"written: {summary.out / FILE_NAME}",
-            f"next:    lazylabels check {out}",
-            f"         lazylabels train {out}{colour}",
+            f"next:    {command('check', summary.out)}",
+            f"         {command('train', summary.out, *colour)}",
         ]
     )

@@ -20,6 +20,7 @@ from lazylabels_monai.data.choosing import BY_LOSS, BY_NOTHING, judged_by
 from lazylabels_monai.data.datalist import LABEL_KEYS, has_key
 from lazylabels_monai.errors import some
 from lazylabels_monai.labels.plausible import suspect_classes, suspect_ids
+from lazylabels_monai.option_text import quoted
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS
 
 __all__ = [
@@ -47,7 +48,7 @@ def config_errors(
     if classes is not None and list(classes) != datalist["classes"]:
         message = (
             f"\"classes\" of '{file}' are {datalist['classes']} but the configuration says {list(classes)}: "
-            f'pass --classes "{datalist["classes"]}" or correct the file.'
+            f"pass --classes {quoted(str(datalist['classes']))} or correct the file."
         )
         found.append(Finding(ERROR, "classes-differ", message))
     for section in sections:
