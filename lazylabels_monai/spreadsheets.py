@@ -80,7 +80,7 @@ def read_table(path: Path, needed: Sequence[str], numbers: Sequence[str] = (), *
         )
 
     def words(table: pd.DataFrame) -> list[str]:
-        return [name for name in table if name not in _TEXT and table[name].dtype.kind not in "iufb"]
+        return [name for name in table if len(table) and name not in _TEXT and table[name].dtype.kind not in "iufb"]
 
     try:
         table = parsed(".")

@@ -129,6 +129,21 @@ def test_report_and_export_take_what_a_spreadsheet_saved(measured, tmp_path, sep
     assert found["area_um2"] == pytest.approx(7 * 7 * 0.037**2, rel=1e-5)
 
 
+@pytest.mark.parametrize(("separator", "decimal", "encoding"), SAVED)
+def test_tables_of_no_object_are_no_fault(tmp_path, separator, decimal, encoding):
+    tifffile.imwrite(tmp_path / "a_instances.tif", np.zeros((30, 40), np.uint16))
+    measure_folder(tmp_path, tmp_path / "m", classes=["cell"], resamples=100)
+    for name in ("objects.csv", "summary.csv"):
+        as_saved(tmp_path / "m" / name, separator, decimal, encoding)
+    assert read_table(tmp_path / "m").empty
+    text = html.unescape(make_report(tmp_path, classes=["cell"]).read_text())
+    assert "m/summary.json" in text
+    assert "objects.csv" not in text  # no row is missing
+    warned = []
+    export_objects(tmp_path, "geojson", classes=["cell"], warn=warned.append)
+    assert not warned
+
+
 BROKEN = [
     (lambda text: text.replace("equivalent_diameter_um", "size").replace("centroid_row_px", "row"), r"no column '\w+'"),
     (lambda text: text.replace("\n001,1,", "\n001,,"), "no id in row 1 below its head: complete the row, or delete it"),
