@@ -7,6 +7,7 @@ import html
 import json
 import re
 import shutil
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,17 @@ def test_tables_of_no_object_are_no_fault(tmp_path, separator, decimal, encoding
     warned = []
     export_objects(tmp_path, "geojson", classes=["cell"], warn=warned.append)
     assert not warned
+
+
+def test_a_table_of_many_objects_takes_little_more_memory_than_its_file(tmp_path):
+    values = np.random.default_rng(0).random((20_000, 8))
+    pd.DataFrame(values).rename(columns=str).to_csv(tmp_path / "objects.csv", index=False)
+    spreadsheets.read_table(tmp_path / "objects.csv", ["0"], again="again")  # what is imported is none of it
+    tracemalloc.start()
+    spreadsheets.read_table(tmp_path / "objects.csv", ["0"], again="again")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * (tmp_path / "objects.csv").stat().st_size
 
 
 BROKEN = [
