@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Sequence
-from io import StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,15 +72,15 @@ def read_table(path: Path, needed: Sequence[str], numbers: Sequence[str] = (), *
     text = _text(path)
     separator = next(iter(re.findall(r"[,;\t]", text.partition("\n")[0])), ",")
     text = re.sub(rf"^[ {separator}]*\r?\n", "", text, flags=re.MULTILINE)  # rows that were emptied, not deleted
+    content = text.encode()
+    del text  # of millions of objects
 
     def parsed(decimal: str) -> pd.DataFrame:
-        names = dict.fromkeys(_TEXT, str)
-        return pd.read_csv(
-            StringIO(text), sep=separator, decimal=decimal, dtype=names, keep_default_na=False, na_values=[""], low_memory=False
-        )
+        options = {"dtype": dict.fromkeys(_TEXT, str), "keep_default_na": False, "na_values": [""], "low_memory": False}
+        return pd.read_csv(BytesIO(content), sep=separator, decimal=decimal, **options)
 
     def words(table: pd.DataFrame) -> list[str]:
-        return [name for name in table if name not in _TEXT and table[name].dtype.kind not in "iufb"]
+        return [name for name in table if len(table) and name not in _TEXT and table[name].dtype.kind not in "iufb"]
 
     try:
         table = parsed(".")

@@ -7,6 +7,7 @@ import html
 import json
 import re
 import shutil
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,32 @@ def test_report_and_export_take_what_a_spreadsheet_saved(measured, tmp_path, sep
     assert not warned
     found = json.loads((out / "geojson" / "001.geojson").read_text())["features"][1]["properties"]["measurements"]
     assert found["area_um2"] == pytest.approx(7 * 7 * 0.037**2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("separator", "decimal", "encoding"), SAVED)
+def test_tables_of_no_object_are_no_fault(tmp_path, separator, decimal, encoding):
+    tifffile.imwrite(tmp_path / "a_instances.tif", np.zeros((30, 40), np.uint16))
+    measure_folder(tmp_path, tmp_path / "m", classes=["cell"], resamples=100)
+    for name in ("objects.csv", "summary.csv"):
+        as_saved(tmp_path / "m" / name, separator, decimal, encoding)
+    assert read_table(tmp_path / "m").empty
+    text = html.unescape(make_report(tmp_path, classes=["cell"]).read_text())
+    assert "m/summary.json" in text
+    assert "objects.csv" not in text  # no row is missing
+    warned = []
+    export_objects(tmp_path, "geojson", classes=["cell"], warn=warned.append)
+    assert not warned
+
+
+def test_a_table_of_many_objects_takes_little_more_memory_than_its_file(tmp_path):
+    values = np.random.default_rng(0).random((20_000, 8))
+    pd.DataFrame(values).rename(columns=str).to_csv(tmp_path / "objects.csv", index=False)
+    spreadsheets.read_table(tmp_path / "objects.csv", ["0"], again="again")  # what is imported is none of it
+    tracemalloc.start()
+    spreadsheets.read_table(tmp_path / "objects.csv", ["0"], again="again")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * (tmp_path / "objects.csv").stat().st_size
 
 
 BROKEN = [

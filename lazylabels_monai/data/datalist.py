@@ -225,9 +225,10 @@ def find_images(source: PathLike, note: Progress | None = None, zarr: bool = Fal
     else:
         candidates = [Path(file) for file in glob.glob(str(path), recursive=True)]
     # what only looks like a file, such as a link that leads nowhere, is named by who reads it
-    folders = [f for f in candidates if zarr and is_zarr(f)]
+    folders = {f for f in candidates if zarr and is_zarr(f)}
+    folders -= {f for f in folders if not folders.isdisjoint(f.parents)}  # levels in a picture, by a pattern such as im/**
     named = [f for f in candidates if file_suffix(f) in suffixes and f not in folders]
-    found = [f for f in named if not os.path.isdir(f)] + folders
+    found = [f for f in named if not os.path.isdir(f)] + list(folders)
     images = sorted(map(str, found if found == [path] else without_results(found)))
     if found and not images:
         raise DatalistError(

@@ -266,6 +266,9 @@ def test_zarr_pictures_are_images_for_those_who_read_them(tmp_path):
     assert find_images(tmp_path, zarr=True) == [str(tmp_path / name) for name in ("a.png", "b.zarr", "b_overview")]
     for source in (tmp_path / "b.zarr", f"{tmp_path}/*.zarr"):
         assert find_images(source, zarr=True) == [str(tmp_path / "b.zarr")]
+    found = [str(tmp_path / name) for name in ("a.png", "b.zarr", "b_overview")]
+    assert find_images(f"{tmp_path}/**", zarr=True) == found  # and not the levels in them
+    assert find_images(tmp_path / "b.zarr" / "0", zarr=True) == [str(tmp_path / "b.zarr" / "0")]
     assert find_images(tmp_path / "b_pred.zarr", zarr=True) == [str(tmp_path / "b_pred.zarr")]
     with pytest.raises(DatalistError, match=r"holds no image: .*\.mhd, \.zarr\."):
         find_images(tmp_path / "notes", zarr=True)

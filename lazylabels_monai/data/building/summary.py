@@ -142,7 +142,7 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
         (
             "{} images have pixels of a class but without an id, which stay of the class; where you deleted the ids on "
             "purpose, delete them in the class picture, too: {}.",
-            [m for m in made if m.loose],
+            [m for m in made if m.loose and not m.source.predicted],  # pieces too small for an object
         ),
         (
             "{} images have objects whose pixels are of several classes in the class picture, which they stay; "

@@ -286,6 +286,20 @@ def test_predictions_that_nobody_changed_are_told(recorded, build, kinds):
     assert unchanged_told(build(**options, overwrite=True)[0]) == [], "those of other programs are nobody's to judge"
 
 
+def test_nobody_is_asked_what_was_deleted_of_predictions_that_nobody_changed(recorded, folder, build):
+    """Small pieces have a class and no id when they are predicted."""
+    classes = CLASSES.copy()
+    classes[0, 0] = 1
+    records = Records(recorded)
+    for name in "abcde":
+        _save(recorded / f"{name}_pred.png", classes)
+        records.add(name, records.images[name].giving(recorded / f"{name}_pred.png", [recorded / f"{name}_instances.tif"]))
+    tifffile.imwrite(recorded / "c_instances.tif", np.where(_ids() == 9, 0, _ids()))
+    (said,) = [note for note in build(**both(recorded))[0].notes if "without an id" in note]
+    assert said.startswith("1 images have")
+    assert "'c.png'" in said
+
+
 def test_predictions_that_were_drawn_over_are_changed(recorded, folder, build):
     _draw(folder, _feature("zinc", "Polygon", _square(40, 25, 8, 8)), names="ab", kind="exact")
     _draw(folder, _feature("zinc", "Polygon", _square(42, 27, 4, 4)), names="c", kind="rough")
