@@ -25,6 +25,7 @@ from ignite.engine import Engine, Events
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.checkpoints import candidates, latest_checkpoint, read_checkpoint
+from lazylabels_monai.data.choosing import BY_DICE, BY_LOSS
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.json_values import as_json, shown
@@ -58,6 +59,8 @@ _SECTIONS = ("training", "validation")
 _SAME = ("sampling_shares",)
 #: What network.json says about windows of a prediction, not about the training.
 _FREE = ("window_size",)
+#: What a score of whole images depends on; chosen windows do not overlap, and their size stands in the score's name.
+_COVERING = ("val_window_size", "val_overlap")
 #: Parts of the config that make a training what it is, and in which other values than the bundle's are kept.
 _PARTS = ("ema", "loss", "optimizer", "lr_scheduler", "train")
 
@@ -265,7 +268,7 @@ def _parts_told(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None,
 
 
 def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
-    """Whether the scores of the training before cannot be compared with those to come: other images, or another score."""
+    """Whether the scores of the training before cannot be compared with those to come: of other images, windows or kind."""
     before = training_facts(ckpt_dir)
     return bool(before) and _otherwise(before, record)
 
@@ -273,7 +276,11 @@ def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
 def _otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     old, new = before.get("images", {}).get("validation", {}), now["images"]["validation"]
     images = len(_common(old, new)) != len(old) or len(_common(new, old)) != len(new)
-    return images or before.get("judged_by", now["judged_by"]) != now["judged_by"]
+    if images or before.get("judged_by", now["judged_by"]) != now["judged_by"]:
+        return True
+    covered, covers = before.get("settings", {}), now["settings"]
+    is_whole = now["judged_by"] in (BY_DICE, BY_LOSS)
+    return is_whole and any(covered[key] != covers[key] for key in _COVERING if key in covered and key in covers)
 
 
 def _common(images: Mapping[str, str | None], others: Mapping[str, str | None]) -> list[str]:
