@@ -7,6 +7,7 @@
 | sampling shares, steps in an epoch, a running mean of the weights or none | refused: the epochs counted so far were others |
 | an image changed sides, or none of those trained on is there | refused: it would be judged by what it has seen |
 | number of epochs, learning rate, other settings, images added or taken away | told, and done |
+| weights to begin from that somebody named | told, and without effect |
 | parts of the config, such as ``optimizer#weight_decay`` or ``loss#_target_`` | told, and done |
 
 Of trainings before this was written down, only classes, network and the checkpoint itself are compared.
@@ -37,10 +38,10 @@ from lazylabels_monai.optimizers import (
     put_back_options,
     put_back_schedule,
 )
-from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts
+from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts, running_config
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.trained import WEIGHTS_FILE, built_and_stated, trained_classes, trained_network
-from lazylabels_monai.training_file import TRAINING_FILE, training_facts
+from lazylabels_monai.training_file import TRAINING_FILE, noted_beginning, training_facts
 
 __all__ = [
     "Judged",
@@ -144,7 +145,7 @@ def require_same_training(
             f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
         )
     options = options_told(checkpoint.get("optimizer", {}), optimizer) if optimizer is not None else {}
-    for sentence in _told(before, record, options):
+    for sentence in [*_told(before, record, options), *_beginning_told(noted_beginning(ckpt_dir).get("began_from"))]:
         logger.warning(f"resumed with other settings than before: {sentence}")
 
 
@@ -264,6 +265,19 @@ def _parts_told(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None,
         f"{path} is {new.get(path, AS_IN_BUNDLE)}, it was {old.get(path, AS_IN_BUNDLE)}."
         for path in {**old, **new}
         if path not in said and before.get(path, ...) != now.get(path, ...)
+    ]
+
+
+def _beginning_told(began_from: str | None) -> list[str]:
+    """Of weights that a person named to begin from, and where the training began from others; an expression is a preset's."""
+    asked = (running_config() or {}).get("init_weights")
+    if began_from is None or asked in (None, "") or str(asked).startswith("$"):
+        return []
+    if asked == began_from or Path(str(asked)).resolve() == Path(began_from).resolve():
+        return []
+    return [
+        f"init_weights {_shown(asked)} is without effect, as a resumed training goes on from its own weights; it began from "
+        f"{_shown(began_from)}: leave --resume out to begin anew."
     ]
 
 

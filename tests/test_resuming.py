@@ -189,6 +189,39 @@ def test_only_scores_of_whole_images_depend_on_how_windows_overlap(tmp_path, jud
     assert resuming.chosen_otherwise(tmp_path, now) == anew
 
 
+@pytest.mark.parametrize(
+    ("began_from", "asked", "told"),
+    [
+        ("nothing", "{}/model.pt", True),
+        ("{}/model.pt", "nothing", True),
+        ("{}/model.pt", "starter", True),
+        ("nothing", "nothing", False),
+        ("{}/model.pt", "{}/../models/model.pt", False),  # the same file
+        ("nothing", "$'starter'", False),  # a preset's, as in cpu.yaml, which names it whatever the training began from
+        ("{}/model.pt", None, False),
+        (None, "{}/model.pt", False),  # a training of an earlier version: nobody knows
+    ],
+)
+def test_other_weights_to_begin_from_are_told_to_be_without_effect(
+    bundle, tiny_data, out, tmp_path, caplog, began_from, asked, told
+):
+    file, models = out / "models" / "training.json", out / "models"
+    began_from, asked = (text and text.format(models) for text in (began_from, asked))
+    record = json.loads(file.read_text())
+    record["beginning"] = {} if began_from is None else {"began_from": began_from, "share": None}
+    file.write_text(json.dumps(record))
+    own = tmp_path / "own.yaml"
+    own.write_text(json.dumps({"init_weights": asked}))
+    more = {**bundle.overrides(tiny_data, out), **bundle.training, "max_epochs": 3, "resume": True}
+    with bundle.workflow(bundle.files("train.yaml", own), "train", **more):
+        pass
+    assert ("init_weights" in caplog.text) == told
+    if told:
+        assert f'init_weights "{asked}" is without effect' in caplog.text
+        assert f'it began from "{began_from}"' in caplog.text
+        assert "leave --resume out" in caplog.text
+
+
 def test_another_kind_of_optimizer_is_refused_where_nobody_noted_it(bundle, tiny_data, out):
     record = json.loads((out / "models" / "training.json").read_text())
     (out / "models" / "training.json").write_text(json.dumps({k: v for k, v in record.items() if k not in ("kinds", "parts")}))
