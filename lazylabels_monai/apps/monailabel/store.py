@@ -9,17 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.tasks import TASKS
 
 if TYPE_CHECKING:
     from monailabel.interfaces.datastore import Datastore
 
-__all__ = ["images_without", "labelled_items", "learnt_sentence", "of_last_training", "split_items", "write_datalist"]
-
+__all__ = [
+    "images_without",
+    "keep_learnt",
+    "labelled_items",
+    "learnt_sentence",
+    "of_last_training",
+    "split_items",
+    "write_datalist",
+]
 
 #: Key of the datalist with the images that the weights had learnt from.
 _LEARNT = "learnt"
+#: Below the folder of the served weights: that of the trainings, as ``train.yaml`` says, and the datalist of their own one.
+_TRAINING, _SERVED = "training", "learnt.json"
 
 
 def images_without(datastore: Datastore, task: str) -> list[str]:
@@ -77,17 +87,32 @@ def split_items(
     return [item for item in items if item not in drawn], drawn
 
 
-def of_last_training(file: Path) -> tuple[list[str], list[str]]:
-    """Images that validated the last training, and those that the weights have learnt from since they knew nothing.
+def of_last_training(models: Path) -> tuple[list[str], list[str]]:
+    """Images that validated the training of the weights that are served, and those that these have learnt from since they
+    knew nothing.
 
     Args:
-        file: of :func:`write_datalist`; both are empty where there is none.
+        models: folder of the weights that are served; both are empty where nothing was trained yet.
     """
+    file = models / _SERVED
+    if not file.is_file():  # of an earlier version: the last training's, whether it failed or not
+        file = models / _TRAINING / FILE_NAME
     if not file.is_file():
         return [], []
     last = json.loads(file.read_text(encoding="utf-8"))
     validated, trained = ([item["image"] for item in last.get(section, [])] for section in ("validation", "training"))
     return validated, list(dict.fromkeys([*last.get(_LEARNT, []), *trained]))
+
+
+def keep_learnt(training: Path, models: Path) -> None:
+    """With weights that are served from now on, keep what :func:`of_last_training` asks for: a training to come may fail.
+
+    Args:
+        training: the folder of the training; without a datalist, as the stock app leaves it, what is known stays.
+        models: of the weights.
+    """
+    if (training / FILE_NAME).is_file():
+        write_text(models / _SERVED, (training / FILE_NAME).read_text(encoding="utf-8"))
 
 
 def learnt_sentence(validation: Sequence[dict[str, Any]], learnt: Collection[str]) -> str | None:

@@ -75,7 +75,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
     def _partition_datalist(
         self, datalist: list[dict[str, str]], request: dict[str, Any], shuffle: bool = False
     ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        before, learnt = of_last_training(self._datalist_file)
+        before, learnt = of_last_training(Path(self.bundle_path, "models"))
         self._learnt = learnt if request.get("pretrained", True) else []  # begun with weights that know nothing
         training, validation = split_items(datalist, float(request.get("val_split", 0.2)), before, self._learnt)
         if (sentence := learnt_sentence(validation, self._learnt)) is not None:
