@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix
 from lazylabels_monai.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ __all__ = [
     "labelled_items",
     "learnt_sentence",
     "of_last_training",
+    "picture_patterns",
+    "require_all_served",
     "split_items",
     "write_datalist",
 ]
@@ -30,6 +34,26 @@ __all__ = [
 _LEARNT = "learnt"
 #: Below the folder of the served weights: that of the trainings, as ``train.yaml`` says, and the datalist of their own one.
 _TRAINING, _SERVED = "training", "learnt.json"
+
+
+def picture_patterns() -> list[str]:
+    """Names of the pictures that are served: MONAI Label tells ``.TIF`` from ``.tif``, and leaves others out without a word."""
+    return [f"*{each}" for suffix in PICTURE_SUFFIXES for each in (suffix, suffix.upper(), f".{suffix[1:].title()}")]
+
+
+def require_all_served(datastore: Datastore, folder: str | Path) -> None:
+    """Refuse a folder with a picture that MONAI Label leaves out, as it knows pictures by their names without ending.
+
+    Raises:
+        LazyLabelsError: naming the picture.
+    """
+    served = {datastore.get_image_uri(image) for image in datastore.list_images()}
+    for path in sorted(Path(folder).iterdir()):
+        if path.is_file() and file_suffix(path) in PICTURE_SUFFIXES and os.path.realpath(path) not in served:
+            raise LazyLabelsError(
+                f"'{path}' would not be served: MONAI Label knows pictures by their names without ending, so rename it to one "
+                "that no other picture of the folder has and that holds its ending once."
+            )
 
 
 def images_without(datastore: Datastore, task: str) -> list[str]:
