@@ -9,6 +9,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.bundle import BundleTrainTask
 
+from lazylabels_monai.apps.monailabel.options import refuse_without_effect
 from lazylabels_monai.apps.monailabel.store import (
     labelled_items,
     learnt_sentence,
@@ -53,9 +54,11 @@ class LazyLabelsTrainTask(BundleTrainTask):
         """Train and serve the result.
 
         Raises:
-            LazyLabelsError: when there is nothing to train on, a label cannot be used or an option is out of range.
+            LazyLabelsError: when there is nothing to train on, a label cannot be used, or an option is out of range or
+                without effect.
         """
         one_sentence_errors()  # the server runs a training as a program of its own and shows the end of its output
+        refuse_without_effect(request, self.config())
         defaults = {"max_epochs": self.bundle_config["max_epochs"]}
         # several processes would train without the datalist from the tags
         self._request = {**defaults, **request, "multi_gpu": False, "force_multi_gpu": False}
