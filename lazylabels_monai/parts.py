@@ -13,7 +13,14 @@ from lazylabels_monai.bundle_folder import bundle_config
 from lazylabels_monai.errors import LazyLabelsError, is_bundle_program
 from lazylabels_monai.json_values import as_json, shown
 
-__all__ = ["COMPUTED", "replaced_parts", "require_one_process", "require_one_value", "running_config"]
+__all__ = [
+    "COMPUTED",
+    "replaced_parts",
+    "require_handlers",
+    "require_one_process",
+    "require_one_value",
+    "running_config",
+]
 
 #: What a value of the bundle's own is told as.
 AS_IN_BUNDLE = "as the bundle has it"
@@ -132,6 +139,27 @@ def require_one_process(config: Mapping[str, Any] | None = None) -> None:
         f"torchrun starts {os.environ['WORLD_SIZE']} processes, each of which would train by itself: name multi_gpu_train.yaml "
         "after train.yaml in --config_file, or start it by python, without torchrun."
     )
+
+
+def require_handlers(config: Mapping[str, Any] | None = None) -> None:
+    """Refuse a list among the handlers: MONAI appends what a file of ``--tracking`` says as it is, and fails at it far below.
+
+    Args:
+        config: default :func:`running_config`; where there is none nothing is refused.
+
+    Raises:
+        LazyLabelsError: naming the place.
+    """
+    config = (running_config() if config is None else config) or {}
+    for name in ("train", "validate"):
+        part = config.get(name)
+        handlers = part.get("handlers") if isinstance(part, dict) else None
+        for number, handler in enumerate(handlers if isinstance(handlers, list) else ()):
+            if isinstance(handler, list):
+                raise LazyLabelsError(
+                    f"{name}#handlers#{number} is {shown(handler)}, a list where one handler belongs: leave its [ ] out, in "
+                    "the file that --tracking or --config_file names."
+                )
 
 
 def _stood_for(usual: Any) -> str | None:

@@ -7,6 +7,7 @@
 | sampling shares, steps in an epoch, a running mean of the weights or none | refused: the epochs counted so far were others |
 | an image changed sides, or none of those trained on is there | refused: it would be judged by what it has seen |
 | number of epochs, learning rate, other settings, images added or taken away | told, and done |
+| weights to begin from that somebody named | told, and without effect |
 | parts of the config, such as ``optimizer#weight_decay`` or ``loss#_target_`` | told, and done |
 
 Of trainings before this was written down, only classes, network and the checkpoint itself are compared.
@@ -25,6 +26,7 @@ from ignite.engine import Engine, Events
 
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.checkpoints import candidates, latest_checkpoint, read_checkpoint
+from lazylabels_monai.data.choosing import BY_DICE, BY_LOSS
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.json_values import as_json, shown
@@ -36,10 +38,10 @@ from lazylabels_monai.optimizers import (
     put_back_options,
     put_back_schedule,
 )
-from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts
+from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts, running_config
 from lazylabels_monai.result_files import CLASSES_FILE
 from lazylabels_monai.trained import WEIGHTS_FILE, built_and_stated, trained_classes, trained_network
-from lazylabels_monai.training_file import TRAINING_FILE, training_facts
+from lazylabels_monai.training_file import TRAINING_FILE, noted_beginning, training_facts
 
 __all__ = [
     "Judged",
@@ -58,6 +60,8 @@ _SECTIONS = ("training", "validation")
 _SAME = ("sampling_shares",)
 #: What network.json says about windows of a prediction, not about the training.
 _FREE = ("window_size",)
+#: What a score of whole images depends on; chosen windows do not overlap, and their size stands in the score's name.
+_COVERING = ("val_window_size", "val_overlap")
 #: Parts of the config that make a training what it is, and in which other values than the bundle's are kept.
 _PARTS = ("ema", "loss", "optimizer", "lr_scheduler", "train")
 
@@ -141,7 +145,7 @@ def require_same_training(
             f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
         )
     options = options_told(checkpoint.get("optimizer", {}), optimizer) if optimizer is not None else {}
-    for sentence in _told(before, record, options):
+    for sentence in [*_told(before, record, options), *_beginning_told(noted_beginning(ckpt_dir).get("began_from"))]:
         logger.warning(f"resumed with other settings than before: {sentence}")
 
 
@@ -264,8 +268,21 @@ def _parts_told(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None,
     ]
 
 
+def _beginning_told(began_from: str | None) -> list[str]:
+    """Of weights that a person named to begin from, and where the training began from others; an expression is a preset's."""
+    asked = (running_config() or {}).get("init_weights")
+    if began_from is None or asked in (None, "") or str(asked).startswith("$"):
+        return []
+    if asked == began_from or Path(str(asked)).resolve() == Path(began_from).resolve():
+        return []
+    return [
+        f"init_weights {_shown(asked)} is without effect, as a resumed training goes on from its own weights; it began from "
+        f"{_shown(began_from)}: leave --resume out to begin anew."
+    ]
+
+
 def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
-    """Whether the scores of the training before cannot be compared with those to come: other images, or another score."""
+    """Whether the scores of the training before cannot be compared with those to come: of other images, windows or kind."""
     before = training_facts(ckpt_dir)
     return bool(before) and _otherwise(before, record)
 
@@ -273,7 +290,11 @@ def chosen_otherwise(ckpt_dir: str | Path, record: Mapping[str, Any]) -> bool:
 def _otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     old, new = before.get("images", {}).get("validation", {}), now["images"]["validation"]
     images = len(_common(old, new)) != len(old) or len(_common(new, old)) != len(new)
-    return images or before.get("judged_by", now["judged_by"]) != now["judged_by"]
+    if images or before.get("judged_by", now["judged_by"]) != now["judged_by"]:
+        return True
+    covered, covers = before.get("settings", {}), now["settings"]
+    is_whole = now["judged_by"] in (BY_DICE, BY_LOSS)
+    return is_whole and any(covered[key] != covers[key] for key in _COVERING if key in covered and key in covers)
 
 
 def _common(images: Mapping[str, str | None], others: Mapping[str, str | None]) -> list[str]:

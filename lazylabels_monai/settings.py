@@ -37,7 +37,7 @@ from lazylabels_monai.errors import (
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
-from lazylabels_monai.parts import require_one_process, require_one_value, running_config
+from lazylabels_monai.parts import require_handlers, require_one_process, require_one_value, running_config
 from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
@@ -349,6 +349,7 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     """
     require_one_process()
     require_one_value()
+    require_handlers()
     given = given_overrides(arguments)
     in_file = given_in_file(given)
     files = named_configs(given, in_file)

@@ -12,7 +12,14 @@ import yaml
 from monai.bundle import ConfigParser
 
 from lazylabels_monai.errors import LazyLabelsError, user_error
-from lazylabels_monai.parts import COMPUTED, replaced_parts, require_one_process, require_one_value, running_config
+from lazylabels_monai.parts import (
+    COMPUTED,
+    replaced_parts,
+    require_handlers,
+    require_one_process,
+    require_one_value,
+    running_config,
+)
 from lazylabels_monai.settings import SETTINGS
 from tests.helpers import ROOT, events, load
 
@@ -87,6 +94,21 @@ def test_processes_that_would_not_know_of_each_other_are_refused(bundle, monkeyp
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")  # of a cluster, for whatever is started there
     monkeypatch.setenv("WORLD_SIZE", "2")
     require_one_process(config)
+
+
+@pytest.mark.parametrize("part", ["train", "validate"])
+def test_a_list_among_the_handlers_is_refused_where_it_was_given(bundle, part):
+    """As a file of --tracking makes it, whose lists MONAI appends as they are."""
+    content = config(bundle)
+    require_handlers(content)
+    require_handlers({"train": {"handlers": "$[]"}, "validate": None})
+    require_handlers()
+    content[part]["handlers"].append([{"_target_": "StatsHandler", "name": "own"}])
+    with pytest.raises(LazyLabelsError) as refused:
+        require_handlers(content)
+    number = len(content[part]["handlers"]) - 1
+    for said in (f"{part}#handlers#{number}", "a list", "--tracking", "StatsHandler"):
+        assert said in str(refused.value)
 
 
 def test_an_expression_finds_the_config_that_it_stands_in():

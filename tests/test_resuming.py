@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lazylabels_monai import resuming
 from lazylabels_monai.errors import user_error
 from tests.helpers import ROOT, events, load
 
@@ -155,6 +156,70 @@ def test_more_data_more_epochs_and_another_rate_are_told_and_done(bundle, data, 
     (previous,) = (out / "models").glob("previous_*")
     assert (previous / "model.pt").read_bytes() == before
     assert [value.step for value in events(out).Scalars("loss/total")] == [3]
+
+
+@pytest.mark.parametrize("changed", [{"val_overlap": 0.5}, {"val_window_size": [16, 16]}, {"window_size": [16, 16]}])
+def test_whole_images_scored_by_other_windows_are_told_and_choose_anew(bundle, tiny_data, out, caplog, changed):
+    before, record = (out / "models" / "model.pt").read_bytes(), json.loads((out / "models" / "training.json").read_text())
+    assert record["judged_by"] == "val_mean_dice"  # whole images
+    bundle.train(tiny_data, out, max_epochs=3, resume=True, **changed)
+    ((name, value),) = changed.items()
+    assert f"val_{name.removeprefix('val_')} is {json.dumps(value)}, it was" in caplog.text
+    assert "chosen anew" in caplog.text
+    (previous,) = (out / "models").glob("previous_*")
+    assert (previous / "model.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("judged_by", "overlap", "anew"),
+    [
+        ("val_mean_dice", 0.25, True),
+        ("val_loss", 0.25, True),
+        ("val_loss", 0.5, False),
+        ("val_loss", None, False),  # a training of an earlier version: nobody knows
+        ("nothing", 0.25, False),
+        ("val_mean_dice_windows on 8 windows of [32, 32]", 0.25, False),  # which do not overlap
+    ],
+)
+def test_only_scores_of_whole_images_depend_on_how_windows_overlap(tmp_path, judged_by, overlap, anew):
+    images = {"training": {"a.png": None}, "validation": {"b.png": None}}
+    before = {"judged_by": judged_by, "images": images, "settings": {} if overlap is None else {"val_overlap": overlap}}
+    (tmp_path / "training.json").write_text(json.dumps(before))
+    now = {**before, "settings": {"val_overlap": 0.5, "val_window_size": [32, 32]}}
+    assert resuming.chosen_otherwise(tmp_path, now) == anew
+
+
+@pytest.mark.parametrize(
+    ("began_from", "asked", "told"),
+    [
+        ("nothing", "{}/model.pt", True),
+        ("{}/model.pt", "nothing", True),
+        ("{}/model.pt", "starter", True),
+        ("nothing", "nothing", False),
+        ("{}/model.pt", "{}/../models/model.pt", False),  # the same file
+        ("nothing", "$'starter'", False),  # a preset's, as in cpu.yaml, which names it whatever the training began from
+        ("{}/model.pt", None, False),
+        (None, "{}/model.pt", False),  # a training of an earlier version: nobody knows
+    ],
+)
+def test_other_weights_to_begin_from_are_told_to_be_without_effect(
+    bundle, tiny_data, out, tmp_path, caplog, began_from, asked, told
+):
+    file, models = out / "models" / "training.json", out / "models"
+    began_from, asked = (text and text.format(models) for text in (began_from, asked))
+    record = json.loads(file.read_text())
+    record["beginning"] = {} if began_from is None else {"began_from": began_from, "share": None}
+    file.write_text(json.dumps(record))
+    own = tmp_path / "own.yaml"
+    own.write_text(json.dumps({"init_weights": asked}))
+    more = {**bundle.overrides(tiny_data, out), **bundle.training, "max_epochs": 3, "resume": True}
+    with bundle.workflow(bundle.files("train.yaml", own), "train", **more):
+        pass
+    assert ("init_weights" in caplog.text) == told
+    if told:
+        assert f'init_weights "{asked}" is without effect' in caplog.text
+        assert f'it began from "{began_from}"' in caplog.text
+        assert "leave --resume out" in caplog.text
 
 
 def test_another_kind_of_optimizer_is_refused_where_nobody_noted_it(bundle, tiny_data, out):

@@ -22,12 +22,11 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from lazylabels_monai.apps.monailabel.folder import BUNDLE
 from lazylabels_monai.apps.monailabel.infer import INSTANCES, TaskInfer
-from lazylabels_monai.apps.monailabel.store import images_without
+from lazylabels_monai.apps.monailabel.store import images_without, picture_patterns, require_all_served
 from lazylabels_monai.apps.monailabel.strategies import MostUncertain, NextImage
 from lazylabels_monai.apps.monailabel.trainer import LazyLabelsTrainTask
 from lazylabels_monai.config_text import refuse_expressions
 from lazylabels_monai.errors import LazyLabelsError, user_error
-from lazylabels_monai.images.files import PICTURE_SUFFIXES
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.threads import wait_asleep
 
@@ -73,16 +72,20 @@ class LazyLabelsApp(MONAILabelApp):
         """The folder of pictures, all kinds that the bundle reads.
 
         Raises:
-            LazyLabelsError: when ``studies`` is a server's address.
+            LazyLabelsError: when ``studies`` is a server's address, or a picture would be left out.
         """
         if self.studies.startswith(("http://", "https://")):
             raise LazyLabelsError(f"studies {self.studies}: this app labels pictures in a folder; name one by --studies.")
-        return LocalDatastore(
+        read_only = settings.MONAI_LABEL_DATASTORE_READ_ONLY
+        store = LocalDatastore(
             self.studies,
-            extensions=[f"*{suffix}" for suffix in PICTURE_SUFFIXES],
+            extensions=picture_patterns(),
             auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
-            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+            read_only=read_only,
         )
+        if not read_only:  # it has not looked into the folder then
+            require_all_served(store, self.studies)
+        return store
 
     def init_infers(self) -> dict[str, InferTask]:
         """A model per task that the network learned, and the objects."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from lazylabels_monai.apps.monailabel.store import write_seen
 from lazylabels_monai.atomic import copy_tree, filled, write_text
 from lazylabels_monai.bundle_folder import bundle_config, find_bundle, require_own_files
 from lazylabels_monai.config_files import check_overlays
@@ -86,6 +87,7 @@ def make_app(
         copy_tree(bundle, made, shutil.ignore_patterns("models", "*.yaml", "metadata.json", ".*", "__pycache__"))
         (made / "models").mkdir()
         copy_trained(weights, made / "models")
+        write_seen(made / "models", weights.parent)
         own = {
             "inference.yaml": ([], _INFERENCE),
             "train.yaml": ([Path(__file__).with_name("train.yaml")], {"classes": classes}),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from lazylabels_monai.apps.monailabel.store import keep_learnt
 from lazylabels_monai.checkpoints import latest_checkpoint, read_checkpoint
 from lazylabels_monai.digests import digest_file, replace_weights, require_whole
 from lazylabels_monai.errors import LazyLabelsError
@@ -56,6 +57,7 @@ def publish(training: str | Path, models: str | Path, keep_last: bool = False) -
         os.replace(training / IMAGES_FILE, models / IMAGES_FILE)
     else:  # that of the weights from before says nothing about these
         (models / IMAGES_FILE).unlink(missing_ok=True)
+    keep_learnt(training, models)
     replace_weights(best, models / WEIGHTS_FILE)
     digest_file(best).unlink(missing_ok=True)
     for checkpoint in training.glob("checkpoint_epoch=*.pt"):

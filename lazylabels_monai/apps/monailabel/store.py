@@ -3,23 +3,62 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lazylabels_monai.atomic import write_text
+from lazylabels_monai.data.datalist import FILE_NAME
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import file_pixels
+from lazylabels_monai.images.files import PICTURE_SUFFIXES, file_suffix
 from lazylabels_monai.tasks import TASKS
+from lazylabels_monai.training_file import training_facts
 
 if TYPE_CHECKING:
     from monailabel.interfaces.datastore import Datastore
 
-__all__ = ["images_without", "labelled_items", "learnt_sentence", "of_last_training", "split_items", "write_datalist"]
-
+__all__ = [
+    "images_without",
+    "keep_learnt",
+    "labelled_items",
+    "learnt_sentence",
+    "of_last_training",
+    "picture_patterns",
+    "require_all_served",
+    "split_items",
+    "write_datalist",
+    "write_seen",
+]
 
 #: Key of the datalist with the images that the weights had learnt from.
 _LEARNT = "learnt"
+#: Below the folder of the served weights: that of the trainings, as ``train.yaml`` says, and the datalist of their own one.
+_TRAINING, _SERVED = "training", "learnt.json"
+#: Key of the latter with digests of the images that a training by hand saw, which made the weights that the app began with.
+_PIXELS = "pixels"
+
+
+def picture_patterns() -> list[str]:
+    """Names of the pictures that are served: MONAI Label tells ``.TIF`` from ``.tif``, and leaves others out without a word."""
+    return [f"*{each}" for suffix in PICTURE_SUFFIXES for each in (suffix, suffix.upper(), f".{suffix[1:].title()}")]
+
+
+def require_all_served(datastore: Datastore, folder: str | Path) -> None:
+    """Refuse a folder with a picture that MONAI Label leaves out, as it knows pictures by their names without ending.
+
+    Raises:
+        LazyLabelsError: naming the picture.
+    """
+    served = {datastore.get_image_uri(image) for image in datastore.list_images()}
+    for path in sorted(Path(folder).iterdir()):
+        if path.is_file() and file_suffix(path) in PICTURE_SUFFIXES and os.path.realpath(path) not in served:
+            raise LazyLabelsError(
+                f"'{path}' would not be served: MONAI Label knows pictures by their names without ending, so rename it to one "
+                "that no other picture of the folder has and that holds its ending once."
+            )
 
 
 def images_without(datastore: Datastore, task: str) -> list[str]:
@@ -77,17 +116,47 @@ def split_items(
     return [item for item in items if item not in drawn], drawn
 
 
-def of_last_training(file: Path) -> tuple[list[str], list[str]]:
-    """Images that validated the last training, and those that the weights have learnt from since they knew nothing.
+def of_last_training(models: Path, images: Iterable[str] = ()) -> tuple[list[str], list[str]]:
+    """Images that validated the training of the weights that are served, and those that these have learnt from since they
+    knew nothing.
 
     Args:
-        file: of :func:`write_datalist`; both are empty where there is none.
+        models: folder of the weights that are served; both are empty where nobody knows of a training.
+        images: of the datastore, among which those are looked for, by their pixels, that the training before the app saw.
     """
+    file = models / _SERVED
+    if not file.is_file():  # of an earlier version: the last training's, whether it failed or not
+        file = models / _TRAINING / FILE_NAME
     if not file.is_file():
         return [], []
     last = json.loads(file.read_text(encoding="utf-8"))
     validated, trained = ([item["image"] for item in last.get(section, [])] for section in ("validation", "training"))
-    return validated, list(dict.fromkeys([*last.get(_LEARNT, []), *trained]))
+    seen = set(last.get(_PIXELS, []))
+    known = [image for image in images if file_pixels(image).partition(" ")[0] in seen] if seen else []
+    return validated, list(dict.fromkeys([*last.get(_LEARNT, []), *trained, *known]))
+
+
+def write_seen(models: Path, training: Path) -> None:
+    """With weights that a training by hand made, note the pixels of its training images, for :func:`of_last_training`.
+
+    Args:
+        models: folder of the weights that are served.
+        training: that of the training; where ``training.json`` names no digests, nothing is written.
+    """
+    images = training_facts(training).get("images", {}).get("training", {})
+    if digests := sorted({digest for digest in images.values() if digest}):
+        write_text(models / _SERVED, json.dumps({_PIXELS: digests}, indent=1) + "\n")
+
+
+def keep_learnt(training: Path, models: Path) -> None:
+    """With weights that are served from now on, keep what :func:`of_last_training` asks for: a training to come may fail.
+
+    Args:
+        training: the folder of the training; without a datalist, as the stock app leaves it, what is known stays.
+        models: of the weights.
+    """
+    if (training / FILE_NAME).is_file():
+        write_text(models / _SERVED, (training / FILE_NAME).read_text(encoding="utf-8"))
 
 
 def learnt_sentence(validation: Sequence[dict[str, Any]], learnt: Collection[str]) -> str | None:

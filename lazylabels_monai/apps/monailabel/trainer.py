@@ -9,6 +9,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.bundle import BundleTrainTask
 
+from lazylabels_monai.apps.monailabel.options import refuse_without_effect
 from lazylabels_monai.apps.monailabel.store import (
     labelled_items,
     learnt_sentence,
@@ -44,6 +45,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
         self.classes = list(self.bundle_config["classes"])
         self._request: dict[str, Any] = {}
         self._learnt: list[str] = []
+        self._images: list[str] = []
 
     def config(self) -> dict[str, Any]:
         """Options of a request and their defaults."""
@@ -53,9 +55,11 @@ class LazyLabelsTrainTask(BundleTrainTask):
         """Train and serve the result.
 
         Raises:
-            LazyLabelsError: when there is nothing to train on, a label cannot be used or an option is out of range.
+            LazyLabelsError: when there is nothing to train on, a label cannot be used, or an option is out of range or
+                without effect.
         """
         one_sentence_errors()  # the server runs a training as a program of its own and shows the end of its output
+        refuse_without_effect(request, self.config())
         defaults = {"max_epochs": self.bundle_config["max_epochs"]}
         # several processes would train without the datalist from the tags
         self._request = {**defaults, **request, "multi_gpu": False, "force_multi_gpu": False}
@@ -70,12 +74,14 @@ class LazyLabelsTrainTask(BundleTrainTask):
         return Path(self.bundle_path, "models", "training", FILE_NAME)
 
     def _fetch_datalist(self, request: dict[str, Any], datastore: Datastore) -> list[dict[str, str]]:
-        return labelled_items(datastore, self.tasks)
+        items = labelled_items(datastore, self.tasks)
+        self._images = [datastore.get_image_uri(image) for image in datastore.list_images()]  # labelled later, too
+        return items
 
     def _partition_datalist(
         self, datalist: list[dict[str, str]], request: dict[str, Any], shuffle: bool = False
     ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        before, learnt = of_last_training(self._datalist_file)
+        before, learnt = of_last_training(Path(self.bundle_path, "models"), self._images)
         self._learnt = learnt if request.get("pretrained", True) else []  # begun with weights that know nothing
         training, validation = split_items(datalist, float(request.get("val_split", 0.2)), before, self._learnt)
         if (sentence := learnt_sentence(validation, self._learnt)) is not None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from monai.bundle import ConfigParser
+from PIL import Image
 
 from lazylabels_monai.apps.monailabel.folder import make_app
+from lazylabels_monai.apps.monailabel.store import of_last_training
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.digest import pixel_digest
+from lazylabels_monai.images.files import read_image
 from lazylabels_monai.predicting.model import Model
 from tests.helpers import ROOT
 
@@ -109,3 +115,21 @@ def test_a_network_for_volumes_is_refused(bundle, trained, tmp_path):
     (tmp_path / "network.json").write_text(json.dumps({**settings, "spatial_dims": 3, "crop_size": [16, 16, 16]}))
     with pytest.raises(LazyLabelsError, match=r"model\.pt: the network is one for volumes"):
         make_app(tmp_path / "app", tmp_path / "model.pt", bundle.configs.parent)
+
+
+def test_images_that_the_training_of_the_weights_saw_are_known_by_their_pixels(bundle, trained, tmp_path):
+    """Whatever they are called in the folder that is served: they would validate as if they were new."""
+    images = []
+    for number in range(3):
+        images.append(str(tmp_path / f"served {number}.png"))
+        Image.fromarray(np.full((8, 12), number, np.uint8)).save(images[-1])
+    digests = [pixel_digest(read_image(image)) for image in images]
+    training = tmp_path / "training"
+    shutil.copytree(trained.parent, training)
+    facts = {"images": {"training": {"a.png": digests[0], "b.png": None}, "validation": {"c.png": digests[1]}}}
+    (training / "training.json").write_text(json.dumps(facts))
+    models = make_app(tmp_path / "app", training / "model.pt", bundle.configs.parent) / "models"
+    assert of_last_training(models, images) == ([], images[:1])
+    (training / "training.json").unlink()  # of an earlier version, or of other programs
+    models = make_app(tmp_path / "other", training / "model.pt", bundle.configs.parent) / "models"
+    assert of_last_training(models, images) == ([], [])

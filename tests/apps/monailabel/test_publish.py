@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lazylabels_monai.apps.monailabel.publish import publish
+from lazylabels_monai.apps.monailabel.store import of_last_training, write_datalist
 from lazylabels_monai.errors import LazyLabelsError
 
 
@@ -22,6 +23,16 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     torch.save({"model": {"w": torch.full((1,), 3.0)}}, training / "checkpoint_epoch=3.pt")
     torch.save({"model": {"w": torch.full((1,), 2.0)}}, training / "checkpoint_epoch=2.pt")
     return training, models
+
+
+def test_with_the_weights_it_is_kept_what_they_have_learnt_from(tmp_path):
+    training, models = folders(tmp_path)
+    write_datalist(training / "datalist.json", ["object"], [{"image": "/pool/a.png"}], [{"image": "/pool/b.png"}])
+    publish(training, models)
+    write_datalist(training / "datalist.json", ["object"], [{"image": "/pool/c.png"}])
+    with pytest.raises(LazyLabelsError, match="left no weights"):
+        publish(training, models)
+    assert of_last_training(models) == (["/pool/b.png"], ["/pool/a.png"])
 
 
 @pytest.mark.parametrize(("validated", "keep_last", "served"), [(True, False, 7.0), (True, True, 3.0), (False, False, 3.0)])
