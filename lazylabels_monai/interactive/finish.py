@@ -296,12 +296,11 @@ def report(
     for name in OUTPUTS:
         written.wrote(name)
     if changed:
-        several = len(changed) > 1
-        warn(
-            f"{_listed(changed)} in '{measured}' {'were' if several else 'was'} changed since a report was made, or "
-            f"{'are' if several else 'is'} of an earlier version, and {'are' if several else 'is'} measured anew: as "
-            f"{'they were' if several else 'it was'}, {'they lie' if several else 'it lies'} in '{away}'."
+        sentence = (
+            "{names} in '{folder}' [was|were] changed since a report was made, or [is|are] of an earlier version, and [is|are] "
+            "measured anew: as [it was, it lies|they were, they lie] in '{away}'."
         )
+        warn(in_number(len(changed), sentence, names=_listed(changed), folder=measured, away=away))
     return make_report(out, images=images, classes=project.classes, measured_in=measured, overwrite=True)
 
 
