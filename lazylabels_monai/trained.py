@@ -302,13 +302,13 @@ def require_exported(weights: str | Path, arguments: Sequence[str] | None = None
         if file.is_file() and not (other.is_file() and filecmp.cmp(file, other, shallow=False)):
             raise LazyLabelsError(
                 f"command line: --ckpt_file {named} has a {name} beside it that is not what the config reads ('{other}'), as "
-                f"of another training: give --ckpt_dir {shlex.quote(str(file.parent))}, too."
+                f"of another training: give --ckpt_dir {quoted(file.parent)}, too."
             )
     held = read_tensors(named)
     if not values.get("key_in_ckpt") and isinstance(held, Mapping) and isinstance(held.get("model"), Mapping):
         raise LazyLabelsError(
             f"{named}: this is a checkpoint, whose weights lie under 'model': give --key_in_ckpt model, or --ckpt_file "
-            f"{shlex.quote(str(Path(named).with_name(WEIGHTS_FILE)))}."
+            f"{quoted(Path(named).with_name(WEIGHTS_FILE))}."
         )
 
 
