@@ -189,8 +189,8 @@ def _carry_on(file: Path, items: Sequence[tuple[str, dict[str, Any]]], replaced:
         notes.append(f"{_keys(given)} kept from '{file}' (by content, whatever their names are).")
     if replaced and (lost := [item for same in left.values() for item in same]):
         notes.append(
-            f"{_keys(lost)} in '{file}' not kept, as no image has the same pixels now: write again what holds for "
-            f"{some([item['image'] for item in lost])}."
+            f"{_keys(lost)} in '{file}' not kept, as no image of the data set has the same pixels now: write again what "
+            f"holds for {some([item['image'] for item in lost])}."
         )
     return notes
 

@@ -110,7 +110,8 @@ def look_at_orientations(sources: Sequence[Source]) -> list[str]:
                 turned[program].append(f"'{source.path.name}' ('{path.name}')")
     return [
         f"an orientation tag turns {some_of(names)} upright here, but not in {program}, so that what was drawn there lies "
-        "elsewhere: open each image in Fiji, save it as TIFF, which leaves the tag out, and put that file in its place."
+        "elsewhere, unless it was drawn on an upright copy (as export-objects advises): open each image in Fiji, save it as "
+        "TIFF, which leaves the tag out, and put that file in its place."
         for program, names in turned.items()
     ]
 

@@ -252,17 +252,22 @@ def test_what_a_person_wrote_into_the_items_goes_along_by_the_pixels(tmp_path, a
     assert said.startswith(f"the id and the pixel_size of 3 images kept from '{out / 'datalist.json'}' (by content")
 
 
-def test_what_a_person_wrote_of_pixels_that_are_no_more_there_is_told(tmp_path):
+@pytest.mark.parametrize("gone", ["image", "label"])
+def test_what_a_person_wrote_of_pixels_that_are_no_more_there_is_told(tmp_path, gone):
     src, out = tmp_path / "src", tmp_path / "out"
     for number in range(6):
         _add(src, number)
     build_datalist(src, out)
     _edit(out, lambda name, item: item.update(pixel_size=0.5) if name < "002" else None)
-    _save(src / "images" / "000.png", _image(15))  # another size, perhaps
+    if gone == "image":
+        _save(src / "images" / "000.png", _image(15))  # another size, perhaps
+    else:  # the image is there, but not in the data set
+        (src / "masks" / "000.png").unlink()
     summary = build_datalist(src, out, BuildOptions(overwrite=True))
-    assert _written_by_hand(out) == {"000": {}, "001": {"pixel_size": 0.5}, "002": {}, "003": {}, "004": {}, "005": {}}
+    left = {"000": {}} if gone == "image" else {}
+    assert _written_by_hand(out) == {**left, "001": {"pixel_size": 0.5}, "002": {}, "003": {}, "004": {}, "005": {}}
     (said,) = [note for note in summary.notes if "not kept" in note]
-    assert said.startswith(f"the pixel_size of 1 image in '{out / 'datalist.json'}' not kept, as no image has the same pixels ")
+    assert said.startswith(f"the pixel_size of 1 image in '{out / 'datalist.json'}' not kept, as no image of the data set has ")
     assert "'images/000.png'" in said
     summary = build_datalist(src, out, BuildOptions(overwrite=True))
     assert not [note for note in summary.notes if "not kept" in note]

@@ -329,7 +329,7 @@ def test_marks_of_programs_that_turn_no_picture_are_questioned_on_turned_ones(tm
         assert not notes
         return
     (note,) = notes
-    assert all(word in note for word in ("'a.tif' ('a", program, "save it as TIFF"))
+    assert all(word in note for word in ("'a.tif' ('a", program, "unless it was drawn on an upright copy", "save it as TIFF"))
     assert "b.tif" not in note
     # what ImageJ saves: the pixels as they are stored, and no tag
     stored = tifffile.imread(tmp_path / "src" / "images" / "a.tif")
