@@ -10,6 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from lazylabels_monai.apps.monailabel.options import refuse_without_effect
+from lazylabels_monai.apps.monailabel.replaced import require_same_pictures
 from lazylabels_monai.apps.monailabel.store import (
     labelled_items,
     learnt_sentence,
@@ -75,6 +76,7 @@ class LazyLabelsTrainTask(BundleTrainTask):
 
     def _fetch_datalist(self, request: dict[str, Any], datastore: Datastore) -> list[dict[str, str]]:
         items = labelled_items(datastore, self.tasks)
+        require_same_pictures(items, Path(self.bundle_path, "models"))
         self._images = [datastore.get_image_uri(image) for image in datastore.list_images()]  # labelled later, too
         return items
 
