@@ -28,7 +28,7 @@ from lazylabels_monai.apps.monailabel.store import images_without, known_items, 
 from lazylabels_monai.apps.monailabel.strategies import MostUncertain, NextImage
 from lazylabels_monai.apps.monailabel.trainer import LazyLabelsTrainTask
 from lazylabels_monai.config_text import refuse_expressions
-from lazylabels_monai.errors import DiskError, LazyLabelsError, user_error
+from lazylabels_monai.errors import DiskError, LazyLabelsError, one_sentence_errors, user_error
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.threads import wait_asleep
 
@@ -59,6 +59,7 @@ class LazyLabelsApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        one_sentence_errors()  # the server runs a training as a program of its own and shows the end of its output
         wait_asleep()  # an inference runs no `initialize` of the configs
         self.bundle = os.path.join(app_dir, "model", (conf or {}).get("models", BUNDLE))
         super().__init__(
@@ -110,7 +111,7 @@ class LazyLabelsApp(MONAILabelApp):
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """One trainer, for all tasks together."""
-        return {BUNDLE: LazyLabelsTrainTask(self.bundle, self.conf)}
+        return {BUNDLE: LazyLabelsTrainTask(self.bundle, self.conf, self.studies)}
 
     def init_strategies(self) -> dict[str, Strategy]:
         """``next_<task>`` and ``uncertainty_<task>``."""

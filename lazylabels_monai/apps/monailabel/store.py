@@ -80,13 +80,14 @@ def known_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[dict
     return items
 
 
-def labelled_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[dict[str, str]]:
-    """:func:`known_items` after a look into the folder.
+def labelled_items(datastore: Datastore, folder: str | Path, tasks: Sequence[str] = TASKS) -> list[dict[str, str]]:
+    """:func:`known_items` after a look into the folder of the pictures.
 
     Raises:
-        LazyLabelsError: when no image has a label.
+        LazyLabelsError: when no image has a label, or a picture is left out.
     """
     datastore.refresh()  # as above
+    require_all_served(datastore, folder)
     items = known_items(datastore, tasks)
     if not items:
         raise LazyLabelsError(

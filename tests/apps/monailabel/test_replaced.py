@@ -29,7 +29,7 @@ class Pool:
         return [file.stem for file in self.folder.iterdir() if file.is_file()]
 
     def get_image_uri(self, image: str) -> str:
-        return str(next(file for file in self.folder.iterdir() if file.is_file() and file.stem == image))
+        return str(next(file.resolve() for file in self.folder.iterdir() if file.is_file() and file.stem == image))
 
     def get_labels_by_image_id(self, image: str) -> dict[str, str]:
         return {file.parent.name: file.stem for file in self.folder.glob(f"labels/*/{image}.png")}
@@ -50,7 +50,7 @@ class App:
         note_pictures(known_items(Pool(self.pool)), self.models)
 
     def round(self) -> None:
-        require_same_pictures(labelled_items(Pool(self.pool)), self.models)
+        require_same_pictures(labelled_items(Pool(self.pool), self.pool), self.models)
 
     def refused(self) -> str:
         with pytest.raises(LazyLabelsError) as said:
