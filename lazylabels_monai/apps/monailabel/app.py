@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import monailabel
@@ -22,11 +23,12 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from lazylabels_monai.apps.monailabel.folder import BUNDLE
 from lazylabels_monai.apps.monailabel.infer import INSTANCES, TaskInfer
-from lazylabels_monai.apps.monailabel.store import images_without, picture_patterns, require_all_served
+from lazylabels_monai.apps.monailabel.replaced import note_pictures
+from lazylabels_monai.apps.monailabel.store import images_without, known_items, picture_patterns, require_all_served
 from lazylabels_monai.apps.monailabel.strategies import MostUncertain, NextImage
 from lazylabels_monai.apps.monailabel.trainer import LazyLabelsTrainTask
 from lazylabels_monai.config_text import refuse_expressions
-from lazylabels_monai.errors import LazyLabelsError, user_error
+from lazylabels_monai.errors import DiskError, LazyLabelsError, one_sentence_errors, user_error
 from lazylabels_monai.tasks import TASKS
 from lazylabels_monai.threads import wait_asleep
 
@@ -57,6 +59,7 @@ class LazyLabelsApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        one_sentence_errors()  # the server runs a training as a program of its own and shows the end of its output
         wait_asleep()  # an inference runs no `initialize` of the configs
         self.bundle = os.path.join(app_dir, "model", (conf or {}).get("models", BUNDLE))
         super().__init__(
@@ -85,7 +88,17 @@ class LazyLabelsApp(MONAILabelApp):
         )
         if not read_only:  # it has not looked into the folder then
             require_all_served(store, self.studies)
+        self._note_pictures(store)
         return store
+
+    def on_save_label(self, image_id: str, label_id: str) -> None:
+        """As MONAI Label's own; what the picture shows is noted with its label."""
+        super().on_save_label(image_id, label_id)
+        self._note_pictures(self.datastore())
+
+    def _note_pictures(self, store: Datastore) -> None:
+        with suppress(DiskError):  # an app that cannot be written predicts still; a training says so
+            note_pictures(known_items(store), Path(self.bundle, "models"))
 
     def init_infers(self) -> dict[str, InferTask]:
         """A model per task that the network learned, and the objects."""
@@ -98,7 +111,7 @@ class LazyLabelsApp(MONAILabelApp):
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """One trainer, for all tasks together."""
-        return {BUNDLE: LazyLabelsTrainTask(self.bundle, self.conf)}
+        return {BUNDLE: LazyLabelsTrainTask(self.bundle, self.conf, self.studies)}
 
     def init_strategies(self) -> dict[str, Strategy]:
         """``next_<task>`` and ``uncertainty_<task>``."""

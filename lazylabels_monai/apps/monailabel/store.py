@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "images_without",
     "keep_learnt",
+    "known_items",
     "labelled_items",
     "learnt_sentence",
     "of_last_training",
@@ -67,19 +68,27 @@ def images_without(datastore: Datastore, task: str) -> list[str]:
     return sorted(image for image in datastore.list_images() if task not in datastore.get_labels_by_image_id(image))
 
 
-def labelled_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[dict[str, str]]:
-    """Items of a datalist, an image's path and those of its labels, for the images that have a label for any of ``tasks``.
-
-    Raises:
-        LazyLabelsError: when no image has one.
-    """
-    datastore.refresh()  # as above
+def known_items(datastore: Datastore, tasks: Sequence[str] = TASKS) -> list[dict[str, str]]:
+    """Items of a datalist, an image's path and those of its labels, for the images that have a label for any of ``tasks``, as
+    the datastore knows them by now."""
     items = []
     for image in sorted(datastore.list_images()):
         tags = datastore.get_labels_by_image_id(image)
         labels = {task: datastore.get_label_uri(tags[task], task) for task in tasks if task in tags}
         if labels:
             items.append({"image": datastore.get_image_uri(image), **labels})
+    return items
+
+
+def labelled_items(datastore: Datastore, folder: str | Path, tasks: Sequence[str] = TASKS) -> list[dict[str, str]]:
+    """:func:`known_items` after a look into the folder of the pictures.
+
+    Raises:
+        LazyLabelsError: when no image has a label, or a picture is left out.
+    """
+    datastore.refresh()  # as above
+    require_all_served(datastore, folder)
+    items = known_items(datastore, tasks)
     if not items:
         raise LazyLabelsError(
             f"no image of the datastore carries a label to train on: save labels under the tags {', '.join(tasks)}, "

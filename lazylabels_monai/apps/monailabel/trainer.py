@@ -10,6 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from lazylabels_monai.apps.monailabel.options import refuse_without_effect
+from lazylabels_monai.apps.monailabel.replaced import require_same_pictures
 from lazylabels_monai.apps.monailabel.store import (
     labelled_items,
     learnt_sentence,
@@ -19,7 +20,7 @@ from lazylabels_monai.apps.monailabel.store import (
 )
 from lazylabels_monai.config_text import literal_path
 from lazylabels_monai.data.datalist import FILE_NAME
-from lazylabels_monai.errors import LazyLabelsError, one_sentence_errors
+from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.trained import WEIGHTS_FILE
 from lazylabels_monai.warm_start import NOTHING
 
@@ -37,10 +38,12 @@ class LazyLabelsTrainTask(BundleTrainTask):
     Args:
         path: the app's bundle.
         conf: of the server.
+        studies: folder of the pictures.
     """
 
-    def __init__(self, path: str, conf: dict[str, str]) -> None:
+    def __init__(self, path: str, conf: dict[str, str], studies: str) -> None:
         super().__init__(path, conf)
+        self.studies = studies
         self.tasks = tuple(self.bundle_config["tasks"])
         self.classes = list(self.bundle_config["classes"])
         self._request: dict[str, Any] = {}
@@ -55,10 +58,9 @@ class LazyLabelsTrainTask(BundleTrainTask):
         """Train and serve the result.
 
         Raises:
-            LazyLabelsError: when there is nothing to train on, a label cannot be used, or an option is out of range or
-                without effect.
+            LazyLabelsError: when there is nothing to train on, a picture is left out or was replaced, a label cannot be used,
+                or an option is out of range or without effect.
         """
-        one_sentence_errors()  # the server runs a training as a program of its own and shows the end of its output
         refuse_without_effect(request, self.config())
         defaults = {"max_epochs": self.bundle_config["max_epochs"]}
         # several processes would train without the datalist from the tags
@@ -74,7 +76,8 @@ class LazyLabelsTrainTask(BundleTrainTask):
         return Path(self.bundle_path, "models", "training", FILE_NAME)
 
     def _fetch_datalist(self, request: dict[str, Any], datastore: Datastore) -> list[dict[str, str]]:
-        items = labelled_items(datastore, self.tasks)
+        items = labelled_items(datastore, self.studies, self.tasks)
+        require_same_pictures(items, Path(self.bundle_path, "models"))
         self._images = [datastore.get_image_uri(image) for image in datastore.list_images()]  # labelled later, too
         return items
 

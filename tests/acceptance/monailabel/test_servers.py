@@ -168,6 +168,16 @@ def test_a_label_that_does_not_fit_is_named(ours, trained, tmp_path):
     assert "detection/photo.png" in answer.json()["detail"]
 
 
+def test_a_picture_that_was_replaced_since_its_label_was_saved_is_named(ours, trained):
+    picture = ours.studies / "image2.png"
+    before = picture.read_bytes()
+    picture.write_bytes((ours.studies / "image5.png").read_bytes())
+    answer = ours.post("/train/lazylabels?run_sync=true", json={"max_epochs": 1})
+    picture.write_bytes(before)
+    assert answer.status_code == 400, answer.text
+    assert "image2.png' has other pixels than the picture that" in answer.json()["detail"]
+
+
 def test_an_unknown_image_is_named(ours):
     answer = ours.post("/infer/segmentation?image=elsewhere")
     assert answer.status_code == 400

@@ -8,6 +8,7 @@ import pytest
 
 from lazylabels_monai.apps.monailabel.store import (
     keep_learnt,
+    labelled_items,
     learnt_sentence,
     of_last_training,
     picture_patterns,
@@ -23,7 +24,11 @@ class Folder:
     """Ids and files as MONAI Label 0.8.5 makes them of names; it tells small letters from capital ones."""
 
     def __init__(self, folder, patterns: list[str]) -> None:
-        self.folder, self.files = folder, {}
+        self.folder, self.patterns = folder, patterns
+        self.refresh()
+
+    def refresh(self) -> None:
+        self.files, folder, patterns = {}, self.folder, self.patterns
         for pattern in patterns:
             for name in fnmatch.filter([path.name for path in folder.iterdir()], pattern):
                 ending = next(p[1:] for p in reversed(patterns) if name.endswith(p[1:]))
@@ -36,6 +41,12 @@ class Folder:
 
     def get_image_uri(self, image: str) -> str:
         return str((self.folder / self.files[image]).resolve())
+
+    def get_labels_by_image_id(self, image: str) -> dict[str, str]:
+        return {"detection": image}
+
+    def get_label_uri(self, label: str, tag: str) -> str:
+        return str(self.folder / "labels" / tag / f"{label}.png")
 
 
 def items(exact: int, marks: int = 3) -> list[dict[str, str]]:
@@ -139,3 +150,14 @@ def test_a_picture_that_monai_label_would_leave_out_is_refused_by_name(tmp_path,
     with pytest.raises(LazyLabelsError, match=f"{left}.*rename") as refused:
         require_all_served(Folder(tmp_path, picture_patterns()), tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_a_picture_that_came_since_the_start_is_served_or_refused_at_a_training(tmp_path):
+    (tmp_path / "a.png").touch()
+    store = Folder(tmp_path, picture_patterns())
+    (tmp_path / "b.TIF").touch()
+    label = str(tmp_path / "labels" / "detection" / "b.png")
+    assert {"image": str((tmp_path / "b.TIF").resolve()), "detection": label} in labelled_items(store, tmp_path)
+    (tmp_path / "b.png").touch()
+    with pytest.raises(LazyLabelsError, match=r"b\..*rename"):
+        labelled_items(store, tmp_path)
