@@ -81,7 +81,6 @@ def build_datalist(
         where = os.path.relpath(before)
         notes.append(f"'{where}' was made of the same folder: --keep-splits {quoted(where)} keeps its images in their splits.")
     _keep_out(out, sources)
-    mark_unchanged(sources)
     options = replace(options, legend=options.legend or find_legend(src))
     notes += notes_on_other_images(sources) + look_at_orientations(sources)
     notes += look_at_pictures(sources, options) + settle_names(sources, options)
@@ -92,6 +91,7 @@ def build_datalist(
     vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())), beside)
     colours = {colour: Vocabulary.LEGEND + vocabulary.legend.index(name) for colour, name in legend.items()}
     meanings = _meanings(sources, vocabulary)
+    mark_unchanged(sources, vocabulary, meanings)
     painter = Painter(
         options,
         vocabulary,
