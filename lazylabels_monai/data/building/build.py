@@ -20,8 +20,8 @@ from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.earlier import (
     GONE,
+    NO_SPLITS,
     EarlierSplits,
-    carry_on,
     earlier_classes,
     earlier_splits,
     kept_order,
@@ -37,7 +37,8 @@ from lazylabels_monai.data.building.predicted import mark_unchanged, names_besid
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
-from lazylabels_monai.data.datalist import FILE_NAME, HAND_KEYS, SECTIONS, DatalistError
+from lazylabels_monai.data.carrying import carry_on
+from lazylabels_monai.data.datalist import FILE_NAME, HAND_KEYS, SECTIONS, DatalistError, datalist_file
 from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.images.digest import pixel_digest
@@ -361,7 +362,9 @@ def _datalist(
         sections[section].append({**m.entry, "digest": m.digest})
     of_images = {str(m.entry["image"]): m.source.name for m in made}
     items = [(of_images[item["image"]], item) for section in SECTIONS for item in sections[section]]
-    notes += carry_on(out, options.keep_splits, options.overwrite, items)
+    keep = options.keep_splits
+    named = None if keep is None or str(keep) == NO_SPLITS else datalist_file(keep)
+    notes += carry_on(out / FILE_NAME if options.overwrite else None, items, named)
     if folder is not None and (folder / "instances").is_dir() and not any((folder / "instances").iterdir()):
         (folder / "instances").rmdir()
     said = {
