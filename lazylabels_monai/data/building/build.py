@@ -27,7 +27,7 @@ from lazylabels_monai.data.building.earlier import (
     kept_order,
     made_before,
 )
-from lazylabels_monai.data.building.given import GivenDataset, GivenPainter, given_dataset
+from lazylabels_monai.data.building.given import PREDICTED, GivenDataset, GivenPainter, given_dataset
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_orientations, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
@@ -381,6 +381,9 @@ def _datalist(
         "test": options.test,
         "seed": options.seed,
     }
+    masks = {str(m.entry["segmentation"]) for m in labelled if m.source.predicted and "segmentation" in m.entry}
+    if masks:
+        said[PREDICTED] = sorted(masks)
     datalist = {"classes": list(classes), **sections, "build": said}
     if earlier is not None and (gone := earlier.gone([item["digest"] for s in sections.values() for item in s])):
         datalist[GONE] = gone

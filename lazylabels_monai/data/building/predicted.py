@@ -31,8 +31,8 @@ def own_files(kind: str, files: Sequence[Path]) -> list[Path]:
 
 
 def mark_unchanged(sources: Iterable[Source], vocabulary: Vocabulary, meanings: Mapping[tuple[str, str], int | str]) -> None:
-    """Set ``predicted`` of images whose exact masks are as ``predict`` or an export of its results wrote them, as far as the
-    records beside them prove it.
+    """Set ``predicted`` of images whose exact masks are as ``predict`` or an export of its results wrote them, or as a data
+    set that was made of either holds them, as far as the records beside them prove it.
 
     Args:
         sources: the images.
@@ -54,6 +54,7 @@ def mark_unchanged(sources: Iterable[Source], vocabulary: Vocabulary, meanings: 
         masks = [path for kind, path in source.pictures.items() if kind in _ENDING]
         drawn = [a for kind, a in source.annotations if any(counts(kind, a, mark) for mark in a.marks) or empty(kind, a)]
         found = [_is_unchanged(path, results) for path in masks] + [_is_export(a, exports) for a in drawn]
+        found += [source.predicted] * ("segmentation" in source.given)
         source.predicted = bool(found) and all(found)
 
 

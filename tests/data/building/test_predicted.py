@@ -378,3 +378,33 @@ def test_exports_of_predictions_without_any_object_are_told(recorded, build):
     assert unchanged_told(build(**options)[0])[0].startswith("3 images")
     (said,) = unchanged_told(build(**options, unlabelled={"": "background"}, overwrite=True)[0])
     assert said.startswith("5 images")
+
+
+@pytest.mark.parametrize("kind", ["pictures", "exports"])
+def test_data_sets_made_of_predictions_that_nobody_changed_are_told(kind, recorded, build, tmp_path):
+    labels = both(recorded)["labels"] if kind == "pictures" else [("exact", export_objects(recorded, "roi").folder)]
+    build(out=tmp_path / "1", labels=labels, classes=["zinc", "air"])
+    said = unchanged_told(build(out=tmp_path / "2", src=tmp_path / "1")[0])
+    assert said[0].startswith("5 images have predictions as exact masks that nobody has changed, so that ")
+    assert unchanged_told(build(out=tmp_path / "3", src=tmp_path / "2", classes=["air", "zinc"])[0]) == said
+    corrected = tmp_path / "3" / "segmentation" / "b.png"
+    _save(corrected, np.where(_ids() == 9, 0, np.asarray(Image.open(corrected))).astype(np.uint8))
+    (told,) = unchanged_told(build(out=tmp_path / "4", src=tmp_path / "3")[0])
+    assert told.startswith("4 images")
+    assert "'b.png'" not in told
+
+
+def test_predictions_laid_over_what_a_person_drew_are_a_persons(recorded, folder, build, tmp_path):
+    _masks(folder, "ab", "segmentation", CLASSES)
+    _draw(folder, _feature("zinc", "Polygon", _square(42, 27, 4, 4)), names="cde", kind="rough")
+    build(out=tmp_path / "1", classes=["zinc", "air"])
+    (said,) = unchanged_told(build(out=tmp_path / "2", src=tmp_path / "1", labels=[("segmentation", recorded)])[0])
+    assert said.startswith("3 images have predictions")
+
+
+@pytest.mark.parametrize("build_entry", [None, [], {"predicted": None}, {"predicted": {"segmentation/a.png": 1}}])
+def test_a_data_set_without_a_list_of_predictions_is_a_persons(build_entry, recorded, build, tmp_path):
+    build(out=tmp_path / "1", **both(recorded))
+    file = tmp_path / "1" / "datalist.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "build": build_entry}))
+    assert unchanged_told(build(out=tmp_path / "2", src=tmp_path / "1")[0]) == []
