@@ -34,7 +34,7 @@ __all__ = [
 CLASSES_FILE = "classes.json"
 #: What made the results that lie beside it (:mod:`lazylabels_monai.stamps`).
 RECORDS_FILE = "predicted.jsonl"
-#: Which files that lie beside it an export wrote (:mod:`lazylabels_monai.exporting.written`).
+#: Which files that lie beside it an export wrote (:mod:`lazylabels_monai.export_records`).
 EXPORTED_FILE = "exported.jsonl"
 #: What a window knows of the images of its folder (:mod:`lazylabels_monai.interactive.state`).
 PROJECT_FILE = "project.json"

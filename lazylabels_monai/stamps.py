@@ -402,6 +402,11 @@ class Records:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.file))
         self.refresh()
 
+    def unchanged(self, result: str, files: Iterable[str | os.PathLike]) -> bool:
+        """Whether the lines prove that class maps and ids of a result are as they were predicted."""
+        record = self.images.get(result)
+        return record is not None and record.stamp is not None and record.altered(files) is None
+
     def by_stamp(self, results: Iterable[str]) -> dict[str | None, list[str]]:
         """Names of results by the id of their stamp, None for those of unknown origin."""
         found: dict[str | None, list[str]] = {}

@@ -16,6 +16,7 @@ NAME = PACKAGE.name
 FLOORS = (
     (
         "errors",
+        "export_records",
         "late",
         "threads",
         "batch_threads",

@@ -61,5 +61,7 @@ def grabcut(
             typer.echo(
                 f"warning: '{report.image}' needs a close look, since {report.reason}: distance was used there.", err=True
             )
+    for note in summary.notes:
+        typer.echo(f"note: {note}")
     if summary.folder is not None:
         typer.echo(f"written: {summary.folder / FILE_NAME}; look through {summary.folder / 'overlays'}")

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from lazylabels_monai.atomic import filled
+from lazylabels_monai.data.carrying import carry_on
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
     LABEL_KEYS,
@@ -109,11 +110,13 @@ class ProposalSummary:
         folder: the data set that was made; None of a dry run.
         classes: names of the object classes.
         images: one report for each image looked at, in the datalist's order.
+        notes: on what people wrote into the data set that is replaced, a sentence each.
     """
 
     folder: Path | None
     classes: list[str]
     images: list[ImageReport]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> list[ImageReport]:
@@ -199,7 +202,7 @@ def propose_dataset(
             raise ProposalError(f"folder '{out}' holds the data set itself: name another folder.")
         check_target(out, overwrite, _REPORT)
     run = _Run(file, content["classes"], settings or GrabCutSettings(), failed, only_missing, _Truth(truth))
-    reports, proposals = [], {}
+    reports, proposals, notes = [], {}, []
     names = _names(items)
     replaced = filled(out, overwrite, partial(check_target, out, overwrite, _REPORT))
     with nullcontext(out) if dry_run else replaced as target:
@@ -214,8 +217,8 @@ def propose_dataset(
             steps.step(Path(item["image"]).name)
         if not dry_run:
             _write_reports(target, reports, run)
-            _write_datalist(target, out, file, content, section, proposals)
-    return ProposalSummary(None if dry_run else out, list(content["classes"]), reports)
+            notes = _write_datalist(target, out, file, content, section, proposals)
+    return ProposalSummary(None if dry_run else out, list(content["classes"]), reports, notes)
 
 
 @dataclass(frozen=True)
@@ -375,7 +378,8 @@ def _write_reports(target: Path, reports: Sequence[ImageReport], run: _Run) -> N
 
 def _write_datalist(
     target: Path, out: Path, file: Path, content: Mapping[str, Any], section: str, proposals: Mapping[int, str]
-) -> None:
+) -> list[str]:
+    """Gives what to say about it."""
     made = dict(content)
     for split in SECTIONS:
         if split in content:
@@ -383,8 +387,11 @@ def _write_datalist(
     for index, name in proposals.items():
         made[section][index].setdefault("segmentation", name)
     made["proposals"] = {"section": section, "made": [made[section][index]["image"] for index in proposals]}
+    items = [(Path(item["image"]).stem, item) for split in SECTIONS for item in made.get(split, [])]
+    notes = carry_on(out / FILE_NAME, items, made=out / FILE_NAME)
     made[WRITTEN] = digests_of(target)
     (target / FILE_NAME).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    return notes
 
 
 def _moved(item: Mapping[str, Any], file: Path, out: Path) -> dict[str, Any]:

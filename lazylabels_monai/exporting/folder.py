@@ -147,20 +147,23 @@ def export_objects(
 
     homes = {os.path.realpath(Path(file).parent) for file in _files(found, Records(home_of(source)))}
     report = ExportReport(folder, names, images_in=Path(*homes) if len(homes) == 1 else None)
+    records, predicted = Records(home_of(source)), []
     steps, bare = Steps(len(found), progress), {}
-    hole = max(map(largest_hole, [None, *Records(home_of(source)).stamps.values()]))
+    hole = max(map(largest_hole, [None, *records.stamps.values()]))
     folder.mkdir(parents=True, exist_ok=True)
     for image in found:
         try:
             maps = read_maps(image)
             objects = objects_of(image.name, _file_name(image), maps["instances"], maps["classes"], names)
+            own = [objects.file_name] * records.unchanged(image.name, filter(None, (image.instances, image.classes)))
             if maps["instances"] is not None and maps["classes"] is not None:
                 bare[image.name] = shares(maps["instances"], maps["classes"], None, hole).bare
             if unsure and maps["instances"] is not None:
                 _check_pieces(objects, image)
             if measure is not None:
                 objects = measure.added(objects, image, maps)
-            _write(written, writer.image(objects), report)
+            _write(written, writer.image(objects), own, report)
+            predicted += own
             report.objects[image.name] = len(objects.classes)
         except DiskError:  # so it is for all that follow
             raise
@@ -176,7 +179,7 @@ def export_objects(
     if sentence := told_bare(bare, {image.name: image.instances for image in found}, len(found)):
         warn(sentence)
     if report.objects:
-        _write(written, writer.end(), report)
+        _write(written, writer.end(), predicted, report)
     return report
 
 
@@ -210,12 +213,12 @@ def _check_target(written: WrittenFiles, names: Sequence[str], overwrite: bool, 
         raise ExportError(in_number(len(changed), sentence, names=some([str(folder / name) for name in changed], 1)))
 
 
-def _write(written: WrittenFiles, files: Iterable[File], report: ExportReport) -> None:
+def _write(written: WrittenFiles, files: Iterable[File], predicted: Sequence[str], report: ExportReport) -> None:
     for name, content in files:
         if written.changed(name):
             report.kept.append(written.folder / name)
         else:
-            written.write(name, content)
+            written.write(name, content, predicted)
             report.files.append(written.folder / name)
 
 

@@ -20,14 +20,14 @@ from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.building.belonging import Source
 from lazylabels_monai.data.building.earlier import (
     GONE,
+    NO_SPLITS,
     EarlierSplits,
-    carry_on,
     earlier_classes,
     earlier_splits,
     kept_order,
     made_before,
 )
-from lazylabels_monai.data.building.given import GivenDataset, GivenPainter, given_dataset
+from lazylabels_monai.data.building.given import PREDICTED, GivenDataset, GivenPainter, given_dataset
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_orientations, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
@@ -37,7 +37,8 @@ from lazylabels_monai.data.building.predicted import mark_unchanged, names_besid
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
-from lazylabels_monai.data.datalist import FILE_NAME, HAND_KEYS, SECTIONS, DatalistError
+from lazylabels_monai.data.carrying import carry_on
+from lazylabels_monai.data.datalist import FILE_NAME, HAND_KEYS, SECTIONS, DatalistError, datalist_file
 from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.images.digest import pixel_digest
@@ -81,7 +82,6 @@ def build_datalist(
         where = os.path.relpath(before)
         notes.append(f"'{where}' was made of the same folder: --keep-splits {quoted(where)} keeps its images in their splits.")
     _keep_out(out, sources)
-    mark_unchanged(sources)
     options = replace(options, legend=options.legend or find_legend(src))
     notes += notes_on_other_images(sources) + look_at_orientations(sources)
     notes += look_at_pictures(sources, options) + settle_names(sources, options)
@@ -92,6 +92,7 @@ def build_datalist(
     vocabulary = Vocabulary(options, classes, list(dict.fromkeys(legend.values())), beside)
     colours = {colour: Vocabulary.LEGEND + vocabulary.legend.index(name) for colour, name in legend.items()}
     meanings = _meanings(sources, vocabulary)
+    mark_unchanged(sources, vocabulary, meanings)
     painter = Painter(
         options,
         vocabulary,
@@ -361,7 +362,9 @@ def _datalist(
         sections[section].append({**m.entry, "digest": m.digest})
     of_images = {str(m.entry["image"]): m.source.name for m in made}
     items = [(of_images[item["image"]], item) for section in SECTIONS for item in sections[section]]
-    notes += carry_on(out, options.keep_splits, options.overwrite, items)
+    keep = options.keep_splits
+    named = None if keep is None or str(keep) == NO_SPLITS else datalist_file(keep)
+    notes += carry_on(out / FILE_NAME if options.overwrite else None, items, named)
     if folder is not None and (folder / "instances").is_dir() and not any((folder / "instances").iterdir()):
         (folder / "instances").rmdir()
     said = {
@@ -378,6 +381,9 @@ def _datalist(
         "test": options.test,
         "seed": options.seed,
     }
+    masks = {str(m.entry["segmentation"]) for m in labelled if m.source.predicted and "segmentation" in m.entry}
+    if masks:
+        said[PREDICTED] = sorted(masks)
     datalist = {"classes": list(classes), **sections, "build": said}
     if earlier is not None and (gone := earlier.gone([item["digest"] for s in sections.values() for item in s])):
         datalist[GONE] = gone

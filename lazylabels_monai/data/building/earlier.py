@@ -1,4 +1,4 @@
-"""What holds of the images of an earlier data set when it is made again: their splits, and what people wrote of them."""
+"""What holds of the images of an earlier data set when it is made again: their splits, and the order of classes."""
 
 from __future__ import annotations
 
@@ -8,27 +8,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from lazylabels_monai.data.building.options import BuildError
+from lazylabels_monai.data.carrying import digest_of
 from lazylabels_monai.data.datalist import (
     FILE_NAME,
-    HAND_KEYS,
     SECTIONS,
     DatalistError,
     absolute_path,
     datalist_file,
     load_datalist,
 )
-from lazylabels_monai.errors import LazyLabelsError, some
-from lazylabels_monai.images.digest import pixel_digest
-from lazylabels_monai.images.files import read_image_and_dims
 
 __all__ = [
     "GONE",
     "NO_SPLITS",
     "EarlierSplits",
-    "carry_on",
     "earlier_classes",
     "earlier_splits",
     "held_out",
@@ -143,68 +138,6 @@ def earlier_splits(
         ) from error
 
 
-def carry_on(
-    out: Path, keep: str | os.PathLike | None, overwrite: bool, items: Sequence[tuple[str, dict[str, Any]]]
-) -> list[str]:
-    """Give new items what people wrote of their pixels into the data set that is replaced, then into the one that is named.
-
-    Args:
-        out, keep, overwrite: see :func:`earlier_splits`; where all splits are drawn anew, what people wrote holds all the same.
-        items: the new ones with the names of their images; what they have stays.
-
-    Returns:
-        what to say about it, a sentence each.
-    """
-    replaced = out / FILE_NAME if overwrite else None
-    named = datalist_file(keep) if keep is not None and str(keep) != NO_SPLITS else None
-    files = {os.path.realpath(file): file for file in (named, replaced) if file is not None and file.is_file()}
-    notes = []
-    for file in sorted(files.values(), key=lambda file: file != replaced):
-        try:
-            notes += _carry_on(file, items, file == replaced)
-        except DatalistError:  # refused already, unless the user wants nothing of its splits
-            notes.append(f"'{file}' cannot be read, so that no {' or '.join(HAND_KEYS)} of its images goes along.")
-    return notes
-
-
-def _carry_on(file: Path, items: Sequence[tuple[str, dict[str, Any]]], replaced: bool) -> list[str]:
-    content = load_datalist(file)
-    left: dict[str, list[dict[str, Any]]] = {}
-    for item in (item for section in SECTIONS for item in content.get(section, [])):
-        if _by_hand(item):
-            left.setdefault(item.get("digest") or _digest(Path(absolute_path(file, item["image"]))), []).append(item)
-    given, rest = [], []
-    for by_name in (True, False):  # of images of the same pixels each its own
-        for name, item in rest if not by_name else items:
-            same = left.get(item["digest"], [])
-            before = next((b for b in same if not by_name or Path(b["image"]).stem.lower() == name.lower()), None)
-            if before is not None:
-                same.remove(before)
-                given.append({key: value for key, value in _by_hand(before).items() if key not in item})
-                item.update(given[-1])
-            elif by_name:
-                rest.append((name, item))
-    notes = []
-    if given := [keys for keys in given if keys]:
-        notes.append(f"{_keys(given)} kept from '{file}' (by content, whatever their names are).")
-    if replaced and (lost := [item for same in left.values() for item in same]):
-        notes.append(
-            f"{_keys(lost)} in '{file}' not kept, as no image of the data set has the same pixels now: write again what "
-            f"holds for {some([item['image'] for item in lost])}."
-        )
-    return notes
-
-
-def _by_hand(item: dict[str, Any]) -> dict[str, Any]:
-    return {key: item[key] for key in HAND_KEYS if item.get(key) is not None}
-
-
-def _keys(items: Sequence[dict[str, Any]]) -> str:
-    """Such as "the id and the pixel_size of 3 images"."""
-    keys = [key for key in HAND_KEYS if any(item.get(key) is not None for item in items)]
-    return f"{' and '.join(f'the {key}' for key in keys)} of {len(items)} image{'s' * (len(items) > 1)}"
-
-
 def earlier_classes(out: Path, overwrite: bool) -> list[str]:
     """Classes of the data set that is replaced, where it was made of a person's labels; none where nothing is."""
     try:
@@ -250,7 +183,7 @@ def _read(file: Path) -> EarlierSplits:
     stems = [Path(item["image"]).stem.lower() for _, item in items]
     count = Counter(stems)
     for (section, item), stem in zip(items, stems, strict=True):
-        digest = item.get("digest") or _digest(Path(absolute_path(file, item["image"])))
+        digest = item.get("digest") or digest_of(Path(absolute_path(file, item["image"])))
         if digest:
             before = [found.by_digest[digest]] if digest in found.by_digest else []
             found.by_digest[digest] = held_out([section, *before])
@@ -263,11 +196,3 @@ def _read(file: Path) -> EarlierSplits:
         if section in SECTIONS:
             found.by_digest.setdefault(digest, section)
     return found
-
-
-def _digest(path: Path) -> str:
-    """Of a data set made before contents were written down; "" where the image cannot be read any more."""
-    try:
-        return pixel_digest(read_image_and_dims(path)[0])
-    except LazyLabelsError:
-        return ""

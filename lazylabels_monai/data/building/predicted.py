@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from lazylabels_monai.class_names import read_class_names
 from lazylabels_monai.data.building.belonging import Source
-from lazylabels_monai.data.building.options import BuildError
+from lazylabels_monai.data.building.options import BuildError, Vocabulary
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.export_records import ExportRecords
 from lazylabels_monai.images.digest import file_pixels
+from lazylabels_monai.labels.annotations import Annotation, Mark
 from lazylabels_monai.result_files import CLASSES_ENDING, CLASSES_FILE, ENDINGS, INSTANCES_ENDING, RECORDS_FILE, image_stem
 from lazylabels_monai.stamps import Records, told_other_images
 
@@ -27,22 +30,42 @@ def own_files(kind: str, files: Sequence[Path]) -> list[Path]:
     return [path for path in files if not path.stem.endswith(others)]
 
 
-def mark_unchanged(sources: Iterable[Source]) -> None:
-    """Set ``predicted`` of images whose exact masks are as ``predict`` wrote them, as far as its records prove it."""
-    records: dict[Path, Records] = {}
+def mark_unchanged(sources: Iterable[Source], vocabulary: Vocabulary, meanings: Mapping[tuple[str, str], int | str]) -> None:
+    """Set ``predicted`` of images whose exact masks are as ``predict`` or an export of its results wrote them, or as a data
+    set that was made of either holds them, as far as the records beside them prove it.
+
+    Args:
+        sources: the images.
+        vocabulary: what the drawn names mean.
+        meanings: of each name that was drawn, by kind and name.
+    """
+
+    def counts(kind: str, annotation: Annotation, mark: Mark) -> bool:
+        """Whether a mark is an exact area, or one that says what is none."""
+        is_class = isinstance(meanings[kind, mark.name], int)
+        return mark.kind == "area" and (vocabulary.exact(kind, mark, annotation.source) if is_class else kind != "rough")
+
+    def empty(kind: str, annotation: Annotation) -> bool:
+        """Whether a file says that its image holds no object."""
+        return kind == "exact" and not annotation.marks and vocabulary.said_background(kind)
+
+    results, exports = cache(Records), cache(ExportRecords)
     for source in sources:
         masks = [path for kind, path in source.pictures.items() if kind in _ENDING]
-        drawn = any(mark.kind == "area" for kind, a in source.annotations if kind != "rough" for mark in a.marks)
-        source.predicted = bool(masks) and not drawn and all(_is_unchanged(path, records) for path in masks)
+        drawn = [a for kind, a in source.annotations if any(counts(kind, a, mark) for mark in a.marks) or empty(kind, a)]
+        found = [_is_unchanged(path, results) for path in masks] + [_is_export(a, exports) for a in drawn]
+        found += [source.predicted] * ("segmentation" in source.given)
+        source.predicted = bool(found) and all(found)
 
 
-def _is_unchanged(path: Path, records: dict[Path, Records]) -> bool:
-    if (name := _result(path)) is None:
-        return False
-    if path.parent not in records:
-        records[path.parent] = Records(path.parent)
-    record = records[path.parent].images.get(name)
-    return record is not None and record.stamp is not None and record.altered([path]) is None
+def _is_unchanged(path: Path, results: Callable[[Path], Records]) -> bool:
+    return (name := _result(path)) is not None and results(path.parent).unchanged(name, [path])
+
+
+def _is_export(annotation: Annotation, exports: Callable[[Path], ExportRecords]) -> bool:
+    """Whether the marks were exported of predictions that nobody had changed, and are as they were then."""
+    predicted = exports(annotation.source.parent).predicted(annotation.source)
+    return annotation.image in predicted if annotation.image is not None else bool(predicted)
 
 
 def notes_on_other_images(sources: Iterable[Source]) -> list[str]:

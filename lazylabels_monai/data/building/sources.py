@@ -227,7 +227,8 @@ class _Finder:
         sources = []
         for item in given.items:
             place = home if home in item.image.parents else item.image.parent
-            sources.append(Source(item.image.stem, item.image, None, home=place, given=item.labels, item=item.item))
+            own = {"given": item.labels, "item": item.item, "predicted": item.predicted}
+            sources.append(Source(item.image.stem, item.image, None, home=place, **own))
         more = [path for path in without_results(_files(home, PICTURE_SUFFIXES)) if os.path.realpath(path) not in listed]
         more = [path for path in more if os.path.abspath(path) not in self.named and not path.is_dir()]
         if flat:

@@ -9,12 +9,14 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 from PIL import Image
 
 from lazylabels_monai.atomic import filled
+from lazylabels_monai.data.carrying import carry_on
 from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS
 from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
@@ -82,9 +84,10 @@ def write_dataset(
     Returns:
         The summary that :func:`format_summary` prints: ``datalist`` (path), ``classes``, ``images`` (``{section:
         {"images": n, task: n}}``), ``files`` (number), ``unlabelled`` (training images left out as no label was drawn
-        for them), ``dry_run``, and unless that is set ``objects``, ``interfaces`` (pairs that touch, in the images with
-        scribbles), ``scribbles`` (those with one), ``inner_region_dice`` (inner regions taken for masks, mean over the
-        images that have them) and ``share_kept`` (share of an object's area in its inner region, mean over objects).
+        for them), ``notes`` (what to say about what people wrote into the datalist that is replaced), ``dry_run``, and
+        unless that is set ``objects``, ``interfaces`` (pairs that touch, in the images with scribbles), ``scribbles``
+        (those with one), ``inner_region_dice`` (inner regions taken for masks, mean over the images that have them) and
+        ``share_kept`` (share of an object's area in its inner region, mean over objects).
 
     Raises:
         OutputExistsError: when ``out`` holds something already.
@@ -105,6 +108,7 @@ def write_dataset(
         "images": {section: _counts([kept[i.name] for i in labelled if i.section == section]) for section in SECTIONS},
         "files": 1 + len(items) + sum(len(kept[i.name]) + (i.section != "training") for i in items),
         "unlabelled": [],
+        "notes": [],
         "dry_run": dry_run,
     }
     if dry_run:
@@ -115,13 +119,13 @@ def write_dataset(
         for folder in ("images", *TASKS, "instances"):
             (temporary / folder).mkdir()
         statistics = _Statistics()
-        sections: dict[str, list[dict[str, str | bool]]] = {section: [] for section in SECTIONS}
+        sections: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
         ndim = None
         for item in items:
             classes, instances = item.load()
             _check_classes(item, classes, class_names)
             ndim = instances.ndim
-            entry: dict[str, str | bool] = {"image": _write_image(temporary, item, suffix, save)}
+            entry: dict[str, Any] = {"image": _write_image(temporary, item, suffix, save)}
             labels = _labels(item, kept[item.name], classes, instances, marking, seed, statistics)
             if "instances" in labels and not instances.any():
                 entry["empty"] = True
@@ -132,6 +136,8 @@ def write_dataset(
                 sections[item.section].append(entry)
             else:
                 summary["unlabelled"].append(entry["image"])
+        entries = [(Path(entry["image"]).stem, entry) for entries in sections.values() for entry in entries]
+        summary["notes"] = carry_on(out / FILE_NAME if overwrite else None, entries, made=temporary / FILE_NAME)
         simulation = {
             **(parameters or {}),
             "strong": len(drawn["segmentation"]),
@@ -296,6 +302,7 @@ def format_summary(summary: Mapping) -> str:
         lines.append(f"share of an object's area kept in its inner region: {summary['share_kept']:.3f}, mean over the objects")
     if summary["unlabelled"]:
         lines.append(f"left out of training, as no label was drawn for them: {len(summary['unlabelled'])} images")
+    lines += [f"note: {note}" for note in summary["notes"]]
     where = f"{summary['files']} files, {summary['datalist']}"
     lines.append(f"dry run, nothing is written; would be written: {where}" if summary["dry_run"] else f"written: {where}")
     return "\n".join(lines)

@@ -13,9 +13,11 @@ from PIL import Image
 from lazylabels_monai.data.building.options import BuildError
 from lazylabels_monai.data.building.predicted import names_beside, own_files
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.exporting import FORMATS, export_objects
 from lazylabels_monai.result_files import RECORDS_FILE
 from lazylabels_monai.stamps import Record, Records, Stamp, locked
 from tests.data.building.drawing import SHAPE, _draw, _feature, _geojson, _ids, _image, _masks, _save, _square
+from tests.exporting.maps import saved_elsewhere
 
 CLASSES = np.where(_ids() == 9, 1, 2 * (_ids() > 0)).astype(np.uint8)
 
@@ -324,3 +326,85 @@ def test_what_people_drew_validates_before_predictions_that_nobody_changed(recor
     summary, _ = build(labels=[("segmentation", recorded)], overwrite=True, keep_splits="none", validation=3)
     assert {item["image"] for item in summary.datalist["validation"]} > {"images/a.png", "images/b.png"}
     assert "(1 of them validates or tests)" in unchanged_told(summary)[0]
+
+
+@pytest.mark.parametrize("way", ["named", "in exact/", "in annotations/"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_exports_of_predictions_that_nobody_changed_are_told(format, way, recorded, folder, build, tmp_path):
+    tifffile.imwrite(recorded / "a_instances.tif", np.where(_ids() == 9, 0, _ids()))  # corrected before the export
+    there = {"named": tmp_path / "to", "in exact/": folder / "exact", "in annotations/": folder / "annotations"}[way]
+    files = export_objects(recorded, format, there, images=folder / "images").files
+    options = {"classes": ["zinc", "air"], "labels": [("exact", there)] if way == "named" else []}
+    options |= {"areas": {"": "exact"}} if way == "in annotations/" else {}
+    (said,) = unchanged_told(build(**options)[0])
+    assert said.startswith("4 images have predictions as exact masks that nobody has changed, so that ")
+    assert "'a.png'" not in said
+    export_objects(recorded, format, there, images=folder / "images", overwrite=True)
+    assert unchanged_told(build(**options, overwrite=True)[0]) == [said], "the same files again"
+    changed = files[-1]  # of e, or of all
+    saved_elsewhere(changed)
+    told = unchanged_told(build(**options, overwrite=True)[0])
+    if format == "coco":
+        assert told == []
+    else:
+        assert told[0].startswith("3 images")
+        assert "'e.png'" not in told[0]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_exports_that_somebody_made_of_more_than_predictions_are_not_told(format, recorded, folder, build):
+    there = export_objects(recorded, format).folder
+    exact = {"labels": [("exact", there)], "classes": ["zinc", "air"]}
+    assert unchanged_told(build(**exact)[0])
+    rough = {"labels": [("rough", there)], "classes": ["zinc", "air"]}
+    assert unchanged_told(build(**rough, overwrite=True)[0]) == [], "no exact masks"
+    either = {"labels": [("annotations", there)], "classes": ["zinc", "air"], "areas": {"": "rough"}}
+    assert unchanged_told(build(**either, overwrite=True)[0]) == []
+    _draw(folder, _feature("zinc", "Polygon", _square(40, 25, 8, 8)), names="ab", kind="exact")
+    (said,) = unchanged_told(build(**exact, overwrite=True)[0])
+    assert said.startswith("3 images have predictions"), "somebody drew on two"
+    (recorded / RECORDS_FILE).unlink()  # as a window's results, which are a person's
+    export_objects(recorded, format, overwrite=True)
+    assert unchanged_told(build(**exact, overwrite=True)[0]) == []
+
+
+def test_exports_of_predictions_without_any_object_are_told(recorded, build):
+    records = Records(recorded)
+    for name in "ab":
+        _save(recorded / f"{name}_pred.png", 0 * CLASSES)
+        tifffile.imwrite(recorded / f"{name}_instances.tif", 0 * _ids())
+        records.add(name, records.images[name].giving(recorded / f"{name}_pred.png", [recorded / f"{name}_instances.tif"]))
+    options = {"labels": [("exact", export_objects(recorded, "roi").folder)], "classes": ["zinc", "air"]}
+    assert unchanged_told(build(**options)[0])[0].startswith("3 images")
+    (said,) = unchanged_told(build(**options, unlabelled={"": "background"}, overwrite=True)[0])
+    assert said.startswith("5 images")
+
+
+@pytest.mark.parametrize("kind", ["pictures", "exports"])
+def test_data_sets_made_of_predictions_that_nobody_changed_are_told(kind, recorded, build, tmp_path):
+    labels = both(recorded)["labels"] if kind == "pictures" else [("exact", export_objects(recorded, "roi").folder)]
+    build(out=tmp_path / "1", labels=labels, classes=["zinc", "air"])
+    said = unchanged_told(build(out=tmp_path / "2", src=tmp_path / "1")[0])
+    assert said[0].startswith("5 images have predictions as exact masks that nobody has changed, so that ")
+    assert unchanged_told(build(out=tmp_path / "3", src=tmp_path / "2", classes=["air", "zinc"])[0]) == said
+    corrected = tmp_path / "3" / "segmentation" / "b.png"
+    _save(corrected, np.where(_ids() == 9, 0, np.asarray(Image.open(corrected))).astype(np.uint8))
+    (told,) = unchanged_told(build(out=tmp_path / "4", src=tmp_path / "3")[0])
+    assert told.startswith("4 images")
+    assert "'b.png'" not in told
+
+
+def test_predictions_laid_over_what_a_person_drew_are_a_persons(recorded, folder, build, tmp_path):
+    _masks(folder, "ab", "segmentation", CLASSES)
+    _draw(folder, _feature("zinc", "Polygon", _square(42, 27, 4, 4)), names="cde", kind="rough")
+    build(out=tmp_path / "1", classes=["zinc", "air"])
+    (said,) = unchanged_told(build(out=tmp_path / "2", src=tmp_path / "1", labels=[("segmentation", recorded)])[0])
+    assert said.startswith("3 images have predictions")
+
+
+@pytest.mark.parametrize("build_entry", [None, [], {"predicted": None}, {"predicted": {"segmentation/a.png": 1}}])
+def test_a_data_set_without_a_list_of_predictions_is_a_persons(build_entry, recorded, build, tmp_path):
+    build(out=tmp_path / "1", **both(recorded))
+    file = tmp_path / "1" / "datalist.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "build": build_entry}))
+    assert unchanged_told(build(out=tmp_path / "2", src=tmp_path / "1")[0]) == []
