@@ -126,7 +126,7 @@ def test_what_people_wrote_of_pixels_that_are_gone_is_told(command, tmp_path):
     (source,) = (tmp_path / "src").rglob("images/a.png")
     save(source, np.zeros(SHAPE, np.uint8))
     (said,) = [note for note in command(tmp_path, out) if "pixel_size" in note]
-    assert "not kept, as no image has the same pixels now: write again what holds for 'images/a.png'" in said
+    assert "not kept, as no image of the data set has the same pixels now: write again what holds for 'images/a.png'" in said
     assert not any(by_hand(out).values())
 
 
