@@ -270,10 +270,10 @@ def require_datalist(path: PathLike) -> Path:
     if why == "does not exist" and file.name == FILE_NAME and file.parent.is_dir():
         made = command("datalist", file.parent, new_dataset(file.parent))
         raise DatalistError(
-            f"'{file.parent}' holds no {FILE_NAME}: name a data set, the folder that datalist made, or make one of images and "
-            f"their labels by `{made}`."
+            f"'{file.parent}' holds no {FILE_NAME}: name a data set (in configs dataset_dir), as datalist makes them, or "
+            f"make one of images and their labels by `{made}`."
         )
-    raise DatalistError(f"file '{file}' {why}: name a folder that holds a {FILE_NAME}.")
+    raise DatalistError(f"file '{file}' {why}: name a folder that holds a {FILE_NAME} (in configs dataset_dir).")
 
 
 def new_dataset(folder: PathLike) -> Path:

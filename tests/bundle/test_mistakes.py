@@ -71,7 +71,7 @@ def mistakes(bundle, tiny_data, trained, python, tmp_path_factory):
         ("missing_label", ["detection/", '"detection"', "remove the key"]),
         ("classes", ["['air bubble', 'ice crystal']", "['pore']", "--classes"]),
         ("no_data", ["nowhere/datalist.json' does not exist", "dataset_dir"]),
-        ("no_datalist", ["poor/datalist.json' does not exist", "dataset_dir"]),
+        ("no_datalist", ["poor' holds no datalist.json", "dataset_dir", "lazylabels datalist "]),
         ("false", ["--resume false", "write False"]),
         ("none", ["--sampling_shares None", "sampling_shares: null"]),
         ("no_model", ["nothing/model.pt", "--weights"]),

@@ -112,7 +112,9 @@ def test_json_syntax_names_the_line(tmp_path):
 
 
 def test_missing_datalist(tmp_path):
-    with pytest.raises(DatalistError, match=r"holds no datalist\.json: name a data set, .* `lazylabels datalist "):
+    with pytest.raises(
+        DatalistError, match=r"holds no datalist\.json: name a data set .*, or make one .* `lazylabels datalist "
+    ):
         load_datalist(tmp_path)
     with pytest.raises(DatalistError, match=r"nowhere/datalist\.json' does not exist"):
         load_datalist(tmp_path / "nowhere")
