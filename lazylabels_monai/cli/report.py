@@ -45,5 +45,6 @@ def report(
         max_objects=max_objects,
         overwrite=overwrite,
         command=shlex.join(["python", "-m", "lazylabels_monai", *sys.argv[1:]]),
+        warn=lambda sentence: typer.echo(f"warning: {sentence}", err=True),
     )
     typer.echo(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB, one file without links to others)")

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
@@ -88,6 +88,7 @@ def make_report(
     longest_side: int = 640,
     overwrite: bool = False,
     command: str = "",
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Write ``report.html`` into the folder of a prediction or an evaluation; what is missing is left out and named at the end.
 
@@ -105,6 +106,7 @@ def make_report(
         longest_side: of a picture in pixels.
         overwrite: replace an earlier report.
         command: that made the report, for the reader.
+        warn: is told, as the page is, of images or measurements that do not fit the prediction.
 
     Returns:
         the file.
@@ -125,7 +127,12 @@ def make_report(
             raise ReportError(f"{name} {count} must be {lowest} or more.")
     notes: list[str] = []
 
-    predicted, stated = find_predictions(out, images, notes.append, bool(classes))
+    def doubt(sentence: str) -> None:
+        notes.append(sentence)
+        if warn is not None:
+            warn(sentence)
+
+    predicted, stated = find_predictions(out, images, notes.append, bool(classes), doubt)
     evaluation = read_evaluation(out, predicted, notes.append)
     if not predicted and evaluation is None:
         raise ReportError(f"'{out}' holds neither a 2D prediction (<name>_pred.png) nor an evaluation (metrics.json).")
@@ -137,7 +144,7 @@ def make_report(
     names = tuple(classes or settings.get("classes.json") or stated or ())
     require_distinct(names)
     at = None if measured_in is None else expanded(measured_in)
-    measured = read_measurements(out, predicted, notes.append, pixel_size, names or None, at)
+    measured = read_measurements(out, predicted, notes.append, pixel_size, names or None, at, doubt)
     if measured is not None:
         if measured.folder is not None:
             require_asked(measured.summary, measured.folder, out, images, pixel_size, classes)

@@ -151,7 +151,7 @@ class Evaluation:
 
 
 def find_predictions(
-    out: Path, images: Images, note: Note, named: bool = False
+    out: Path, images: Images, note: Note, named: bool = False, doubt: Note | None = None
 ) -> tuple[list[Predicted], tuple[str, ...] | None]:
     """The predicted images below ``out``, sorted by name, and the names of the classes where a datalist states them.
 
@@ -161,6 +161,7 @@ def find_predictions(
             the path of each that is meant by its name.
         note: is told what is missing.
         named: whether the user named the classes, so that a broken ``classes.json`` does not matter.
+        doubt: is told of images that are not those that were predicted; default ``note``.
 
     Raises:
         DatalistError: for ``images`` that hold no image.
@@ -193,7 +194,7 @@ def find_predictions(
             "the images that were predicted."
         )
     if sentence := told_other_images(out, originals, file_pixels):
-        note(sentence)
+        (doubt or note)(sentence)
     predicted = []
     flat = [files for files in labelled if not any(_is_volume(path) for path in (files.instances, files.classes))]
     volumes = len(labelled) - len(flat) + len(list(out.glob(f"*{CLASSES_ENDING}.nii.gz")))
@@ -247,6 +248,7 @@ def read_measurements(
     pixel_size: str | float | None = None,
     classes: Sequence[str] | None = None,
     folder: Path | None = None,
+    doubt: Note | None = None,
 ) -> Measurements | None:
     """What ``measure`` wrote into ``out`` or a folder in it; where it did not, the same measured here and not kept.
 
@@ -256,6 +258,7 @@ def read_measurements(
         note: is told what is missing.
         pixel_size, classes: for measuring here.
         folder: of the measurements; default ``out``, then the newest in it, of those that are of what ``out`` holds.
+        doubt: is told of measurements that do not fit the prediction or were changed; default ``note``.
     """
     if folder is None:
         remedy = f"measure {out} into a folder in it"
@@ -263,8 +266,8 @@ def read_measurements(
     try:
         if folder is not None:
             found = _read_measured(folder, folder)
-            _note_mismatch(found, predicted, note)
-            _note_rows(found, note)
+            _note_mismatch(found, predicted, doubt or note)
+            _note_rows(found, doubt or note)
             _note_erased(out, predicted, list(found.summary["classes"]), note)
             return found
         if not predicted:
