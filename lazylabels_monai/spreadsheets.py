@@ -59,7 +59,7 @@ def read_table(path: Path, needed: Sequence[str], numbers: Sequence[str] = (), *
 
     Args:
         path: of the file.
-        needed: columns that must be there, with a value in each row; a number but in those of names.
+        needed: columns that must be there, with a value in each row; that value is a number, except in columns of names.
         numbers: others of which each value must be a number where there is one.
         again: what writes the table anew, for the sentences.
 
