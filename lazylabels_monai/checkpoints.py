@@ -49,7 +49,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 #: Parts of a checkpoint that earlier versions did not write, or that another machine has no use for.
-_OPTIONAL = ("judged", "random", "scaler")
+_OPTIONAL = ("judged", "random", "scaler", "fine_tuning")
 
 
 class CheckpointLoader(monai.handlers.CheckpointLoader):

@@ -22,10 +22,14 @@ __all__ = [
     "options_told",
     "put_back_options",
     "put_back_schedule",
+    "scale_rates",
+    "scaled",
 ]
 
 #: Of a group of an optimizer: its weights, and what a schedule changes.
 _MOVING = ("params", "lr", "initial_lr")
+#: Of a group: the rate, that of the beginning, and what torch's OneCycleLR leads it between.
+_RATES = ("lr", "initial_lr", "max_lr", "min_lr")
 #: Settings that say what an optimizer remembers of each weight: a state without it cannot go on with it.
 _REMEMBERED = ("amsgrad", "centered")
 
@@ -105,6 +109,22 @@ def asked_schedule(scheduler: Any) -> dict[str, Any]:
         return {}
     kept = ("optimizer", "last_epoch", "lr_lambdas")
     return {key: value for key, value in vars(scheduler).items() if not key.startswith("_") and key not in kept}
+
+
+def scale_rates(optimizer: torch.optim.Optimizer, scheduler: Any, factor: float) -> None:
+    """Multiply the rates of an optimizer's groups, and those that its schedule begins from, before the first step."""
+    for group in optimizer.param_groups:
+        group.update({key: group[key] * factor for key in _RATES if key in group})
+    for one in (scheduler, *getattr(scheduler, "_schedulers", ())):  # of a SequentialLR, its parts as well
+        for key, value in scaled(vars(one), factor).items():
+            setattr(one, key, value)
+
+
+def scaled(schedule: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """What :func:`asked_schedule` gave, beginning from rates that are multiplied."""
+    return {
+        key: [rate * factor for rate in value] if key in ("base_lrs", "_last_lr") else value for key, value in schedule.items()
+    }
 
 
 def put_back_schedule(scheduler: Any, asked: Mapping[str, Any]) -> None:

@@ -37,6 +37,7 @@ from lazylabels_monai.optimizers import (
     options_told,
     put_back_options,
     put_back_schedule,
+    scaled,
 )
 from lazylabels_monai.parts import AS_IN_BUNDLE, replaced_parts, running_config
 from lazylabels_monai.result_files import CLASSES_FILE
@@ -362,6 +363,7 @@ class ResumedRates:
         anew: whether earlier scores cannot be compared with those to come.
         judged: what else is forgotten then.
         loss: the loss; where it counts ``steps``, it goes on counting from those that were done.
+        fine_tuning: by whose ``factor`` the rates were multiplied when the training began, and are again.
     """
 
     def __init__(
@@ -372,8 +374,9 @@ class ResumedRates:
         anew: bool = False,
         judged: Judged | None = None,
         loss: Any = None,
+        fine_tuning: Any = None,
     ) -> None:
-        self.optimizer, self.scheduler, self.anew = optimizer, scheduler, anew
+        self.optimizer, self.scheduler, self.anew, self.fine_tuning = optimizer, scheduler, anew, fine_tuning
         self.scores = [scores for scores in (best, judged) if scores is not None]
         self.loss = loss
         self.options, self.schedule = asked_options(optimizer), asked_schedule(scheduler)
@@ -389,7 +392,8 @@ class ResumedRates:
         if hasattr(self.loss, "steps"):
             self.loss.steps = engine.state.iteration
         put_back_options(self.optimizer, self.options)
-        put_back_schedule(self.scheduler, self.schedule)
+        factor = getattr(self.fine_tuning, "factor", 1.0)
+        put_back_schedule(self.scheduler, scaled(self.schedule, factor))
 
 
 def _shown(value: Any) -> str:

@@ -57,7 +57,7 @@ FLOORS = (
     ("trained", "network_file"),
     ("checkpoints", "warm_start"),
     ("final_choice",),
-    ("interpolation",),
+    ("interpolation", "fine_tuning"),
     ("resuming",),
     ("workflow", "predicting"),
     ("evaluation", "measure", "suggest"),

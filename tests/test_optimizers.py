@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 from monai.optimizers import WarmupCosineSchedule
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, SequentialLR, StepLR
 
 from lazylabels_monai.optimizers import (
     CosineAnnealingLR,
@@ -17,6 +17,8 @@ from lazylabels_monai.optimizers import (
     options_told,
     put_back_options,
     put_back_schedule,
+    scale_rates,
+    scaled,
 )
 
 
@@ -156,3 +158,44 @@ def test_parts_of_a_network_keep_rates_of_their_own(bundle, tiny_data, tmp_path)
     with bundle.workflow(bundle.files("train.yaml"), "train", init_id="nothing", **given) as workflow:
         optimizer, scheduler = (workflow.parser.get_parsed_content(name) for name in ("optimizer", "lr_scheduler"))
         assert steps(optimizer, scheduler, 4) == [pytest.approx([0.1, 0.2, 0.3])] * 4
+
+
+SCHEDULES = {
+    "no decay": lambda optimizer, factor: CosineAnnealingLR(optimizer, 5, None),
+    "cosine": lambda optimizer, factor: CosineAnnealingLR(optimizer, 5, 0.0),
+    "lambda": lambda optimizer, factor: LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch)),
+    "step": lambda optimizer, factor: StepLR(optimizer, 2, 0.5),
+    "warm-up": lambda optimizer, factor: WarmupCosineSchedule(optimizer, 2, 5),
+    "one cycle": lambda optimizer, factor: OneCycleLR(optimizer, [0.4 * factor, 0.8 * factor], total_steps=8),
+    "sequence": lambda optimizer, factor: SequentialLR(
+        optimizer, [StepLR(optimizer, 1, 0.5), CosineAnnealingLR(optimizer, 5, 0.0)], milestones=[2]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_rates_that_are_multiplied_are_those_of_an_optimizer_made_with_them(name):
+    found = []
+    for made_with, factor in ((0.1, 1.0), (1.0, 0.1)):
+        first, second = weights()
+        groups = [{"params": [first], "lr": 0.5 * made_with}, {"params": [second]}]
+        optimizer = torch.optim.SGD(groups, lr=0.1 * made_with, momentum=0.9)
+        scheduler = SCHEDULES[name](optimizer, made_with)
+        scale_rates(optimizer, scheduler, factor)
+        assert scheduler.get_last_lr() == [group["lr"] for group in optimizer.param_groups]
+        found.append(steps(optimizer, scheduler, 6))
+    assert found[0] == [pytest.approx(rates) for rates in found[1]]
+    assert found[0][0] != [0.5, 0.1]
+
+
+def test_a_schedule_that_is_put_back_begins_from_multiplied_rates():
+    optimizer = torch.optim.SGD(weights(), lr=0.1)
+    scheduler = CosineAnnealingLR(optimizer, 5, 0.0)
+    asked = asked_schedule(scheduler)
+    scale_rates(optimizer, scheduler, 0.1)
+    expected = steps(optimizer, scheduler, 3)
+    put_back_schedule(scheduler, scaled(asked, 0.1))
+    again = steps(optimizer, scheduler, 3)
+    plain = torch.optim.SGD(weights(), lr=0.01)
+    assert [*expected, *again] == [pytest.approx(r) for r in steps(plain, CosineAnnealingLR(plain, 5, 0.0), 6)]
+    assert scaled({}, 0.1) == {}  # of one whose rates cannot be told: the checkpoint brings them

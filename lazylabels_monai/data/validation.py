@@ -256,6 +256,13 @@ class ValidationDataset(CacheDataset):
             other.chosen = self._grouped(self._within(max(allowed, self._fewest if self.is_whole else self.pixels)))
         return other
 
+    def of(self, items: Sequence, most: int) -> ValidationDataset:
+        """Other images, prepared alike: of each the first window that is worth it, at most so many."""
+        other = ValidationDataset(items, self.transform, progress=False, window=self.window, overlap=self.overlap)
+        labels = [_judging(other._image(number), ("segmentation",)) for number in range(len(items))]
+        other.chosen = other._grouped(choose_windows(labels, self.window)[:most])
+        return other
+
     def described(self) -> str:
         """For a record: what the scores are of. The same text, the same pixels."""
         return "" if self.chosen is None else f" on {self.count} windows of {list(self.window)}"

@@ -59,6 +59,24 @@ def test_resume_keeps_the_best_model_unless_it_finds_a_better_one(bundle, tiny_d
     assert load(models / "checkpoint_epoch=3.pt")["trainer"]["iteration"] == 3 * STEPS
 
 
+def test_a_training_goes_on_at_the_rate_that_its_beginning_got(bundle, tiny_data, trained, tmp_path):
+    """Lowered once, not twice and not never, along the schedule of the training that was not stopped."""
+    more = {"init_weights": str(trained / "models" / "model.pt"), "learning_rate": 0.01, "lr_decay": True}
+    found = {}
+    for name, each in {"whole": {}, "stopped": {}, "given": {"fine_tuning_from": None, "learning_rate": 0.001}}.items():
+        known = {**more, "fine_tuning_from": 0.0, **each}
+        if name == "stopped":
+            bundle.train(tiny_data, tmp_path / name, max_epochs=2, **known)
+        bundle.train(tiny_data, tmp_path / name, max_epochs=4, resume=name == "stopped", **known)
+        states = [load(tmp_path / name / "models" / f"checkpoint_epoch={epoch}.pt") for epoch in (3, 4)]
+        found[name] = [
+            (state["optimizer"]["param_groups"][0]["lr"], *state["lr_scheduler"]["base_lrs"]) for state in states
+        ]
+    assert found["given"][0] == pytest.approx((0.001 * (1 - 2**-0.5) / 2, 0.001))
+    for name in ("whole", "stopped"):
+        assert [pytest.approx(rates, abs=1e-12) for rates in found[name]] == found["given"]
+
+
 @pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_epoch_count(bundle, tiny_data, python, tmp_path):
     models, more = tmp_path / "models", {**bundle.training, **bundle.overrides(tiny_data, tmp_path)}

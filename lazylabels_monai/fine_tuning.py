@@ -1,0 +1,88 @@
+"""Weights that find the objects before the first step are trained at a lower rate.
+
+A rate at which a network learns anew makes one that knows such images forget: five pictures, one of them with an exact mask,
+can make it worse on every other one (docs/starter.md). Weights that know nothing of the images need that rate. Which of both
+they are is measured before anything is learnt, and so on the exact masks of the training, too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+
+from lazylabels_monai.data.choosing import BY_DICE
+from lazylabels_monai.data.datalist import has_key
+from lazylabels_monai.final_choice import FinalChoice
+from lazylabels_monai.optimizers import scale_rates
+from lazylabels_monai.warm_start import NOTHING
+
+__all__ = ["MOST", "FineTuning"]
+
+logger = logging.getLogger(__name__)
+
+#: On so many images at most, a window of each, are the weights of the beginning scored.
+MOST = 16
+
+
+class FineTuning:
+    """Lowers the learning rate of a training whose weights find the objects before it begins.
+
+    Nothing is done where these are none, or where no validation image has an exact mask.
+
+    Args:
+        choice: whose network, images and metric give the score.
+        items: of training and validation; those with an exact mask count, at most :data:`MOST` of them, evenly chosen.
+        score: mean Dice over the object classes, 0 to 1, from which on weights find the objects; None: they never do.
+        rate: by which the rate of each of the optimizer's groups is multiplied then, above 0.
+
+    Attributes:
+        factor: by which the rates were multiplied; 1.0: they are those of the optimizer.
+    """
+
+    def __init__(
+        self, choice: FinalChoice, items: Sequence[Mapping[str, Any]], score: float | None = 0.8, rate: float = 0.1
+    ) -> None:
+        self.choice, self.score, self.rate, self.factor = choice, score, rate, 1.0
+        exact = [item for item in items if has_key(item, "segmentation")]
+        self.items = [exact[number * len(exact) // MOST] for number in range(MOST)] if len(exact) > MOST else exact
+
+    def state_dict(self) -> dict[str, float]:
+        """For a checkpoint: a training that goes on does so at the rate that it began with."""
+        return {"factor": self.factor}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.factor = float(state["factor"])
+
+    def begin(
+        self, init_weights: str | None, optimizer: torch.optim.Optimizer, scheduler: Any, resume_from: str | None = None
+    ) -> None:
+        """Before the first step of a training that is not resumed: score what the network has taken, and lower the rates.
+
+        Args:
+            init_weights: where that came from.
+            optimizer, scheduler: whose rates are lowered, and that goes on from them.
+            resume_from: a checkpoint, or None.
+        """
+        judged = self.score is not None and self.items and BY_DICE in (self.choice.metric or {})
+        if not judged or resume_from is not None or init_weights in (None, "", NOTHING):
+            return
+        images = self.choice.images.of(self.items, MOST)
+        with torch.random.fork_rng(devices=[]):  # a seed gives the same crops whether anybody looks at this score or not
+            _, scores = self.choice.score({init_weights: self.choice.network.state_dict()}, images)
+        found = idist.broadcast(scores[init_weights], src=0)  # on several GPUs the last digits may differ
+        known = found >= self.score
+        if known:
+            self.factor = self.rate
+            scale_rates(optimizer, scheduler, self.factor)
+        rates = ", ".join(dict.fromkeys(f"{group['lr']:g}" for group in optimizer.param_groups))
+        logger.info(
+            f"before any training {init_weights} has a mean Dice of {found:.3f} on {self.choice.described(images)} with an "
+            f"exact mask: the learning rate is {rates}"
+            + (f", {self.rate:g} of what was given, so that it does not forget" if known else ", as it has much to learn")
+            + f" (fine_tuning_from {self.score:g}; null: whatever they find)."
+        )

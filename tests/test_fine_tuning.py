@@ -1,0 +1,105 @@
+"""Weights that find the objects before the first step are trained at a lower rate, and others at the one that was given."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from lazylabels_monai.fine_tuning import MOST, FineTuning
+from lazylabels_monai.optimizers import CosineAnnealingLR
+from lazylabels_monai.warm_start import NOTHING, STARTER
+from tests.test_interpolation import made
+
+EXACT = {"segmentation": "exact.png"}  # that it has one; what it is stands in the samples
+
+
+def parts(tmp_path, metric="val_mean_dice", weight=0.0, items=None, **settings):
+    interpolation, network = made(tmp_path, metric)
+    with torch.no_grad():
+        network.weight.fill_(weight)
+    choice = interpolation.choice
+    items = [dict(item) for item in choice.images.data] if items is None else items
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.2)
+    scheduler = CosineAnnealingLR(optimizer, 4, 0.0)
+    return FineTuning(choice, items, **settings), optimizer, scheduler
+
+
+def dice(image, threshold) -> float:
+    """Of what is brighter than the threshold, with what is brighter than 0.5."""
+    one, other = image >= threshold, image >= 0.5
+    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.6, 0.9])
+def test_the_rate_is_lowered_where_the_weights_find_the_objects(tmp_path, caplog, weight):
+    caplog.set_level("INFO")
+    fine_tuning, optimizer, scheduler = parts(tmp_path, weight=weight)
+    # a window of 8 x 8 of each image, of which it is not known here which; of all of it the Dice is about the same
+    about = np.mean([dice(item["image"], weight) for item in fine_tuning.items])
+    assert abs(about - 0.8) > 0.05
+    fine_tuning.begin(STARTER, optimizer, scheduler)
+    lowered = about > 0.8
+    assert fine_tuning.factor == (0.1 if lowered else 1.0)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.02 if lowered else 0.2)
+    assert scheduler.base_lrs == [pytest.approx(0.02 if lowered else 0.2)]
+    (said,) = [record.getMessage() for record in caplog.records if "before any training" in record.getMessage()]
+    assert f"the learning rate is {0.02 if lowered else 0.2}" in said
+    assert float(said.split("Dice of ")[1].split()[0]) == pytest.approx(about, abs=0.1)
+    assert ("does not forget" in said) == lowered
+    assert float(fine_tuning.choice.network.weight.detach()) == pytest.approx(weight)
+
+
+@pytest.mark.parametrize(
+    ("settings", "beginning"),
+    [
+        ({}, (None,)),
+        ({}, ("",)),
+        ({}, (NOTHING,)),
+        ({}, (STARTER, "checkpoint_epoch=1.pt")),
+        ({"score": None}, (STARTER,)),
+        ({"items": []}, (STARTER,)),
+        ({"items": [{"image": "a.png", "detection": "a_inner.png"}]}, (STARTER,)),
+        ({"metric": "val_loss"}, (STARTER,)),
+    ],
+)
+def test_nothing_is_scored_where_there_is_nothing_to_know(tmp_path, caplog, settings, beginning):
+    caplog.set_level("INFO")
+    fine_tuning, optimizer, scheduler = parts(tmp_path, weight=0.5, **settings)
+    fine_tuning.choice.score = None  # nobody asks
+    fine_tuning.begin(beginning[0], optimizer, scheduler, *beginning[1:])
+    assert (fine_tuning.factor, optimizer.param_groups[0]["lr"]) == (1.0, 0.2)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("number", [1, MOST, MOST + 1, 100])
+def test_of_many_exact_masks_some_of_all_over_the_list_are_looked_at(tmp_path, number):
+    items = [{"image": f"{n}.png", **(EXACT if n % 2 else {"detection": "a.png"})} for n in range(2 * number)]
+    found = [int(item["image"].split(".")[0]) for item in parts(tmp_path, items=items)[0].items]
+    assert len(found) == len(set(found)) == min(number, MOST)
+    assert found == sorted(found)
+    assert all(n % 2 for n in found)
+    gaps = np.diff([*found, 2 * number])
+    assert gaps.max() - gaps.min() <= 2
+
+
+def test_a_seed_draws_the_same_whether_it_is_looked_or_not(tmp_path):
+    drawn = []
+    for beginning in (NOTHING, STARTER):
+        fine_tuning, optimizer, scheduler = parts(tmp_path, weight=0.5)
+        for seed in (random.seed, np.random.seed, torch.manual_seed):
+            seed(5)
+        fine_tuning.begin(beginning, optimizer, scheduler)
+        drawn.append((random.random(), np.random.rand(), float(torch.rand(1))))
+    assert fine_tuning.factor == 0.1
+    assert drawn[0] == drawn[1]
+
+
+def test_a_training_that_goes_on_knows_the_factor(tmp_path):
+    first, optimizer, scheduler = parts(tmp_path, weight=0.5, rate=0.25)
+    first.begin(STARTER, optimizer, scheduler)
+    again, *_ = parts(tmp_path)
+    again.load_state_dict(first.state_dict())
+    assert again.factor == first.factor == 0.25
