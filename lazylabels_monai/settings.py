@@ -200,7 +200,9 @@ SETTINGS: dict[str, Setting] = {
     "resume": _yes_or_no(),
     "init_weights": _or_nothing(Setting(_TEXT.fits, "a model.pt, or the word starter or nothing")),
     "fine_tuning_from": _or_nothing(_SHARE),
-    "fine_tuning_rate": Setting(lambda value: _is_number(value) and 0 < value <= 1, "a number above 0 and up to 1, such as 0.1"),
+    "fine_tuning_rate": Setting(
+        lambda value: _is_number(value) and 0 < value <= 1, "a number above 0 and up to 1, such as 0.1"
+    ),
     "weight_interpolation": _yes_or_no(),
     "sampling_shares": _or_nothing(_by_task(_SHARE, "shares from 0 to 1")),
     "implied_segmentation": _yes_or_no(),

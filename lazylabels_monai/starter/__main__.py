@@ -18,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     pack.add_argument("sets", type=Path, help="folder of the sets, as in docs/public-sets.md")
     pack.add_argument("file", type=Path, help="zip file to write")
     pack.add_argument("--most", type=int, help="pictures of a set, for a try")
+    held = commands.add_parser("held", help="copy the pictures of these sets that no starter learns from")
+    held.add_argument("sets", type=Path, help="folder of the sets")
+    held.add_argument("out", type=Path, help="folder to write to, which may be that of the sets")
     make = commands.add_parser("make", help="train on them")
     make.add_argument("file", type=Path, help="what pack wrote")
     make.add_argument("out", type=Path, help="folder for results.json and weights")
@@ -47,6 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
             from lazylabels_monai.starter.sets import pack as gather
 
             print(gather(given.sets, given.file, given.most))
+        elif given.command == "held":
+            from lazylabels_monai.starter.sets import write_held
+
+            print(write_held(given.sets, given.out))
         elif given.command == "score":
             from lazylabels_monai.starter.scoring import score_results
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ __all__ = [
     "resized_instances",
     "unpack",
     "validation_pictures",
+    "write_held",
 ]
 
 #: Bits of a level's label.
@@ -271,6 +273,37 @@ def _labelled(folder: Path, use: ImageSet, unseen: bool, most: int | None) -> It
             instances = label if kind == "masks" else instances_from_classes(label, 12)
             image = np.asarray(Image.open(path).convert("L"))
             yield ("unseen" if unseen else "validation" if validates else "training"), path.stem, image, instances
+
+
+def write_held(folder: Path, target: Path) -> dict[str, int]:
+    """Copy the pictures that no starter learns from, of sets that it knows: new pictures of kinds that it knows.
+
+    Args:
+        folder: of the sets, as in ``docs/public-sets.md``.
+        target: gets ``NAME_held/train/images`` and ``masks`` of each set, which must not be there.
+
+    Returns:
+        the number of pictures of each.
+
+    Raises:
+        LazyLabelsError: when a set is missing, or something is there already.
+    """
+    counts = {}
+    for name, use in SETS.items():
+        source, made = folder / name / use.split, target / f"{name}_held"
+        if not use.held or not (source / "masks").is_dir():
+            continue
+        if made.exists():
+            raise LazyLabelsError(f"{made} is there already: move it away, or name another folder.")
+        held = sorted((source / "images").iterdir())[use.held - 1 :: use.held]
+        for kind in ("images", "masks"):
+            (made / "train" / kind).mkdir(parents=True)
+            for path in held:
+                shutil.copyfile(source / kind / path.name, made / "train" / kind / path.name)
+        counts[name] = len(held)
+    if not counts:
+        raise LazyLabelsError(f"{folder} holds none of the sets of docs/public-sets.md: put them there.")
+    return counts
 
 
 def _scaled(shape: tuple[int, ...], scale: float) -> tuple[int, int]:

@@ -69,9 +69,7 @@ def test_a_training_goes_on_at_the_rate_that_its_beginning_got(bundle, tiny_data
             bundle.train(tiny_data, tmp_path / name, max_epochs=2, **known)
         bundle.train(tiny_data, tmp_path / name, max_epochs=4, resume=name == "stopped", **known)
         states = [load(tmp_path / name / "models" / f"checkpoint_epoch={epoch}.pt") for epoch in (3, 4)]
-        found[name] = [
-            (state["optimizer"]["param_groups"][0]["lr"], *state["lr_scheduler"]["base_lrs"]) for state in states
-        ]
+        found[name] = [(state["optimizer"]["param_groups"][0]["lr"], *state["lr_scheduler"]["base_lrs"]) for state in states]
     assert found["given"][0] == pytest.approx((0.001 * (1 - 2**-0.5) / 2, 0.001))
     for name in ("whole", "stopped"):
         assert [pytest.approx(rates, abs=1e-12) for rates in found[name]] == found["given"]

@@ -93,3 +93,21 @@ def test_what_is_packed_is_unpacked(folder):
 def test_a_set_that_is_not_there_is_named(tmp_path):
     with pytest.raises(LazyLabelsError, match=r"emps.*is missing"):
         sets.pack(tmp_path, tmp_path / "all.zip")
+
+
+def test_held_pictures_are_those_that_nothing_learns_from(folder):
+    """Known by their pixels in what is packed."""
+    Image.fromarray(np.full((240, 240), 9, np.uint8)).save(folder / "ids/train/images/b.png")
+    sets.pack(folder, folder / "all.zip", generated_validation=1)
+    assert sets.write_held(folder, folder / "held") == {"ids": 1}
+    validates = [p for p in sets.unpack(folder / "all.zip") if (p.domain, p.part) == ("ids", "validation")]
+    for kind in ("images", "masks"):
+        (written,) = (folder / "held/ids_held/train" / kind).iterdir()
+        assert written.read_bytes() == (folder / "ids/train" / kind / written.name).read_bytes()
+    with Image.open(folder / "held/ids_held/train/images" / written.name) as image:
+        assert np.asarray(image).std() == 0
+    assert [picture.image.std() < 1 for picture in validates] == [True]
+    with pytest.raises(LazyLabelsError, match=r"ids_held is there already"):
+        sets.write_held(folder, folder / "held")
+    with pytest.raises(LazyLabelsError, match=r"holds none of the sets"):
+        sets.write_held(folder / "held", folder / "other")
