@@ -24,7 +24,7 @@ def check(
     strict: Annotated[bool, typer.Option(help="exit code 1 on warnings, too")] = False,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier sheet or JSON file")] = False,
 ) -> None:
-    """Check a data set before training: which image carries which label, and what is wrong. Exit code 1 on errors."""
+    """Check a data set before training: how many images carry which label, and what is wrong. Exit code 1 on errors."""
     from lazylabels_monai.data.checking import check_datalist
 
     require_free_json(json_file, overwrite)

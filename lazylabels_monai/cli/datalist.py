@@ -85,7 +85,7 @@ def datalist(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier OUT; its images keep their split")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the table, write nothing")] = False,
 ) -> None:
-    """Make a data set from your images and what you drew on them, and print which image carries which label."""
+    """Make a data set from your images and what you drew on them, and print how many images carry which label."""
     from lazylabels_monai.data.building import (
         BuildError,
         BuildOptions,

@@ -41,7 +41,7 @@ def measure(
     overwrite: Annotated[bool, typer.Option(help="replace the files of an earlier run")] = False,
     dry_run: Annotated[bool, typer.Option(help="say what would be measured and write nothing")] = False,
 ) -> None:
-    """Measure objects: a table of all of them, and sizes, densities and phase fractions with intervals."""
+    """Measure objects: a table of all of them, and sizes, densities and area fractions with intervals."""
     from lazylabels_monai.measure.folder import format_measurements, measure_folder
 
     result = measure_folder(

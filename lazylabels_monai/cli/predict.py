@@ -46,7 +46,7 @@ def predict(
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="predict images again that are done")] = False,
 ) -> None:
-    """Predict images: label map, objects and overlay of each. A broken file is named and skipped; exit code 1 then."""
+    """Predict images: class map, objects and overlay of each. A broken file is named and skipped; exit code 1 then."""
     from lazylabels_monai.predicting.folder import predict as predict_images
 
     if dropout_samples and not uncertainty:

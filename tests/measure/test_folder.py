@@ -19,7 +19,21 @@ from lazylabels_monai.measure.folder import format_measurements, measure_folder
 from lazylabels_monai.measure.image import MeasureError
 from lazylabels_monai.report import make_report
 from lazylabels_monai.stamps import Record, Records
+from tests.helpers import ROOT
 from tests.measure.drawn import ONE, predictions, stamped
+
+
+def test_the_page_names_every_column(tmp_path):
+    folder = predictions(tmp_path / "p")
+    measure_folder(folder, tmp_path / "o", pixel_size="0.5um", resamples=100)
+    page = (ROOT / "docs/measurements.md").read_text(encoding="utf-8")
+    page = page.replace(
+        "`bbox_row_min_px` ... `bbox_col_max_px`", "`bbox_row_min_px`, `bbox_col_min_px`, `bbox_row_max_px`, `bbox_col_max_px`"
+    )
+    page = page.replace("`median_`, `p10_`, `p90_diameter_um`", "`median_diameter_um`, `p10_diameter_um`, `p90_diameter_um`")
+    for table in ("objects.csv", "summary.csv"):
+        columns = pd.read_csv(tmp_path / "o" / table).columns
+        assert [c for c in columns if f"`{c}`" not in page and not c.endswith(("_low", "_high"))] == [], table
 
 
 def test_class_maps_alone_are_taken_apart(tmp_path):

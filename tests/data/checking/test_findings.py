@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from lazylabels_monai.data.checking import CODES
@@ -35,6 +37,15 @@ def test_the_page_lists_every_code_with_its_picture():
             continue
         assert f"(images/findings/{code}.png)" in page
         assert (ROOT / f"docs/images/findings/{code}.png").is_file()
+
+
+def test_the_page_lists_every_code_of_the_json():
+    folder = ROOT / "lazylabels_monai/data/checking"
+    source = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    codes = set(re.findall(r'(?:(?:ERROR|WARNING|level),|\.error\()\s*"([a-z-]+)"', source))
+    assert {"datalist", "unreadable", "size-differs", "mask-empty", "split-empty", "same-pixels", "marks-in-corner"} <= codes
+    page = (ROOT / "docs/checking.md").read_text(encoding="utf-8")
+    assert sorted(code for code in codes if f"| `{code}`" not in page) == []
 
 
 def test_what_many_images_share_is_one_sentence(data):
