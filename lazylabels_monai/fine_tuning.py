@@ -40,23 +40,28 @@ class FineTuning:
         rate: by which the rate of each of the optimizer's groups is multiplied then, above 0.
 
     Attributes:
-        factor: by which the rates were multiplied; 1.0: they are those of the optimizer.
+        known: whether the weights of the beginning found the objects.
     """
 
     def __init__(
         self, choice: FinalChoice, items: Sequence[Mapping[str, Any]], score: float | None = 0.8, rate: float = 0.1
     ) -> None:
-        self.choice, self.score, self.rate, self.factor = choice, score, rate, 1.0
+        self.choice, self.score, self.rate, self.known = choice, score, rate, False
         exact = [item for item in items if has_key(item, "segmentation")]
         self.items = [exact[number * len(exact) // MOST] for number in range(MOST)] if len(exact) > MOST else exact
 
-    def state_dict(self) -> dict[str, float]:
-        """For a checkpoint: a training that goes on does so at the rate that it began with."""
-        return {"factor": self.factor}
+    @property
+    def factor(self) -> float:
+        """By what the rates were multiplied; 1.0: they are those of the optimizer."""
+        return self.rate if self.known else 1.0
 
-    def load_state_dict(self, state: Mapping[str, float]) -> None:
+    def state_dict(self) -> dict[str, bool]:
+        """For a checkpoint: a training that goes on does so at the rate that it began with."""
+        return {"known": self.known}
+
+    def load_state_dict(self, state: Mapping[str, bool]) -> None:
         """Go on from what :meth:`state_dict` gave."""
-        self.factor = float(state["factor"])
+        self.known = bool(state["known"])
 
     def begin(
         self, init_weights: str | None, optimizer: torch.optim.Optimizer, scheduler: Any, resume_from: str | None = None
@@ -75,14 +80,13 @@ class FineTuning:
         with torch.random.fork_rng(devices=[]):  # a seed gives the same crops whether anybody looks at this score or not
             _, scores = self.choice.score({init_weights: self.choice.network.state_dict()}, images)
         found = idist.broadcast(scores[init_weights], src=0)  # on several GPUs the last digits may differ
-        known = found >= self.score
-        if known:
-            self.factor = self.rate
-            scale_rates(optimizer, scheduler, self.factor)
+        self.known = found >= self.score
+        if self.known:
+            scale_rates(optimizer, scheduler, self.rate)
         rates = ", ".join(dict.fromkeys(f"{group['lr']:g}" for group in optimizer.param_groups))
         logger.info(
             f"before any training {init_weights} has a mean Dice of {found:.3f} on {self.choice.described(images)} with an "
             f"exact mask: the learning rate is {rates}"
-            + (f", {self.rate:g} of what was given, so that it does not forget" if known else ", as it has much to learn")
+            + (f", {self.rate:g} of what was given, so that it does not forget" if self.known else ", as it has much to learn")
             + f" (fine_tuning_from {self.score:g}; null: whatever they find)."
         )

@@ -22,6 +22,7 @@ from torch import Tensor
 from lazylabels_monai.checkpoints import candidate_file, copy_previous_model, save_weights
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.final_choice import FinalChoice
+from lazylabels_monai.fine_tuning import FineTuning
 from lazylabels_monai.stopping import uninterrupted
 from lazylabels_monai.trained import WEIGHTS_FILE, sound_weights
 from lazylabels_monai.training_file import note_beginning, noted_beginning
@@ -55,19 +56,20 @@ def interpolated(begun: Mapping[str, Tensor], ended: Mapping[str, Tensor], share
     }
 
 
-def most_credible(scores: Mapping[float, float], images: int, is_loss: bool = False) -> float:
+def most_credible(scores: Mapping[float, float], images: int, is_loss: bool = False, known: bool = False) -> float:
     """The share whose weights are kept: the best score, less what chance may give far from the end (:data:`DOUBT`).
 
     Args:
         scores: of each share; higher is better.
         images: that judged, 1 or more.
         is_loss: whether the scores are losses with their sign turned.
+        known: whether the weights of the beginning found the objects before the first step: nothing speaks against them then.
 
     Returns:
         the share; of equal ones the nearest to the end.
     """
     scale = abs(scores.get(1.0, max(scores.values()))) if is_loss else 1.0
-    doubt = DOUBT * scale / math.sqrt(images)
+    doubt = 0.0 if known else DOUBT * scale / math.sqrt(images)
     return max(scores, key=lambda share: (scores[share] - doubt * (1 - share) ** 2, share))
 
 
@@ -81,10 +83,11 @@ class Interpolation:
         choice: has made the best weights of the training ``model.pt`` before this begins; it says what judges, and its share of
             the time is shared with these validations.
         enabled: False does nothing.
+        fine_tuning: says whether the weights of the beginning found the objects before the first step; None: they did not.
     """
 
-    def __init__(self, choice: FinalChoice, enabled: bool = True) -> None:
-        self.choice, self.enabled = choice, enabled and bool(choice.metric)
+    def __init__(self, choice: FinalChoice, enabled: bool = True, fine_tuning: FineTuning | None = None) -> None:
+        self.choice, self.enabled, self.fine_tuning = choice, enabled and bool(choice.metric), fine_tuning
         self.begun: dict[str, Tensor] | None = None  # until they are saved
         self.begun_from = ""
         self._to_note: str | None = None
@@ -161,7 +164,8 @@ class Interpolation:
         known = self.choice.known(scores)
         if not known:
             return
-        self.share = most_credible(known, len(images), self.choice.judges_by_loss)
+        begun_well = self.fine_tuning is not None and self.fine_tuning.known
+        self.share = most_credible(known, len(images), self.choice.judges_by_loss, begun_well)
         best = max(known, key=lambda share: (known[share], share))
         self._say(name, scores, self.choice.described(images), best)
         if self.share < 1 and idist.get_rank() == 0:

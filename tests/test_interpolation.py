@@ -17,6 +17,7 @@ from lazylabels_monai.checkpoints import candidates, save_weights
 from lazylabels_monai.data.validation import Allowance, ValidationDataset
 from lazylabels_monai.engines import PrepareEvaluationBatch, Validator
 from lazylabels_monai.final_choice import FinalChoice
+from lazylabels_monai.fine_tuning import FineTuning
 from lazylabels_monai.inferers import MultiTaskSlidingWindowInferer
 from lazylabels_monai.interpolation import SHARES, Interpolation, interpolated, most_credible
 from lazylabels_monai.losses import MaskedMultiTaskLoss, ProbabilityLoss
@@ -147,6 +148,18 @@ def test_the_further_from_the_end_the_more_a_score_must_be_better(scores, images
         of_loss = {s: loss + 0.1 * losses[1.0] * (1 - s) ** 2 / images**0.5 for s, loss in losses.items()}
         chosen = most_credible(losses, images, is_loss=True)
         assert of_loss[chosen] == max(of_loss.values())
+
+
+def test_weights_that_found_the_objects_before_the_first_step_are_believed(tmp_path):
+    """The same scores: of weights that knew nothing of the images a single one is little to go by."""
+    scores = scores_at(0.9818, 0.9811, 0.9788, 0.9775, 0.9774)
+    for known, expected in ((False, 0.6), (True, 0.2)):
+        parts = made(tmp_path / str(known), images=1)
+        (tmp_path / str(known)).mkdir()
+        parts[0].choice.score = lambda weights, images: ("val_mean_dice", scores)
+        parts[0].fine_tuning = FineTuning(parts[0].choice, [])
+        parts[0].fine_tuning.known = known
+        assert end(parts, tmp_path / str(known), 0.2, 0.6) == pytest.approx(expected)
 
 
 def test_a_better_score_that_is_not_believed_is_told(tmp_path, caplog):
