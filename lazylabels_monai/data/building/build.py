@@ -393,7 +393,7 @@ def _datalist(
         "seed": options.seed,
     }
     datalist = {"classes": list(classes), **sections, "build": said}
-    if earlier is not None and (gone := earlier.gone([item["digest"] for s in sections.values() for item in s])):
+    if earlier is not None and (gone := earlier.gone({item["digest"] for s in sections.values() for item in s})):
         datalist[GONE] = gone
     return datalist, notes
 
