@@ -9,9 +9,10 @@ A data set is a folder with a ``datalist.json``::
 
 ``classes`` names the object classes 1, 2, ... without the background, 0. Paths are relative to the file. A label that
 was not collected has no key. ``instances`` holds object ids for object metrics. Free keys of an item are ``id``,
-``pixel_size``, ``digest`` and ``empty``; ``"empty": true`` says that the image truly shows no object, so that its strong
-mask may be all background. ``digest`` says what the image shows, whatever its name is
+``pixel_size``, ``digest``, ``predicted`` and ``empty``; ``"empty": true`` says that the image truly shows no object, so that
+its strong mask may be all background. ``digest`` says what the image shows, whatever its name is
 (:func:`~lazylabels_monai.images.digest.pixel_digest`), so that it keeps its split when the data set is made again.
+``predicted`` says of an exact mask that it is a prediction that nobody has changed (:func:`is_predicted`).
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ from lazylabels_monai.progress import Progress
 from lazylabels_monai.regular import odd_name, why_no_file
 from lazylabels_monai.result_files import without_results
 from lazylabels_monai.spelling import as_spelled
+from lazylabels_monai.stamps import file_digest
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, TASKS, present_key, validate_tasks
 
 __all__ = [
     "FILE_NAME",
     "HAND_KEYS",
     "LABEL_KEYS",
+    "PREDICTED",
     "SECTIONS",
     "SECTION_FOLDERS",
     "DatalistError",
@@ -49,7 +52,9 @@ __all__ = [
     "find_images",
     "folders_passed_over",
     "has_key",
+    "is_predicted",
     "load_datalist",
+    "mask_digest",
     "new_dataset",
     "read_items",
     "require_datalist",
@@ -68,9 +73,11 @@ FILE_NAME = "datalist.json"
 #: Keys of an item that name a label file.
 LABEL_KEYS = (*TASKS, "instances")
 _FILE_KEYS = ("image", *LABEL_KEYS)
+#: Key of an item with :func:`mask_digest`, where its exact mask was made of a prediction that nobody had changed.
+PREDICTED = "predicted"
 #: Keys of an item that people write of the picture, and that no command can find out again.
 HAND_KEYS = ("id", "pixel_size")
-_ITEM_KEYS = (*_FILE_KEYS, *HAND_KEYS, "empty", "digest")
+_ITEM_KEYS = (*_FILE_KEYS, *HAND_KEYS, "empty", "digest", PREDICTED)
 # What other tools call them, so that the hint is right where spelling does not help
 _ALIASES = {
     "label": "segmentation",
@@ -292,6 +299,23 @@ def absolute_path(file: Path, name: str) -> str:
 def has_key(item: Mapping[str, Any], key: str) -> bool:
     """Whether an item names something under ``key``."""
     return item.get(key) is not None
+
+
+def mask_digest(item: Mapping[str, Any], file: Path) -> str:
+    """Of the files of an item's exact mask: the classes and, where there are some, the ids.
+
+    Raises:
+        OSError: when one cannot be read.
+    """
+    return " ".join(file_digest(absolute_path(file, item[key])) for key in ("segmentation", "instances") if has_key(item, key))
+
+
+def is_predicted(item: Mapping[str, Any], file: Path) -> bool:
+    """Whether an item's exact mask was made of a prediction that nobody had changed, and is as it was written then."""
+    try:
+        return has_key(item, PREDICTED) and item[PREDICTED] == mask_digest(item, file)
+    except OSError:
+        return False
 
 
 def _structure_errors(content: Any, file: Path) -> list[str]:

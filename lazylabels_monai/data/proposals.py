@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -350,12 +351,9 @@ class _Truth:
 
 def _names(items: Sequence[Mapping[str, Any]]) -> list[str]:
     """File names without suffix; a stem that occurs twice gets its folder's name or a number in front."""
-    names: list[str] = []
-    for index, item in enumerate(items):
-        stem = Path(item["image"]).stem
-        same = [other for other in items if Path(other["image"]).stem.lower() == stem.lower()]
-        names.append(stem if len(same) == 1 else f"{index:04d}_{stem}")
-    return names
+    stems = [Path(item["image"]).stem for item in items]
+    same = Counter(stem.lower() for stem in stems)
+    return [stem if same[stem.lower()] == 1 else f"{index:04d}_{stem}" for index, stem in enumerate(stems)]
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -155,7 +155,8 @@ def export_objects(
         try:
             maps = read_maps(image)
             objects = objects_of(image.name, _file_name(image), maps["instances"], maps["classes"], names)
-            own = [objects.file_name] * records.unchanged(image.name, filter(None, (image.instances, image.classes)))
+            unchanged = records.unchanged(image.name, filter(None, (image.instances, image.classes))) or image.predicted
+            own = [objects.file_name] * unchanged
             if maps["instances"] is not None and maps["classes"] is not None:
                 bare[image.name] = shares(maps["instances"], maps["classes"], None, hole).bare
             if unsure and maps["instances"] is not None:

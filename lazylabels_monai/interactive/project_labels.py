@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lazylabels_monai.atomic import put_back
-from lazylabels_monai.data.datalist import LABEL_KEYS, SECTIONS, has_key
+from lazylabels_monai.data.datalist import LABEL_KEYS, PREDICTED, SECTIONS, has_key
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.images.digest import pixel_digest
 from lazylabels_monai.images.files import file_suffix, read_image
@@ -26,8 +26,8 @@ from lazylabels_monai.tasks import BACKGROUND, IGNORE, LABELS, TASKS, is_marked,
 
 __all__ = ["ProjectLabels"]
 
-#: Keys of an item that this module writes itself; an item of other keys stays in the datalist when its marks are gone.
-_OWN_KEYS = {"image", "digest"}
+#: Keys of an item that no person wrote; an item of other keys stays in the datalist when its marks are gone.
+_OWN_KEYS = {"image", "digest", PREDICTED}
 #: Key of the ids of objects, which are no task.
 _IDS = "instances"
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lazylabels_monai.atomic import write_text, written_to
-from lazylabels_monai.data.datalist import has_key
+from lazylabels_monai.data.datalist import PREDICTED, has_key
 from lazylabels_monai.images.digest import is_digest
 from lazylabels_monai.images.files import file_suffix
 from lazylabels_monai.interactive.image_records import ImageEntry, ImageRecords
@@ -23,7 +23,7 @@ __all__ = ["as_known", "follow_renamed"]
 #: File of a project that says which image is being renamed, while files follow it.
 _RENAMING = ".renaming.json"
 #: Keys of an item that come back from what a project knows of an image.
-_KNOWN_OTHERWISE = {"image", "digest", "empty", *TASKS}
+_KNOWN_OTHERWISE = {"image", "digest", "empty", PREDICTED, *TASKS}
 
 
 def as_known(records: ImageRecords, pictures: Sequence[str]) -> list[str]:

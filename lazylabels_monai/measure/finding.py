@@ -16,6 +16,7 @@ from lazylabels_monai.data.datalist import (
     datalist_file,
     find_images,
     has_key,
+    is_predicted,
     load_datalist,
 )
 from lazylabels_monai.errors import LazyLabelsError
@@ -69,6 +70,7 @@ class LabelledImage:
     probability: str | None = None
     uncertainty: str | None = None
     pixel_size: str | float | None = None  # the item's key in a datalist
+    predicted: bool = False  # whether a datalist says that it is a prediction that nobody has changed
 
 
 class NoLabelMapError(MeasureError):
@@ -160,7 +162,8 @@ def _of_datalist(file: Path) -> tuple[list[LabelledImage], tuple[str, ...]]:
             if len(paths) > 1:
                 name = Path(paths["image"]).stem
                 labels = (paths.get("instances"), paths.get("segmentation"), paths["image"])
-                images.append(LabelledImage(name, *labels, pixel_size=item.get("pixel_size")))
+                own = {"pixel_size": item.get("pixel_size"), "predicted": is_predicted(item, file)}
+                images.append(LabelledImage(name, *labels, **own))
     twice = _repeated([image.name for image in images])
     if twice:
         raise MeasureError(f"'{file}' lists two labelled images of the name '{twice}': rename one, names tell the rows apart.")

@@ -120,7 +120,8 @@ class Belonging:
 
     def _attach_annotations(self, labels: Labels, sources: Sequence[Source], is_aside: bool) -> None:
         read = self._read(labels, is_aside)
-        names = [self._label_name(a.source, labels.root, _stem(a.source), a.image, sources) for a in read]
+        known = _known_folders(sources)
+        names = [self._label_name(a.source, labels.root, _stem(a.source), a.image, known) for a in read]
         matching = match(names, [_image_name(source) for source in sources])
         for image, rivals in matching.rivals.items():
             self._refuse_rivals(sources[image], [read[n] for n in rivals], labels.kind)
@@ -182,7 +183,7 @@ class Belonging:
         self, labels: Labels, read: Sequence[Annotation], lost: Sequence[int], sources: Sequence[Source]
     ) -> dict[int, tuple[int, str]]:
         """Image and class of the files whose name ends with a class: napari's layers and ImageJ's ROIs carry none."""
-        images = [_image_name(source) for source in sources]
+        images, known = [_image_name(source) for source in sources], _known_folders(sources)
         found: dict[int, tuple[int, str]] = {}
         for number in lost:
             if read[number].image is not None:
@@ -192,7 +193,7 @@ class Belonging:
                 word = stem[cut + 1 :].strip()
                 if not re.match(r"[^\W\d]", word) or _VERSION.search(word):
                     continue
-                owner = match([self._label_name(path, labels.root, stem[:cut], None, sources)], images)
+                owner = match([self._label_name(path, labels.root, stem[:cut], None, known)], images)
                 self._refuse_torn(owner, [(path, None)], sources)
                 if owner.image_of:
                     found[number] = owner.image_of[0], word
@@ -213,14 +214,13 @@ class Belonging:
     def endings(self) -> tuple[str, ...]:
         return tuple(ending for ending in (self.options.label_suffix, self.options.image_suffix) if ending)
 
-    def _label_name(self, path: Path, root: Path, stem: str, record: str | None, sources: Sequence[Source]) -> LabelName:
+    def _label_name(self, path: Path, root: Path, stem: str, record: str | None, known: frozenset[str]) -> LabelName:
         """What a file's name says, or the name of an image in it, with the folders that tell images of a name apart."""
         try:
             folders = path.relative_to(root).parts[:-1]
         except ValueError:
             folders = ()
         folders = tuple(name for name in folders if name not in LABEL_FOLDERS)
-        known = {folded(name) for source in sources for name in source.folders}
         # a file or a folder named by itself: the folder that it lies in may be that of its images
         within = (root.name,) if not folders and folded(root.name) in known else ()
         if record is not None:
@@ -229,7 +229,8 @@ class Belonging:
         return LabelName(stem, folders, endings=self.endings(), within=within)
 
     def _match(self, labels: Labels, sources: Sequence[Source]) -> Matching:
-        names = [self._label_name(path, labels.root, path.stem, None, sources) for path in labels.files]
+        known = _known_folders(sources)
+        names = [self._label_name(path, labels.root, path.stem, None, known) for path in labels.files]
         return match(names, [_image_name(source) for source in sources])
 
     def _refuse_rivals(self, source: Source, rivals: Sequence[Annotation], kind: str) -> None:
@@ -302,6 +303,11 @@ class Belonging:
                 f"'{labels.where}': names such as '{labels.files[0].name}' look like a file for each object: put those of each "
                 f"image into a folder of its name, such as '{labels.root / source.path.stem}{os.sep}'."
             )
+
+
+def _known_folders(sources: Sequence[Source]) -> frozenset[str]:
+    """Folders that images lie in, as names are compared."""
+    return frozenset(folded(name) for source in sources for name in source.folders)
 
 
 def _image_name(source: Source) -> ImageName:

@@ -27,7 +27,7 @@ from lazylabels_monai.data.building.earlier import (
     kept_order,
     made_before,
 )
-from lazylabels_monai.data.building.given import PREDICTED, GivenDataset, GivenPainter, given_dataset
+from lazylabels_monai.data.building.given import GivenDataset, GivenPainter, given_dataset
 from lazylabels_monai.data.building.layouts import find_legend
 from lazylabels_monai.data.building.looking import look_at_marks, look_at_orientations, look_at_pictures
 from lazylabels_monai.data.building.naming import settle_names
@@ -38,7 +38,15 @@ from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.data.building.splits import ImageToPlace, draw_sections, notes_on_splits, same_pixels_apart
 from lazylabels_monai.data.building.summary import BuildSummary, MadeImage, notes_on, readings
 from lazylabels_monai.data.carrying import carry_on
-from lazylabels_monai.data.datalist import FILE_NAME, HAND_KEYS, SECTIONS, DatalistError, datalist_file
+from lazylabels_monai.data.datalist import (
+    FILE_NAME,
+    HAND_KEYS,
+    PREDICTED,
+    SECTIONS,
+    DatalistError,
+    datalist_file,
+    mask_digest,
+)
 from lazylabels_monai.data.replacing import WRITTEN, check_target, digests_of
 from lazylabels_monai.errors import LazyLabelsError, some
 from lazylabels_monai.images.digest import pixel_digest
@@ -359,7 +367,10 @@ def _datalist(
             name = m.entry.pop("instances")
             if folder is not None:
                 (folder / str(name)).unlink()
-        sections[section].append({**m.entry, "digest": m.digest})
+        item = {**m.entry, "digest": m.digest}
+        if folder is not None and m.source.predicted and "segmentation" in item:
+            item[PREDICTED] = mask_digest(item, folder / FILE_NAME)
+        sections[section].append(item)
     of_images = {str(m.entry["image"]): m.source.name for m in made}
     items = [(of_images[item["image"]], item) for section in SECTIONS for item in sections[section]]
     keep = options.keep_splits
@@ -381,11 +392,8 @@ def _datalist(
         "test": options.test,
         "seed": options.seed,
     }
-    masks = {str(m.entry["segmentation"]) for m in labelled if m.source.predicted and "segmentation" in m.entry}
-    if masks:
-        said[PREDICTED] = sorted(masks)
     datalist = {"classes": list(classes), **sections, "build": said}
-    if earlier is not None and (gone := earlier.gone([item["digest"] for s in sections.values() for item in s])):
+    if earlier is not None and (gone := earlier.gone({item["digest"] for s in sections.values() for item in s})):
         datalist[GONE] = gone
     return datalist, notes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,7 +95,7 @@ class EarlierSplits:
             unread=[*self.unread, *other.unread],
         )
 
-    def gone(self, digests: Sequence[str]) -> dict[str, str]:
+    def gone(self, digests: Collection[str]) -> dict[str, str]:
         """Contents of which no image is there, with their split: what was trained on must not validate when it is back."""
         return {digest: section for digest, section in self.by_digest.items() if digest not in digests}
 

@@ -26,6 +26,7 @@ from lazylabels_monai.data.datalist import (
     DatalistError,
     absolute_path,
     has_key,
+    is_predicted,
     load_datalist,
 )
 from lazylabels_monai.data.replacing import WRITTEN
@@ -36,15 +37,12 @@ from lazylabels_monai.labels.interfaces import interfaces_where_known
 from lazylabels_monai.labels.objects import compact_instances, instances_from_classes
 from lazylabels_monai.option_text import naming
 from lazylabels_monai.result_files import PROJECT_FILE
-from lazylabels_monai.stamps import file_digest
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, TASKS, is_marked
 
-__all__ = ["PREDICTED", "GivenDataset", "GivenItem", "GivenPainter", "given_dataset"]
+__all__ = ["GivenDataset", "GivenItem", "GivenPainter", "given_dataset"]
 
 #: Keys by which a ``datalist.json`` is one of ours; other programs have files of that name, too.
 _OURS = frozenset(["classes", "build", "simulation", "proposals"])
-#: Key, below "build", of the paths of exact masks that were made of predictions that nobody had changed.
-PREDICTED = "predicted"
 #: Share of an object from which one drawn over it is that object, drawn anew.
 _ANEW = 0.5
 
@@ -97,17 +95,11 @@ def given_dataset(src: Path) -> GivenDataset | None:
                     "as it is, or copy it and correct the copy by hand."
                 )
             labels = {key: Path(absolute_path(file, item[key])) for key in LABEL_KEYS if has_key(item, key)}
-            items.append(GivenItem(image, labels, item, _is_predicted(content, item, labels)))
-    return GivenDataset(file, list(content["classes"]), items)
-
-
-def _is_predicted(content: Mapping[str, Any], item: Mapping[str, Any], labels: Mapping[str, Path]) -> bool:
-    """Whether an exact mask was made of a prediction that nobody had changed, and is as it was written then."""
-    build, written, name = content.get("build"), content.get(WRITTEN), item.get("segmentation")
-    if not (isinstance(build, dict) and isinstance(written, dict) and isinstance(build.get(PREDICTED), list)):
-        return False
-    file = labels.get("segmentation")
-    return name in build[PREDICTED] and file.is_file() and written.get(name) == file_digest(file)
+            items.append(GivenItem(image, labels, item, is_predicted(item, file)))
+    written = content.get(WRITTEN)
+    return GivenDataset(
+        file, list(content["classes"]), items, [src / name for name in written] if isinstance(written, dict) else []
+    )
 
 
 def _is_project(folder: Path) -> bool:
@@ -134,12 +126,14 @@ class GivenDataset:
         file: its ``datalist.json``.
         classes: its object classes 1, 2, ...
         items: its images.
+        written: files that the command wrote that made it.
         anew: how many of its objects were drawn anew, by image.
     """
 
     file: Path
     classes: Sequence[str]
     items: Sequence[GivenItem]
+    written: Sequence[Path] = ()
     anew: dict[str, int] = field(default_factory=dict)
 
     @cached_property

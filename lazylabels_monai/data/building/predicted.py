@@ -50,22 +50,23 @@ def mark_unchanged(sources: Iterable[Source], vocabulary: Vocabulary, meanings: 
         return kind == "exact" and not annotation.marks and vocabulary.said_background(kind)
 
     results, exports = cache(Records), cache(ExportRecords)
+    predicted = cache(lambda file: exports(file.parent).predicted(file))  # a file of many images is read once
+
+    def exported(annotation: Annotation) -> bool:
+        """Whether the marks were exported of a prediction that nobody had changed, and are as they were then."""
+        images = predicted(annotation.source)
+        return annotation.image in images if annotation.image is not None else bool(images)
+
     for source in sources:
         masks = [path for kind, path in source.pictures.items() if kind in _ENDING]
         drawn = [a for kind, a in source.annotations if any(counts(kind, a, mark) for mark in a.marks) or empty(kind, a)]
-        found = [_is_unchanged(path, results) for path in masks] + [_is_export(a, exports) for a in drawn]
+        found = [_is_unchanged(path, results) for path in masks] + [exported(a) for a in drawn]
         found += [source.predicted] * ("segmentation" in source.given)
         source.predicted = bool(found) and all(found)
 
 
 def _is_unchanged(path: Path, results: Callable[[Path], Records]) -> bool:
     return (name := _result(path)) is not None and results(path.parent).unchanged(name, [path])
-
-
-def _is_export(annotation: Annotation, exports: Callable[[Path], ExportRecords]) -> bool:
-    """Whether the marks were exported of predictions that nobody had changed, and are as they were then."""
-    predicted = exports(annotation.source.parent).predicted(annotation.source)
-    return annotation.image in predicted if annotation.image is not None else bool(predicted)
 
 
 def notes_on_other_images(sources: Iterable[Source]) -> list[str]:

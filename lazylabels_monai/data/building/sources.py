@@ -223,7 +223,8 @@ class _Finder:
         """Take the images that a data set names with their labels, other pictures that lie there, and marks beside them."""
         src = Path(os.path.abspath(src))  # as its datalist's files are
         home = src / "images" if (src / "images").is_dir() else src
-        flat, listed = home == src, {os.path.realpath(path) for path in given.files}
+        flat = home == src
+        listed = {os.path.realpath(path) for path in (*given.files, *(given.written if flat else ()))}
         sources = []
         for item in given.items:
             place = home if home in item.image.parents else item.image.parent
@@ -244,7 +245,7 @@ class _Finder:
                 self._own_folder(kind, src / name, sources, is_unit=False)
         if flat and not self.said:
             drawn = [path for path in _labels_in("annotations", src, self.options) if path.parent == src]
-            if drawn := [path for path in drawn if path.name not in _WINDOWS]:
+            if drawn := [path for path in drawn if path.name not in _WINDOWS and os.path.realpath(path) not in listed]:
                 self.belonging.attach(Labels("annotations", str(src), src, drawn), sources)
 
     def _pictures(self, home: Path, flat: bool) -> list[Path]:

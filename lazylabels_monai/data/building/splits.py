@@ -43,9 +43,9 @@ def draw_sections(
 
     The best model is chosen by Dice against masks, so an image without one would validate little; where no image has one,
     images with rough marks validate. Predictions that nobody has changed come last: a model that repeats them would win. A
-    share leaves at least half of the images with a mask that people made to training; a count is taken at its word. An image
-    that has a split already keeps it, and new ones fill up what is asked for. The draw goes by the content
-    of the images: what they are called, and which others there are, says nothing.
+    share takes none of them where people made masks, and leaves at least half of those to training; a count is taken at its
+    word. An image that has a split already keeps it, and new ones fill up what is asked for. The draw goes by the content of
+    the images: what they are called, and which others there are, says nothing.
 
     Args:
         candidates: the images; those of the same pixels in one folder.
@@ -77,6 +77,9 @@ def draw_sections(
                 raise
             continue  # what is kept was possible once; `notes_on_splits` says what is missing
         new = [c for c in pool if sections[c.name] == "training" and c.digest not in old]
+        if float(share) < 1 and any(c.rank and not c.predicted for c in pool):
+            predicted = {c.digest for c in pool if c.predicted}
+            new = [c for c in new if c.digest not in predicted]
         training = sum(sections[c.name] == "training" for c in pool)
         rough = not any(c.rank for c in pool)  # no image has a mask: then all are as good
         chosen = _drawn(new, wanted - have, seed + key, training - 1, 0 if rough else 1)
@@ -168,7 +171,8 @@ def notes_on_splits(
             wanted = have if have else 1
         if have < wanted:
             notes.append(
-                f"{verb} where {wanted} would: only new images with a mask can join, as the others have been trained on."
+                f"{verb} where {wanted} would: only new images with a mask that people made can join, as the others have been "
+                "trained on."
             )
         elif have > wanted:
             notes.append(f"{verb} where {_OPTIONS[section]} {share} asks for {wanted}: those of before stay.")

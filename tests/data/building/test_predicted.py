@@ -12,10 +12,12 @@ from PIL import Image
 
 from lazylabels_monai.data.building.options import BuildError
 from lazylabels_monai.data.building.predicted import names_beside, own_files
+from lazylabels_monai.data.datalist import SECTIONS, is_predicted
+from lazylabels_monai.data.proposals import propose_dataset
 from lazylabels_monai.errors import LazyLabelsError
 from lazylabels_monai.exporting import FORMATS, export_objects
 from lazylabels_monai.result_files import RECORDS_FILE
-from lazylabels_monai.stamps import Record, Records, Stamp, locked
+from lazylabels_monai.stamps import Record, Records, Stamp, file_digest, locked
 from tests.data.building.drawing import SHAPE, _draw, _feature, _geojson, _ids, _image, _masks, _save, _square
 from tests.exporting.maps import saved_elsewhere
 
@@ -402,9 +404,66 @@ def test_predictions_laid_over_what_a_person_drew_are_a_persons(recorded, folder
     assert said.startswith("3 images have predictions")
 
 
-@pytest.mark.parametrize("build_entry", [None, [], {"predicted": None}, {"predicted": {"segmentation/a.png": 1}}])
-def test_a_data_set_without_a_list_of_predictions_is_a_persons(build_entry, recorded, build, tmp_path):
-    build(out=tmp_path / "1", **both(recorded))
-    file = tmp_path / "1" / "datalist.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "build": build_entry}))
-    assert unchanged_told(build(out=tmp_path / "2", src=tmp_path / "1")[0]) == []
+def test_a_mask_that_is_gone_or_that_nobody_says_anything_of_is_no_prediction(recorded, build, tmp_path):
+    file = build(out=tmp_path / "1", **both(recorded))[0].out / "datalist.json"
+    content = json.loads(file.read_text())
+    for number, item in enumerate(item for section in SECTIONS for item in content[section]):
+        assert is_predicted(item, file)
+        assert not is_predicted({**item, "predicted": None if number else 7}, file)
+        (tmp_path / "1" / item["segmentation"]).unlink()
+        assert not is_predicted(item, file)
+
+
+def test_ids_that_somebody_changed_are_a_persons(recorded, build, tmp_path):
+    summary, _ = build(out=tmp_path / "1", **both(recorded), classes=["zinc", "air"])
+    made = summary.out
+    (item,) = summary.datalist["validation"]
+    ids = np.asarray(Image.open(made / item["instances"])).copy()
+    ids[ids == 1] = ids.max() + 1
+    _save(made / item["instances"], ids)
+    (said,) = unchanged_told(build(out=tmp_path / "2", src=made)[0])
+    assert said.startswith("4 images")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_exports_of_data_sets_made_of_predictions_that_nobody_changed_are_told(format, recorded, folder, build, tmp_path):
+    made = build(out=tmp_path / "1", **both(recorded), classes=["zinc", "air"])[0].out
+    _save(made / "segmentation" / "b.png", np.where(_ids() == 9, 0, CLASSES).astype(np.uint8))
+    there = export_objects(made, format, tmp_path / "to").folder
+    (said,) = unchanged_told(build(labels=[("exact", there)], classes=["zinc", "air"])[0])
+    assert said.startswith("4 images")
+    assert "'b.png'" not in said
+
+
+def test_grabcuts_data_set_says_which_masks_are_predictions_that_nobody_changed(recorded, folder, build, tmp_path):
+    for file in recorded.glob("b_*"):
+        file.unlink()
+    _draw(folder, _feature("zinc", "Polygon", _square(42, 27, 4, 4)), names="b", kind="rough")
+    made = build(out=tmp_path / "1", **both(recorded), classes=["zinc", "air"], unlabelled={"rough": "background"})[0].out
+    propose_dataset(made, tmp_path / "2")
+    summary, _ = build(out=tmp_path / "3", src=tmp_path / "2")
+    assert len(summary.datalist["training"] + summary.datalist["validation"]) == 5, "and no overlay"
+    (said,) = unchanged_told(summary)
+    assert said.startswith("4 images")
+    assert "'b.png'" not in said
+
+
+def test_a_file_of_many_images_is_read_once(recorded, build, monkeypatch):
+    there, read = export_objects(recorded, "coco").folder, []
+    monkeypatch.setattr("lazylabels_monai.export_records.file_digest", lambda file: read.append(file) or file_digest(file))
+    assert unchanged_told(build(labels=[("exact", there)], classes=["zinc", "air"])[0])
+    assert read == [there / "objects.json"]
+
+
+def test_predictions_do_not_fill_up_the_validation_of_what_people_drew(recorded, folder, build, tmp_path):
+    _masks(folder, "abcd", "segmentation", CLASSES)
+    first, _ = build(out=tmp_path / "1", validation=1)
+    for file in (file for name in "abcd" for file in recorded.glob(f"{name}_*")):
+        file.unlink()
+    more = {"keep_splits": first.out, "labels": [("segmentation", recorded)]}
+    summary, _ = build(out=tmp_path / "2", **more, validation=0.5)
+    assert [item["image"] for item in summary.datalist["validation"]] == [i["image"] for i in first.datalist["validation"]]
+    assert "1 image validates where 2 would: only new images with a mask that people made can join" in " ".join(summary.notes)
+    assert "validates" not in unchanged_told(summary)[0]
+    summary, _ = build(out=tmp_path / "3", **more, validation=2)
+    assert "(1 of them validates or tests)" in unchanged_told(summary)[0], "a count is taken at its word"
