@@ -399,7 +399,7 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
         top = _top(name)
         if top not in known:
             raise LazyLabelsError(f"command line: '--{name}' is no id of this config; {_meant(top, known, '--')}")
-        if top == name and type(config.get(name)) in (int, float) and not value.startswith(("$", "@")):
+        if top == name and type(config.get(name)) in (int, float) and not value.startswith(("$", "@", "%")):
             _check_number(name, value, config[name], above_zero=name in _COUNTS)
 
 

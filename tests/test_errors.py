@@ -171,7 +171,18 @@ def test_the_example_of_a_number_is_taken_as_a_value_of_the_setting(bundle):
 
 
 def test_numbers_and_expressions_are_taken(bundle):
-    given = ["--learning_rate", "1e-4", "--max_epochs", "$2 + 1", "--dropout", "0", "--ema_decay", "@dropout"]
+    given = [
+        "--learning_rate",
+        "1e-4",
+        "--max_epochs",
+        "$2 + 1",
+        "--dropout",
+        "0",
+        "--ema_decay",
+        "@dropout",
+        "--seed",
+        "%own.yaml::seed",
+    ]
     check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
 
 
