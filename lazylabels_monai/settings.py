@@ -28,6 +28,7 @@ from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.devices import best_device
 from lazylabels_monai.errors import (
     FOLDER_IDS,
+    OWN_PARTS,
     LazyLabelsError,
     first_line,
     given_in_file,
@@ -40,7 +41,14 @@ from lazylabels_monai.errors import (
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
-from lazylabels_monai.parts import require_handlers, require_one_process, require_one_value, running_config
+from lazylabels_monai.parts import (
+    require_datasets,
+    require_given,
+    require_handlers,
+    require_one_process,
+    require_one_value,
+    running_config,
+)
 from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
@@ -355,6 +363,8 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     require_one_process()
     require_one_value()
     require_handlers()
+    require_given()
+    require_datasets()
     given = given_overrides(arguments)
     in_file = given_in_file(given)
     files = named_configs(given, in_file)
@@ -363,11 +373,17 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
         return
     _check_order(files)
     config = ConfigParser.load_config_files(files)
+    if "evaluating" in config and "train" not in config:
+        raise LazyLabelsError(f"{files[0]} is an overlay: name train.yaml before it in --config_file.")
     bundles, others = [], []
     for file in files:
         is_bundles = file == files[0] or Path(file).with_name("metadata.json").is_file()
         (bundles if is_bundles else others).append(file)
     typed_values = {**in_file, **given}
+    named = [*(key.lstrip("+") for file in others for key in ConfigParser.load_config_file(file)), *typed_values]
+    OWN_PARTS[:] = [
+        name for name in dict.fromkeys(named) if _top(name) in config and _top(name) not in {*SETTINGS, *FOLDER_IDS}
+    ]
     for file in others:
         own = ConfigParser.load_config_file(file)
         _check_file(file, own, {**config, "": list(typed_values.values())}, ConfigParser.load_config_files(bundles))
@@ -383,11 +399,15 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
                 _check_kind(name, typed, config[name])
 
 
+def _top(name: str) -> str:
+    return name.replace("#", "::").split("::")[0]
+
+
 def _check_order(files: Sequence[str]) -> None:
     """MONAI lets the later file hold: one's own before the bundle's would be without effect."""
     contents = [ConfigParser.load_config_file(file) for file in files]
     for position, (file, own) in enumerate(zip(files, contents, strict=True)):
-        if "initialize" in own:
+        if "initialize" in own and not any(key.startswith("+") for key in own):
             continue
         for later, content in zip(files[position + 1 :], contents[position + 1 :], strict=True):
             if "initialize" not in content or not {"given_settings", "+given_settings"} & set(content):
@@ -491,7 +511,7 @@ def _check_ids(config: Mapping[str, Any]) -> None:
 
 def _refuse_mistyped(where: str, own: Mapping[str, Any], config: Mapping[str, Any], known: Set[str]) -> None:
     for key in own:
-        name = str(key).lstrip("+").replace("#", "::").split("::")[0]
+        name = _top(str(key).lstrip("+"))
         close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
         if name not in known and close and not _referred(name, config):
             raise LazyLabelsError(

@@ -20,6 +20,7 @@ import json
 import logging
 import shutil
 import sys
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -29,7 +30,14 @@ from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.digests import DIGEST_SUFFIX, require_whole, settle
-from lazylabels_monai.errors import LazyLabelsError, given_in_file, given_overrides, is_bundle_program, named_configs
+from lazylabels_monai.errors import (
+    RUN_INITIALIZE,
+    LazyLabelsError,
+    given_in_file,
+    given_overrides,
+    is_bundle_program,
+    named_configs,
+)
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.network_file import (
@@ -73,6 +81,7 @@ __all__ = [
     "require_exported",
     "require_finite_weights",
     "require_kept_network",
+    "require_loaded",
     "require_same_classes",
     "require_same_network",
     "require_weights",
@@ -93,6 +102,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+#: Networks that :func:`load_weights` gave weights.
+_LOADED: weakref.WeakSet[Any] = weakref.WeakSet()
 
 #: The weights.
 WEIGHTS_FILE = "model.pt"
@@ -165,6 +177,7 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
     check_fits(network, state, weights)
     try:
         network.load_state_dict(state)
+        _LOADED.add(network)
     except RuntimeError as error:
         if more := _more_classes(state, network.state_dict()):
             counted = f"{abs(more)} object class{'es' * (abs(more) > 1)} {'more' if more > 0 else 'fewer'}"
@@ -177,6 +190,19 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
             f"{weights}: these weights belong to another network (first difference: {first}); "
             "use the configs and overrides of its training."
         ) from error
+
+
+def require_loaded(network: torch.nn.Module, weights: str | Path | None) -> None:
+    """Refuse a network that :func:`load_weights` gave no weights: its config was taken apart by hand.
+
+    Raises:
+        LazyLabelsError: with what is to be run first.
+    """
+    if network not in _LOADED:
+        raise LazyLabelsError(
+            f"{weights} was not loaded, as the config's 'initialize' was not run, so that the weights are random: "
+            f"{RUN_INITIALIZE}."
+        )
 
 
 def sound_weights(weights: str | Path) -> dict[str, torch.Tensor]:

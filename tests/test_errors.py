@@ -205,3 +205,11 @@ def test_a_sentence_stands_in_the_number_of_what_it_is_about(count, said):
 def test_a_disk_that_does_not_answer_is_no_fault_of_ours():
     said = user_error(OSError(errno.EIO, "Input/output error", "a.tif"))
     assert str(said) == "'a.tif': its disk does not answer: see that it is connected, and give the same command again."
+
+
+def test_what_fails_beside_parts_of_ones_own_need_be_no_fault_of_the_program(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("lazylabels_monai.errors.OWN_PARTS", ["loss#_target_"])
+    print_error(TypeError("unexpected keyword argument"))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: the traceback says what failed: 'loss#_target_', which you gave yourself, may not go with")

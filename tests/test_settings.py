@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.bundle import ConfigParser
 
-from lazylabels_monai.errors import FOLDER_IDS, LazyLabelsError, user_error
+from lazylabels_monai.errors import FOLDER_IDS, OWN_PARTS, LazyLabelsError, user_error
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.settings import SETTINGS, _check_ids, check_given, check_settings
 from tests.helpers import ROOT
@@ -314,6 +314,17 @@ def test_a_mistyped_name_after_run_and_in_a_file(bundle, tmp_path):
     check_given(command(bundle, "--batch_size", "@val_batch_size", files=("train.yaml", own)))
 
 
+def test_parts_that_a_person_gave_are_noted(bundle, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("seed: 3\nmine: 3\n+train#handlers: []\nlr_scheduler: {_target_: a.b}\n")
+    check_given(
+        command(bundle, "--loss#_target_", "c.d", "--max_epochs", "3", files=("train.yaml", own, "multi_gpu_train.yaml"))
+    )
+    assert OWN_PARTS == ["mine", "train#handlers", "lr_scheduler", "loss#_target_"]
+    check_given(command(bundle))
+    assert OWN_PARTS == []
+
+
 def test_an_id_that_nothing_refers_to_is_told_of(bundle, tmp_path, caplog):
     own = tmp_path / "own.yaml"
     own.write_text("lr: 3\nauthor: me\nrate: 3\nlearning_rate: '@rate'\noverlap: 0.5\nmine: ['$print(1)']\noptimizer#lr: 1\n")
@@ -338,6 +349,8 @@ def test_an_id_that_nothing_refers_to_is_told_of(bundle, tmp_path, caplog):
             r"own.yaml: optimizer, seed .* replaces them: name \S*own",
         ),
         (("own", "inference.yaml"), "mirroring: true\n", "own.yaml: mirroring would be without effect"),
+        (("evaluate.yaml", "train.yaml", "own"), "seed: 3\n", r"evaluate.yaml: .* name \S*evaluate.yaml after"),
+        (("multi_gpu_train.yaml", "train.yaml", "own"), "seed: 3\n", r"multi_gpu_train.yaml: .* name \S*train.yaml after"),
         (("train.yaml", "own", "evaluate.yaml"), "interface_gap: 4\n", r"own.yaml: interface_gap .* as \S*/evaluate.yaml"),
     ],
 )
@@ -348,7 +361,14 @@ def test_a_file_before_the_bundles_own_is_refused(bundle, tmp_path, files, conte
     run = "inferring" if "inference.yaml" in files else "evaluating" if "evaluate.yaml" in files else "training"
     with pytest.raises(LazyLabelsError, match=said):
         check_given(command(bundle, files=named, run_id=run))
+    if named[-1] == own:
+        named = [named[1], named[0], own]
     check_given(command(bundle, files=[*(file for file in named if file != own), own], run_id=run))
+
+
+def test_evaluating_without_the_training_it_lies_on_is_refused(bundle):
+    with pytest.raises(LazyLabelsError, match=r"evaluate.yaml is an overlay: name train.yaml before it"):
+        check_given(command(bundle, files=["evaluate.yaml"], run_id="evaluating"))
 
 
 @pytest.mark.parametrize("content", ["mine: 3\n", "seed: 0\n"])
