@@ -21,6 +21,8 @@ from typing import Any
 
 __all__ = [
     "FOLDER_IDS",
+    "OWN_PARTS",
+    "RUN_INITIALIZE",
     "DiskError",
     "LazyLabelsError",
     "check_overrides",
@@ -68,6 +70,16 @@ FOLDER_IDS = frozenset(["bundle_root", "ckpt_dir", "dataset_dir", "output_dir", 
 
 #: Ids that count something of which there must be one at least.
 _COUNTS = frozenset(["max_epochs", "batch_size", "crops_per_epoch", "val_interval"])
+
+
+#: What a program does that takes the configs apart by itself.
+RUN_INITIALIZE = (
+    "make the workflow by monai.bundle.create_workflow, or call parser.get_parsed_content('initialize') before anything else"
+)
+
+
+#: Parts of the config, such as ``loss#_target_``, that a person gave: what fails then need be no fault of ours.
+OWN_PARTS: list[str] = []
 
 
 #: A word in singular and plural.
@@ -284,9 +296,14 @@ def print_error(error: BaseException) -> None:
         print(f"error: {one_line(str(found), keep=_LINES)}", file=sys.stderr)
         return
     traceback.print_exception(error)
+    fault = "this is a fault of the program, not of your files"
+    if OWN_PARTS:
+        fault = (
+            f"the traceback says what failed: {some(OWN_PARTS)}, which you gave yourself, may not go with the rest; "
+            "where it does, this is a fault of the program"
+        )
     print(
-        f"error: this is a fault of the program, not of your files: please report it with {write_log(error)}, which holds the "
-        "traceback and the versions.",
+        f"error: {fault}: please report it with {write_log(error)}, which holds the traceback and the versions.",
         file=sys.stderr,
     )
 
@@ -399,7 +416,7 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
         top = _top(name)
         if top not in known:
             raise LazyLabelsError(f"command line: '--{name}' is no id of this config; {_meant(top, known, '--')}")
-        if top == name and type(config.get(name)) in (int, float) and not value.startswith(("$", "@")):
+        if top == name and type(config.get(name)) in (int, float) and not value.startswith(("$", "@", "%")):
             _check_number(name, value, config[name], above_zero=name in _COUNTS)
 
 

@@ -17,7 +17,7 @@ from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 from monai.utils import CommonKeys
 
-from lazylabels_monai.errors import LazyLabelsError, is_out_of_memory, some
+from lazylabels_monai.errors import RUN_INITIALIZE, LazyLabelsError, is_out_of_memory, some
 
 __all__ = ["NAME_KEY", "TrainingGuard", "not_finite", "require_finite"]
 
@@ -31,6 +31,9 @@ EXPLODED = 1.0e3
 SKIPPED = 20
 
 _SHOWN = 4
+
+#: What gloo says of a process that is no longer there.
+_GONE = ("Connection closed by peer", "Connection reset by peer")
 
 
 def not_finite(state: Any) -> list[str]:
@@ -76,10 +79,18 @@ class TrainingGuard:
     Args:
         optimizer: of the training.
         batch_size, crop_size: of the config, for advice.
+        save_dict: what checkpoints hold, to which the config's ``initialize`` adds the trainer; None: nobody looks.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, batch_size: int, crop_size: Sequence[int]) -> None:
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        batch_size: int,
+        crop_size: Sequence[int],
+        save_dict: Mapping[str, Any] | None = None,
+    ) -> None:
         self.optimizer, self.batch_size, self.crop_size = optimizer, batch_size, list(crop_size)
+        self.save_dict = save_dict
         self.first: float | None = None
         self.skipped = 0
         self.now: list[str] = []  # images of this step and of the one before
@@ -87,10 +98,23 @@ class TrainingGuard:
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
+        engine.add_event_handler(Events.STARTED, self.started)
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self.loss_completed)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
+
+    def started(self, engine: Engine) -> None:
+        """Refuse a trainer that was taken out of its config, whose seed, beginning and checks are those of ``initialize``.
+
+        Raises:
+            LazyLabelsError: with what is to be run first.
+        """
+        if self.save_dict is not None and "trainer" not in self.save_dict:
+            raise LazyLabelsError(
+                "the config's 'initialize' was not run, which checks the data and sets seed, init_weights and more: "
+                f"{RUN_INITIALIZE}."
+            )
 
     def loss_completed(self, engine: Engine) -> None:
         """Judge the loss, before any gradient is taken.
@@ -116,11 +140,17 @@ class TrainingGuard:
         self._stop_together(said and f"{said}: {self._remedy()}")
 
     def exception_raised(self, engine: Engine, error: BaseException) -> None:
-        """Say which settings need memory, where there is too little; any other error goes on as it is.
+        """Say which settings need memory, where there is too little, and that another process is gone; any other error goes
+        on as it is.
 
         Raises:
-            LazyLabelsError: for too little memory.
+            LazyLabelsError: for too little memory, and for another process that ended.
         """
+        if idist.get_world_size() > 1 and any(said in str(error) for said in _GONE):
+            raise LazyLabelsError(
+                "another process of this training has ended, which says why itself where it could; what was saved before stays "
+                "as it was, and --resume True goes on from the newest checkpoint."
+            ) from error
         if is_out_of_memory(error) and not isinstance(error, LazyLabelsError):
             crop = " x ".join(map(str, self.crop_size))
             raise LazyLabelsError(

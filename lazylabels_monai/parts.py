@@ -10,12 +10,14 @@ from functools import cache
 from typing import Any
 
 from lazylabels_monai.bundle_folder import bundle_config
-from lazylabels_monai.errors import LazyLabelsError, is_bundle_program
+from lazylabels_monai.errors import LazyLabelsError, is_bundle_program, some_of
 from lazylabels_monai.json_values import as_json, shown
 
 __all__ = [
     "COMPUTED",
     "replaced_parts",
+    "require_datasets",
+    "require_given",
     "require_handlers",
     "require_one_process",
     "require_one_value",
@@ -139,6 +141,54 @@ def require_one_process(config: Mapping[str, Any] | None = None) -> None:
         f"torchrun starts {os.environ['WORLD_SIZE']} processes, each of which would train by itself: name multi_gpu_train.yaml "
         "after train.yaml in --config_file, or start it by python, without torchrun."
     )
+
+
+def require_datasets(config: Mapping[str, Any] | None = None) -> None:
+    """Refuse data sets of MONAI's of which other parts of a training would know something else.
+
+    Args:
+        config: default :func:`running_config`; where there is none nothing is refused.
+
+    Raises:
+        LazyLabelsError: naming the data set and the remedy.
+    """
+    config = (running_config() if config is None else config) or {}
+    kinds = {name: _kind(config, name, "dataset") for name in ("train", "validate")}
+    if kinds["validate"] is not None and "." not in kinds["validate"].removeprefix("monai.data."):
+        raise LazyLabelsError(
+            f"validate#dataset is a {kinds['validate']}, but scores must say which windows it gives: leave it out, and give "
+            "--cache_rate for the share of the images that is kept in memory."
+        )
+    if str(kinds["train"]).endswith("SmartCacheDataset") and str(_kind(config, "train", "sampler")).endswith("SeededSampler"):
+        raise LazyLabelsError(
+            "train#dataset is a SmartCacheDataset, whose samples come in another order than the images by which train#sampler "
+            "counts: leave it out, and give --cache_rate for the share of the images that is kept in memory."
+        )
+
+
+def _kind(config: Mapping[str, Any], part: str, name: str) -> str | None:
+    component = config.get(part)
+    component = component.get(name) if isinstance(component, dict) else None
+    kind = component.get("_target_") if isinstance(component, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def require_given() -> None:
+    """Refuse ``name=None`` of ``monai.bundle.create_workflow``, which leaves it out in silence.
+
+    Raises:
+        LazyLabelsError: naming the ids.
+    """
+    frame, config = sys._getframe(1), running_config() or {}
+    while frame is not None and frame.f_code.co_name != "create_workflow":
+        frame = frame.f_back
+    given = frame.f_locals.get("kwargs", {}) if frame is not None else {}
+    lost = [name for name, value in given.items() if value is None and config.get(name) is not None]
+    if lost:
+        raise LazyLabelsError(
+            f"create_workflow leaves out what is None, so that {some_of(lost)} would stay as the config has it: give "
+            f'{lost[0]}="$None".'
+        )
 
 
 def require_handlers(config: Mapping[str, Any] | None = None) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import time
 import warnings
 from functools import cache
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+
+from lazylabels_monai.training_file import training_facts
 
 __all__ = ["has_bfloat16", "measured_gain", "trains_channels_last", "use_bfloat16"]
 
@@ -20,18 +24,22 @@ logger = logging.getLogger(__name__)
 _WORTH = 1.25
 
 
-def use_bfloat16(setting: bool | str, device: str | torch.device) -> bool:
+def use_bfloat16(setting: bool | str, device: str | torch.device, resumed: str | os.PathLike | None = None) -> bool:
     """What ``cpu_bfloat16`` of the configs means here.
+
+    Of several processes that train together the first one measures for all.
 
     Args:
         setting: True: bfloat16, on a processor without its instructions with a warning and in float32; False: float32; "auto":
             what is faster here.
         device: on which the network computes; elsewhere than on a CPU this is False.
+        resumed: folder of the training that goes on, which "auto" computes as before: a measurement may come out otherwise.
     """
     if torch.device(device).type != "cpu" or setting in (False, "false"):
         return False
     if setting == "auto":
-        return _is_faster()
+        before = None if resumed is None else training_facts(resumed).get("settings", {}).get("bfloat16")
+        return _is_faster() if before is None else before and has_bfloat16()
     if has_bfloat16():
         return True
     message = "This processor has no bfloat16 instructions (AVX512_BF16 or AMX): float32 is used, drop cpu_bfloat16."
@@ -64,6 +72,10 @@ def _is_faster() -> bool:
     if not has_bfloat16():  # emulated, a step takes many times as long
         return False
     gain = measured_gain()
+    if dist.is_available() and dist.is_initialized():
+        found = [gain]
+        dist.broadcast_object_list(found)
+        gain = found[0]
     logger.info(f"bfloat16 is {gain:.2f} times as fast as float32 here: {'bfloat16' if gain >= _WORTH else 'float32'} is used.")
     return gain >= _WORTH
 

@@ -8,6 +8,7 @@
 | an image changed sides, or none of those trained on is there | refused: it would be judged by what it has seen |
 | number of epochs, learning rate, other settings, images added or taken away | told, and done |
 | weights to begin from that somebody named | told, and without effect |
+| rate and settings of a schedule whose rates do not follow from them, such as ReduceLROnPlateau | told, and without effect |
 | parts of the config, such as ``optimizer#weight_decay`` or ``loss#_target_`` | told, and done |
 
 Of trainings before this was written down, only classes, network and the checkpoint itself are compared.
@@ -104,6 +105,7 @@ def require_same_training(
     trained_with: Mapping[str, Any],
     record: Mapping[str, Any],
     optimizer: torch.optim.Optimizer | None = None,
+    scheduler: Any = None,
 ) -> None:
     """Refuse to resume another training, and log what is allowed to differ; nothing is written.
 
@@ -114,6 +116,7 @@ def require_same_training(
         trained_with: values of the config that ``network.json`` keeps.
         record: what :func:`training_record` gave; its settings name max_epochs, crops_per_epoch, batch_size and ema_decay.
         optimizer: the optimizer.
+        scheduler: its schedule; one whose rates do not follow from its settings and the epoch goes on as it was.
 
     Raises:
         LazyLabelsError: naming all that differs and how to go on.
@@ -146,7 +149,8 @@ def require_same_training(
             f"--max_epochs {done + max(1, done // 2)} to train further, or leave --resume out to train anew."
         )
     options = options_told(checkpoint.get("optimizer", {}), optimizer) if optimizer is not None else {}
-    for sentence in [*_told(before, record, options), *_beginning_told(noted_beginning(ckpt_dir).get("began_from"))]:
+    fixed = "" if scheduler is None or asked_schedule(scheduler) else type(scheduler).__name__
+    for sentence in [*_told(before, record, options, fixed), *_beginning_told(noted_beginning(ckpt_dir).get("began_from"))]:
         logger.warning(f"resumed with other settings than before: {sentence}")
 
 
@@ -235,8 +239,16 @@ def _epochs(checkpoint: Mapping[str, Any]) -> int:
     return int(trainer.get("iteration", 0)) // max(1, int(trainer.get("epoch_length") or 1))
 
 
-def _told(before: Mapping[str, Any], now: Mapping[str, Any], options: Mapping[str, tuple[Any, Any]]) -> list[str]:
-    """What differs and is allowed, a sentence each; ``options``: settings of the optimizer, now and before."""
+def _told(
+    before: Mapping[str, Any], now: Mapping[str, Any], options: Mapping[str, tuple[Any, Any]], fixed: str = ""
+) -> list[str]:
+    """What differs and is allowed, a sentence each.
+
+    Args:
+        before, now: the records.
+        options: settings of the optimizer, now and before.
+        fixed: name of a schedule that goes on as the checkpoint has it.
+    """
     sentences = [
         f"{key} is {_shown(value)}, it was {_shown(before['settings'][key])}."
         for key, value in now["settings"].items()
@@ -244,6 +256,10 @@ def _told(before: Mapping[str, Any], now: Mapping[str, Any], options: Mapping[st
     ]
     sentences += [f"optimizer#{key} is {_shown(value)}, it was {_shown(old)}." for key, (value, old) in options.items()]
     sentences += _parts_told(before.get("parts"), now.get("parts"), [f"optimizer#{key}" for key in options])
+    if fixed:
+        without = f" That is without effect, as {fixed} goes on where it was: leave --resume out to train anew with it."
+        rates = ("learning_rate ", "lr_decay ", "lr_scheduler#")
+        sentences = [sentence + without * sentence.startswith(rates) for sentence in sentences]
     for section in _SECTIONS:
         old, new = before.get("images", {}).get(section), now["images"][section]
         if old is None:

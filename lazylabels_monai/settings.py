@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import logging
 import math
 import re
 import sys
@@ -27,22 +28,34 @@ from lazylabels_monai.data.datalist import SECTIONS
 from lazylabels_monai.devices import best_device
 from lazylabels_monai.errors import (
     FOLDER_IDS,
+    OWN_PARTS,
     LazyLabelsError,
     first_line,
     given_in_file,
     given_overrides,
+    in_number,
     named_configs,
+    some,
     some_of,
 )
 from lazylabels_monai.images.files import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.networks.nets import SEPARATION_CONVS, narrow_width
-from lazylabels_monai.parts import require_handlers, require_one_process, require_one_value, running_config
+from lazylabels_monai.parts import (
+    require_datasets,
+    require_given,
+    require_handlers,
+    require_one_process,
+    require_one_value,
+    running_config,
+)
 from lazylabels_monai.plain_values import MOST
 from lazylabels_monai.tasks import IGNORE, TASKS
 from lazylabels_monai.transforms.intensities import NORMALIZATIONS
 
 __all__ = ["SETTINGS", "Setting", "check_given", "check_settings"]
+
+logger = logging.getLogger(__name__)
 
 
 class Setting(NamedTuple):
@@ -354,6 +367,8 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
     require_one_process()
     require_one_value()
     require_handlers()
+    require_given()
+    require_datasets()
     given = given_overrides(arguments)
     in_file = given_in_file(given)
     files = named_configs(given, in_file)
@@ -362,26 +377,41 @@ def check_given(arguments: Sequence[str] | None = None) -> None:
         return
     _check_order(files)
     config = ConfigParser.load_config_files(files)
+    if "evaluating" in config and "train" not in config:
+        raise LazyLabelsError(f"{files[0]} is an overlay: name train.yaml before it in --config_file.")
     bundles, others = [], []
     for file in files:
         is_bundles = file == files[0] or Path(file).with_name("metadata.json").is_file()
         (bundles if is_bundles else others).append(file)
+    typed_values = {**in_file, **given}
+    named = [*(key.lstrip("+") for file in others for key in ConfigParser.load_config_file(file)), *typed_values]
+    OWN_PARTS[:] = [
+        name for name in dict.fromkeys(named) if _top(name) in config and _top(name) not in {*SETTINGS, *FOLDER_IDS}
+    ]
     for file in others:
-        _check_file(file, ConfigParser.load_config_file(file), config, ConfigParser.load_config_files(bundles))
-    _check_run_id({**in_file, **given}, arguments, config)
-    for name, typed in {**in_file, **given}.items():
-        parts = name.replace("#", "::").split("::")
+        own = ConfigParser.load_config_file(file)
+        _check_file(file, own, {**config, "": list(typed_values.values())}, ConfigParser.load_config_files(bundles))
+    _check_run_id(typed_values, arguments, config)
+    parts_of = {name: name.replace("#", "::").split("::") for name in typed_values}
+    targets = {"#".join(parts[:-1]): typed_values[name] for name, parts in parts_of.items() if parts[-1] == "_target_"}
+    for name, typed in typed_values.items():
+        parts = parts_of[name]
         if parts[0] in config:
-            _check_path(f"command line: '--{name}'" if name in given else f"{given['args_file']}: '{name}'", parts, config)
+            where = f"command line: '--{name}'" if name in given else f"{given['args_file']}: '{name}'"
+            _check_path(where, parts, config, targets)
             if len(parts) == 1 and name in given:
                 _check_kind(name, typed, config[name])
+
+
+def _top(name: str) -> str:
+    return name.replace("#", "::").split("::")[0]
 
 
 def _check_order(files: Sequence[str]) -> None:
     """MONAI lets the later file hold: one's own before the bundle's would be without effect."""
     contents = [ConfigParser.load_config_file(file) for file in files]
     for position, (file, own) in enumerate(zip(files, contents, strict=True)):
-        if "initialize" in own:
+        if "initialize" in own and not any(key.startswith("+") for key in own):
             continue
         for later, content in zip(files[position + 1 :], contents[position + 1 :], strict=True):
             if "initialize" not in content or not {"given_settings", "+given_settings"} & set(content):
@@ -426,18 +456,19 @@ def _check_kind(name: str, typed: str, value: Any) -> None:
     )
 
 
-def _check_path(where: str, parts: Sequence[str], config: Mapping[str, Any]) -> None:
+def _check_path(where: str, parts: Sequence[str], config: Mapping[str, Any], targets: Mapping[str, Any]) -> None:
+    """``targets``: what is given in the place of a component's ``_target_``, by the component's place."""
     node: Any = config
     for position, part in enumerate(parts):
         place = "#".join(parts[:position])
         if isinstance(node, Mapping) and part not in node and part not in ("_target_", "_disabled_", "_mode_", "_desc_"):
-            takes = _arguments(node)
+            takes = _arguments({**node, "_target_": targets[place]} if place in targets else node)
             is_last = position == len(parts) - 1
             free = place in SETTINGS or (position and place not in ("train", "validate") and "_target_" not in node)
             if is_last and (free or (takes is not None and (part in takes or "**" in takes)) or takes == []):
                 return
             known = [*node, *(takes or [])] if is_last else list(node)
-            known = [str(each) for each in known if not str(each).startswith(("_", "*"))]
+            known = list(dict.fromkeys(str(each) for each in known if not str(each).startswith(("_", "*"))))
             raise LazyLabelsError(f"{where}: {place} has no '{part}'; {_meant(part, known)}")
         if isinstance(node, list) and not (part.isdigit() and int(part) < len(node)):
             raise LazyLabelsError(f"{where}: {place} is a list of {len(node)} that has no '{part}'.")
@@ -467,8 +498,14 @@ def _arguments(node: Mapping[str, Any]) -> list[str] | None:
 
 
 def _check_file(file: str, own: Mapping[str, Any], config: Mapping[str, Any], bundles: Mapping[str, Any]) -> None:
-    """An id that only this file has, that nothing refers to, and that is nearly one that there is."""
-    _refuse_mistyped(file, own, config, {*bundles, *SETTINGS})
+    """An id that only this file has, that nothing refers to: refused where it is nearly one that there is, else told of."""
+    known = {*bundles, *SETTINGS, *FOLDER_IDS}
+    _refuse_mistyped(file, own, config, known)
+    plain = [name for name, value in own.items() if not isinstance(value, dict | list) and name.isidentifier()]
+    lost = [name for name in plain if name not in known and not _referred(name, config)]
+    if lost:
+        said = in_number(len(lost), "nothing refers to {names}, so that [it changes|they change] nothing.", names=some(lost))
+        logger.warning(f"{file}: {said}")
 
 
 def _check_ids(config: Mapping[str, Any]) -> None:
@@ -477,10 +514,15 @@ def _check_ids(config: Mapping[str, Any]) -> None:
 
 
 def _refuse_mistyped(where: str, own: Mapping[str, Any], config: Mapping[str, Any], known: Set[str]) -> None:
-    text = json.dumps(config, default=str)
     for key in own:
-        name = str(key).lstrip("+").replace("#", "::").split("::")[0]
+        name = _top(str(key).lstrip("+"))
         close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
-        referred = re.search(rf"[@%](::)?{re.escape(name)}\b", text) is not None
-        if name not in known and close and not referred:
-            raise LazyLabelsError(f"{where}: '{name}' is no id of this config; did you mean {close[0]}?")
+        if name not in known and close and not _referred(name, config):
+            raise LazyLabelsError(
+                f"{where}: '{name}' is no id of this config; did you mean {close[0]}? (Nothing refers to '{name}': a note of "
+                "your own may stand in a comment.)"
+            )
+
+
+def _referred(name: str, config: Mapping[str, Any]) -> bool:
+    return re.search(rf"[@%](::)?{re.escape(name)}\b", json.dumps(config, default=str)) is not None

@@ -20,6 +20,7 @@ import json
 import logging
 import shutil
 import sys
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -29,7 +30,14 @@ from lazylabels_monai.atomic import write_text
 from lazylabels_monai.data.seen import seen_images
 from lazylabels_monai.data.simulating.synthetic import CLASS_NAMES
 from lazylabels_monai.digests import DIGEST_SUFFIX, require_whole, settle
-from lazylabels_monai.errors import LazyLabelsError, given_in_file, given_overrides, is_bundle_program, named_configs
+from lazylabels_monai.errors import (
+    RUN_INITIALIZE,
+    LazyLabelsError,
+    given_in_file,
+    given_overrides,
+    is_bundle_program,
+    named_configs,
+)
 from lazylabels_monai.images.appearance import Seen
 from lazylabels_monai.instances import InstanceSettings
 from lazylabels_monai.network_file import (
@@ -73,6 +81,7 @@ __all__ = [
     "require_exported",
     "require_finite_weights",
     "require_kept_network",
+    "require_loaded",
     "require_same_classes",
     "require_same_network",
     "require_weights",
@@ -93,6 +102,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+#: Networks that :func:`load_weights` gave weights.
+_LOADED: weakref.WeakSet[Any] = weakref.WeakSet()
 
 #: The weights.
 WEIGHTS_FILE = "model.pt"
@@ -165,6 +177,7 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
     check_fits(network, state, weights)
     try:
         network.load_state_dict(state)
+        _LOADED.add(network)
     except RuntimeError as error:
         if more := _more_classes(state, network.state_dict()):
             counted = f"{abs(more)} object class{'es' * (abs(more) > 1)} {'more' if more > 0 else 'fewer'}"
@@ -177,6 +190,19 @@ def load_weights(network: torch.nn.Module, weights: str | Path) -> None:
             f"{weights}: these weights belong to another network (first difference: {first}); "
             "use the configs and overrides of its training."
         ) from error
+
+
+def require_loaded(network: torch.nn.Module, weights: str | Path | None) -> None:
+    """Refuse a network that :func:`load_weights` gave no weights: its config was taken apart by hand.
+
+    Raises:
+        LazyLabelsError: with what is to be run first.
+    """
+    if network not in _LOADED:
+        raise LazyLabelsError(
+            f"{weights} was not loaded, as the config's 'initialize' was not run, so that the weights are random: "
+            f"{RUN_INITIALIZE}."
+        )
 
 
 def sound_weights(weights: str | Path) -> dict[str, torch.Tensor]:
@@ -321,21 +347,37 @@ def _export_arguments(programs: Sequence[str], arguments: Sequence[str] | None) 
     return {**given_in_file(given), **given}
 
 
-def tell_other_metadata(classes: Sequence[str], tasks: Sequence[str], arguments: Sequence[str] | None = None) -> None:
+def tell_other_metadata(
+    classes: Sequence[str], tasks: Sequence[str], arguments: Sequence[str] | None = None, in_channels: int | None = None
+) -> None:
     """Warn where MONAI's ``ckpt_export`` is about to write the description of another model into the exported file.
 
     Args:
         classes: names of the object classes of the network that is exported.
         tasks: its tasks.
         arguments: the command line; default ``sys.argv``, and where another program runs there is nothing to tell.
+        in_channels: its input channels; None: nobody looks.
+
+    Raises:
+        LazyLabelsError: where ``verify_net_in_out`` would give the network images of another number of channels.
     """
-    values = _export_arguments(("ckpt_export", "trt_export"), arguments)
+    values = _export_arguments(("ckpt_export", "trt_export", "verify_net_in_out"), arguments)
     if values is None:
         return
     named = values.get("meta_file", str(Path(values.get("bundle_root", "."), "configs", "metadata.json")))
     files = [file for file in named_configs({}, {"config_file": named}) if Path(file).is_file()]
-    described = _described_channels(files)
-    if described is None or described == channel_names(classes, tasks):
+    takes = _described(files, "inputs", "image", "num_channels")
+    verifies = _export_arguments(("verify_net_in_out",), arguments) is not None
+    if None not in (takes, in_channels) and takes != in_channels:
+        channels = f"{takes} input channel{'s' * (takes != 1)}"
+        said = f"{files[-1]}: it describes a network of {channels}, and this one takes {in_channels}"
+        remedy = "in the unzipped folder of `lazylabels pack`, whose configs/metadata.json is of these weights."
+        if verifies:
+            raise LazyLabelsError(f"{said}: verify {remedy}")
+        logger.warning(f"{said}, which the exported file will not say: export {remedy}")
+    described = _described(files, "outputs", "pred", "channel_def")
+    described = list(described.values()) if isinstance(described, dict) else None
+    if verifies or described is None or described == channel_names(classes, tasks):
         return
     logger.warning(
         f"{files[-1]}: it describes a network of the channels {', '.join(described)}, and the exported file will say so, "
@@ -344,14 +386,17 @@ def tell_other_metadata(classes: Sequence[str], tasks: Sequence[str], arguments:
     )
 
 
-def _described_channels(files: Sequence[str]) -> list[str] | None:
-    """Names of the channels in ``metadata.json``, of several files merged; None where it does not tell."""
+def _described(files: Sequence[str], *keys: str) -> Any:
+    """What ``metadata.json``, of several files merged, says of the network's data; None where it does not tell."""
     from monai.bundle import ConfigParser  # here, so that weights can be read without importing all of MONAI
 
     try:
-        return list(ConfigParser.load_config_files(files)["network_data_format"]["outputs"]["pred"]["channel_def"].values())
+        found = ConfigParser.load_config_files(files)["network_data_format"]
+        for key in keys:
+            found = found[key]
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
+    return found
 
 
 def trained_values(weights: str | Path, overlays: Sequence[str | Path] = ()) -> dict[str, Any]:

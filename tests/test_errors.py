@@ -171,7 +171,18 @@ def test_the_example_of_a_number_is_taken_as_a_value_of_the_setting(bundle):
 
 
 def test_numbers_and_expressions_are_taken(bundle):
-    given = ["--learning_rate", "1e-4", "--max_epochs", "$2 + 1", "--dropout", "0", "--ema_decay", "@dropout"]
+    given = [
+        "--learning_rate",
+        "1e-4",
+        "--max_epochs",
+        "$2 + 1",
+        "--dropout",
+        "0",
+        "--ema_decay",
+        "@dropout",
+        "--seed",
+        "%own.yaml::seed",
+    ]
     check_overrides(["run", "training", "--config_file", str(bundle.files("train.yaml")), *given])
 
 
@@ -194,3 +205,11 @@ def test_a_sentence_stands_in_the_number_of_what_it_is_about(count, said):
 def test_a_disk_that_does_not_answer_is_no_fault_of_ours():
     said = user_error(OSError(errno.EIO, "Input/output error", "a.tif"))
     assert str(said) == "'a.tif': its disk does not answer: see that it is connected, and give the same command again."
+
+
+def test_what_fails_beside_parts_of_ones_own_need_be_no_fault_of_the_program(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("lazylabels_monai.errors.OWN_PARTS", ["loss#_target_"])
+    print_error(TypeError("unexpected keyword argument"))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: the traceback says what failed: 'loss#_target_', which you gave yourself, may not go with")

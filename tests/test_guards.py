@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import ignite.distributed as idist
 import numpy as np
 import pytest
 import tifffile
@@ -14,7 +15,7 @@ from ignite.engine import Events
 
 from lazylabels_monai.checkpoints import CheckpointSaver, latest_checkpoint
 from lazylabels_monai.errors import LazyLabelsError, user_error
-from lazylabels_monai.guards import not_finite, require_finite
+from lazylabels_monai.guards import TrainingGuard, not_finite, require_finite
 
 
 def fault_of(action) -> str:
@@ -196,3 +197,15 @@ def test_nothing_that_is_not_finite_is_saved_by_anybody(tmp_path):
         saver.completed(None)
     assert not begun
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_that_ended_is_no_fault_of_the_program(monkeypatch):
+    error = RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:2479. This is typically ...")
+    guard = TrainingGuard(None, 2, [32, 32])
+    with pytest.raises(RuntimeError):
+        guard.exception_raised(None, error)
+    monkeypatch.setattr(idist, "get_world_size", lambda: 2)
+    with pytest.raises(LazyLabelsError, match=r"another process of this training has ended.* --resume True"):
+        guard.exception_raised(None, error)
+    with pytest.raises(KeyError):
+        guard.exception_raised(None, KeyError("mine"))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import defaultdict
 from copy import deepcopy
 
 import pytest
 import yaml
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, create_workflow
 
 from lazylabels_monai.errors import LazyLabelsError, user_error
 from lazylabels_monai.parts import (
     COMPUTED,
     replaced_parts,
+    require_datasets,
     require_handlers,
     require_one_process,
     require_one_value,
@@ -109,6 +111,37 @@ def test_a_list_among_the_handlers_is_refused_where_it_was_given(bundle, part):
     number = len(content[part]["handlers"]) - 1
     for said in (f"{part}#handlers#{number}", "a list", "--tracking", "StatsHandler"):
         assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "kind", "said"),
+    [
+        ("validate", "PersistentDataset", "validate#dataset is a PersistentDataset, but scores .* --cache_rate"),
+        ("validate", "monai.data.CacheDataset", "validate#dataset is a monai.data.CacheDataset"),
+        ("train", "SmartCacheDataset", "train#dataset is a SmartCacheDataset, .* --cache_rate"),
+    ],
+)
+def test_data_sets_that_do_not_go_with_the_rest_are_refused(bundle, part, kind, said):
+    content = config(bundle)
+    require_datasets(content)
+    content[part]["dataset"] = {"_target_": kind, "data": f"@{part}#items"}
+    with pytest.raises(LazyLabelsError, match=said):
+        require_datasets(content)
+    content["train"]["sampler"] = None
+    content["validate"]["dataset"]["_target_"] = "mine.data.ValidationDataset"
+    content["train"]["dataset"]["_target_"] = "PersistentDataset"
+    require_datasets(content)
+
+
+def test_nothing_in_python_is_refused_where_monai_leaves_it_out(bundle, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    values = {**bundle.overrides(tiny_data, tmp_path), **bundle.training, "init_weights": None, "logging_file": False}
+    files = {"config_file": bundle.files("train.yaml"), "workflow_type": "train"}
+    with pytest.raises(Exception, match="ConfigExpression") as refused:
+        create_workflow(**files, **values, val_share=None)
+    assert str(user_error(refused.value)).endswith('val_share would stay as the config has it: give val_share="$None".')
+    workflow = create_workflow(**files, **values, val_share="$None")
+    assert workflow.parser.get_parsed_content("validate#allowance").share is None
 
 
 def test_an_expression_finds_the_config_that_it_stands_in():

@@ -79,3 +79,25 @@ def test_steps_are_in_channels_last_order_on_gpus_and_in_bfloat16(monkeypatch, i
     assert trains_channels_last(2, "cuda", setting) is True
     assert trains_channels_last(3, "cuda", setting) is False
     assert trains_channels_last(3, "cpu", setting) is False
+
+
+def test_a_training_that_goes_on_computes_as_before(monkeypatch, tmp_path):
+    taken = machine(monkeypatch, True, 9.0)
+    (tmp_path / "training.json").write_text('{"settings": {"bfloat16": false}}')
+    assert use_bfloat16("auto", "cpu", tmp_path) is False
+    assert use_bfloat16(True, "cpu", tmp_path) is True
+    (tmp_path / "training.json").write_text('{"settings": {"bfloat16": true}}')
+    assert use_bfloat16("auto", "cpu", tmp_path) is True
+    assert not taken
+    machine(monkeypatch, False)
+    assert use_bfloat16("auto", "cpu", tmp_path) is False
+    machine(monkeypatch, True, 9.0)
+    (tmp_path / "training.json").write_text('{"settings": {}}')  # of an earlier version
+    assert use_bfloat16("auto", "cpu", tmp_path) is True
+
+
+def test_the_first_of_several_processes_measures_for_all(monkeypatch):
+    machine(monkeypatch, True, 9.0)
+    monkeypatch.setattr(precision.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(precision.dist, "broadcast_object_list", lambda found: found.__setitem__(0, 0.9))
+    assert not use_bfloat16("auto", "cpu")

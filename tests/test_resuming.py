@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from lazylabels_monai import resuming
@@ -284,3 +285,22 @@ def test_a_training_that_fails_leaves_the_earlier_one_where_it_was(bundle, tiny_
     with pytest.raises(Exception):  # noqa: B017, PT011  whatever it is
         bundle.train(tiny_data, out, max_epochs=3, resume=resume, **fault)
     assert files(out / "models") == before
+
+
+def test_the_rate_of_a_schedule_that_goes_on_where_it_was_is_said_to_be_without_effect(bundle, tiny_data, tmp_path, caplog):
+    """torch restores all of a ``ReduceLROnPlateau``."""
+    own = tmp_path / "own.yaml"
+    schedule = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "optimizer": "@optimizer", "patience": 0}
+    step = {"train#handlers#3#step_transform": "$lambda engine: 1.0"}
+    own.write_text(yaml.safe_dump({"lr_scheduler": schedule, **step}))
+    bundle.train(tiny_data, tmp_path / "out", own, max_epochs=1)
+    own.write_text(yaml.safe_dump({"lr_scheduler": {**schedule, "patience": 5}, **step}))
+    workflow = bundle.train(tiny_data, tmp_path / "out", own, max_epochs=2, resume=True, learning_rate=0.5, dice_weight=1.0)
+    assert workflow.parser.get_parsed_content("optimizer").param_groups[0]["lr"] < 0.5
+    assert workflow.parser.get_parsed_content("lr_scheduler").patience == 0
+    told = {key: next(said for said in caplog.messages if f"before: {key}" in said) for key in ("learning_rate", "dice_weight")}
+    told["patience"] = next(said for said in caplog.messages if "lr_scheduler#patience is 5, it was 0" in said)
+    assert {key for key, said in told.items() if "without effect, as ReduceLROnPlateau" in said} == {
+        "learning_rate",
+        "patience",
+    }

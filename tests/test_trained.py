@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -24,6 +25,7 @@ from lazylabels_monai.trained import (
     require_kept_network,
     require_same_classes,
     require_weights,
+    tell_other_metadata,
     trained_classes,
     trained_images,
     trained_network,
@@ -391,3 +393,20 @@ def test_weights_of_more_or_fewer_classes_are_told_from_another_network(tmp_path
     for other in ({"channels": (4, 8, 16)}, {"channels": (8, 8, 8)}):
         with pytest.raises(LazyLabelsError, match="belong to another network"):
             load_weights(MultiTaskUNet(num_classes=named, **{**size, **other}), tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("program", ["ckpt_export", "verify_net_in_out"])
+def test_metadata_of_another_number_of_input_channels_is_told_of(tmp_path, caplog, program):
+    """Else a file for colour images says that it takes one channel, and MONAI's check ends in a traceback."""
+    meta = tmp_path / "metadata.json"
+    meta.write_text(json.dumps({"network_data_format": {"inputs": {"image": {"num_channels": 1}}}}))
+    words = [program, "--net_id", "network_def", "--meta_file", str(meta)]
+    tell_other_metadata(["pore"], ["segmentation"], words, in_channels=1)
+    assert not caplog.messages
+    said = re.escape(f"{meta}: it describes a network of 1 input channel, and this one takes 3")
+    if program == "ckpt_export":
+        tell_other_metadata(["pore"], ["segmentation"], words, in_channels=3)
+        assert re.match(said, caplog.messages[0])
+        return
+    with pytest.raises(LazyLabelsError, match=f"{said}: verify in the unzipped folder"):
+        tell_other_metadata(["pore"], ["segmentation"], words, in_channels=3)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.data import CacheDataset
+from monai.data import CacheDataset, PersistentDataset
 from monai.utils import MAX_SEED
 from torch.utils.data import WeightedRandomSampler
 
 from lazylabels_monai.data.datalist import has_key
 from lazylabels_monai.tasks import TASKS, present_key
 
-__all__ = ["SeededCacheDataset", "SeededSampler", "sampling_weights"]
+__all__ = ["SeededCacheDataset", "SeededSampler", "sampling_weights", "tell_kept"]
+
+logger = logging.getLogger(__name__)
 
 
 class _SeededIndex(int):
@@ -78,6 +82,19 @@ class SeededCacheDataset(CacheDataset):
                 generator(seed)
             index = int(index)
         return super().__getitem__(index)
+
+
+def tell_kept(dataset: Any) -> None:
+    """Say where MONAI's ``PersistentDataset`` or one like it takes samples that an earlier run kept on the disk.
+
+    It knows them by the names of their files alone.
+    """
+    folder = dataset.cache_dir if isinstance(dataset, PersistentDataset) else None
+    if folder is not None and any(Path(folder).iterdir()):
+        logger.warning(
+            f"train#dataset takes samples from '{folder}' as an earlier run kept them, whatever files and settings (such as "
+            "normalization and implied_segmentation) are now: remove that folder where any of them has changed since."
+        )
 
 
 def sampling_weights(items: Sequence[Mapping[str, Any]], shares: Mapping[str, float] | None = None) -> list[float]:

@@ -26,6 +26,7 @@ from lazylabels_monai.result_files import CLASSES_ENDING, image_stem
 from lazylabels_monai.spreadsheets import cell
 from lazylabels_monai.stamps import file_digest, from_folder
 from lazylabels_monai.tasks import IGNORE
+from lazylabels_monai.trained import require_loaded
 
 __all__ = ["ResultsWriter", "format_results", "number_of", "read_results", "results_picture", "tell_unused"]
 
@@ -78,9 +79,13 @@ class ResultsWriter:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator that decollates its batches."""
-        engine.add_event_handler(Events.STARTED, lambda engine: self._names.clear())
+        engine.add_event_handler(Events.STARTED, self._started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration)
         engine.add_event_handler(Events.COMPLETED, self._completed)
+
+    def _started(self, engine: Engine) -> None:
+        require_loaded(engine.network, self.weights)
+        self._names.clear()
 
     def _iteration(self, engine: Engine) -> None:
         for item in engine.state.batch:

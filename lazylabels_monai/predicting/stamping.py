@@ -29,6 +29,7 @@ from lazylabels_monai.result_files import (
     predicted_stems,
 )
 from lazylabels_monai.stamps import ANSWERS, Record, Records, Stamp, described, file_digest, locked, unlock
+from lazylabels_monai.trained import require_loaded
 
 __all__ = ["RecordsHandler", "made_files", "require_same_stamp", "result_paths", "stamp_of"]
 
@@ -173,9 +174,11 @@ class RecordsHandler:
         self.records, self.made_by = Records(Path(output_dir)), made_by
         self.images = [item["image"] for item in items]
         self._before: dict[Path, tuple[int, ...]] = {}
+        self.stamp: Stamp | None = None
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._started)
         engine.add_event_handler(Events.ITERATION_STARTED, self._replace)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._record)
         engine.add_event_handler(Events.COMPLETED, lambda _: self.end())
@@ -212,6 +215,11 @@ class RecordsHandler:
     def end(self) -> None:
         """Leave no file of a lock behind, however the run ended."""
         unlock(self.records.folder)
+
+    def _started(self, engine: Engine) -> None:
+        require_loaded(engine.network, "model.pt")
+        if self.stamp is None:
+            self.begin()
 
     def _replace(self, engine: Engine) -> None:
         for path in _paths(engine):

@@ -67,7 +67,7 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert infer["inferer"].pop("mirroring") == "@mirroring"
     assert evaluate["validate#inferer#roi_size"] == infer["inferer"]["roi_size"] == train["val_window_size"] == "@window_size"
     assert infer["inferer"].pop("answered") == "@answered_tasks"  # what nobody asks for need not be predicted
-    own = {"overlap": None, "roi_size": None}
+    own = {"overlap": None, "roi_size": None, "bfloat16": None}  # a training that goes on keeps its precision
     assert train["validate"]["inferer"] | own == infer["inferer"] | own
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from monai.bundle import ConfigParser
+
+from lazylabels_monai.errors import LazyLabelsError
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,37 @@ def test_the_same_command_without_a_mistake_works(mistakes):
     assert "predicting 2/2" in out
     assert (folder / "out" / "microstructure_test_001_pred.png").is_file()
     assert not (folder / "out" / "models").exists()  # no mistake got as far as training
+
+
+@pytest.mark.parametrize(
+    ("files", "engine", "said"),
+    [
+        (["train.yaml"], "train#trainer", "sets seed, init_weights"),
+        (["train.yaml", "evaluate.yaml"], "validate#evaluator", "model.pt was not loaded"),
+        (["inference.yaml"], "evaluator", "model.pt was not loaded"),
+    ],
+)
+def test_an_engine_taken_out_of_its_config_is_refused(bundle, tiny_data, trained, tmp_path, files, engine, said):
+    parser = ConfigParser()
+    parser.read_config(bundle.files(*files))
+    given = {**bundle.overrides(tiny_data, tmp_path), **(bundle.training if files == ["train.yaml"] else {})}
+    parser.update({**given, "ckpt_dir": str(trained / "models" if files != ["train.yaml"] else tmp_path / "models")})
+    with pytest.raises(LazyLabelsError, match=said) as refused:
+        parser.get_parsed_content(engine).run()
+    assert "parser.get_parsed_content('initialize')" in str(refused.value)
+    assert not list(tmp_path.glob("*.json"))
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_an_engine_taken_out_of_its_config_runs_after_initialize(bundle, tiny_data, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    parser = ConfigParser()
+    parser.read_config(bundle.files("inference.yaml"))
+    parser.update({**bundle.overrides(tiny_data, tmp_path), "ckpt_dir": str(trained / "models")})
+    parser.get_parsed_content("initialize")
+    parser.get_parsed_content("evaluator").run()
+    assert len(list(tmp_path.glob("*_pred.png"))) == 2
+    assert (tmp_path / "predicted.jsonl").is_file()
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import time
 import pytest
 import torch
 
+from lazylabels_monai import precision
 from lazylabels_monai.checkpoints import latest_checkpoint
 from tests.bundle.tiny import STEPS, adam_steps
 from tests.helpers import events, load
@@ -73,6 +74,18 @@ def test_a_training_goes_on_at_the_rate_that_its_beginning_got(bundle, tiny_data
     assert found["given"][0] == pytest.approx((0.001 * (1 - 2**-0.5) / 2, 0.001))
     for name in ("whole", "stopped"):
         assert [pytest.approx(rates, abs=1e-12) for rates in found[name]] == found["given"]
+
+
+@pytest.mark.parametrize("first", [9.0, 0.9])
+def test_a_resumed_training_keeps_its_precision(bundle, tiny_data, tmp_path, monkeypatch, caplog, first):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    for gain, more in ((first, {"max_epochs": 1}), (10 - first, {"max_epochs": 2, "resume": True})):
+        precision._is_faster.cache_clear()
+        monkeypatch.setattr(precision, "measured_gain", lambda gain=gain: gain)
+        workflow = bundle.train(tiny_data, tmp_path, cpu_bfloat16="auto", **more)
+        assert workflow.parser.get_parsed_content("train#inferer").enabled is (first > 1)
+    precision._is_faster.cache_clear()
+    assert "bfloat16" not in caplog.text.partition("resumed with other settings")[2]
 
 
 @pytest.mark.slow

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader
+from monai.data import CacheDataset, DataLoader, PersistentDataset
 from monai.transforms import Compose, RandFlipd, RandGaussianNoised
 
-from lazylabels_monai.data.sampling import SeededCacheDataset, SeededSampler, sampling_weights
+from lazylabels_monai.data.sampling import SeededCacheDataset, SeededSampler, sampling_weights, tell_kept
 from lazylabels_monai.tasks import TASKS
 
 
@@ -121,3 +121,15 @@ def test_without_workers_nothing_more_is_drawn_than_by_torchs_own_sampler():
     torch.manual_seed(0)
     assert ours == list(torch.utils.data.WeightedRandomSampler([0.2, 0.8], 20))
     assert torch.rand(1) == after
+
+
+def test_samples_that_an_earlier_run_kept_are_told_of(tmp_path, caplog):
+    dataset = PersistentDataset([{"image": 1}], Compose([]), tmp_path / "kept")
+    for found in (dataset, PersistentDataset([{"image": 1}], Compose([]), None), CacheDataset([1], progress=False)):
+        tell_kept(found)
+    assert not caplog.messages
+    dataset[0]
+    tell_kept(dataset)
+    (said,) = caplog.messages
+    assert f"from '{tmp_path / 'kept'}' as an earlier run kept them" in said
+    assert "remove that folder" in said
