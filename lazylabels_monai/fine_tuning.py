@@ -17,7 +17,7 @@ import torch
 from lazylabels_monai.data.choosing import BY_DICE
 from lazylabels_monai.data.datalist import has_key
 from lazylabels_monai.final_choice import FinalChoice
-from lazylabels_monai.optimizers import scale_rates
+from lazylabels_monai.optimizers import highest_rate, scale_rates
 from lazylabels_monai.warm_start import NOTHING
 
 __all__ = ["MOST", "FineTuning"]
@@ -37,23 +37,23 @@ class FineTuning:
         choice: whose network, images and metric give the score.
         items: of training and validation; those with an exact mask count, at most :data:`MOST` of them, evenly chosen.
         score: mean Dice over the object classes, 0 to 1, from which on weights find the objects; None: they never do.
-        rate: by which the rate of each of the optimizer's groups is multiplied then, above 0.
+        rate: highest learning rate then, above 0; where the optimizer's groups have several, all become lower by one factor.
 
     Attributes:
         known: whether the weights of the beginning found the objects.
     """
 
     def __init__(
-        self, choice: FinalChoice, items: Sequence[Mapping[str, Any]], score: float | None = 0.8, rate: float = 0.1
+        self, choice: FinalChoice, items: Sequence[Mapping[str, Any]], score: float | None = 0.8, rate: float = 1e-4
     ) -> None:
-        self.choice, self.score, self.rate, self.known = choice, score, rate, False
+        self.choice, self.score, self.rate, self.known, self._given = choice, score, rate, False, 0.0
         exact = [item for item in items if has_key(item, "segmentation")]
         self.items = [exact[number * len(exact) // MOST] for number in range(MOST)] if len(exact) > MOST else exact
 
     @property
     def factor(self) -> float:
-        """By what the rates were multiplied; 1.0: they are those of the optimizer."""
-        return self.rate if self.known else 1.0
+        """By what the optimizer's rates, as they were given, are multiplied; 1.0: they stay."""
+        return self.rate / self._given if self.known and self._given > self.rate else 1.0
 
     def state_dict(self) -> dict[str, bool]:
         """For a checkpoint: a training that goes on does so at the rate that it began with."""
@@ -66,13 +66,14 @@ class FineTuning:
     def begin(
         self, init_weights: str | None, optimizer: torch.optim.Optimizer, scheduler: Any, resume_from: str | None = None
     ) -> None:
-        """Before the first step of a training that is not resumed: score what the network has taken, and lower the rates.
+        """Before the first step: score what the network has taken, and lower the rates.
 
         Args:
             init_weights: where that came from.
             optimizer, scheduler: whose rates are lowered, and that goes on from them.
-            resume_from: a checkpoint, or None.
+            resume_from: a checkpoint, which will say whether that was done; None: a training begins.
         """
+        self._given = highest_rate(optimizer)
         judged = self.score is not None and self.items and BY_DICE in (self.choice.metric or {})
         if not judged or resume_from is not None or init_weights in (None, "", NOTHING):
             return
@@ -82,11 +83,11 @@ class FineTuning:
         found = idist.broadcast(scores[init_weights], src=0)  # on several GPUs the last digits may differ
         self.known = found >= self.score
         if self.known:
-            scale_rates(optimizer, scheduler, self.rate)
-        rates = ", ".join(dict.fromkeys(f"{group['lr']:g}" for group in optimizer.param_groups))
+            scale_rates(optimizer, scheduler, self.factor)
+        lowered = f"{self._given * self.factor:g} instead of {self._given:g}, so that they do not forget"
         logger.info(
-            f"before any training {init_weights} has a mean Dice of {found:.3f} on {self.choice.described(images)} with an "
-            f"exact mask: the learning rate is {rates}"
-            + (f", {self.rate:g} of what was given, so that it does not forget" if self.known else ", as it has much to learn")
-            + f" (fine_tuning_from {self.score:g}; null: whatever they find)."
+            f"before any training the weights of {init_weights} have a mean Dice of {found:.3f} on "
+            f"{self.choice.described(images)} with an exact mask: the learning rate is "
+            + (lowered if self.factor < 1 else f"{self._given:g}")
+            + f" (fine_tuning_from {self.score:g})."
         )

@@ -18,6 +18,7 @@ __all__ = [
     "CosineAnnealingLR",
     "asked_options",
     "asked_schedule",
+    "highest_rate",
     "optimizer_differences",
     "options_told",
     "put_back_options",
@@ -109,6 +110,11 @@ def asked_schedule(scheduler: Any) -> dict[str, Any]:
         return {}
     kept = ("optimizer", "last_epoch", "lr_lambdas")
     return {key: value for key, value in vars(scheduler).items() if not key.startswith("_") and key not in kept}
+
+
+def highest_rate(optimizer: torch.optim.Optimizer) -> float:
+    """Of those that an optimizer's groups have or will have along a schedule."""
+    return max(float(group[key]) for group in optimizer.param_groups for key in _RATES if key in group)
 
 
 def scale_rates(optimizer: torch.optim.Optimizer, scheduler: Any, factor: float) -> None:

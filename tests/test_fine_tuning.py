@@ -16,15 +16,15 @@ from tests.test_interpolation import made
 EXACT = {"segmentation": "exact.png"}  # that it has one; what it is stands in the samples
 
 
-def parts(tmp_path, metric="val_mean_dice", weight=0.0, items=None, **settings):
+def parts(tmp_path, metric="val_mean_dice", weight=0.0, items=None, lr=0.2, **settings):
     interpolation, network = made(tmp_path, metric)
     with torch.no_grad():
         network.weight.fill_(weight)
     choice = interpolation.choice
     items = [dict(item) for item in choice.images.data] if items is None else items
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=lr)
     scheduler = CosineAnnealingLR(optimizer, 4, 0.0)
-    return FineTuning(choice, items, **settings), optimizer, scheduler
+    return FineTuning(choice, items, **{"rate": 0.02, **settings}), optimizer, scheduler
 
 
 def dice(image, threshold) -> float:
@@ -42,13 +42,14 @@ def test_the_rate_is_lowered_where_the_weights_find_the_objects(tmp_path, caplog
     assert abs(about - 0.8) > 0.05
     fine_tuning.begin(STARTER, optimizer, scheduler)
     lowered = about > 0.8
-    assert fine_tuning.factor == (0.1 if lowered else 1.0)
+    assert fine_tuning.known == lowered
+    assert fine_tuning.factor == pytest.approx(0.1 if lowered else 1.0)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.02 if lowered else 0.2)
     assert scheduler.base_lrs == [pytest.approx(0.02 if lowered else 0.2)]
     (said,) = [record.getMessage() for record in caplog.records if "before any training" in record.getMessage()]
     assert f"the learning rate is {0.02 if lowered else 0.2}" in said
     assert float(said.split("Dice of ")[1].split()[0]) == pytest.approx(about, abs=0.1)
-    assert ("does not forget" in said) == lowered
+    assert ("instead of 0.2, so that they do not forget" in said) == lowered
     assert float(fine_tuning.choice.network.weight.detach()) == pytest.approx(weight)
 
 
@@ -93,13 +94,18 @@ def test_a_seed_draws_the_same_whether_it_is_looked_or_not(tmp_path):
             seed(5)
         fine_tuning.begin(beginning, optimizer, scheduler)
         drawn.append((random.random(), np.random.rand(), float(torch.rand(1))))
-    assert fine_tuning.factor == 0.1
+    assert fine_tuning.known
     assert drawn[0] == drawn[1]
 
 
-def test_a_training_that_goes_on_knows_the_factor(tmp_path):
-    first, optimizer, scheduler = parts(tmp_path, weight=0.5, rate=0.25)
-    first.begin(STARTER, optimizer, scheduler)
-    again, *_ = parts(tmp_path, rate=0.5)
+@pytest.mark.parametrize(("given", "now"), [(0.2, 0.2), (0.2, 0.5), (0.2, 0.01), (0.01, 0.2)])
+def test_a_training_that_goes_on_is_as_gentle(tmp_path, given, now):
+    """Whatever rate is given then: what it may be at most is the same."""
+    first, *schedule = parts(tmp_path, weight=0.5, lr=given)
+    first.begin(STARTER, *schedule)
+    assert schedule[0].param_groups[0]["lr"] == pytest.approx(min(given, 0.02))
+    again, *schedule = parts(tmp_path, lr=now)
+    again.begin(STARTER, *schedule, "checkpoint_epoch=1.pt")
+    assert schedule[0].param_groups[0]["lr"] == now  # the checkpoint is yet to be read
     again.load_state_dict(first.state_dict())
-    assert (first.factor, again.factor) == (0.25, 0.5)  # as with every setting of the rate, the one given now holds
+    assert now * again.factor == pytest.approx(min(now, 0.02))

@@ -64,7 +64,7 @@ WRONG = {
     "output_postfix": [3, None, [], True, ""],
     "init_weights": [3, True, [], "", {}],
     "fine_tuning_from": ["x", True, [], -0.1, 1.1, math.nan],
-    "fine_tuning_rate": ["x", True, None, [], 0, -0.1, 1.1, math.nan],
+    "fine_tuning_rate": ["x", True, None, [], 0, -0.1, math.nan],
     **dict.fromkeys(("crop_size", "window_size", "val_window_size"), SIZE),
     "channels": [4, [4], [4, 0], [4, -8], [4, 8.0], "[4, 8]", ["a", "b"], None, [], [4, 10**9], {}],
     "tasks": TASKS,

@@ -62,7 +62,12 @@ def test_resume_keeps_the_best_model_unless_it_finds_a_better_one(bundle, tiny_d
 
 def test_a_training_goes_on_at_the_rate_that_its_beginning_got(bundle, tiny_data, trained, tmp_path):
     """Lowered once, not twice and not never, along the schedule of the training that was not stopped."""
-    more = {"init_weights": str(trained / "models" / "model.pt"), "learning_rate": 0.01, "lr_decay": True}
+    more = {
+        "init_weights": str(trained / "models" / "model.pt"),
+        "learning_rate": 0.01,
+        "lr_decay": True,
+        "fine_tuning_rate": 1e-3,
+    }
     found = {}
     for name, each in {"whole": {}, "stopped": {}, "given": {"fine_tuning_from": None, "learning_rate": 0.001}}.items():
         known = {**more, "fine_tuning_from": 0.0, **each}

@@ -83,7 +83,8 @@ def test_the_apps_training_starts_as_the_bundles_does(bundle):
         "require_valid",
         "require_same_training",
         "begin_from",
-        "begin",  # as begin_from
+        "begin",  # as begin_from: of weights between, and of what the weights know
+        "begin",
     ]
 
 
