@@ -2,7 +2,8 @@
 
 A rate at which a network learns anew makes one that knows such images forget: five pictures, one of them with an exact mask,
 can make it worse on every other one (docs/starter.md). Weights that know nothing of the images need that rate. Which of both
-they are is measured before anything is learnt, and so on the exact masks of the training, too.
+they are is measured before anything is learnt, and so on the images of the training, too; and on inner regions, as the one
+or two exact masks of a few pictures may show what is like none of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lazylabels_monai.data.choosing import BY_DICE
 from lazylabels_monai.data.datalist import has_key
 from lazylabels_monai.final_choice import FinalChoice
 from lazylabels_monai.optimizers import highest_rate, scale_rates
+from lazylabels_monai.transforms import ImpliedSegmentationd
 from lazylabels_monai.warm_start import NOTHING
 
 __all__ = ["MOST", "FineTuning"]
@@ -35,7 +37,8 @@ class FineTuning:
 
     Args:
         choice: whose network, images and metric give the score.
-        items: of training and validation; those with an exact mask count, at most :data:`MOST` of them, evenly chosen.
+        items: of training and validation; at most :data:`MOST` of those that say where objects are, evenly chosen.
+        implied: makes a segmentation of inner regions, as in the training.
         score: mean Dice over the object classes, 0 to 1, from which on weights find the objects; None: they never do.
         rate: highest learning rate then, above 0; where the optimizer's groups have several, all become lower by one factor.
 
@@ -44,11 +47,18 @@ class FineTuning:
     """
 
     def __init__(
-        self, choice: FinalChoice, items: Sequence[Mapping[str, Any]], score: float | None = 0.8, rate: float = 1e-4
+        self,
+        choice: FinalChoice,
+        items: Sequence[Mapping[str, Any]],
+        implied: ImpliedSegmentationd,
+        score: float | None = 0.7,
+        rate: float = 1e-4,
     ) -> None:
-        self.choice, self.score, self.rate, self.known, self._given = choice, score, rate, False, 0.0
-        exact = [item for item in items if has_key(item, "segmentation")]
-        self.items = [exact[number * len(exact) // MOST] for number in range(MOST)] if len(exact) > MOST else exact
+        self.choice, self.implied, self.score, self.rate = choice, implied, score, rate
+        self.known, self._given = False, 0.0
+        keys = ("segmentation", "detection") if implied.enabled else ("segmentation",)
+        told = [item for item in items if any(has_key(item, key) for key in keys)]
+        self.items = [told[number * len(told) // MOST] for number in range(MOST)] if len(told) > MOST else told
 
     @property
     def factor(self) -> float:
@@ -77,7 +87,7 @@ class FineTuning:
         judged = self.score is not None and self.items and BY_DICE in (self.choice.metric or {})
         if not judged or resume_from is not None or init_weights in (None, "", NOTHING):
             return
-        images = self.choice.images.of(self.items, MOST)
+        images = self.choice.images.of(self.items, MOST, self.implied)
         with torch.random.fork_rng(devices=[]):  # a seed gives the same crops whether anybody looks at this score or not
             _, scores = self.choice.score({init_weights: self.choice.network.state_dict()}, images)
         found = idist.broadcast(scores[init_weights], src=0)  # on several GPUs the last digits may differ
@@ -86,8 +96,8 @@ class FineTuning:
             scale_rates(optimizer, scheduler, self.factor)
         lowered = f"{self._given * self.factor:g} instead of {self._given:g}, so that they do not forget"
         logger.info(
-            f"before any training the weights of {init_weights} have a mean Dice of {found:.3f} on "
-            f"{self.choice.described(images)} with an exact mask: the learning rate is "
+            f"before any training the weights of {init_weights} have a mean Dice of {found:.3f} on masks and inner regions of "
+            f"{self.choice.described(images)}: the learning rate is "
             + (lowered if self.factor < 1 else f"{self._given:g}")
             + f" (fine_tuning_from {self.score:g})."
         )

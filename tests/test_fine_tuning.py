@@ -10,6 +10,7 @@ import torch
 
 from lazylabels_monai.fine_tuning import MOST, FineTuning
 from lazylabels_monai.optimizers import CosineAnnealingLR
+from lazylabels_monai.transforms import ImpliedSegmentationd
 from lazylabels_monai.warm_start import NOTHING, STARTER
 from tests.test_interpolation import made
 
@@ -24,7 +25,11 @@ def parts(tmp_path, metric="val_mean_dice", weight=0.0, items=None, lr=0.2, **se
     items = [dict(item) for item in choice.images.data] if items is None else items
     optimizer = torch.optim.SGD(network.parameters(), lr=lr)
     scheduler = CosineAnnealingLR(optimizer, 4, 0.0)
-    return FineTuning(choice, items, **{"rate": 0.02, **settings}), optimizer, scheduler
+    return (
+        FineTuning(choice, items, **{"implied": ImpliedSegmentationd(), "score": 0.8, "rate": 0.02, **settings}),
+        optimizer,
+        scheduler,
+    )
 
 
 def dice(image, threshold) -> float:
@@ -62,7 +67,8 @@ def test_the_rate_is_lowered_where_the_weights_find_the_objects(tmp_path, caplog
         ({}, (STARTER, "checkpoint_epoch=1.pt")),
         ({"score": None}, (STARTER,)),
         ({"items": []}, (STARTER,)),
-        ({"items": [{"image": "a.png", "detection": "a_inner.png"}]}, (STARTER,)),
+        ({"items": [{"image": "a.png", "separation": "a_lines.png"}]}, (STARTER,)),
+        ({"items": [{"image": "a.png", "detection": "a.png"}], "implied": ImpliedSegmentationd(enabled=False)}, (STARTER,)),
         ({"metric": "val_loss"}, (STARTER,)),
     ],
 )
@@ -75,9 +81,26 @@ def test_nothing_is_scored_where_there_is_nothing_to_know(tmp_path, caplog, sett
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize(("weight", "known"), [(0.5, True), (0.9, False)])
+def test_inner_regions_say_where_objects_are(tmp_path, weight, known):
+    """One mask shows what the weights do not find, in a picture that is like none of the others."""
+    fine_tuning, *schedule = parts(tmp_path, weight=weight)
+    marked = [{**item, "detection": item["segmentation"]} for item in fine_tuning.items]
+    for item in marked:
+        item.update(segmentation=torch.full((1, 24, 24), 255), segmentation_present=0, detection_present=1)
+    odd = {**fine_tuning.items[0], "image": torch.zeros(1, 24, 24)}
+    fine_tuning.items = [odd, *marked]
+    fine_tuning.score = 0.7
+    fine_tuning.begin(STARTER, *schedule)
+    assert fine_tuning.known == known
+    fine_tuning.items = [odd]
+    fine_tuning.begin(STARTER, *schedule)
+    assert not fine_tuning.known
+
+
 @pytest.mark.parametrize("number", [1, MOST, MOST + 1, 100])
 def test_of_many_exact_masks_some_of_all_over_the_list_are_looked_at(tmp_path, number):
-    items = [{"image": f"{n}.png", **(EXACT if n % 2 else {"detection": "a.png"})} for n in range(2 * number)]
+    items = [{"image": f"{n}.png", **(EXACT if n % 2 else {"separation": "a.png"})} for n in range(2 * number)]
     found = [int(item["image"].split(".")[0]) for item in parts(tmp_path, items=items)[0].items]
     assert len(found) == len(set(found)) == min(number, MOST)
     assert found == sorted(found)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from monai.data import CacheDataset, DistributedSampler
+from monai.transforms import Compose
 
 from lazylabels_monai.tasks import IGNORE, TASKS, present_key
 
@@ -256,9 +257,9 @@ class ValidationDataset(CacheDataset):
             other.chosen = self._grouped(self._within(max(allowed, self._fewest if self.is_whole else self.pixels)))
         return other
 
-    def of(self, items: Sequence, most: int) -> ValidationDataset:
-        """Other images, prepared alike: of each the first window that is worth it, at most so many."""
-        other = ValidationDataset(items, self.transform, progress=False, window=self.window, overlap=self.overlap)
+    def of(self, items: Sequence, most: int, further: Any) -> ValidationDataset:
+        """Other images, prepared alike and by ``further``: of each its first window, then second ones, at most so many."""
+        other = ValidationDataset(items, Compose([self.transform, further]), progress=False, window=self.window)
         labels = [_judging(other._image(number), ("segmentation",)) for number in range(len(items))]
         other.chosen = other._grouped(choose_windows(labels, self.window)[:most])
         return other

@@ -29,7 +29,7 @@ def test_training_leaves_the_best_model_and_the_newest_checkpoints(trained):
     ]
     network().load_state_dict(load(trained / "models" / "model.pt"))
     checkpoint = load(trained / "models" / "checkpoint_epoch=2.pt")
-    assert set(checkpoint) == {"model", "optimizer", "lr_scheduler", "best", "trainer", "judged", "random"}
+    assert set(checkpoint) == {"model", "optimizer", "lr_scheduler", "best", "trainer", "judged", "random", "fine_tuning"}
     assert adam_steps(checkpoint) == {2 * STEPS}
 
 
