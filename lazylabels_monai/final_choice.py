@@ -202,7 +202,7 @@ class FinalChoice:
     def described(images: ValidationDataset) -> str:
         """What a choice is judged on, in words."""
         if not images.is_whole:
-            return f"{images.count} windows of {len(images)} images"
+            return f"{images.count} window{'s' * (images.count != 1)} of {len(images)} image{'s' * (len(images) != 1)}"
         return "1 whole image" if len(images) == 1 else f"{len(images)} whole images"
 
     def evaluator_of(self, images: ValidationDataset) -> SupervisedEvaluator:

@@ -38,7 +38,7 @@ class FineTuning:
     Args:
         choice: whose network, images and metric give the score.
         items: of training and validation; at most :data:`MOST` of those that say where objects are, evenly chosen.
-        implied: makes a segmentation of inner regions, as in the training.
+        implied: makes a segmentation of inner regions, as in the training; without background these say too little to count.
         score: mean Dice over the object classes, 0 to 1, from which on weights find the objects; None: they never do.
         rate: highest learning rate then, above 0; where the optimizer's groups have several, all become lower by one factor.
 
@@ -56,7 +56,8 @@ class FineTuning:
     ) -> None:
         self.choice, self.implied, self.score, self.rate = choice, implied, score, rate
         self.known, self._given = False, 0.0
-        keys = ("segmentation", "detection") if implied.enabled else ("segmentation",)
+        says_where_none_are = implied.enabled and implied.background_margin is not None  # else what marks all pixels were right
+        keys = ("segmentation", "detection") if says_where_none_are else ("segmentation",)
         told = [item for item in items if any(has_key(item, key) for key in keys)]
         self.items = [told[number * len(told) // MOST] for number in range(MOST)] if len(told) > MOST else told
 

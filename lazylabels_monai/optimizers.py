@@ -27,10 +27,10 @@ __all__ = [
     "scaled",
 ]
 
-#: Of a group of an optimizer: its weights, and what a schedule changes.
-_MOVING = ("params", "lr", "initial_lr")
-#: Of a group: the rate, that of the beginning, and what torch's OneCycleLR leads it between.
+#: Of a group of an optimizer: the rate, that of the beginning, and what torch's OneCycleLR leads it between.
 _RATES = ("lr", "initial_lr", "max_lr", "min_lr")
+#: Its weights, and what is a schedule's.
+_MOVING = ("params", *_RATES)
 #: Settings that say what an optimizer remembers of each weight: a state without it cannot go on with it.
 _REMEMBERED = ("amsgrad", "centered")
 

@@ -410,6 +410,11 @@ class ResumedRates:
         put_back_options(self.optimizer, self.options)
         factor = getattr(self.fine_tuning, "factor", 1.0)
         put_back_schedule(self.scheduler, scaled(self.schedule, factor))
+        if factor < 1 and self.schedule:
+            logger.info(
+                f"the learning rate is {self.fine_tuning.rate:g} at most (fine_tuning_rate), as when this training began: the "
+                "weights that it began from found the objects."
+            )
 
 
 def _shown(value: Any) -> str:

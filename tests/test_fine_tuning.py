@@ -25,11 +25,8 @@ def parts(tmp_path, metric="val_mean_dice", weight=0.0, items=None, lr=0.2, **se
     items = [dict(item) for item in choice.images.data] if items is None else items
     optimizer = torch.optim.SGD(network.parameters(), lr=lr)
     scheduler = CosineAnnealingLR(optimizer, 4, 0.0)
-    return (
-        FineTuning(choice, items, **{"implied": ImpliedSegmentationd(), "score": 0.8, "rate": 0.02, **settings}),
-        optimizer,
-        scheduler,
-    )
+    settings = {"implied": ImpliedSegmentationd(background_margin=1.0), "score": 0.8, "rate": 0.02, **settings}
+    return FineTuning(choice, items, **settings), optimizer, scheduler
 
 
 def dice(image, threshold) -> float:
@@ -69,6 +66,7 @@ def test_the_rate_is_lowered_where_the_weights_find_the_objects(tmp_path, caplog
         ({"items": []}, (STARTER,)),
         ({"items": [{"image": "a.png", "separation": "a_lines.png"}]}, (STARTER,)),
         ({"items": [{"image": "a.png", "detection": "a.png"}], "implied": ImpliedSegmentationd(enabled=False)}, (STARTER,)),
+        ({"items": [{"image": "a.png", "detection": "a.png"}], "implied": ImpliedSegmentationd()}, (STARTER,)),
         ({"metric": "val_loss"}, (STARTER,)),
     ],
 )
@@ -79,6 +77,15 @@ def test_nothing_is_scored_where_there_is_nothing_to_know(tmp_path, caplog, sett
     fine_tuning.begin(beginning[0], optimizer, scheduler, *beginning[1:])
     assert (fine_tuning.factor, optimizer.param_groups[0]["lr"]) == (1.0, 0.2)
     assert caplog.text == ""
+
+
+def test_one_window_of_one_image_is_said_to_be_one(tmp_path, caplog):
+    caplog.set_level("INFO")
+    fine_tuning, optimizer, scheduler = parts(tmp_path, weight=0.5)
+    small = {key: value[:, :8, :8] if isinstance(value, torch.Tensor) else value for key, value in fine_tuning.items[0].items()}
+    fine_tuning.items = [small]
+    fine_tuning.begin(STARTER, optimizer, scheduler)
+    assert "inner regions of 1 window of 1 image:" in caplog.text
 
 
 @pytest.mark.parametrize(("weight", "known"), [(0.5, True), (0.9, False)])

@@ -188,6 +188,19 @@ def test_rates_that_are_multiplied_are_those_of_an_optimizer_made_with_them(name
     assert found[0][0] != [0.5, 0.1]
 
 
+def test_options_that_are_put_back_leave_the_rates_of_a_schedule_as_they_are():
+    """torch's OneCycleLR keeps them in the optimizer's groups."""
+    optimizer, made_again = (torch.optim.SGD(weights(), lr=0.1) for _ in range(2))
+    schedule, _ = (OneCycleLR(each, 0.4, total_steps=8) for each in (optimizer, made_again))
+    scale_rates(optimizer, schedule, 0.1)
+    state = optimizer.state_dict()
+    assert options_told(state, made_again) == {}
+    asked = asked_options(made_again)
+    made_again.load_state_dict(state)
+    put_back_options(made_again, asked)
+    assert made_again.param_groups[0]["max_lr"] == pytest.approx(0.04)
+
+
 def test_a_schedule_that_is_put_back_begins_from_multiplied_rates():
     optimizer = torch.optim.SGD(weights(), lr=0.1)
     scheduler = CosineAnnealingLR(optimizer, 5, 0.0)

@@ -258,8 +258,11 @@ class ValidationDataset(CacheDataset):
         return other
 
     def of(self, items: Sequence, most: int, further: Any) -> ValidationDataset:
-        """Other images, prepared alike and by ``further``: of each its first window, then second ones, at most so many."""
-        other = ValidationDataset(items, Compose([self.transform, further]), progress=False, window=self.window)
+        """Other images, prepared alike and by ``further``: of each its first window, then second ones, at most so many.
+
+        They are looked at once, and none of them is kept in memory.
+        """
+        other = ValidationDataset(items, Compose([self.transform, further]), cache_rate=0.0, window=self.window)
         labels = [_judging(other._image(number), ("segmentation",)) for number in range(len(items))]
         other.chosen = other._grouped(choose_windows(labels, self.window)[:most])
         return other

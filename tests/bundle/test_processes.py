@@ -240,7 +240,7 @@ def test_fewer_exact_masks_than_processes_judge_as_in_one_process(bundle, traine
     given = {**bundle.training, **more, **bundle.overrides(data, tmp_path / "two")}
     said = launch(bundle, python, tmp_path, 2, **given)
     between = [
-        re.search("val_mean_dice.* windows of 1 images: 0%.*100% .*;", text)[0]
+        re.search("val_mean_dice.* windows of 1 image: 0%.*100% .*;", text)[0]
         for text in (caplog.text, said.stdout + said.stderr)
     ]
     assert between[0] == between[1]

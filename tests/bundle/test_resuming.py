@@ -60,8 +60,9 @@ def test_resume_keeps_the_best_model_unless_it_finds_a_better_one(bundle, tiny_d
     assert load(models / "checkpoint_epoch=3.pt")["trainer"]["iteration"] == 3 * STEPS
 
 
-def test_a_training_goes_on_at_the_rate_that_its_beginning_got(bundle, tiny_data, trained, tmp_path):
+def test_a_training_goes_on_at_the_rate_that_its_beginning_got(bundle, tiny_data, trained, tmp_path, caplog):
     """Lowered once, not twice and not never, along the schedule of the training that was not stopped."""
+    caplog.set_level("INFO")
     more = {
         "init_weights": str(trained / "models" / "model.pt"),
         "learning_rate": 0.01,
@@ -79,6 +80,7 @@ def test_a_training_goes_on_at_the_rate_that_its_beginning_got(bundle, tiny_data
     assert found["given"][0] == pytest.approx((0.001 * (1 - 2**-0.5) / 2, 0.001))
     for name in ("whole", "stopped"):
         assert [pytest.approx(rates, abs=1e-12) for rates in found[name]] == found["given"]
+    assert caplog.text.count("the learning rate is 0.001 at most (fine_tuning_rate), as when this training began") == 1
 
 
 @pytest.mark.parametrize("first", [9.0, 0.9])

@@ -192,3 +192,12 @@ def test_windows_side_by_side_are_answered_each_on_its_own(monkeypatch):
     # an image is a row, however many windows it gives: the sums of their pixels
     np.testing.assert_allclose(metric.table().sum(0), each.table().sum(0))
     assert len(metric.table()) == len(images)
+
+
+def test_none_of_other_images_is_kept_in_memory():
+    """Sixteen large pictures would need as many gigabytes."""
+    items = [{"image": torch.zeros(1, 24, 24), "segmentation": torch.ones(1, 24, 24)} for _ in range(3)]
+    other = ValidationDataset([], Identityd("image"), window=(8, 8)).of(items, 4, Identityd("image"))
+    assert (len(other), other.count) == (3, 4)
+    assert other[0]["image"].shape == (1, 16, 8)
+    assert other.cache_num == 0
