@@ -89,6 +89,8 @@ class FineTuning:
         if not judged or resume_from is not None or init_weights in (None, "", NOTHING):
             return
         images = self.choice.images.of(self.items, MOST, self.implied)
+        if not images.count:  # of nothing but 255
+            return
         with torch.random.fork_rng(devices=[]):  # a seed gives the same crops whether anybody looks at this score or not
             _, scores = self.choice.score({init_weights: self.choice.network.state_dict()}, images)
         found = idist.broadcast(scores[init_weights], src=0)  # on several GPUs the last digits may differ

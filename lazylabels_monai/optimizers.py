@@ -114,13 +114,14 @@ def asked_schedule(scheduler: Any) -> dict[str, Any]:
 
 def highest_rate(optimizer: torch.optim.Optimizer) -> float:
     """Of those that an optimizer's groups have or will have along a schedule."""
-    return max(float(group[key]) for group in optimizer.param_groups for key in _RATES if key in group)
+    rates = [group.get(key) for group in optimizer.param_groups for key in _RATES]
+    return max((float(rate) for rate in rates if rate is not None), default=0.0)  # some optimizers find theirs by themselves
 
 
 def scale_rates(optimizer: torch.optim.Optimizer, scheduler: Any, factor: float) -> None:
     """Multiply the rates of an optimizer's groups, and those that its schedule begins from, before the first step."""
     for group in optimizer.param_groups:
-        group.update({key: group[key] * factor for key in _RATES if key in group})
+        group.update({key: group[key] * factor for key in _RATES if group.get(key) is not None})
     for one in (scheduler, *getattr(scheduler, "_schedulers", ())):  # of a SequentialLR, its parts as well
         for key, value in scaled(vars(one), factor).items():
             setattr(one, key, value)

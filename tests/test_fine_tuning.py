@@ -79,6 +79,13 @@ def test_nothing_is_scored_where_there_is_nothing_to_know(tmp_path, caplog, sett
     assert caplog.text == ""
 
 
+def test_labels_that_say_nothing_leave_the_rate_as_it_is(tmp_path):
+    fine_tuning, optimizer, scheduler = parts(tmp_path, weight=0.5)
+    fine_tuning.items = [{**item, "segmentation": torch.full((1, 24, 24), 255)} for item in fine_tuning.items]
+    fine_tuning.begin(STARTER, optimizer, scheduler)
+    assert (fine_tuning.known, optimizer.param_groups[0]["lr"]) == (False, 0.2)
+
+
 def test_one_window_of_one_image_is_said_to_be_one(tmp_path, caplog):
     caplog.set_level("INFO")
     fine_tuning, optimizer, scheduler = parts(tmp_path, weight=0.5)

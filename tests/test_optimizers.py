@@ -13,6 +13,7 @@ from lazylabels_monai.optimizers import (
     CosineAnnealingLR,
     asked_options,
     asked_schedule,
+    highest_rate,
     optimizer_differences,
     options_told,
     put_back_options,
@@ -186,6 +187,14 @@ def test_rates_that_are_multiplied_are_those_of_an_optimizer_made_with_them(name
         found.append(steps(optimizer, scheduler, 6))
     assert found[0] == [pytest.approx(rates) for rates in found[1]]
     assert found[0][0] != [0.5, 0.1]
+
+
+def test_an_optimizer_that_finds_its_rate_by_itself_has_none():
+    (one, _) = weights()
+    own = torch.optim.SGD([one], lr=0.1)
+    own.param_groups[0]["lr"] = None
+    assert highest_rate(own) == 0.0
+    assert highest_rate(torch.optim.SGD([{"params": [one], "lr": 0.3}], lr=0.1)) == 0.3
 
 
 def test_options_that_are_put_back_leave_the_rates_of_a_schedule_as_they_are():

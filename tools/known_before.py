@@ -33,7 +33,8 @@ def known(dataset: Path, weights: str, overlays: list[str]) -> tuple[float, floa
 
     files = [ROOT / "bundle/configs/train.yaml", ROOT / "configs/cpu.yaml", *overlays]
     config = ConfigParser.load_config_files([str(file) for file in files])
-    config |= {"dataset_dir": str(dataset), "init_weights": weights, "num_workers": 0, "device": "cpu", "writer": None}
+    config |= {"dataset_dir": str(dataset), "init_weights": weights, "num_workers": 0, "device": "cpu"}
+    config["rank"] = 1  # which writes nothing
     parser = ConfigParser(config)
     begin_from(parser.get_parsed_content("network_def"), weights, parser.get_parsed_content("classes"), None)
     whole = parser.get_parsed_content("train#fine_tuning")
