@@ -1,4 +1,4 @@
-"""Weights that find the objects before the first step are trained at a lower rate.
+"""Weights that find the objects before the first step learn from a few images at a lower rate.
 
 A rate at which a network learns anew makes one that knows such images forget: five pictures, one of them with an exact mask,
 can make it worse on every other one (docs/starter.md). Weights that know nothing of the images need that rate. Which of both
@@ -22,22 +22,22 @@ from lazylabels_monai.optimizers import highest_rate, scale_rates
 from lazylabels_monai.transforms import ImpliedSegmentationd
 from lazylabels_monai.warm_start import NOTHING
 
-__all__ = ["MOST", "FineTuning"]
+__all__ = ["FEW", "FineTuning"]
 
 logger = logging.getLogger(__name__)
 
-#: On so many images at most, a window of each, are the weights of the beginning scored.
-MOST = 16
+#: So many images of training and validation are few. With 210 a rate of 1e-3 is better (docs/starter.md).
+FEW = 16
 
 
 class FineTuning:
-    """Lowers the learning rate of a training whose weights find the objects before it begins.
+    """Lowers the learning rate of a training on a few images whose weights find the objects before it begins.
 
     Nothing is done where these are none, or where no validation image has an exact mask.
 
     Args:
         choice: whose network, images and metric give the score.
-        items: of training and validation; at most :data:`MOST` of those that say where objects are, evenly chosen.
+        items: of training and validation; those that say where objects are count, and more than :data:`FEW` are many.
         implied: makes a segmentation of inner regions, as in the training; without background these say too little to count.
         score: mean Dice over the object classes, 0 to 1, from which on weights find the objects; None: they never do.
         rate: highest learning rate then, above 0; where the optimizer's groups have several, all become lower by one factor.
@@ -59,7 +59,7 @@ class FineTuning:
         says_where_none_are = implied.enabled and implied.background_margin is not None  # else what marks all pixels were right
         keys = ("segmentation", "detection") if says_where_none_are else ("segmentation",)
         told = [item for item in items if any(has_key(item, key) for key in keys)]
-        self.items = [told[number * len(told) // MOST] for number in range(MOST)] if len(told) > MOST else told
+        self.items = told if len(told) <= FEW else []
 
     @property
     def factor(self) -> float:
@@ -88,7 +88,7 @@ class FineTuning:
         judged = self.score is not None and self.items and BY_DICE in (self.choice.metric or {})
         if not judged or resume_from is not None or init_weights in (None, "", NOTHING):
             return
-        images = self.choice.images.of(self.items, MOST, self.implied)
+        images = self.choice.images.of(self.items, FEW, self.implied)
         if not images.count:  # of nothing but 255
             return
         with torch.random.fork_rng(devices=[]):  # a seed gives the same crops whether anybody looks at this score or not

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lazylabels_monai.fine_tuning import MOST, FineTuning
+from lazylabels_monai.fine_tuning import FEW, FineTuning
 from lazylabels_monai.optimizers import CosineAnnealingLR
 from lazylabels_monai.transforms import ImpliedSegmentationd
 from lazylabels_monai.warm_start import NOTHING, STARTER
@@ -112,15 +112,12 @@ def test_inner_regions_say_where_objects_are(tmp_path, weight, known):
     assert not fine_tuning.known
 
 
-@pytest.mark.parametrize("number", [1, MOST, MOST + 1, 100])
-def test_of_many_exact_masks_some_of_all_over_the_list_are_looked_at(tmp_path, number):
+@pytest.mark.parametrize("number", [1, FEW, FEW + 1, 100])
+def test_many_images_are_learnt_from_at_the_rate_that_was_given(tmp_path, number):
+    """Those that say where objects are; others are none of them."""
     items = [{"image": f"{n}.png", **(EXACT if n % 2 else {"separation": "a.png"})} for n in range(2 * number)]
-    found = [int(item["image"].split(".")[0]) for item in parts(tmp_path, items=items)[0].items]
-    assert len(found) == len(set(found)) == min(number, MOST)
-    assert found == sorted(found)
-    assert all(n % 2 for n in found)
-    gaps = np.diff([*found, 2 * number])
-    assert gaps.max() - gaps.min() <= 2
+    found = parts(tmp_path, items=items)[0].items
+    assert found == ([item for item in items if "segmentation" in item] if number <= 16 else [])
 
 
 def test_a_seed_draws_the_same_whether_it_is_looked_or_not(tmp_path):

@@ -9,7 +9,7 @@
     python tools/known_before.py sets/emps_* --weights outputs/starter/without_emps.pt
     python tools/known_before.py sets/glas_* --overlay configs/glas.yaml
 
-The second figure is what a training with ``fine_tuning_from`` goes by (docs/explanation.md).
+Of at most 16 images. The second figure is what a training with ``fine_tuning_from`` goes by (docs/explanation.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def known(dataset: Path, weights: str, overlays: list[str]) -> tuple[float, floa
     """Mean Dice on exact masks, and on masks and inner regions, of weights that nothing has been learnt with."""
     from monai.bundle import ConfigParser
 
-    from lazylabels_monai.fine_tuning import MOST
+    from lazylabels_monai.fine_tuning import FEW
     from lazylabels_monai.transforms import ImpliedSegmentationd
     from lazylabels_monai.warm_start import begin_from
 
@@ -41,7 +41,7 @@ def known(dataset: Path, weights: str, overlays: list[str]) -> tuple[float, floa
     choice, found = whole.choice, []
     for implied in (ImpliedSegmentationd(enabled=False), whole.implied):
         items = type(whole)(choice, whole.items, implied).items
-        images = choice.images.of(items, MOST, implied)
+        images = choice.images.of(items, FEW, implied)
         _, scores = choice.score({weights: choice.network.state_dict()}, images)
         found.append(scores[weights])
     return found[0], found[1]
