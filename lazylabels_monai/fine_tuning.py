@@ -26,7 +26,7 @@ __all__ = ["FEW", "FineTuning"]
 
 logger = logging.getLogger(__name__)
 
-#: So many images of training and validation are few. With 210 a rate of 1e-3 is better (docs/starter.md).
+#: So many images of training and validation are few. With 210 the full rate has the higher scores (docs/starter.md).
 FEW = 16
 
 
