@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from lazylabels_monai.bundle_folder import bundle_config
-from lazylabels_monai.errors import LazyLabelsError, is_bundle_program, some_of
+from lazylabels_monai.errors import FOLDER_IDS, LazyLabelsError, is_bundle_program, some_of
 from lazylabels_monai.json_values import as_json, shown
 
 __all__ = [
@@ -174,7 +174,7 @@ def _kind(config: Mapping[str, Any], part: str, name: str) -> str | None:
 
 
 def require_given() -> None:
-    """Refuse ``name=None`` of ``monai.bundle.create_workflow``, which leaves it out in silence.
+    """Refuse ``name=None`` of ``monai.bundle.create_workflow``, which leaves it out in silence; a folder may be named None.
 
     Raises:
         LazyLabelsError: naming the ids.
@@ -183,7 +183,7 @@ def require_given() -> None:
     while frame is not None and frame.f_code.co_name != "create_workflow":
         frame = frame.f_back
     given = frame.f_locals.get("kwargs", {}) if frame is not None else {}
-    lost = [name for name, value in given.items() if value is None and config.get(name) is not None]
+    lost = [name for name, value in given.items() if value is None and config.get(name) is not None and name not in FOLDER_IDS]
     if lost:
         raise LazyLabelsError(
             f"create_workflow leaves out what is None, so that {some_of(lost)} would stay as the config has it: give "
