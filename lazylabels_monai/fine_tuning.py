@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: So many images of training and validation are few. With 210 the full rate has the higher scores (docs/starter.md).
 FEW = 16
+#: On so many windows at most weights are scored.
+_WINDOWS = 16
 
 
 class FineTuning:
@@ -51,8 +53,8 @@ class FineTuning:
         choice: FinalChoice,
         items: Sequence[Mapping[str, Any]],
         implied: ImpliedSegmentationd,
-        score: float | None = 0.7,
-        rate: float = 1e-4,
+        score: float | None,
+        rate: float,
     ) -> None:
         self.choice, self.implied, self.score, self.rate = choice, implied, score, rate
         self.known, self._given = False, 0.0
@@ -88,7 +90,7 @@ class FineTuning:
         judged = self.score is not None and self.items and BY_DICE in (self.choice.metric or {})
         if not judged or resume_from is not None or init_weights in (None, "", NOTHING):
             return
-        images = self.choice.images.of(self.items, FEW, self.implied)
+        images = self.choice.images.of(self.items, _WINDOWS, self.implied)
         if not images.count:  # of nothing but 255
             return
         with torch.random.fork_rng(devices=[]):  # a seed gives the same crops whether anybody looks at this score or not

@@ -158,7 +158,7 @@ def test_weights_that_found_the_objects_before_the_first_step_are_believed(tmp_p
         parts = made(tmp_path / str(known), images=1)
         (tmp_path / str(known)).mkdir()
         parts[0].choice.score = lambda weights, images: ("val_mean_dice", scores)
-        parts[0].fine_tuning = FineTuning(parts[0].choice, [], ImpliedSegmentationd())
+        parts[0].fine_tuning = FineTuning(parts[0].choice, [], ImpliedSegmentationd(), 0.7, 1e-4)
         parts[0].fine_tuning.known = known
         assert end(parts, tmp_path / str(known), 0.2, 0.6) == pytest.approx(expected)
 

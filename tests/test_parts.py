@@ -32,7 +32,6 @@ INDEPENDENT = {
     "amp": "each engine has its own precision",
     "cache_rate": "each data set keeps what it wants",
     "channels_last": "how memory is ordered, the numbers are the same",
-    "implied_background": "what is learnt of inner regions, and what they say of weights before that",
     "intensity_jitter": "contrast and brightness",
     "seed": "which windows are drawn",
     "val_overlap": "windows that are chosen, and how an image is covered by them",

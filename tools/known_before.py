@@ -27,8 +27,8 @@ def known(dataset: Path, weights: str, overlays: list[str]) -> tuple[float, floa
     """Mean Dice on exact masks, and on masks and inner regions, of weights that nothing has been learnt with."""
     from monai.bundle import ConfigParser
 
+    from lazylabels_monai.data.datalist import has_key
     from lazylabels_monai.fine_tuning import FEW
-    from lazylabels_monai.transforms import ImpliedSegmentationd
     from lazylabels_monai.warm_start import begin_from
 
     files = [ROOT / "bundle/configs/train.yaml", ROOT / "configs/cpu.yaml", *overlays]
@@ -37,12 +37,10 @@ def known(dataset: Path, weights: str, overlays: list[str]) -> tuple[float, floa
     config["rank"] = 1  # which writes nothing
     parser = ConfigParser(config)
     begin_from(parser.get_parsed_content("network_def"), weights, parser.get_parsed_content("classes"), None)
-    whole = parser.get_parsed_content("train#fine_tuning")
-    choice, found = whole.choice, []
-    for implied in (ImpliedSegmentationd(enabled=False), whole.implied):
-        items = type(whole)(choice, whole.items, implied).items
-        images = choice.images.of(items, FEW, implied)
-        _, scores = choice.score({weights: choice.network.state_dict()}, images)
+    fine_tuning, found = parser.get_parsed_content("train#fine_tuning"), []
+    choice, items = fine_tuning.choice, fine_tuning.items
+    for each in ([item for item in items if has_key(item, "segmentation")], items):
+        _, scores = choice.score({weights: choice.network.state_dict()}, choice.images.of(each, FEW, fine_tuning.implied))
         found.append(scores[weights])
     return found[0], found[1]
 

@@ -52,7 +52,8 @@ def test_what_training_and_inference_both_define_is_equal(bundle):
     assert train["trained_with"]["normalization"] == "@normalization"
 
     def image_steps(transforms: list) -> list:
-        steps = [train["image_loader"] if step == "@image_loader" else step for step in transforms]
+        named = {"@image_loader": train["image_loader"], "@train#implied": train["train"]["implied"]}
+        steps = [named[step] if isinstance(step, str) else step for step in transforms]
         return [
             step for step in steps if step.get("keys") == "image" and not step["_target_"].startswith(("Rand", "CopyItems"))
         ]
