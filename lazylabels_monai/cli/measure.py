@@ -28,7 +28,7 @@ def measure(
         str, typer.Option(help="ml: correct sizes and counts for the border (Miles-Lantuejoul); none: as seen")
     ] = "ml",
     gap: Annotated[int, typer.Option(help="objects at most this many pixels apart are neighbours")] = 2,
-    truth: Annotated[Path | None, typer.Option(help="exact labels of the same images: adds the errors")] = None,
+    truth: Annotated[Path | None, typer.Option(help="exact labels of some of the images: adds the errors on these")] = None,
     ids: Annotated[
         str | None,
         typer.Option(

@@ -67,7 +67,8 @@ def predict(
         large=large,
         scheduler=scheduler,
     )
-    typer.echo(f"written: {out} ({len(report.done)} images, {len(report.skipped)} were done before)")
+    done, before = len(report.done), len(report.skipped)
+    typer.echo(f"written: {out} ({done} image{'s' * (done != 1)}, {before} {'was' if before == 1 else 'were'} done before)")
     for path, reason in report.failed.items():
         typer.echo(failure(path, reason), err=True)
     if report.failed:

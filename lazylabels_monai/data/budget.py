@@ -14,7 +14,7 @@ from scipy import ndimage
 from lazylabels_monai.data.checking.marks import pieces
 from lazylabels_monai.data.costs import AnnotationCosts
 from lazylabels_monai.data.datalist import SECTIONS, absolute_path, aligned, datalist_file, has_key, load_datalist
-from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.errors import LazyLabelsError, in_number
 from lazylabels_monai.images.files import PathLike, read_label
 from lazylabels_monai.tasks import BACKGROUND, IGNORE, INTERFACE, LABELS, TASKS
 
@@ -265,7 +265,7 @@ def _prices(budget: Budget) -> list[str]:
             continue
         many = budget.buys[task]
         left = budget.missing.get(task, 0)
-        lacking = f"; {left} training images have none" if left else ""
+        lacking = in_number(left, "; {left} training image[ has|s have] none", left=left) if left else ""
         density = f"{budget.density[task]:.0f} to draw, " if task in budget.density else ""
         bought = "any number of images" if many is None else f"{many:.1f} images"
         lines.append(f"  {name}: {density}{duration(budget.per_image[task])}; buys {bought}{lacking}")

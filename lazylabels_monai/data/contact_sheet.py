@@ -76,7 +76,7 @@ def write_contact_sheet(
         require_free(target, overwrite)
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     for number, (target, page) in enumerate(zip(paths, pages, strict=True), 1):
-        title = f"{file.parent.name or file}: {len(items)} images" + (
+        title = f"{file.parent.name or file}: {len(items)} image{'s' * (len(items) != 1)}" + (
             f", page {number} of {len(pages)}" if len(pages) > 1 else ""
         )
         drawn = _draw_page(page, file, content["classes"], title, levels or {})

@@ -14,7 +14,6 @@ import pandas as pd
 from lazylabels_monai.atomic import write_text
 from lazylabels_monai.class_names import MEND_IT, require_distinct
 from lazylabels_monai.measure.comparing import cut_alike, said_left_out
-from lazylabels_monai.measure.exactness import in_pieces, said_in_pieces
 from lazylabels_monai.measure.finding import LabelledImage, find_labels, pixel_sizes, with_images
 from lazylabels_monai.measure.image import ImageMeasurements, MeasureError
 from lazylabels_monai.measure.maps import frame_of, is_large, measure_files, numbered, pieces_apart, read_maps
@@ -22,7 +21,7 @@ from lazylabels_monai.measure.matching import reordered, same_classes
 from lazylabels_monai.measure.statistics import measurement_error, summarize, summary_dict
 from lazylabels_monai.measure.telling import (
     believed,
-    made_of,
+    exactly_labelled,
     one_stamp,
     require_class_maps,
     tell_changed,
@@ -78,7 +77,7 @@ def measure_folder(
         min_size: objects of fewer pixels are left out.
         border: "ml" or "none"; see :func:`~lazylabels_monai.measure.statistics.summarize`.
         gap: pixels between two objects that still count as in contact.
-        truth: exact labels of the same images, as for :func:`find_labels`; adds the errors to the summary.
+        truth: exact labels of some or all of the images, as for :func:`find_labels`; adds the errors on these to the summary.
         ids: "values": every value of an id map is one object, whatever it looks like; "pieces": each of its connected pieces is
             one, as in a binary mask. Default: values, and maps that hardly are ids are refused.
         confidence, resamples, seed: of the intervals.
@@ -169,7 +168,7 @@ def _against(
     statistics: Mapping[str, Any],
     warn: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What the summary says of measurements against exact labels of the same images.
+    """What the summary says of measurements against exact labels of the same images, or of some of them.
 
     Args:
         truth, predictions, ids, warn: those of :func:`measure_folder`.
@@ -178,27 +177,18 @@ def _against(
         options, statistics: that were measured with.
     """
     known, exact_names = find_labels(truth, remedy=MEND_IT)  # --classes is of the predictions
-    there = {image.name: image for image in without_strokes(truth, known, warn, {image.name for image in found})}
-    if missing := [image.name for image in found if image.name not in there]:
-        raise MeasureError(f"image '{missing[0]}' has no exact label in '{truth}' ({len(missing)} in all): name its data set.")
-    exact = [there[image.name] for image in found]
+    by_name = {m.name: m for m in measured}
+    pairs = exactly_labelled(truth, found, known, warn)
+    exact = [exactly for _, exactly in pairs]
     seen = {image.image for image in found}  # and told of, where need be
     tell_changed(predictions, [image for image in exact if image.image not in seen], warn)
-    if pieces := in_pieces(truth, exact):
-        raise MeasureError(
-            f"{said_in_pieces(truth, pieces, len(found))}: name {made_of(truth)} by --truth instead, or measure "
-            "predictions of other images."
-        )
     believed(truth, exact, exact_names is not None, warn, ids=ids is None)
     order = same_classes(predictions, truth, *class_names, exact_names, warn)
     exact_options = options if order is None else {**options, "class_names": exact_names}
     require_class_maps(truth, exact, exact_options["class_names"], truth=True)
-    pairs = [
-        _compared(image, exactly, m, options, exact_options, ids == "pieces")
-        for image, exactly, m in zip(found, exact, measured, strict=True)
-    ]
-    compared, exact_measured, left_out = map(list, zip(*pairs, strict=True))
-    if sentence := said_left_out(left_out, sum(math.prod(m.shape) for m in measured), str(truth)):
+    both = [_compared(image, exactly, by_name[image.name], options, exact_options, ids == "pieces") for image, exactly in pairs]
+    compared, exact_measured, left_out = map(list, zip(*both, strict=True))
+    if sentence := said_left_out(left_out, sum(math.prod(m.shape) for m in compared), str(truth)):
         warn(sentence)
     if order is not None:
         exact_measured = [reordered(m, order, options["class_names"]) for m in exact_measured]
@@ -206,7 +196,7 @@ def _against(
     error: dict[str, Any] = {}
     for row in errors.where(errors.notna(), None).to_dict("records"):
         error.setdefault(row.pop("class_name"), {})[row.pop("statistic")] = row
-    return {"truth": str(truth), "truth_left_out_px": sum(left_out), "error": error}
+    return {"truth": str(truth), "truth_images": len(pairs), "truth_left_out_px": sum(left_out), "error": error}
 
 
 def objects_csv(rows: pd.DataFrame) -> str:
@@ -217,19 +207,20 @@ def objects_csv(rows: pd.DataFrame) -> str:
 def format_measurements(result: Mapping[str, Any]) -> str:
     """A table of ``summary.json`` for the terminal: a row per class and statistic with its interval."""
     percent = f"{100 * result['confidence']:g} %"
-    lines = []
+    lines, of = [], result.get("truth_images", result["images"])
+    on = f" on {of} of {result['images']} images" if of < result["images"] else ""
     for name, entry in result["classes"].items():
         over = f"{percent} intervals over {entry['interval_units']} {entry['interval_over']}"
         lines.append(
             f"{name}: {entry['objects']} objects in {entry['images']} images, {entry['objects_used']} used; "
-            + (over if entry["interval_over"] else "too few images, and too few tiles in them, for an interval")
+            + (over if entry["interval_over"] else f"too few {'tiles' if entry['images'] == 1 else 'images'} for an interval")
         )
         for key, values in entry.items():
             if isinstance(values, dict):
                 lines.append(f"  {key:<24} {_figure(values['value'])}  {_range(values['low'], values['high'])}".rstrip())
         for key, row in result.get("error", {}).get(name, {}).items():
             lines.append(
-                f"  error of {key:<24} {_figure(row['error'])}  {_range(row['error_low'], row['error_high'])}".rstrip()
+                f"  error of {key:<24} {_figure(row['error'])}  {_range(row['error_low'], row['error_high'])}".rstrip() + on
             )
     return "\n".join(lines)
 

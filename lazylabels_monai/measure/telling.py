@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lazylabels_monai.data.datalist import datalist_file, load_datalist
+from lazylabels_monai.errors import in_number, some_of
 from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.measure.believing import doubtful_maps, require_classes, require_ids
 from lazylabels_monai.measure.erased import largest_hole, largest_speck, shares, shares_of_files, told_bare, told_erased
@@ -102,6 +103,62 @@ def made_of(source: str | Path) -> str:
     folder = said.get("source") if isinstance(said, Mapping) else None
     known = folder is not None and (expanded(folder) / "masks").is_dir()
     return f"the folder that it was made of, '{folder}'," if known else "a folder of classes/ and masks/ with all ids"
+
+
+def exactly_labelled(
+    truth: str | Path, found: Sequence[LabelledImage], known: Sequence[LabelledImage], warn: Callable[[str], None]
+) -> list[tuple[LabelledImage, LabelledImage]]:
+    """The predicted images that have an exact label, each with that; of which images the errors are is told.
+
+    Args:
+        truth: of the labels, as for :func:`find_labels`.
+        found: the predicted images.
+        known: those of ``truth``.
+        warn: is told what is left out, and what flatters.
+
+    Raises:
+        MeasureError: when no image is left.
+    """
+    names = {image.name for image in found}
+    there = {image.name: image for image in known if image.name in names}
+    if not there:
+        raise MeasureError(
+            f"no predicted image has an exact label in '{truth}' ('{found[0].name}' is one): name exact labels of images that "
+            "were predicted, by the names of these."
+        )
+    there = {image.name: image for image in without_strokes(truth, known, warn, names) if image.name in names}
+    unchanged = [name for name, image in there.items() if image.predicted]
+    pieces = in_pieces(truth, list(there.values()))
+    if pieces and len({*pieces, *unchanged}) == len(there):
+        raise MeasureError(
+            f"{said_in_pieces(truth, pieces, len(there))}: name {made_of(truth)} by --truth instead, or measure "
+            "predictions of other images."
+        )
+    pairs = [(image, there[image.name]) for image in found if image.name in there and image.name not in {*pieces, *unchanged}]
+    if not pairs:
+        raise MeasureError(
+            f"what '{truth}' holds of the predicted images are predictions that nobody has changed ('{unchanged[0]}' is one): "
+            "name labels that somebody drew or corrected."
+        )
+    if left := [image.name for image in found if image.name not in {one.name for one, _ in pairs}]:
+        why = f"; of {len(pieces)} '{truth}' holds no ids" if pieces else ""
+        why += f"; of {len(unchanged)} predictions that nobody has changed" if unchanged else ""
+        warn(
+            f"the errors are of {len(pairs)} of {len(found)} images, not of {some_of(left)}, which "
+            f"{in_number(len(left), '[has|have]')} no exact label in '{truth}'{why}; the measurements are of all images."
+        )
+    if learnt := sorted(_training(truth) & {one.name for one, _ in pairs}):
+        warn(
+            f"{len(learnt)} of the {len(pairs)} images that the errors are of {in_number(len(learnt), '[trains|train]')} in "
+            f"'{truth}' ({some_of(learnt)}): of weights that learnt from them the errors are smaller than on other images."
+        )
+    return pairs
+
+
+def _training(source: str | Path) -> set[str]:
+    """Names of a data set's training images; of another source none are known."""
+    file = datalist_file(expanded(source))
+    return {Path(item["image"]).stem for item in load_datalist(file).get("training", [])} if file.is_file() else set()
 
 
 def believed(

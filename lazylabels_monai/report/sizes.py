@@ -66,6 +66,8 @@ def summary_rows(measured: Measurements, out: Path) -> dict[str, Any]:
     known = [entry for entry in entries.values() if entry["interval_over"]]
     return {
         "rows": rows,
+        "images": content["images"],
+        "truth_images": content.get("truth_images", content["images"]),
         "unit": shown,
         "scale": length_scale,
         "density_unit": density_unit,
@@ -80,7 +82,9 @@ def summary_rows(measured: Measurements, out: Path) -> dict[str, Any]:
 
 
 def _inside(folder: Path, out: Path) -> str:
-    return "" if folder == out else folder.relative_to(out).as_posix() + "/"
+    if folder == out:
+        return ""
+    return (folder.relative_to(out) if folder.is_relative_to(out) else folder).as_posix() + "/"
 
 
 def truth_errors(measured: Measurements) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ def card(results: Mapping[str, Any], scores: Mapping[str, Any], check: Mapping[s
         "- Tissue: on H&E-stained glands (GlaS) it is of no use without training, and it got worse there the longer it learnt.",
         "- Classes: everything is an `object`; to tell kinds apart, train.",
         "- Figures of a publication. A starter that has seen nothing of your material errs where you do not expect it:",
-        "  look at the overlays, mark five pictures and train.",
+        "  look at the overlays. Where it finds the objects, a few pictures make it no better; else mark some and train.",
         "- Volumes, and pictures in which colour, not brightness, tells objects from the rest.",
         "- A comparison on pictures that it learnt from: the sets above, or those that contain them.",
         "",

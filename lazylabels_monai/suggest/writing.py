@@ -69,7 +69,8 @@ def format_suggestions(found: Suggestions, top: int = 10) -> str:
     )
     used = f", {duration(sum(s.seconds for s in planned))} in all" if planned else ""
     images = len({s.image for s in planned})
-    lines += ["", f"In {found.hours:g} h: {parts}{f' ({images} images)' if planned else ''}{used}."]
+    on = f" ({images} image{'s' * (images > 1)})" if planned else ""
+    lines += ["", f"In {found.hours:g} h: {parts}{on}{used}."]
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
 
 

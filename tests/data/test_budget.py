@@ -104,7 +104,7 @@ def test_table(data):
     assert "4 min for 1 (4)" in rows["training"]
     assert "7 min for 2 (7)" in rows["total"]
     assert "what 2 h more would buy" in text
-    assert "exact masks: 3 to draw, 3 min; buys 40.0 images; 1 training images have none" in text
+    assert "exact masks: 3 to draw, 3 min; buys 40.0 images; 1 training image has none" in text
     assert "Weak labels of an image cost 1/7.5 of its exact mask: at most the sixth" in text
 
 

@@ -50,16 +50,24 @@ def test_pieces_are_not_counted_beside_ids_without_a_word(folder, tmp_path):
     assert f"'{data}' holds no ids of 3 of 4 images ({', '.join(training)})" in sentence
     assert sentence.endswith(f"name the folder that it was made of, '{folder}', instead.")
     assert objects(measure_folder(folder, tmp_path / "o2", resamples=100, warn=said.append)) == [48]
-    with pytest.raises(MeasureError, match=r"holds no ids of 3 of 4 images .* '.*my', by --truth instead"):
-        measure_folder(folder, tmp_path / "o3", truth=data, resamples=100)
-    exact = measure_folder(folder, tmp_path / "o3", truth=folder, resamples=100)
+    said.clear()
+    assert measure_folder(folder, tmp_path / "o3", truth=data, resamples=100, warn=said.append)["truth_images"] == 1
+    assert any(f"of 1 of 4 images, not of {', '.join(training)}, " in s and f"; of 3 '{data}' holds no ids;" in s for s in said)
+    exact = measure_folder(folder, tmp_path / "o5", truth=folder, resamples=100)
     assert exact["error"]["class 1"]["mean_diameter_px"]["error"] == 0
     said.clear()
     export_objects(data, "coco", tmp_path / "c", warn=said.append)
     assert any("holds no ids of 3 of 4 images" in sentence for sentence in said)
     for name in training:
         (folder / "masks" / f"{name}.png").unlink()  # the truth has ids of all that are asked
-    assert measure_folder(folder, tmp_path / "o4", truth=data, resamples=100)["error"]["class 1"]
+    said.clear()
+    assert measure_folder(folder, tmp_path / "o4", truth=data, resamples=100, warn=said.append)["error"]["class 1"]
+    assert not any("the errors are of" in s for s in said)
+    for name in training:
+        shutil.copy(data / content["training"][0]["segmentation"], folder / "masks" / f"{name}.png")
+    (folder / "masks" / f"{content['validation'][0]['image'][-6:-4]}.png").unlink()
+    with pytest.raises(MeasureError, match=r"holds no ids of 3 of 3 images .* '.*my', by --truth instead"):
+        measure_folder(folder, tmp_path / "o6", truth=data, ids="pieces", resamples=100)
 
 
 def test_ids_of_all_or_of_none_are_no_mixture(folder, tmp_path):
@@ -93,8 +101,9 @@ def test_a_folder_that_lost_ids_of_some_images_is_told_of(predicted, tmp_path):
     assert sentence.startswith(f"'{predicted}' holds no ids of 2 of 4 images (s1, s2), so that their connected pieces")
     assert sentence.endswith(f"move their class maps away, such as '{predicted / 's1_pred.png'}', to leave them out.")
     assert "holds no ids of 2 of 4 images" in make_report(predicted).read_text(), "measured when all had ids"
-    with pytest.raises(MeasureError, match=r"holds no ids of 2 of 4 images .* with all ids by --truth instead"):
-        measure_folder(predicted, tmp_path / "o1", truth=predicted, resamples=100)
+    said.clear()
+    assert measure_folder(predicted, tmp_path / "o1", truth=predicted, resamples=100, warn=said.append)["truth_images"] == 2
+    assert any(f"not of s1, s2, which have no exact label in '{predicted}'; of 2 '{predicted}' holds no ids" in s for s in said)
     said.clear()
     export_objects(predicted, "coco", warn=said.append)
     assert sentence in said

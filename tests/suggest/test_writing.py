@@ -12,4 +12,4 @@ def test_table_names_what_fits():
     text = format_suggestions(Suggestions(rank([candidate("x/a.png", 10, 90), candidate("b.png", 1, 5000)], 1.0), 1.0), top=1)
     assert "a.png" in text
     assert "b.png" not in text
-    assert "In 1 h: exact masks of 1 (1 images), 90 s in all." in text
+    assert "In 1 h: exact masks of 1 (1 image), 90 s in all." in text

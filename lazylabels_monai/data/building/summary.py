@@ -12,7 +12,7 @@ from lazylabels_monai.data.building.options import ANNOTATIONS, Vocabulary
 from lazylabels_monai.data.building.painting import DrawnPieces
 from lazylabels_monai.data.building.twice import DrawnTwice
 from lazylabels_monai.data.datalist import FILE_NAME, SECTIONS, summary_table
-from lazylabels_monai.errors import some
+from lazylabels_monai.errors import in_number, some
 from lazylabels_monai.option_text import command
 from lazylabels_monai.tasks import TASKS
 
@@ -101,7 +101,8 @@ def readings(
     )
     for (kind, name), meaning in sorted(meanings.items(), key=lambda item: item[0]):
         shown = f"class {meaning} {vocabulary.classes[meaning - 1]}" if isinstance(meaning, int) else meaning
-        lines.append(f"{counts[kind, name]} marks {f'named {name!r}' if name else 'without a name'} in {kind}: {shown}")
+        many = f"{counts[kind, name]} mark{'s' * (counts[kind, name] != 1)}"
+        lines.append(f"{many} {f'named {name!r}' if name else 'without a name'} in {kind}: {shown}")
     return lines
 
 
@@ -118,17 +119,19 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
     notes = []
     for text, chosen in (
         (
-            "{} images have no label and are left out: {}.",
+            "{many} image[ has|s have] no label and [is|are] left out: {names}.",
             [m for m in made if str(m.entry["image"]) not in used and not any(task in m.entry for task in TASKS)],
         ),
         (
-            "{} images show no object where they are labelled; if they do have some, draw them: {}.",
+            "{many} image[ shows|s show] no object where [it is|they are] labelled; if [it does have one, draw it|they do "
+            "have some, draw them]: {names}.",
             [m for m in made if m.entry.get("empty")],
         ),
-        ("{} images have marks outside of them or without a pixel: {}.", [m for m in made if m.outside]),
-        ("{} images have areas that others cover altogether: {}.", [m for m in made if m.hidden]),
+        ("{many} image[ has|s have] marks outside of [it|them] or without a pixel: {names}.", [m for m in made if m.outside]),
+        ("{many} image[ has|s have] areas that others cover altogether: {names}.", [m for m in made if m.hidden]),
         (
-            "{} images have files of exact outlines without any; --unlabelled background says that there is no object: {}.",
+            "{many} [image has a file|images have files] of exact outlines without any; --unlabelled background says that "
+            "there is no object: {names}.",
             [
                 m
                 for m in made
@@ -136,22 +139,22 @@ def notes_on(made: Sequence[MadeImage], datalist: Mapping) -> list[str]:
             ],
         ),
         (
-            "{} images have pixels with an object's id but no class, which get that of the object: {}.",
+            "{many} image[ has|s have] pixels with an object's id but no class, which get that of the object: {names}.",
             [m for m in made if m.filled],
         ),
         (
-            "{} images have pixels of a class but without an id, which stay of the class; where you deleted the ids on "
-            "purpose, delete them in the class picture, too: {}.",
+            "{many} image[ has|s have] pixels of a class but without an id, which stay of the class; where you deleted the "
+            "ids on purpose, delete them in the class picture, too: {names}.",
             [m for m in made if m.loose and not m.source.predicted],  # pieces too small for an object
         ),
         (
-            "{} images have objects whose pixels are of several classes in the class picture, which they stay; "
-            "lazylabels export-objects gives each object one class, for --labels exact=FOLDER: {}.",
+            "{many} image[ has|s have] objects whose pixels are of several classes in the class picture, which they stay; "
+            "lazylabels export-objects gives each object one class, for --labels exact=FOLDER: {names}.",
             [m for m in made if m.mixed],
         ),
     ):
         if chosen:
-            notes.append(text.format(len(chosen), some([m.source.path.name for m in chosen])))
+            notes.append(in_number(len(chosen), text, many=len(chosen), names=some([m.source.path.name for m in chosen])))
     notes += _notes_on_predicted([m for m in made if m.source.predicted and str(m.entry["image"]) in used], used)
     if not validation:
         notes.append("no image validates, so that the weights of the last epoch are kept, be they the best or not.")
@@ -180,11 +183,13 @@ def _notes_on_predicted(predicted: Sequence[MadeImage], used: Mapping[str, str])
         return []
     judging = sum(used[str(m.entry["image"])] != "training" for m in predicted)
     verb = f" ({judging} of them validate{'s or tests' if judging == 1 else ' or test'})" if judging else ""
-    return [
-        f"{len(predicted)} images have predictions as exact masks that nobody has changed, so that their mistakes count as "
-        f"truth{verb}: correct them, or take away those that you have not looked at: "
-        f"{some([m.source.path.name for m in predicted])}."
-    ]
+    sentence = (
+        "{many} [image has a prediction as exact mask|images have predictions as exact masks] that nobody has changed, so "
+        "that [its|their] mistakes count as truth{verb}: correct [it|them], or take away [it, if you have not looked at it|"
+        "those that you have not looked at]: {names}."
+    )
+    names = some([m.source.path.name for m in predicted])
+    return [in_number(len(predicted), sentence, many=len(predicted), verb=verb, names=names)]
 
 
 def format_build(summary: BuildSummary) -> str:

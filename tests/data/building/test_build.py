@@ -130,7 +130,7 @@ def test_a_mask_without_objects_is_background_and_named(folder, build, tmp_path)
     assert not label("e", "segmentation").any()
     (empty,) = [item for item in summary.datalist["training"] if item.get("empty")]
     assert empty["image"] == "images/e.png"
-    assert any("show no object" in note and "'e.png'" in note for note in summary.notes)
+    assert any("1 image shows no object" in note and "'e.png'" in note for note in summary.notes)
     assert check_datalist(tmp_path / "out").errors == []
 
 

@@ -93,7 +93,7 @@ def test_an_object_that_was_added_needs_a_class(predicted, build):
     _save(predicted / "a_pred.png", classes)
     summary, label = build(**both(predicted))
     np.testing.assert_array_equal(label("a", "segmentation"), np.where(ids == 12, 2, CLASSES))
-    assert any("1 images have pixels with an object's id but no class" in note and "a.png" in note for note in summary.notes)
+    assert any("1 image has pixels with an object's id but no class" in note and "a.png" in note for note in summary.notes)
 
 
 def test_an_object_that_grew_is_of_its_class(predicted, build):
@@ -120,7 +120,7 @@ def test_an_object_of_several_classes_is_told(predicted, build):
     summary, label = build(**both(predicted))
     np.testing.assert_array_equal(label("a", "segmentation"), classes)
     (note,) = [note for note in summary.notes if "several classes" in note]
-    assert note.startswith("1 images")
+    assert note.startswith("1 image ")
     assert "export-objects" in note
 
 
@@ -300,7 +300,7 @@ def test_nobody_is_asked_what_was_deleted_of_predictions_that_nobody_changed(rec
         records.add(name, records.images[name].giving(recorded / f"{name}_pred.png", [recorded / f"{name}_instances.tif"]))
     tifffile.imwrite(recorded / "c_instances.tif", np.where(_ids() == 9, 0, _ids()))
     (said,) = [note for note in build(**both(recorded))[0].notes if "without an id" in note]
-    assert said.startswith("1 images have")
+    assert said.startswith("1 image has")
     assert "'c.png'" in said
 
 
