@@ -126,9 +126,8 @@ def sampling_weights(items: Sequence[Mapping[str, Any]], shares: Mapping[str, fl
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
             raise ValueError(f"sampling share of '{task}' must be a number in (0, 1], not {share!r}.")
         carries = np.array([bool(item.get(present_key(task), has_key(item, task))) for item in items])
-        if not carries.any() or (carries.all() and share < 1):
-            who = "no image carries" if not carries.any() else "every image carries"
-            warnings.warn(f"sampling share {share} of '{task}' is left out: {who} this label.", stacklevel=2)
+        if not carries.any():
+            logger.info("no image to train on has a label for %s: its sampling share of %g is left out.", task, share)
             continue
         groups.append((task, carries, float(share)))
     return _reach(weights, groups).tolist()

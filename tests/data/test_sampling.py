@@ -69,12 +69,18 @@ def test_share_of_one_leaves_the_others_out():
     np.testing.assert_allclose(sampling_weights(carriers("s", "s"), {"segmentation": 1.0}), 0.5)
 
 
+def test_share_that_no_image_or_every_one_carries(caplog, recwarn):
+    """The default of train.yaml asks for a share of exact masks, be there none or nothing else."""
+    caplog.set_level("INFO")
+    np.testing.assert_allclose(sampling_weights(carriers("d", "di"), {"segmentation": 0.4}), 0.5)
+    assert "no image to train on has a label for segmentation: its sampling share of 0.4 is left out." in caplog.text
+    caplog.clear()
+    np.testing.assert_allclose(sampling_weights(carriers("d", "di"), {"detection": 0.4, "separation": 0.8}), [0.2, 0.8])
+    assert not caplog.records
+    assert not recwarn.list, "four of ten at least are more than met"
+
+
 def test_share_out_of_reach():
-    with pytest.warns(UserWarning, match="share 0.4 of 'segmentation' is left out: no image carries this label"):
-        np.testing.assert_allclose(sampling_weights(carriers("d", "di"), {"segmentation": 0.4}), 0.5)
-    with pytest.warns(UserWarning, match="share 0.4 of 'detection' is left out: every image carries this label"):
-        weights = sampling_weights(carriers("d", "di"), {"detection": 0.4, "separation": 0.8})
-    np.testing.assert_allclose(weights, [0.2, 0.8])
     # the same image carries both and would have to be drawn always
     with pytest.warns(UserWarning, match="cannot be reached together"):
         weights = sampling_weights(carriers("sd", "d", "i"), {"segmentation": 0.6, "separation": 0.6})
