@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from lazylabels_monai.cli.bench import bench
 from lazylabels_monai.cli.budget import budget
 from lazylabels_monai.cli.check import check
+from lazylabels_monai.cli.crop import crop
 from lazylabels_monai.cli.datalist import datalist
 from lazylabels_monai.cli.experiment import experiment
 from lazylabels_monai.cli.export_objects import export_objects
@@ -54,6 +55,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # boxes around the same words take as long as all the rest of --help
 )
 for _command in (
+    crop,
     datalist,
     simulate,
     synthetic,

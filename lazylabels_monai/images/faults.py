@@ -102,9 +102,10 @@ IMAGE_CODES: dict[str, Code] = {
     "image-bar": Code(
         WARNING,
         "",
-        "cut it off, or set it to 255 (not labelled) in every label: its letters teach objects or background that is none",
+        "cut it off (lazylabels crop), or set it to 255 (not labelled) in every label: its letters teach objects or background "
+        "that is none",
         "a data bar, a flat strip with letters along an edge",
-        "cut it off: its letters may be taken for objects",
+        "cut it off (lazylabels crop): its letters may be taken for objects",
     ),
     "image-inverted": Code(
         WARNING,

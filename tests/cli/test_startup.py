@@ -31,6 +31,7 @@ MAY = {
     "bench": MONAI,
     "budget": LABELS,
     "check": OBJECTS,
+    "crop": LABELS,
     "datalist": OBJECTS,
     "experiment": MONAI | {"yaml"},
     "export_objects": OBJECTS | {"pandas"},
