@@ -22,7 +22,10 @@ from lazylabels_monai.images.pixel_size import PIXEL_SIZE_KEY, read_pixel_size
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps, silent
 
-__all__ = ["CropError", "CroppedPicture", "crop_pictures", "format_crop"]
+__all__ = ["BLENDED", "CropError", "CroppedPicture", "crop_pictures", "format_crop"]
+
+#: Rows next to a bar that go with it: compression and resizing blend both.
+BLENDED = 2
 
 
 class CropError(LazyLabelsError):
@@ -57,8 +60,8 @@ def crop_pictures(
 ) -> list[CroppedPicture]:
     """Copy pictures into a new folder, without their data bars.
 
-    Bars are found by :func:`~lazylabels_monai.images.judging.data_bar`; pictures without one are copied byte by byte. What is
-    left keeps its values and, in a TIFF file, the pixel size that the file stated.
+    Bars are found by :func:`~lazylabels_monai.images.judging.data_bar`, and :data:`BLENDED` rows go with them; pictures without
+    one are copied byte by byte. What is left keeps its values and, in a TIFF file, the pixel size that the file stated.
 
     Args:
         source: a file, a folder or a pattern.
@@ -104,7 +107,7 @@ def _cropped(file: Path, folder: Path | None, upper: int | None, lower: int | No
     image = read_image(file)
     if upper is None and lower is None:
         bar = data_bar(image)
-        rows = {"upper": 0, "lower": 0} | ({} if bar is None else {bar[0]: bar[1]})
+        rows = {"upper": 0, "lower": 0} | ({} if bar is None else {bar[0]: bar[1] + BLENDED})
     else:
         rows = {"upper": upper or 0, "lower": lower or 0}
     top, bottom = rows["upper"], len(image) - rows["lower"]

@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazylabels_monai.cli import app
-from tests.data.test_cropping import BAR, HEIGHT, WIDTH, picture
+from tests.data.test_cropping import HEIGHT, OFF, WIDTH, picture
 
 
 def run(*arguments):
@@ -21,8 +21,8 @@ def test_bars_are_cut_off_and_told(tmp_path):
     assert not (tmp_path / "out").exists()
     result = run(tmp_path / "a.png", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert f"a.png: {BAR} rows along its lower edge cut off" in result.output
-    assert np.asarray(Image.open(tmp_path / "out" / "a.png")).shape == (HEIGHT - BAR, WIDTH)
+    assert f"a.png: {OFF} rows along its lower edge cut off" in result.output
+    assert np.asarray(Image.open(tmp_path / "out" / "a.png")).shape == (HEIGHT - OFF, WIDTH)
     by_hand = run(tmp_path / "a.png", tmp_path / "by_hand", "--upper", "1", "--lower", "40")
     assert "a.png: 1 rows along its upper edge and 40 rows along its lower edge cut off" in by_hand.output
     assert np.asarray(Image.open(tmp_path / "by_hand" / "a.png")).shape == (HEIGHT - 41, WIDTH)

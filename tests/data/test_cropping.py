@@ -10,10 +10,11 @@ import pytest
 import tifffile
 from PIL import Image, ImageDraw
 
-from lazylabels_monai.data.cropping import CropError, crop_pictures, format_crop
+from lazylabels_monai.data.cropping import BLENDED, CropError, crop_pictures, format_crop
 from lazylabels_monai.images.pixel_size import read_pixel_size
 
 HEIGHT, WIDTH, BAR = 240, 320, 32
+OFF = BAR + BLENDED
 
 
 def picture(dtype: type = np.uint8, channels: int = 1, bar: str | None = "lower", rows: int = BAR) -> np.ndarray:
@@ -34,7 +35,7 @@ def as_read(path: os.PathLike) -> np.ndarray:
 
 
 def left_of(image: np.ndarray, edge: str) -> np.ndarray:
-    return image[BAR:] if edge == "upper" else image[:-BAR]
+    return image[OFF:] if edge == "upper" else image[:-OFF]
 
 
 @pytest.mark.parametrize("edge", ["lower", "upper"])
@@ -64,8 +65,8 @@ def test_what_is_left_has_its_values(tmp_path, edge, name, dtype, channels, now)
         Image.fromarray(image).save(source, **({"quality": 100} if name.lower().startswith("a.j") else {}))
     before, stored = source.read_bytes(), np.asarray(Image.open(source)) if name.startswith("a.j") else image
     (made,) = crop_pictures(source, tmp_path / "out")
-    assert (made.name, made.height) == (now, HEIGHT - BAR)
-    assert (made.upper, made.lower) == ((BAR, 0) if edge == "upper" else (0, BAR))
+    assert (made.name, made.height) == (now, HEIGHT - OFF)
+    assert (made.upper, made.lower) == ((OFF, 0) if edge == "upper" else (0, OFF))
     found = as_read(tmp_path / "out" / now)
     assert found.dtype == dtype
     if name == "a.JPEG":
@@ -81,10 +82,10 @@ def test_pictures_without_a_bar_are_copied_and_named(tmp_path):
     cropped = crop_pictures(tmp_path / "im", tmp_path / "out")
     assert (tmp_path / "out" / "b.png").read_bytes() == (tmp_path / "im" / "b.png").read_bytes()
     assert format_crop(cropped, tmp_path / "out").splitlines() == [
-        f"a.png: {BAR} rows along its lower edge cut off",
+        f"a.png: {OFF} rows along its lower edge cut off",
         "b.png: no data bar found",
-        f"c.png: {BAR} rows along its lower edge cut off",
-        f"note: look at 'b.png', in which no bar was found; --lower {BAR} cuts as many rows off every picture.",
+        f"c.png: {OFF} rows along its lower edge cut off",
+        f"note: look at 'b.png', in which no bar was found; --lower {OFF} cuts as many rows off every picture.",
         f"written: {tmp_path / 'out'} (2 of 3 pictures cut)",
     ]
     Image.fromarray(picture(rows=40)).save(tmp_path / "im" / "c.png")
