@@ -13,6 +13,7 @@ from lazylabels_monai.apps.napari.session import Session
 from lazylabels_monai.apps.napari.widgets import button, choice, column, row, words
 from lazylabels_monai.exporting.folder import ExportReport
 from lazylabels_monai.interactive import finish
+from lazylabels_monai.interactive.joining import Joined, join_finished
 
 __all__ = ["FolderPanel"]
 
@@ -41,7 +42,10 @@ class FolderPanel(QWidget):
         self.progress = QProgressBar()
         self.progress.setRange(0, 1)
         self.progress.setTextVisible(False)
-        self.told = words("Class maps, objects and overlays are written, as `lazylabels predict` does.")
+        self.told = words(
+            "Class maps, objects and overlays are written, as `lazylabels predict` does; of finished pictures those that you "
+            "corrected."
+        )
         self.format = choice(_FORMATS)
         parts = column(
             row(self.source, button("…", lambda: self._ask(self.source))),
@@ -55,7 +59,7 @@ class FolderPanel(QWidget):
         )
         self.setLayout(parts.layout())
         self._process: QProcess | None = None
-        self._errors = ""
+        self._errors = self._results = ""
 
     def _ask(self, field: QLineEdit) -> None:
         folder = QFileDialog.getExistingDirectory(self, field.placeholderText())
@@ -71,6 +75,7 @@ class FolderPanel(QWidget):
         arguments = ["-m", "lazylabels_monai", "predict", source, "--out", out]
         if self.session.predictions.weights is not None:
             arguments += ["--weights", str(self.session.predictions.weights)]
+        self._results = out
         self._process = QProcess(self)
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.readyReadStandardError.connect(self._read_errors)
@@ -105,9 +110,17 @@ class FolderPanel(QWidget):
         self.progress.setValue(int(code == 0))
         self.start.setEnabled(True)
         self.stop.setEnabled(False)
+        if code == 0 and self.session.current.is_open():
+            project = self.session.current.project
+            self.session.work.behind(lambda: join_finished(self._results, project), self._joined)
         if code:
             lines = [line for line in self._errors.strip().splitlines() if line.strip()]
             self.told.setText(lines[-1] if lines else f"The prediction ended with exit code {code}.")
+
+    def _joined(self, joined: Joined) -> None:
+        """Say what of the finished pictures is in the results."""
+        if said := joined.told():
+            self.session.said.emit(f"{self._results}: {said}.", bool(joined.kept or joined.other_classes))
 
     def export(self) -> None:
         """Write the objects of the finished pictures in the format of another program."""
