@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from hand import press
@@ -14,8 +16,9 @@ from skimage.measure import regionprops
 
 from lazylabels_monai.data.datalist import load_datalist
 from lazylabels_monai.data.simulating.synthetic import make_dataset
-from lazylabels_monai.images.files import read_label
+from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.interactive.correcting import line_of
+from lazylabels_monai.interactive.finish import write_masks
 from lazylabels_monai.tasks import BACKGROUND, INTERFACE
 
 SIZE = (128, 160)
@@ -330,6 +333,24 @@ def test_a_folder_is_predicted_with_progress(dock, built_in, until, tmp_path):
     until(lambda: dock.folder.start.isEnabled())
     assert dock.folder.told.text().startswith("written:"), dock.folder.told.text()
     assert len(list((tmp_path / "out").glob("*_instances.tif"))) == 5
+
+
+def test_finished_pictures_are_in_the_results_as_corrected(dock, built_in, until, tmp_path):
+    """Of the weights in use, which here are the starter's: a project of one kind that is called as the starter calls it."""
+    shutil.copytree(built_in / "images", tmp_path / "my" / "images")
+    dock.open(tmp_path / "my")
+    project = dock.session.current.project
+    assert list(project.classes) == ["object"]
+    entry = project.images[1]
+    ids = np.zeros(read_image(entry.path).shape[:2], np.int32)
+    ids[10:40, 10:40] = 1
+    project.finish(entry)
+    write_masks(project.files.finished_folder, project.files.result_name(entry.name), ids, {1: 1}, project.classes)
+    dock.folder.source.setText(str(tmp_path / "my" / "images"))
+    dock.folder.out.setText(str(tmp_path / "out"))
+    press(dock.folder.start)
+    until(lambda: any("is there as you corrected it" in sentence for sentence, _ in dock.heard))
+    assert np.array_equal(read_label(tmp_path / "out" / f"{entry.path.stem}_instances.tif"), ids)
 
 
 def test_a_folder_that_is_not_there_is_a_sentence(dock, built_in, until, tmp_path):
