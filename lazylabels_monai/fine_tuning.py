@@ -86,7 +86,7 @@ class FineTuning:
             optimizer, scheduler: whose rates are lowered, and that goes on from them.
             resume_from: a checkpoint, which will say whether that was done; None: a training begins.
         """
-        self._given = highest_rate(optimizer)
+        self._given = highest_rate(optimizer, scheduler)
         judged = self.score is not None and self.items and BY_DICE in (self.choice.metric or {})
         if not judged or resume_from is not None or init_weights in (None, "", NOTHING):
             return

@@ -29,6 +29,8 @@ __all__ = [
 
 #: Of a group of an optimizer: the rate, that of the beginning, and what torch's OneCycleLR leads it between.
 _RATES = ("lr", "initial_lr", "max_lr", "min_lr")
+#: Of a schedule: the rates that it begins from, the last ones, and those that torch's CyclicLR leads to.
+_SCHEDULED = ("base_lrs", "_last_lr", "max_lrs")
 #: Its weights, and what is a schedule's.
 _MOVING = ("params", *_RATES)
 #: Settings that say what an optimizer remembers of each weight: a state without it cannot go on with it.
@@ -112,9 +114,10 @@ def asked_schedule(scheduler: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(scheduler).items() if not key.startswith("_") and key not in kept}
 
 
-def highest_rate(optimizer: torch.optim.Optimizer) -> float:
+def highest_rate(optimizer: torch.optim.Optimizer, scheduler: Any = None) -> float:
     """Of those that an optimizer's groups have or will have along a schedule."""
     rates = [group.get(key) for group in optimizer.param_groups for key in _RATES]
+    rates += getattr(scheduler, "max_lrs", [])
     return max((float(rate) for rate in rates if rate is not None), default=0.0)  # some optimizers find theirs by themselves
 
 
@@ -129,9 +132,7 @@ def scale_rates(optimizer: torch.optim.Optimizer, scheduler: Any, factor: float)
 
 def scaled(schedule: Mapping[str, Any], factor: float) -> dict[str, Any]:
     """What :func:`asked_schedule` gave, beginning from rates that are multiplied."""
-    return {
-        key: [rate * factor for rate in value] if key in ("base_lrs", "_last_lr") else value for key, value in schedule.items()
-    }
+    return {key: [rate * factor for rate in value] if key in _SCHEDULED else value for key, value in schedule.items()}
 
 
 def put_back_schedule(scheduler: Any, asked: Mapping[str, Any]) -> None:

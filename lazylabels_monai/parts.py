@@ -154,7 +154,7 @@ def require_datasets(config: Mapping[str, Any] | None = None) -> None:
     """
     config = (running_config() if config is None else config) or {}
     kinds = {name: _kind(config, name, "dataset") for name in ("train", "validate")}
-    if kinds["validate"] is not None and "." not in kinds["validate"].removeprefix("monai.data."):
+    if kinds["validate"] is not None and ("." not in kinds["validate"] or kinds["validate"].startswith("monai.")):
         raise LazyLabelsError(
             f"validate#dataset is a {kinds['validate']}, but scores must say which windows it gives: leave it out, and give "
             "--cache_rate for the share of the images that is kept in memory."
@@ -179,11 +179,14 @@ def require_given() -> None:
     Raises:
         LazyLabelsError: naming the ids.
     """
+    from monai.bundle import ConfigParser  # here, so that labels can be made without importing all of MONAI
+
     frame, config = sys._getframe(1), running_config() or {}
     while frame is not None and frame.f_code.co_name != "create_workflow":
         frame = frame.f_back
     given = frame.f_locals.get("kwargs", {}) if frame is not None else {}
-    lost = [name for name, value in given.items() if value is None and config.get(name) is not None and name not in FOLDER_IDS]
+    parser = ConfigParser(config)
+    lost = [name for name, value in given.items() if value is None and parser.get(name) is not None and name not in FOLDER_IDS]
     if lost:
         raise LazyLabelsError(
             f"create_workflow leaves out what is None, so that {some_of(lost)} would stay as the config has it: give "

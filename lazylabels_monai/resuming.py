@@ -258,7 +258,7 @@ def _told(
     sentences += _parts_told(before.get("parts"), now.get("parts"), [f"optimizer#{key}" for key in options])
     if fixed:
         without = f" That is without effect, as {fixed} goes on where it was: leave --resume out to train anew with it."
-        rates = ("learning_rate ", "lr_decay ", "lr_scheduler#")
+        rates = ("learning_rate ", "lr_decay ", "fine_tuning_rate ", "lr_scheduler#", "optimizer#lr ")
         sentences = [sentence + without * sentence.startswith(rates) for sentence in sentences]
     for section in _SECTIONS:
         old, new = before.get("images", {}).get(section), now["images"][section]

@@ -414,8 +414,9 @@ def _check_order(files: Sequence[str]) -> None:
     for position, (file, own) in enumerate(zip(files, contents, strict=True)):
         if "initialize" in own and not any(key.startswith("+") for key in own):
             continue
+        replaces = {"given_settings"} if "initialize" in own else {"given_settings", "+given_settings"}
         for later, content in zip(files[position + 1 :], contents[position + 1 :], strict=True):
-            if "initialize" not in content or not {"given_settings", "+given_settings"} & set(content):
+            if "initialize" not in content or not replaces & set(content):
                 continue
             lost = [key for key in own if _is_replaced(key, own[key], content)]
             if lost:
@@ -526,4 +527,5 @@ def _refuse_mistyped(where: str, own: Mapping[str, Any], config: Mapping[str, An
 
 
 def _referred(name: str, config: Mapping[str, Any]) -> bool:
-    return re.search(rf"[@%](::)?{re.escape(name)}\b", json.dumps(config, default=str)) is not None
+    text = json.dumps(config, default=str, ensure_ascii=False)  # people name ids in their own language
+    return re.search(rf'(@(::)?|%([^@%"]*(#|::))?){re.escape(name)}\b', text) is not None

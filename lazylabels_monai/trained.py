@@ -198,7 +198,7 @@ def require_loaded(network: torch.nn.Module, weights: str | Path | None) -> None
     Raises:
         LazyLabelsError: with what is to be run first.
     """
-    if network not in _LOADED:
+    if not any(part in _LOADED for part in network.modules()):  # it may be wrapped, as by torch.compile
         raise LazyLabelsError(
             f"{weights} was not loaded, as the config's 'initialize' was not run, so that the weights are random: "
             f"{RUN_INITIALIZE}."

@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 from monai.optimizers import WarmupCosineSchedule
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, SequentialLR, StepLR
+from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR, ReduceLROnPlateau, SequentialLR, StepLR
 
 from lazylabels_monai.optimizers import (
     CosineAnnealingLR,
@@ -168,6 +168,7 @@ SCHEDULES = {
     "step": lambda optimizer, factor: StepLR(optimizer, 2, 0.5),
     "warm-up": lambda optimizer, factor: WarmupCosineSchedule(optimizer, 2, 5),
     "one cycle": lambda optimizer, factor: OneCycleLR(optimizer, [0.4 * factor, 0.8 * factor], total_steps=8),
+    "cycles": lambda optimizer, factor: CyclicLR(optimizer, 0.1 * factor, 0.8 * factor, 2, cycle_momentum=False),
     "sequence": lambda optimizer, factor: SequentialLR(
         optimizer, [StepLR(optimizer, 1, 0.5), CosineAnnealingLR(optimizer, 5, 0.0)], milestones=[2]
     ),
@@ -195,6 +196,12 @@ def test_an_optimizer_that_finds_its_rate_by_itself_has_none():
     own.param_groups[0]["lr"] = None
     assert highest_rate(own) == 0.0
     assert highest_rate(torch.optim.SGD([{"params": [one], "lr": 0.3}], lr=0.1)) == 0.3
+
+
+def test_the_highest_rate_is_one_that_a_schedule_leads_to():
+    optimizer = torch.optim.SGD(weights(), lr=0.1)
+    assert highest_rate(optimizer, CyclicLR(optimizer, 0.01, 0.8, cycle_momentum=False)) == 0.8
+    assert highest_rate(optimizer, CosineAnnealingLR(optimizer, 5, None)) == 0.01
 
 
 def test_options_that_are_put_back_leave_the_rates_of_a_schedule_as_they_are():

@@ -119,6 +119,7 @@ def test_a_list_among_the_handlers_is_refused_where_it_was_given(bundle, part):
     [
         ("validate", "PersistentDataset", "validate#dataset is a PersistentDataset, but scores .* --cache_rate"),
         ("validate", "monai.data.CacheDataset", "validate#dataset is a monai.data.CacheDataset"),
+        ("validate", "monai.data.dataset.CacheDataset", "validate#dataset is a monai.data.dataset.CacheDataset"),
         ("train", "SmartCacheDataset", "train#dataset is a SmartCacheDataset, .* --cache_rate"),
     ],
 )
@@ -141,6 +142,11 @@ def test_nothing_in_python_is_refused_where_monai_leaves_it_out(bundle, tiny_dat
     with pytest.raises(Exception, match="ConfigExpression") as refused:
         create_workflow(**files, **values, val_share=None)
     assert str(user_error(refused.value)).endswith('val_share would stay as the config has it: give val_share="$None".')
+    with pytest.raises(Exception, match="ConfigExpression") as refused:
+        create_workflow(**files, **values, **{"validate#allowance": None, "validate#postprocessing": None})
+    assert str(user_error(refused.value)).endswith(
+        'that validate#allowance would stay as the config has it: give validate#allowance="$None".'
+    )
     workflow = create_workflow(**files, **values, val_share="$None")
     assert workflow.parser.get_parsed_content("validate#allowance").share is None
 

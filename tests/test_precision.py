@@ -101,3 +101,15 @@ def test_the_first_of_several_processes_measures_for_all(monkeypatch):
     monkeypatch.setattr(precision.dist, "is_initialized", lambda: True)
     monkeypatch.setattr(precision.dist, "broadcast_object_list", lambda found: found.__setitem__(0, 0.9))
     assert not use_bfloat16("auto", "cpu")
+
+
+def test_a_process_without_the_instructions_hears_the_first_one_all_the_same(monkeypatch):
+    """Else the others wait for it, or it takes what comes next for the measurement."""
+    heard = []
+    machine(monkeypatch, False)
+    monkeypatch.setattr(precision.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(
+        precision.dist, "broadcast_object_list", lambda found: heard.append(found[0]) or found.__setitem__(0, 9.0)
+    )
+    assert not use_bfloat16("auto", "cpu")
+    assert heard == [0.0]

@@ -304,3 +304,22 @@ def test_the_rate_of_a_schedule_that_goes_on_where_it_was_is_said_to_be_without_
         "learning_rate",
         "patience",
     }
+
+
+def test_every_rate_that_a_schedule_replaces_is_said_to_be_without_effect():
+    """The optimizer's own, too, and the one of weights that know the images."""
+
+    def record(rate):
+        settings = {"learning_rate": rate, "fine_tuning_rate": rate, "dice_weight": rate}
+        return {
+            "settings": settings,
+            "parts": {"optimizer#lr": rate},
+            "images": {"training": {}, "validation": {}},
+            "judged_by": "",
+        }
+
+    said = resuming._told(record(0.1), record(0.2), {}, "ReduceLROnPlateau")
+    without = {sentence.split()[0] for sentence in said if "without effect, as ReduceLROnPlateau" in sentence}
+    assert without == {"learning_rate", "fine_tuning_rate", "optimizer#lr"}
+    assert len(said) == 4
+    assert "without effect" not in " ".join(resuming._told(record(0.1), record(0.2), {}))

@@ -339,6 +339,16 @@ def test_an_id_that_nothing_refers_to_is_told_of(bundle, tmp_path, caplog):
     assert not caplog.messages
 
 
+@pytest.mark.parametrize("reference", ["'@{id}'", "'$2 * @{id}'", "'%{file}::{id}'", "'%{file}#{id}'"])
+@pytest.mark.parametrize("name", ["größe", "batch_siże"])
+def test_an_id_that_a_file_of_ones_own_refers_to_is_none_of_these(bundle, tmp_path, caplog, name, reference):
+    """In whatever language, and as MONAI reads a value of another file."""
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{name}: 3\nbatch_size: {reference.format(id=name, file=own)}\n", encoding="utf-8")
+    check_given(command(bundle, files=("train.yaml", own)))
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize(
     ("files", "content", "said"),
     [
@@ -368,6 +378,16 @@ def test_a_file_before_the_bundles_own_is_refused(bundle, tmp_path, files, conte
     if named[-1] == own:
         named = [named[1], named[0], own]
     check_given(command(bundle, files=[*(file for file in named if file != own), own], run_id=run))
+
+
+@pytest.mark.parametrize("content", [None, "+imports: ['$import math']\ninitialize: []\nseed: 3\n"])
+def test_a_training_of_its_own_begin_may_be_evaluated(bundle, tmp_path, content):
+    """``evaluate.yaml`` begins in a way of its own, and must be named last."""
+    own = ROOT / "configs" / "interactive.yaml"
+    if content is not None:
+        own = tmp_path / "own.yaml"
+        own.write_text(content)
+    check_given(command(bundle, files=("train.yaml", own, "evaluate.yaml"), run_id="evaluating"))
 
 
 def test_evaluating_without_the_training_it_lies_on_is_refused(bundle):

@@ -23,6 +23,7 @@ from lazylabels_monai.trained import (
     load_weights,
     require_exported,
     require_kept_network,
+    require_loaded,
     require_same_classes,
     require_weights,
     tell_other_metadata,
@@ -410,3 +411,14 @@ def test_metadata_of_another_number_of_input_channels_is_told_of(tmp_path, caplo
         return
     with pytest.raises(LazyLabelsError, match=f"{said}: verify in the unzipped folder"):
         tell_other_metadata(["pore"], ["segmentation"], words, in_channels=3)
+
+
+def test_a_network_that_is_wrapped_has_the_weights_that_were_loaded(tmp_path):
+    """As a config may do it: ``--network '$torch.compile(@network_def)'``."""
+    networks = [MultiTaskUNet(num_classes=2, channels=(4, 8), num_multitask_blocks=1) for _ in range(2)]
+    torch.save(networks[0].state_dict(), tmp_path / "model.pt")
+    load_weights(networks[0], tmp_path / "model.pt")
+    for wrapped in (lambda network: network, torch.compile, torch.nn.DataParallel):
+        require_loaded(wrapped(networks[0]), "model.pt")
+        with pytest.raises(LazyLabelsError, match="was not loaded"):
+            require_loaded(wrapped(networks[1]), "model.pt")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import CacheDataset, PersistentDataset
+from monai.data import CacheDataset, LMDBDataset, PersistentDataset
 from monai.utils import MAX_SEED
 from torch.utils.data import WeightedRandomSampler
 
@@ -87,12 +87,13 @@ class SeededCacheDataset(CacheDataset):
 def tell_kept(dataset: Any) -> None:
     """Say where MONAI's ``PersistentDataset`` or one like it takes samples that an earlier run kept on the disk.
 
-    It knows them by the names of their files alone.
+    It knows them by the names of their files alone. An ``LMDBDataset`` has filled its folder by now, so that nobody can tell.
     """
     folder = dataset.cache_dir if isinstance(dataset, PersistentDataset) else None
     if folder is not None and any(Path(folder).iterdir()):
+        takes = "may take" if isinstance(dataset, LMDBDataset) else "takes"
         logger.warning(
-            f"train#dataset takes samples from '{folder}' as an earlier run kept them, whatever files and settings (such as "
+            f"train#dataset {takes} samples from '{folder}' as an earlier run kept them, whatever files and settings (such as "
             "normalization and implied_segmentation) are now: remove that folder where any of them has changed since."
         )
 

@@ -286,15 +286,16 @@ def write_held(folder: Path, target: Path) -> dict[str, int]:
         the number of pictures of each.
 
     Raises:
-        LazyLabelsError: when a set is missing, or something is there already.
+        LazyLabelsError: when none of the sets is there, or something is there already; nothing is written then.
     """
     counts = {}
-    for name, use in SETS.items():
-        source, made = folder / name / use.split, target / f"{name}_held"
-        if not use.held or not (source / "masks").is_dir():
-            continue
+    there = [name for name, use in SETS.items() if use.held and (folder / name / use.split / "masks").is_dir()]
+    for made in (target / f"{name}_held" for name in there):  # before anything is copied
         if made.exists():
             raise LazyLabelsError(f"{made} is there already: move it away, or name another folder.")
+    for name in there:
+        use, made = SETS[name], target / f"{name}_held"
+        source = folder / name / use.split
         held = sorted((source / "images").iterdir())[use.held - 1 :: use.held]
         for kind in ("images", "masks"):
             (made / "train" / kind).mkdir(parents=True)

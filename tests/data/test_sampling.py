@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from monai.data import CacheDataset, DataLoader, PersistentDataset
+from monai.data import CacheDataset, DataLoader, LMDBDataset, PersistentDataset
 from monai.transforms import Compose, RandFlipd, RandGaussianNoised
 
 from lazylabels_monai.data.sampling import SeededCacheDataset, SeededSampler, sampling_weights, tell_kept
@@ -139,3 +139,13 @@ def test_samples_that_an_earlier_run_kept_are_told_of(tmp_path, caplog):
     (said,) = caplog.messages
     assert f"from '{tmp_path / 'kept'}' as an earlier run kept them" in said
     assert "remove that folder" in said
+
+
+def test_of_a_data_set_that_is_filled_when_it_is_made_nobody_says_that_it_was_kept(tmp_path, caplog):
+    """An ``LMDBDataset``, whose package need not be there."""
+    dataset = LMDBDataset.__new__(LMDBDataset)
+    dataset.cache_dir = tmp_path
+    (tmp_path / "monai_cache.lmdb").touch()
+    tell_kept(dataset)
+    (said,) = caplog.messages
+    assert f"may take samples from '{tmp_path}'" in said

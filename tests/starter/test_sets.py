@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -111,3 +113,13 @@ def test_held_pictures_are_those_that_nothing_learns_from(folder):
         sets.write_held(folder, folder / "held")
     with pytest.raises(LazyLabelsError, match=r"holds none of the sets"):
         sets.write_held(folder / "held", folder / "other")
+
+
+def test_held_pictures_of_no_set_are_written_where_those_of_another_are_there(folder, monkeypatch):
+    """Else the next try would find what this one left."""
+    monkeypatch.setattr(sets, "SETS", {"ids": sets.SETS["ids"], "more": sets.SETS["ids"]})
+    shutil.copytree(folder / "ids", folder / "more")
+    (folder / "held" / "more_held").mkdir(parents=True)
+    with pytest.raises(LazyLabelsError, match=r"more_held is there already"):
+        sets.write_held(folder, folder / "held")
+    assert [path.name for path in (folder / "held").iterdir()] == ["more_held"]

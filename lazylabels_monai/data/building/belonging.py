@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lazylabels_monai.data.building.layouts import LABEL_FOLDERS, object_folders, refuse_brush_files
-from lazylabels_monai.data.building.names import ImageName, LabelName, Matching, folded, match, nearest
+from lazylabels_monai.data.building.names import ImageName, LabelName, Matching, claims, folded, match, nearest
 from lazylabels_monai.data.building.options import PICTURES, BuildError, BuildOptions
 from lazylabels_monai.errors import some
 from lazylabels_monai.labels.annotations import Annotation, NoMarksError
@@ -128,8 +128,11 @@ class Belonging:
         self._refuse_torn(matching, [(a.source, a.image) for a in read], sources)
         owners = {number: (image, "") for number, image in matching.image_of.items()}
         by_word = self._by_word(labels, read, matching.lost, sources)
+        of_image: dict[int, list[int]] = {}
+        for number, (image, _) in {**owners, **by_word}.items():
+            of_image.setdefault(image, []).append(number)
         for image in {image for image, _ in by_word.values()}:
-            rivals = [n for n, (i, _) in {**owners, **by_word}.items() if i == image]
+            rivals = of_image[image]
             words = [folded(by_word[n][1]) if n in by_word else "" for n in rivals]
             named = any(mark.name for n in rivals for mark in read[n].marks)
             if len(rivals) > 1 and (named or "" in words or len(set(words)) < len(words)):
@@ -183,8 +186,7 @@ class Belonging:
         self, labels: Labels, read: Sequence[Annotation], lost: Sequence[int], sources: Sequence[Source]
     ) -> dict[int, tuple[int, str]]:
         """Image and class of the files whose name ends with a class: napari's layers and ImageJ's ROIs carry none."""
-        images, known = [_image_name(source) for source in sources], _known_folders(sources)
-        found: dict[int, tuple[int, str]] = {}
+        known, cuts = _known_folders(sources), []
         for number in lost:
             if read[number].image is not None:
                 continue
@@ -193,11 +195,15 @@ class Belonging:
                 word = stem[cut + 1 :].strip()
                 if not re.match(r"[^\W\d]", word) or _VERSION.search(word):
                     continue
-                owner = match([self._label_name(path, labels.root, stem[:cut], None, known)], images)
-                self._refuse_torn(owner, [(path, None)], sources)
-                if owner.image_of:
-                    found[number] = owner.image_of[0], word
-                    break
+                cuts.append((number, word, self._label_name(path, labels.root, stem[:cut], None, known)))
+        wanted = claims([name for _, _, name in cuts], [_image_name(source) for source in sources])
+        found: dict[int, tuple[int, str]] = {}
+        for (number, word, _), images in zip(cuts, wanted, strict=True):
+            if number in found or not images:
+                continue
+            if len(images) > 1:
+                self._refuse_torn(Matching(torn={0: images}), [(read[number].source, None)], sources)
+            found[number] = images[0], word
         return found
 
     def object_files(self, labels: Labels, sources: Sequence[Source], is_unit: bool) -> list[tuple[Source, Path]]:

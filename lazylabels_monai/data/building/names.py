@@ -27,6 +27,7 @@ __all__ = [
     "ImageName",
     "LabelName",
     "Matching",
+    "claims",
     "folded",
     "image_beside",
     "match",
@@ -111,11 +112,11 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def match(labels: Sequence[LabelName], images: Sequence[ImageName]) -> Matching:
-    """Give each label the image that it and no other label claims.
+def claims(labels: Sequence[LabelName], images: Sequence[ImageName]) -> list[list[int]]:
+    """The images that each label claims, whatever others claim; empty for a label that claims none.
 
     Args:
-        labels: of one origin, such as a folder or an annotation file.
+        labels: of any origin.
         images: that they may belong to.
     """
     forms = [_image_forms(image.name) for image in images]
@@ -125,13 +126,23 @@ def match(labels: Sequence[LabelName], images: Sequence[ImageName]) -> Matching:
         exactly.setdefault(image.name, []).append(number)
         for form, price in known.items():
             loosely.setdefault(form, []).append((number, price))
-    claims = [_claims(label, images, exactly, loosely) for label in labels]
+    return [_claims(label, images, exactly, loosely) for label in labels]
+
+
+def match(labels: Sequence[LabelName], images: Sequence[ImageName]) -> Matching:
+    """Give each label the image that it and no other label claims.
+
+    Args:
+        labels: of one origin, such as a folder or an annotation file.
+        images: that they may belong to.
+    """
+    all_wanted = claims(labels, images)
     claimed: dict[int, list[int]] = {}
-    for number, wanted in enumerate(claims):
+    for number, wanted in enumerate(all_wanted):
         for image in wanted:
             claimed.setdefault(image, []).append(number)
     result = Matching()
-    for number, wanted in enumerate(claims):
+    for number, wanted in enumerate(all_wanted):
         if not wanted:
             result.lost.append(number)
         elif len(wanted) > 1:

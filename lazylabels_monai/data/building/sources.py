@@ -233,7 +233,8 @@ class _Finder:
         more = [path for path in without_results(_files(home, PICTURE_SUFFIXES)) if os.path.realpath(path) not in listed]
         more = [path for path in more if os.path.abspath(path) not in self.named and not path.is_dir()]
         if flat:
-            more = [path for path in self._without_labels([*(s.path for s in sources), *more])[0] if path in more]
+            others = set(more)
+            more = [path for path in self._without_labels([*(s.path for s in sources), *more])[0] if path in others]
         sources += [Source(path.stem, path, None, home=home) for path in more]
         if not sources:
             self._no_image(home)

@@ -77,7 +77,7 @@ def draw_sections(
                 raise
             continue  # what is kept was possible once; `notes_on_splits` says what is missing
         new = [c for c in pool if sections[c.name] == "training" and c.digest not in old]
-        if float(share) < 1 and any(c.rank and not c.predicted for c in pool):
+        if float(share) < 1 and any(c.rank and not c.predicted for c in drawable):
             predicted = {c.digest for c in pool if c.predicted}
             new = [c for c in new if c.digest not in predicted]
         training = sum(sections[c.name] == "training" for c in pool)

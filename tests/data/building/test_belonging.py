@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lazylabels_monai.data.building import BuildError, BuildOptions
+from lazylabels_monai.data.building import BuildError, BuildOptions, names
 from lazylabels_monai.data.building.sources import find_sources
 from lazylabels_monai.labels.annotations import AnnotationError
 from tests.data.building.drawing import SHAPE, _coco, _draw, _feature, _ids, _image, _masks, _save, _square
@@ -193,6 +193,14 @@ def test_two_files_of_one_image_are_both_meant_only_where_the_user_says_so(folde
     said = [("exact", folder / "exact" / f"{name}.geojson") for name in ("a", "a_annotation", "b")]
     _, label = build(labels=said, validation=1)
     assert label("a", "segmentation")[7, 7] == label("a", "segmentation")[32, 32] == 1
+
+
+def test_images_are_looked_at_once_however_many_files_end_with_a_class(folder, build, monkeypatch):
+    _draw(folder, _feature("", "Polygon", TRIANGLE), names=[f"{name}_{word}" for name in "abcde" for word in ("cell", "pore")])
+    forms, looked_at = names._image_forms, []
+    monkeypatch.setattr(names, "_image_forms", lambda name: looked_at.append(name) or forms(name))
+    build(areas={"": "exact"})
+    assert looked_at == [*"abcde"] * 2, "for the whole names, and for those without the class"
 
 
 @pytest.mark.parametrize(

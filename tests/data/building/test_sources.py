@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,19 @@ def test_results_of_a_prediction_are_neither_images_nor_marks(recorded, tmp_path
     _masks(tmp_path / "set")
     summary, _ = build(tmp_path / "set", tmp_path / "second")
     assert sum(len(items) for key, items in summary.datalist.items() if key in ("training", "validation", "testing")) == 5
+
+
+def test_pictures_beside_those_of_a_data_set_are_compared_with_them_once(tmp_path, build, monkeypatch):
+    """Each with each takes minutes of ten thousand."""
+    count = 40
+    for number in range(count):
+        _save(tmp_path / "some" / "images" / f"i{number:02}.png", _image(number))
+        _save(tmp_path / "some" / "masks" / f"i{number:02}.png", _ids())
+    out = build(src=tmp_path / "some", out=tmp_path / "1", link=True)[0].out
+    for number in range(count):
+        _save(out / f"n{number:02}.png", _image(count + number))
+    compared, equal = [], PurePath.__eq__
+    monkeypatch.setattr(PurePath, "__eq__", lambda path, other: compared.append(path) or equal(path, other))
+    build(src=out, out=tmp_path / "2", dry_run=True)
+    monkeypatch.undo()
+    assert sum(path.parent == out for path in compared) < 10 * count

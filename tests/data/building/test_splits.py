@@ -179,3 +179,12 @@ def test_predictions_that_nobody_changed_are_held_out_after_all_that_people_made
     if isinstance(validation, float) and made:
         assert all(c in made for c in joined)
         assert not joined or len(joined) + len(old) <= max(1, len(made) // 2)
+
+
+def test_a_share_for_testing_takes_no_predictions_where_the_masks_of_people_validate():
+    pool = [ImageToPlace(str(i), None, str(i), 3, None, i > 0) for i in range(10)]
+    with pytest.raises(BuildError, match=r"no image is left for testing .* --test 0"):
+        draw_sections(pool, 0.2, 0.2, 0)
+    assert list(draw_sections(pool, 0.2, 2, 0).values()).count("testing") == 2, "a count is taken at its word"
+    drawn = draw_sections([*pool, ImageToPlace("mine", None, "mine", 3)], 0.2, 0.2, 0)
+    assert {name for name, section in drawn.items() if section != "training"} == {"0", "mine"}
