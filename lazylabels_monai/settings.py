@@ -238,7 +238,6 @@ SETTINGS: dict[str, Setting] = {
     "rotate_range": _or_list(Setting(_is_number, "a number (radians)")),
     "scale_range": _or_list(Setting(lambda value: _is_number(value) and -1 < value < 1, "a number from 0 and below 1"), 2),
     "intensity_jitter": _or_list(Setting(_is_number, "a number"), 2),
-    "colour_jitter": _yes_or_no(),
     "checked_sections": _names(SECTIONS, f"a list of {', '.join(SECTIONS)}"),
     "section": _one_of(*SECTIONS),
     # inference.yaml and evaluate.yaml

@@ -31,7 +31,6 @@ CONFIG = yaml.safe_load((ROOT / "bundle" / "configs" / "train.yaml").read_text()
 INDEPENDENT = {
     "amp": "each engine has its own precision",
     "cache_rate": "each data set keeps what it wants",
-    "colour_jitter": "contrast and brightness",
     "channels_last": "how memory is ordered, the numbers are the same",
     "intensity_jitter": "contrast and brightness",
     "seed": "which windows are drawn",

@@ -55,7 +55,7 @@ WRONG = {
             *("zero_init_residual", "amp", "channels_last", "cpu_bfloat16", "lr_decay", "resume", "implied_segmentation"),
             "weight_interpolation",
             *("implied_detection", "implied_separation", "implied_interface", "mirroring", "save_probabilities"),
-            *("crops_at_marks", "learns_anew", "colour_jitter"),
+            *("crops_at_marks", "learns_anew"),
             *("save_overlay", "save_instances", "class_aware_objects", "glas_metrics", "orders"),
         ),
         FLAG,
