@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def crop_pictures(
         ReadError: for a file that cannot be read.
     """
     out = expanded(out)
-    if out.exists():
+    if os.path.lexists(out):
         raise CropError(f"{out} is there already: name another folder, or remove it.")
     for option, rows in (("--upper", upper), ("--lower", lower)):
         if rows is not None and rows < 0:
@@ -95,19 +95,14 @@ def crop_pictures(
     files = [Path(file) for file in find_images(source, progress)]
     if volumes := [file for file in files if file_suffix(file) in VOLUME_SUFFIXES]:
         raise CropError(f"'{volumes[0]}' is a volume, which has no data bar: name pictures alone.")
-    steps, cropped = Steps(len(files), progress), []
-    if dry_run:
+    steps, cropped = Steps(len(files), progress), {}
+    with nullcontext() if dry_run else filled(out) as folder:
         for file in files:
-            cropped.append(_cropped(file, None, upper, lower))
+            made = _cropped(file, folder, upper, lower)
+            if (first := cropped.setdefault(composed(made.name).lower(), made)) is not made:  # one name for some disks
+                raise CropError(f"'{first.source}' and '{file}' would both be '{first.name}': crop them into two folders.")
             steps.step(file.name)
-        _require_own_names(cropped)
-        return cropped
-    with filled(out) as folder:
-        for file in files:
-            cropped.append(_cropped(file, folder, upper, lower))
-            steps.step(file.name)
-            _require_own_names(cropped)
-    return cropped
+    return list(cropped.values())
 
 
 def _cropped(file: Path, folder: Path | None, upper: int | None, lower: int | None) -> CroppedPicture:
@@ -193,19 +188,6 @@ def _colormap(left: Stored) -> np.ndarray:
     colours = np.zeros((2 ** (8 * left.values.dtype.itemsize), 3), np.uint16)
     colours[: len(left.palette)] = left.palette * np.uint16(257 if left.palette.dtype == np.uint8 else 1)
     return colours.T
-
-
-def _require_own_names(cropped: Sequence[CroppedPicture]) -> None:
-    counts = Counter(map(_alike, cropped))
-    if twice := [made for made in cropped if counts[_alike(made)] > 1]:
-        raise CropError(
-            f"'{twice[0].source}' and '{twice[1].source}' would both be '{twice[0].name}': crop them into two folders."
-        )
-
-
-def _alike(made: CroppedPicture) -> str:
-    """By which names are the same that some disk takes for the same."""
-    return composed(made.name).lower()
 
 
 def format_crop(cropped: Sequence[CroppedPicture], out: str | os.PathLike | None) -> str:

@@ -189,6 +189,9 @@ def test_what_cannot_be_cropped_is_a_sentence_and_writes_nothing(tmp_path):
     with pytest.raises(CropError, match=r"out is there already: name another folder, or remove it\.$"):
         crop_pictures(tmp_path / "im" / "a.png", out)
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CropError, match="link is there already"):
+        crop_pictures(tmp_path / "im" / "a.png", tmp_path / "link")
 
 
 @pytest.mark.real_data
