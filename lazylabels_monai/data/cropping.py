@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from PIL import Image
 
-from lazylabels_monai.atomic import filled, require_free
+from lazylabels_monai.atomic import filled
 from lazylabels_monai.data.datalist import find_images
 from lazylabels_monai.errors import LazyLabelsError, some
+from lazylabels_monai.images.decoders import stored_picture
 from lazylabels_monai.images.files import VOLUME_SUFFIXES, file_suffix, read_image
 from lazylabels_monai.images.judging import data_bar
+from lazylabels_monai.images.meaning import upright
 from lazylabels_monai.images.pixel_size import PIXEL_SIZE_KEY, read_pixel_size
+from lazylabels_monai.images.stored import Stored
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.progress import Progress, Steps, silent
+from lazylabels_monai.spelling import composed
 
 __all__ = ["BLENDED", "CropError", "CroppedPicture", "crop_pictures", "format_crop"]
 
 #: Rows next to a bar that go with it: compression and resizing blend both.
 BLENDED = 2
+
+#: Pixels per centimetre that a TIFF's tags can hold, at most.
+_MOST_PER_CM = 2**32 - 1
 
 
 class CropError(LazyLabelsError):
@@ -61,7 +68,8 @@ def crop_pictures(
     """Copy pictures into a new folder, without their data bars.
 
     Bars are found by :func:`~lazylabels_monai.images.judging.data_bar`, and :data:`BLENDED` rows go with them; pictures without
-    one are copied byte by byte. What is left keeps its values and, in a TIFF file, the pixel size that the file stated.
+    one are copied byte by byte. What is left keeps its values, those of a label, too, and, in a TIFF file, the pixel size that
+    the file stated.
 
     Args:
         source: a file, a folder or a pattern.
@@ -74,32 +82,27 @@ def crop_pictures(
         the pictures, sorted by name.
 
     Raises:
-        CropError: for a volume, for equal names, and for more rows than there are.
+        CropError: when ``out`` is there, for a volume, for equal names, and for more rows than there are.
         DatalistError: when there is no picture.
-        FileExistsError: when ``out`` is there.
         ReadError: for a file that cannot be read.
     """
     out = expanded(out)
-    require_free(out, False, "folder")
+    if os.path.lexists(out):
+        raise CropError(f"{out} is there already: name another folder, or remove it.")
     for option, rows in (("--upper", upper), ("--lower", lower)):
         if rows is not None and rows < 0:
             raise CropError(f"{option} {rows} must be a number of rows from 0 up.")
     files = [Path(file) for file in find_images(source, progress)]
     if volumes := [file for file in files if file_suffix(file) in VOLUME_SUFFIXES]:
         raise CropError(f"'{volumes[0]}' is a volume, which has no data bar: name pictures alone.")
-    steps, cropped = Steps(len(files), progress), []
-    if dry_run:
+    steps, cropped = Steps(len(files), progress), {}
+    with nullcontext() if dry_run else filled(out) as folder:
         for file in files:
-            cropped.append(_cropped(file, None, upper, lower))
+            made = _cropped(file, folder, upper, lower)
+            if (first := cropped.setdefault(composed(made.name).lower(), made)) is not made:  # one name for some disks
+                raise CropError(f"'{first.source}' and '{file}' would both be '{first.name}': crop them into two folders.")
             steps.step(file.name)
-        _require_own_names(cropped)
-        return cropped
-    with filled(out) as folder:
-        for file in files:
-            cropped.append(_cropped(file, folder, upper, lower))
-            steps.step(file.name)
-            _require_own_names(cropped)
-    return cropped
+    return list(cropped.values())
 
 
 def _cropped(file: Path, folder: Path | None, upper: int | None, lower: int | None) -> CroppedPicture:
@@ -118,7 +121,7 @@ def _cropped(file: Path, folder: Path | None, upper: int | None, lower: int | No
         if folder is not None:
             shutil.copyfile(file, folder / file.name)
         return made
-    left = np.ascontiguousarray(image[top:bottom])
+    left = _rows(file, image, top, bottom)
     suffix = _suffix(file, left)
     made.name = file.name if suffix == file.suffix.lower() else f"{file.stem}{suffix}"
     if folder is not None:
@@ -126,40 +129,65 @@ def _cropped(file: Path, folder: Path | None, upper: int | None, lower: int | No
     return made
 
 
-def _suffix(file: Path, image: np.ndarray) -> str:
+def _rows(file: Path, image: np.ndarray, top: int, bottom: int) -> Stored:
+    """Rows of a picture, upright, as its file has them, since a label's values are indices of a palette, or bits, and what is
+    transparent is not labelled; of other colours those that ``image`` shows."""
+    stored = stored_picture(file)
+    kept = ("gray", "rgb") if stored.alpha is not None else ("gray", "rgb", "bilevel", "palette")
+    if stored.colour not in kept:
+        return Stored(np.ascontiguousarray(image[top:bottom]))
+    values, alpha = (
+        None if each is None else np.ascontiguousarray(upright(each, stored.orientation)[top:bottom])
+        for each in (stored.values, stored.alpha)
+    )
+    return replace(stored, values=values, alpha=alpha)
+
+
+def _suffix(file: Path, left: Stored) -> str:
     """The ending of a format that keeps the values: that of the file where it does."""
-    own = file.suffix.lower()
+    own, shape, kind = file.suffix.lower(), left.values.shape, left.values.dtype
     if own in (".tif", ".tiff"):
         return own
-    simple = image.ndim == 2 or image.shape[-1] in (3, 4)
-    if image.dtype == np.uint8 and simple:
-        return own if own == ".bmp" and image.shape[2:] in ((), (3,)) else ".png"
-    return ".png" if image.dtype == np.uint16 and image.ndim == 2 else ".tif"
+    if kind == np.uint8 and shape[2:] in ((), (3,)) and not left.premultiplied:
+        return own if own == ".bmp" and left.alpha is None else ".png"
+    simple = len(shape) == 2 and left.alpha is None and left.colour == "gray"
+    return ".png" if kind == np.uint16 and simple else ".tif"
 
 
-def _write(path: Path, image: np.ndarray, pixel_size: float | None) -> None:
+def _write(path: Path, left: Stored, pixel_size: float | None) -> None:
+    values = left.values.astype(bool) if left.colour == "bilevel" else left.values
+    values = values if left.alpha is None else np.dstack([values, left.alpha])
     if path.suffix.lower() not in (".tif", ".tiff"):
-        Image.fromarray(image).save(path)
+        picture = Image.fromarray(values)
+        if left.colour == "palette":
+            picture.putpalette(left.palette.tobytes())
+        picture.save(path)
         return
-    colour = image.ndim == 3 and image.shape[-1] in (3, 4)
+    tags = {"photometric": "rgb" if left.values.shape[2:] == (3,) else "minisblack"}
+    if left.colour == "palette":
+        tags = {"photometric": "palette", "colormap": _colormap(left)}
+    if values.ndim == 3:
+        tags["planarconfig"] = "contig"
+    if left.alpha is not None:
+        tags["extrasamples"] = ["assocalpha" if left.premultiplied else "unassalpha"]
     stated = {} if pixel_size is None else {PIXEL_SIZE_KEY: pixel_size}
-    scale = {} if pixel_size is None else {"resolution": (1e4 / pixel_size,) * 2, "resolutionunit": "CENTIMETER"}
+    if pixel_size is not None and 1e4 / pixel_size <= _MOST_PER_CM:
+        tags |= {"resolution": (1e4 / pixel_size,) * 2, "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(
         path,
-        image,
-        photometric="rgb" if colour else "minisblack",
+        values,
         compression="zlib",
-        metadata={"axes": "YXS" if image.ndim == 3 else "YX", **stated},
-        **scale,
+        ome=False,  # whatever the name ends with: its XML would not hold the size
+        metadata={"axes": "YXS" if values.ndim == 3 else "YX", **stated},
+        **tags,
     )
 
 
-def _require_own_names(cropped: Sequence[CroppedPicture]) -> None:
-    counts = Counter(made.name.lower() for made in cropped)
-    if twice := [made for made in cropped if counts[made.name.lower()] > 1]:
-        raise CropError(
-            f"'{twice[0].source}' and '{twice[1].source}' would both be '{twice[0].name}': crop them into two folders."
-        )
+def _colormap(left: Stored) -> np.ndarray:
+    """(3, 256 or 65536) colours of a palette as TIFF has them, of 16 bits."""
+    colours = np.zeros((2 ** (8 * left.values.dtype.itemsize), 3), np.uint16)
+    colours[: len(left.palette)] = left.palette * np.uint16(257 if left.palette.dtype == np.uint8 else 1)
+    return colours.T
 
 
 def format_crop(cropped: Sequence[CroppedPicture], out: str | os.PathLike | None) -> str:

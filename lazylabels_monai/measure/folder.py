@@ -25,6 +25,7 @@ from lazylabels_monai.measure.telling import (
     one_stamp,
     require_class_maps,
     tell_changed,
+    tell_corrected,
     tell_erased,
     tell_pieces,
     without_strokes,
@@ -179,6 +180,7 @@ def _against(
     known, exact_names = find_labels(truth, remedy=MEND_IT)  # --classes is of the predictions
     by_name = {m.name: m for m in measured}
     pairs = exactly_labelled(truth, found, known, warn)
+    tell_corrected(predictions, [image for image, _ in pairs], warn)
     exact = [exactly for _, exactly in pairs]
     seen = {image.image for image in found}  # and told of, where need be
     tell_changed(predictions, [image for image in exact if image.image not in seen], warn)
@@ -274,7 +276,7 @@ def _compared(
         pieces: whether each connected piece of an id is an object.
     """
     frame = frame_of(files)  # rows are those of the prediction, also where one is a picture and the other a volume's file
-    files, exact = (replace(each, image=None, probability=None, uncertainty=None) for each in (files, exact))
+    files, exact = (replace(one, image=None, probability=None, uncertainty=None, name=files.name) for one in (files, exact))
     whole = int(measured.tile_pixels.sum()) == math.prod(measured.shape)
     if whole and is_large(exact):  # measuring refuses such labels where they are not whole
         return measured, _measure(exact, measured.pixel_size, exact_options, pieces), 0

@@ -26,7 +26,8 @@ from lazylabels_monai.measure.image import MeasureError
 from lazylabels_monai.measure.maps import is_large, read_maps
 from lazylabels_monai.overrides import expanded
 from lazylabels_monai.result_files import RECORDS_FILE
-from lazylabels_monai.stamps import Stamp, require_one_stamp, told_other_images
+from lazylabels_monai.spelling import composed
+from lazylabels_monai.stamps import Records, Stamp, require_one_stamp, told_other_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ __all__ = [
     "one_stamp",
     "require_class_maps",
     "tell_changed",
+    "tell_corrected",
     "tell_erased",
     "tell_pieces",
     "told_rows",
@@ -119,14 +121,14 @@ def exactly_labelled(
     Raises:
         MeasureError: when no image is left.
     """
-    names = {image.name for image in found}
-    there = {image.name: image for image in known if image.name in names}
+    own = {composed(image.name) for image in found}
+    there = {image.name: image for image in known if composed(image.name) in own}
     if not there:
         raise MeasureError(
             f"no predicted image has an exact label in '{truth}' ('{found[0].name}' is one): name exact labels of images that "
             "were predicted, by the names of these."
         )
-    there = {image.name: image for image in without_strokes(truth, known, warn, names) if image.name in names}
+    there = {image.name: image for image in without_strokes(truth, known, warn, set(there)) if image.name in there}
     unchanged = [name for name, image in there.items() if image.predicted]
     pieces = in_pieces(truth, list(there.values()))
     if pieces and len({*pieces, *unchanged}) == len(there):
@@ -134,7 +136,8 @@ def exactly_labelled(
             f"{said_in_pieces(truth, pieces, len(there))}: name {made_of(truth)} by --truth instead, or measure "
             "predictions of other images."
         )
-    pairs = [(image, there[image.name]) for image in found if image.name in there and image.name not in {*pieces, *unchanged}]
+    exact = {composed(name): image for name, image in there.items() if name not in {*pieces, *unchanged}}
+    pairs = [(image, exact[composed(image.name)]) for image in found if composed(image.name) in exact]
     if not pairs:
         raise MeasureError(
             f"what '{truth}' holds of the predicted images are predictions that nobody has changed ('{unchanged[0]}' is one): "
@@ -147,12 +150,31 @@ def exactly_labelled(
             f"the errors are of {len(pairs)} of {len(found)} images, not of {some_of(left)}, which "
             f"{in_number(len(left), '[has|have]')} no exact label in '{truth}'{why}; the measurements are of all images."
         )
-    if learnt := sorted(_training(truth) & {one.name for one, _ in pairs}):
+    if learnt := sorted(_training(truth) & {exactly.name for _, exactly in pairs}):
         warn(
             f"{len(learnt)} of the {len(pairs)} images that the errors are of {in_number(len(learnt), '[trains|train]')} in "
             f"'{truth}' ({some_of(learnt)}): of weights that learnt from them the errors are smaller than on other images."
         )
     return pairs
+
+
+def tell_corrected(folder: str | Path, found: Sequence[LabelledImage], warn: Callable[[str], None]) -> None:
+    """Name predicted images whose maps somebody has changed, so that their errors are not those of the weights.
+
+    Args:
+        folder: of the predictions.
+        found: its images that are compared with exact labels.
+        warn: is told.
+    """
+    records = {name: record for name, record in Records(expanded(folder)).images.items() if record.stamp is not None}
+    maps = {image.name: [file for file in (image.classes, image.instances) if file] for image in found if image.name in records}
+    altered = {name: records[name].altered(files) for name, files in maps.items()}
+    if changed := [name for name, one in altered.items() if one is not None and one[1]]:
+        were = in_number(len(changed), "[was|were]")
+        warn(
+            f"{len(changed)} of the {len(found)} images that the errors are of {were} changed in '{folder}' since the "
+            f"prediction ({some_of(changed)}): the errors there are those of what somebody made of it, not of the weights."
+        )
 
 
 def _training(source: str | Path) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import tifffile
 from PIL import Image, ImageDraw
 
 from lazylabels_monai.data.cropping import BLENDED, CropError, crop_pictures, format_crop
+from lazylabels_monai.images.files import read_image, read_label
 from lazylabels_monai.images.pixel_size import read_pixel_size
 
 HEIGHT, WIDTH, BAR = 240, 320, 32
@@ -51,6 +53,9 @@ def left_of(image: np.ndarray, edge: str) -> np.ndarray:
         ("a.tif", np.uint8, 3, "a.tif"),
         ("a.tiff", np.uint16, 1, "a.tiff"),
         ("a.tif", np.uint16, 3, "a.tif"),
+        ("a.tif", np.uint8, 2, "a.tif"),
+        ("a.tif", np.uint8, 4, "a.tif"),
+        ("a.ome.tif", np.uint16, 5, "a.ome.tif"),
         ("a.TIF", np.float32, 1, "a.TIF"),
         ("a.jpg", np.uint8, 1, "a.png"),
         ("a.JPEG", np.uint8, 3, "a.png"),
@@ -60,7 +65,8 @@ def test_what_is_left_has_its_values(tmp_path, edge, name, dtype, channels, now)
     image, source = picture(dtype, channels, edge), tmp_path / "im" / name
     source.parent.mkdir()
     if name.lower().endswith((".tif", ".tiff")):
-        tifffile.imwrite(source, image, photometric="rgb" if channels == 3 else "minisblack")
+        planes = {"planarconfig": "contig"} if channels > 1 else {}
+        tifffile.imwrite(source, image, photometric="rgb" if channels == 3 else "minisblack", **planes)
     else:
         Image.fromarray(image).save(source, **({"quality": 100} if name.lower().startswith("a.j") else {}))
     before, stored = source.read_bytes(), np.asarray(Image.open(source)) if name.startswith("a.j") else image
@@ -72,6 +78,7 @@ def test_what_is_left_has_its_values(tmp_path, edge, name, dtype, channels, now)
     if name == "a.JPEG":
         stored = np.asarray(Image.open(source))
     np.testing.assert_array_equal(found, left_of(stored, edge))
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / now), left_of(read_image(source), edge))
     assert source.read_bytes() == before, "yours stays as it is"
 
 
@@ -104,6 +111,40 @@ def test_rows_that_are_named_are_cut_off_every_picture(tmp_path):
     assert [m.lower for m in crop_pictures(tmp_path / "im", tmp_path / "none", lower=0)] == [0, 0], "none is looked for"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, f"a.{end}")
+        for kind in ("palette", "bits", "alpha")
+        for end in ("png", "bmp", "tif")
+        if (kind, end) != ("alpha", "bmp")
+    ],
+)
+def test_labels_that_are_cut_like_their_images_mean_the_same(tmp_path, name, kind):
+    values = (np.arange(HEIGHT)[:, None] // 90 * np.ones((1, WIDTH), int)).astype(np.uint8)
+    shown = {"palette": Image.fromarray(values), "bits": Image.fromarray(values > 0)}.get(kind)
+    if kind == "palette":
+        shown.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0] + [9, 9, 9] * 253)
+    if kind == "alpha":
+        drawn = np.where(np.arange(WIDTH) < 40, 0, 255).astype(np.uint8) * np.ones((HEIGHT, 1), np.uint8)
+        shown = Image.fromarray(np.dstack([values, drawn]))
+    shown.save(tmp_path / name)
+    label = read_label(tmp_path / name, ignore=255)
+    crop_pictures(tmp_path / name, tmp_path / "out", upper=5, lower=20)
+    np.testing.assert_array_equal(read_label(tmp_path / "out" / name, ignore=255), label[5:-20])
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / name)[:, 40:], read_image(tmp_path / name)[5:-20, 40:])
+
+
+@pytest.mark.parametrize("size", [1e-6, 0.02, 30.0, 254.0])
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.ome.tiff"])
+def test_the_pixel_size_of_an_ome_tiff_stays(tmp_path, name, size):
+    axes = {f"PhysicalSize{axis}{end}": value for axis in "XY" for end, value in (("", size * 1000), ("Unit", "nm"))}
+    tifffile.imwrite(tmp_path / name, picture(), metadata={"axes": "YX", **axes})
+    assert read_pixel_size(tmp_path / name) == pytest.approx(size)
+    crop_pictures(tmp_path / name, tmp_path / "out")
+    assert read_pixel_size(tmp_path / "out" / name) == pytest.approx(size)
+
+
 @pytest.mark.parametrize("stated", [{"resolution": (20000.0, 20000.0), "resolutionunit": "CENTIMETER"}, "imagej", {}])
 def test_the_pixel_size_stays(tmp_path, stated):
     source = tmp_path / "a.tif"
@@ -130,15 +171,27 @@ def test_what_cannot_be_cropped_is_a_sentence_and_writes_nothing(tmp_path):
         crop_pictures(tmp_path / "im", out)
     with pytest.raises(CropError, match="would both be"):
         crop_pictures(tmp_path / "im", out, dry_run=True)
+    for form in ("NFC", "NFD"):  # which a Mac's disk takes for one name
+        (tmp_path / form).mkdir()
+        for ending in ("jpg", "png"):
+            name = unicodedata.normalize(
+                form if ending == "jpg" else "NFC", f"\N{LATIN SMALL LETTER A WITH DIAERESIS}.{ending}"
+            )
+            Image.fromarray(picture()).save(tmp_path / form / name)
+        with pytest.raises(CropError, match="would both be"):
+            crop_pictures(tmp_path / form, out)
     (tmp_path / "im" / "v.nii.gz").write_bytes(b"")
     with pytest.raises(CropError, match=r"v\.nii\.gz' is a volume"):
         crop_pictures(tmp_path / "im", out)
     assert not out.exists()
     out.mkdir()
     (out / "mine.txt").write_text("kept")
-    with pytest.raises(FileExistsError, match="out"):
+    with pytest.raises(CropError, match=r"out is there already: name another folder, or remove it\.$"):
         crop_pictures(tmp_path / "im" / "a.png", out)
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CropError, match="link is there already"):
+        crop_pictures(tmp_path / "im" / "a.png", tmp_path / "link")
 
 
 @pytest.mark.real_data

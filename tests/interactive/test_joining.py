@@ -14,7 +14,7 @@ from lazylabels_monai.interactive.joining import join_finished
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.measure.folder import measure_folder
 from lazylabels_monai.predicting.results import ResultsFolder
-from lazylabels_monai.stamps import Record, Records, Stamp, locked
+from lazylabels_monai.stamps import Record, Records, Stamp, file_digest, locked
 from tests.interactive.folders import SHAPE, pictures
 
 CLASSES = ["pore", "grain"]
@@ -93,6 +93,48 @@ def test_what_somebody_changed_in_the_results_stays(project, predicted):
     assert (joined.put, joined.kept) == (["images/a.png"], ["images/b.png"])
     np.testing.assert_array_equal(read_label(predicted / "field1_instances.tif"), mine)
     assert "'images/b.png' was changed there since the prediction, and stays as it is: remove its _pred" in joined.told()
+
+
+def test_what_was_corrected_further_since_takes_the_place_of_what_was_put(project, predicted):
+    join_finished(predicted, project)
+    further, entry = boxes((4, 4), (20, 40)), project.images[0]
+    write_masks(project.files.finished_folder, project.files.result_name(entry.name), further, {1: 2, 2: 2}, CLASSES)
+    joined = join_finished(predicted, project)
+    assert (joined.put, joined.kept) == ([e.name for e in project.images[:2]], [])
+    np.testing.assert_array_equal(read_label(predicted / "field0_instances.tif"), further)
+    np.testing.assert_array_equal(read_label(predicted / "field0_pred.png"), np.where(further, 2, 0))
+    write_masks(predicted, "field0.png", mine := boxes((20, 4)), {1: 2}, CLASSES)
+    assert join_finished(predicted, project).kept == [entry.name], "what somebody changed there after that stays"
+    np.testing.assert_array_equal(read_label(predicted / "field0_instances.tif"), mine)
+
+
+def test_a_picture_is_read_once_however_many_results_there_are(project, predicted, monkeypatch):
+    read = []
+    monkeypatch.setattr("lazylabels_monai.interactive.joining.file_digest", lambda path: read.append(path) or file_digest(path))
+    monkeypatch.setattr("lazylabels_monai.stamps.file_digest", lambda path: read.append(path) or file_digest(path))
+    joined = join_finished(predicted, project)
+    assert len(joined.put) == 2
+    images = [entry.path for entry in project.images]
+    assert sorted(path for path in read if path in images) == images[:2]
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (SHAPE[0], SHAPE[1] + 9)])
+def test_masks_of_a_picture_that_was_replaced_are_put_nowhere(project, tmp_path, shape):
+    entry = project.images[0]
+    project.claim(entry)
+    Image.fromarray(np.random.default_rng(7).integers(0, 255, shape, np.uint8)).save(entry.path)
+    out = results(tmp_path / "out", [each.path for each in project.images])
+    joined = join_finished(out, project)
+    assert (joined.put, joined.kept) == (["images/b.png"], [])
+    np.testing.assert_array_equal(read_label(out / "a_instances.tif"), PREDICTED)
+
+
+def test_what_was_predicted_in_tiles_is_said_to_be_left(project, predicted):
+    (predicted / "field1_pred.png").unlink()
+    (predicted / "field1_pred.zarr").mkdir()
+    joined = join_finished(predicted, project)
+    assert (joined.put, joined.left) == (["images/a.png"], ["images/b.png"])
+    assert "the finished 'images/b.png' is predicted there like the others, as" in joined.told()
 
 
 def test_pictures_that_are_others_not_finished_or_of_other_classes_are_left(project, predicted, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -113,6 +114,32 @@ def test_errors_are_measured_on_the_images_that_have_exact_labels(corrected):
         path.rename(path.with_stem(f"other_{path.stem}"))
     with pytest.raises(MeasureError, match=r"no predicted image has an exact label in '.*my' \('s0' is one\)"):
         measure_folder(out, corrected / "none", truth=corrected / "my", resamples=100)
+
+
+def test_names_that_look_the_same_are_the_same(corrected):
+    """A Mac's disk takes letters apart, and one table is made of files of several computers."""
+    wide = "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}3"
+    for path in [*(corrected / "out").glob("s3_*"), corrected / "my" / "masks" / "s3.png"]:
+        name = unicodedata.normalize("NFD" if path.parent.name == "out" else "NFC", path.name.replace("s3", wide))
+        path.rename(path.with_name(name))
+    result = measure_folder(corrected / "out", corrected / "o", truth=corrected / "my", resamples=100)
+    assert result["truth_images"] == 2
+    assert result["error"]["class 1"]["area_fraction"]["error"] == pytest.approx((14 * 12 - 8 * 15) / (2 * 60 * 80))
+
+
+def test_errors_of_corrected_predictions_are_told(tmp_path):
+    said = []
+    (tmp_path / "my" / "masks").mkdir(parents=True)
+    folder = stamped(tmp_path / "out", a=ONE, b=ONE)
+    for name in "ab":
+        shutil.copy(folder / f"{name}_pred.png", tmp_path / "my" / "masks" / f"{name}.png")
+    measure_folder(folder, tmp_path / "o", truth=tmp_path / "my", resamples=100, warn=said.append)
+    assert not [s for s in said if "since the prediction" in s]
+    corrected = np.eye(20, 30, dtype=np.uint8)
+    for place in (folder / "a_pred.png", tmp_path / "my" / "masks" / "a.png"):
+        Image.fromarray(corrected).save(place)
+    measure_folder(folder, tmp_path / "o2", truth=tmp_path / "my", resamples=100, ids="pieces", warn=said.append)
+    assert [s for s in said if s.startswith("1 of the 2 images that the errors are of was changed in '")]
 
 
 def test_errors_on_images_that_train_are_told(corrected):

@@ -14,6 +14,8 @@ from lazylabels_monai.apps.napari.widgets import button, choice, column, row, wo
 from lazylabels_monai.exporting.folder import ExportReport
 from lazylabels_monai.interactive import finish
 from lazylabels_monai.interactive.joining import Joined, join_finished
+from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.overrides import expanded
 
 __all__ = ["FolderPanel"]
 
@@ -59,7 +61,9 @@ class FolderPanel(QWidget):
         )
         self.setLayout(parts.layout())
         self._process: QProcess | None = None
+        self._project: Project | None = None
         self._errors = self._results = ""
+        self._written = False
 
     def _ask(self, field: QLineEdit) -> None:
         folder = QFileDialog.getExistingDirectory(self, field.placeholderText())
@@ -72,10 +76,11 @@ class FolderPanel(QWidget):
         if not source or not out or self._process is not None:
             self.told.setText("Name the folder of the pictures and a folder for the results.")
             return
+        out = str(expanded(out))  # no shell reads ~
         arguments = ["-m", "lazylabels_monai", "predict", source, "--out", out]
         if self.session.predictions.weights is not None:
             arguments += ["--weights", str(self.session.predictions.weights)]
-        self._results = out
+        self._results, self._project, self._written = out, self.session.current.project, False
         self._process = QProcess(self)
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.readyReadStandardError.connect(self._read_errors)
@@ -96,6 +101,7 @@ class FolderPanel(QWidget):
             if found := _STEP.fullmatch(line.strip()):
                 self.progress.setRange(0, int(found[2]))
                 self.progress.setValue(int(found[1]))
+            self._written |= line.startswith("written: ")  # some pictures may have failed
             if line.strip():
                 self.told.setText(line.strip())
 
@@ -110,17 +116,23 @@ class FolderPanel(QWidget):
         self.progress.setValue(int(code == 0))
         self.start.setEnabled(True)
         self.stop.setEnabled(False)
-        if code == 0 and self.session.current.is_open():
-            project = self.session.current.project
-            self.session.work.behind(lambda: join_finished(self._results, project), self._joined)
+        if self._written and self._project is not None:
+            self._join(self._results, self._project)
         if code:
             lines = [line for line in self._errors.strip().splitlines() if line.strip()]
             self.told.setText(lines[-1] if lines else f"The prediction ended with exit code {code}.")
 
-    def _joined(self, joined: Joined) -> None:
-        """Say what of the finished pictures is in the results."""
-        if said := joined.told():
-            self.session.said.emit(f"{self._results}: {said}.", bool(joined.kept or joined.other_classes))
+    def _join(self, results: str, project: Project) -> None:
+        """Put what was finished in the project whose weights predicted into the results, and say so."""
+        now = self.session.current.project
+        if now is not None and now.is_in(project.folder):  # opened anew meanwhile, and perhaps worked on
+            project = now
+
+        def done(joined: Joined) -> None:
+            if said := joined.told():
+                self.session.said.emit(f"{results}: {said}.", bool(joined.kept or joined.left or joined.other_classes))
+
+        self.session.work.behind(lambda: join_finished(results, project), done)
 
     def export(self) -> None:
         """Write the objects of the finished pictures in the format of another program."""

@@ -353,6 +353,32 @@ def test_finished_pictures_are_in_the_results_as_corrected(dock, built_in, until
     assert np.array_equal(read_label(tmp_path / "out" / f"{entry.path.stem}_instances.tif"), ids)
 
 
+def test_finished_pictures_are_there_though_one_failed_and_another_project_is_open_by_then(
+    dock, built_in, until, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("my", "other"):
+        shutil.copytree(built_in / "images", tmp_path / name / "images")
+    dock.open(tmp_path / "my")
+    project = dock.session.current.project
+    entry = project.images[1]
+    ids = np.zeros(read_image(entry.path).shape[:2], np.int32)
+    ids[10:40, 10:40] = 1
+    project.finish(entry)
+    write_masks(project.files.finished_folder, project.files.result_name(entry.name), ids, {1: 1}, project.classes)
+    shutil.copytree(tmp_path / "my" / "images", tmp_path / "all")
+    (tmp_path / "all" / "broken.png").write_bytes(b"no picture")
+    dock.folder.source.setText(str(tmp_path / "all"))
+    dock.folder.out.setText("~/out")
+    press(dock.folder.start)
+    dock.open(tmp_path / "other")
+    dock.folder.out.setText(str(tmp_path / "next"))
+    until(lambda: any("is there as you corrected it" in sentence for sentence, _ in dock.heard))
+    assert any(sentence.startswith(str(tmp_path / "out")) for sentence, _ in dock.heard)
+    assert "broken.png" in dock.folder.told.text()
+    assert np.array_equal(read_label(tmp_path / "out" / f"{entry.path.stem}_instances.tif"), ids)
+
+
 def test_a_folder_that_is_not_there_is_a_sentence(dock, built_in, until, tmp_path):
     dock.open(built_in)
     dock.folder.source.setText(str(tmp_path / "nowhere"))
