@@ -21,6 +21,7 @@ from lazylabels_monai.apps.napari.prediction_layers import PredictionLayers, is_
 from lazylabels_monai.apps.napari.predictions import Predictions
 from lazylabels_monai.apps.napari.work import Work
 from lazylabels_monai.errors import LazyLabelsError
+from lazylabels_monai.images.judging import data_bar
 from lazylabels_monai.interactive.events import Event
 from lazylabels_monai.interactive.file_stamp import file_stamp
 from lazylabels_monai.interactive.image_files import read_picture
@@ -96,6 +97,7 @@ class Session(QObject):
         self._is_asking = False
         self._polls = 0
         self._stamp: tuple[int, ...] | None = None  # of the file in view, as it was read
+        self._told_bar = False
         self._poll = QTimer(self)
         self._poll.setInterval(_POLL)
         self._poll.timeout.connect(self.poll)
@@ -119,6 +121,7 @@ class Session(QObject):
                 self.show(entry)
             return False
         self.close()
+        self._told_bar = False
         self.current.project = project
         self.order.forget()
         for note in project.notes:
@@ -245,7 +248,20 @@ class Session(QObject):
         self.predictions.show_kept()
         if self.predictions.ahead:
             self.predictions.predict()
+        if not self._told_bar and not is_volume(entry.path):
+            self.work.behind(lambda: data_bar(picture), lambda bar: self._tell_bar(entry, bar))
         return True
+
+    def _tell_bar(self, entry: ImageEntry, bar: tuple[str, int] | None) -> None:
+        """Say once for each project what may be taken for objects."""
+        if bar is None or self._told_bar or entry is not self.current.entry:
+            return
+        self._told_bar = True
+        self.said.emit(
+            f"'{entry.name}' has a data bar, {bar[1]} rows along its {bar[0]} edge, whose letters may be taken for objects: "
+            "mark it as background, or cut such bars off by `lazylabels crop FOLDER NEW` before you draw, and open NEW.",
+            True,
+        )
 
     def next(self) -> None:
         """Show the image to draw on next."""

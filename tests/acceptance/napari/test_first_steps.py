@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 import pytest
 from hand import Hand, press
-from PIL import Image
+from PIL import Image, ImageDraw
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QPushButton
 from scipy.ndimage import binary_erosion
@@ -596,3 +596,23 @@ def test_the_status_bar_names_the_keys_as_they_are_here(dock, hand, built_in, wi
         hand.key(key)
         assert "<1>" not in window[0].help
         assert "1 to 9 choose the class" in window[0].help
+
+
+def test_data_bars_are_told_once(dock, until, tmp_path):
+    """Their letters would be predicted as objects, and their area counts."""
+    (tmp_path / "images").mkdir()
+    for name in "abc":
+        pixels = np.random.default_rng(0).integers(60, 200, (240, 320)).astype(np.uint8)
+        if name != "a":
+            strip = Image.new("L", (320, 32))
+            ImageDraw.Draw(strip).text((6, 8), "HV 10.0 kV   mag 5000x   WD 4.1 mm   det ETD", fill=255)
+            pixels[-32:] = np.asarray(strip)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{name}.png")
+    dock.open(tmp_path)
+    session = dock.session
+    for entry in sorted(session.current.project.images, key=lambda entry: entry.name):
+        session.show(entry)
+        until(lambda: not session.work._workers)
+    said = [sentence for sentence, wrong in dock.heard if wrong and "data bar" in sentence]
+    assert len(said) == 1
+    assert said[0].startswith("'images/b.png' has a data bar, 32 rows along its lower edge") or "images/c.png" in said[0]
