@@ -402,11 +402,21 @@ class ResumedRates:
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Put back what the checkpoint replaced."""
+        """Put back what the checkpoint replaced.
+
+        Raises:
+            LazyLabelsError: when the schedule ends before the training.
+        """
         for scores in self.scores if self.anew else ():
             scores.reset()
         if hasattr(self.loss, "steps"):
             self.loss.steps = engine.state.iteration
+        last = getattr(self.scheduler, "total_steps", None)  # of torch's OneCycleLR, which a checkpoint brings back
+        if isinstance(last, int) and (engine.state.max_epochs or 0) > last:
+            raise LazyLabelsError(
+                f"lr_scheduler is a {type(self.scheduler).__name__} of {last} epochs, as it was when the training began, and "
+                f"cannot go on after them: pass --max_epochs {last}, or leave --resume out to train anew."
+            )
         put_back_options(self.optimizer, self.options)
         factor = getattr(self.fine_tuning, "factor", 1.0)
         put_back_schedule(self.scheduler, scaled(self.schedule, factor))

@@ -306,6 +306,19 @@ def test_the_rate_of_a_schedule_that_goes_on_where_it_was_is_said_to_be_without_
     }
 
 
+def test_a_schedule_that_ends_before_the_training_is_a_sentence(bundle, tiny_data, tmp_path):
+    """torch's OneCycleLR comes back with the steps that it was made with."""
+    own = tmp_path / "own.yaml"
+    schedule = {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "optimizer": "@optimizer", "max_lr": 0.01}
+    own.write_text(yaml.safe_dump({"lr_scheduler": {**schedule, "total_steps": "$@train#trainer#max_epochs"}}))
+    bundle.train(tiny_data, tmp_path / "out", own, max_epochs=2)
+    with pytest.raises(Exception) as refused:  # noqa: PT011  MONAI wraps it
+        bundle.train(tiny_data, tmp_path / "out", own, max_epochs=4, resume=True)
+    said = str(user_error(refused.value))
+    assert said.startswith("lr_scheduler is a OneCycleLR of 2 epochs")
+    assert said.endswith("pass --max_epochs 2, or leave --resume out to train anew.")
+
+
 def test_every_rate_that_a_schedule_replaces_is_said_to_be_without_effect():
     """The optimizer's own, too, and the one of weights that know the images."""
 
