@@ -30,11 +30,10 @@ from lazylabels_monai.interactive.image_records import ImageEntry
 from lazylabels_monai.interactive.label_files import REPLACED, keep_copy
 from lazylabels_monai.interactive.project import Project
 from lazylabels_monai.interactive.project_files import mask_files
+from lazylabels_monai.interactive.reporting import measured_page
 from lazylabels_monai.interactive.sizes import class_map, pixel_size_of
 from lazylabels_monai.measure.finding import find_labels
-from lazylabels_monai.measure.folder import OUTPUTS, measure_folder
 from lazylabels_monai.progress import silent
-from lazylabels_monai.report import make_report
 from lazylabels_monai.result_files import INSTANCES_ENDING, image_stem
 from lazylabels_monai.trained import write_classes
 
@@ -285,23 +284,7 @@ def report(
     results = _results(out, project, warn)
     sizes = _sizes(project, results, pixel_size, warn)  # others may be of two sizes
     images = {name: results[name].path for name in sizes}  # two may have one name but for its ending
-    # ids="values": what a person corrected in the window are objects, in however many pieces
-    options = {"images": images, "pixel_size": sizes, "classes": project.classes, "ids": "values"}
-    measured = out / "measured"
-    written, away = WrittenFiles(measured), project.folder / REPLACED / measured.name
-    changed = [name for name in OUTPUTS if written.changed(name)]
-    for name in changed:
-        keep_copy(measured / name, away)
-    measure_folder(out, measured, **options, overwrite=True, warn=warn)
-    for name in OUTPUTS:
-        written.wrote(name)
-    if changed:
-        sentence = (
-            "{names} in '{folder}' [was|were] changed since a report was made, or [is|are] of an earlier version, and [is|are] "
-            "measured anew: as [it was, it lies|they were, they lie] in '{away}'."
-        )
-        warn(in_number(len(changed), sentence, names=_listed(changed), folder=measured, away=away))
-    return make_report(out, images=images, classes=project.classes, measured_in=measured, overwrite=True)
+    return measured_page(out, project.folder / REPLACED / "measured", images, sizes, project.classes, warn)
 
 
 def _sizes(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 
 from qtpy.QtCore import QProcess
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QWidget
@@ -15,6 +17,7 @@ from lazylabels_monai.exporting.folder import ExportReport
 from lazylabels_monai.interactive import finish
 from lazylabels_monai.interactive.joining import Joined, join_finished
 from lazylabels_monai.interactive.project import Project
+from lazylabels_monai.interactive.reporting import report_folder
 from lazylabels_monai.overrides import expanded
 
 __all__ = ["FolderPanel"]
@@ -55,6 +58,7 @@ class FolderPanel(QWidget):
             row(self.start, self.stop),
             self.progress,
             self.told,
+            row(button("Measure and report", self.report, "sizes of all results, and one page about them, in the browser")),
             words("Objects of the finished pictures, for another program:"),
             row(self.format, button("Export", self.export, "into the project's folder of finished pictures")),
             None,
@@ -133,6 +137,23 @@ class FolderPanel(QWidget):
                 self.session.said.emit(f"{results}: {said}.", bool(joined.kept or joined.left or joined.other_classes))
 
         self.session.work.behind(lambda: join_finished(results, project), done)
+
+    def report(self) -> None:
+        """Measure the results, write the page and open it in the browser."""
+        source, out = self.source.text().strip(), self.out.text().strip()
+        if not source or not out:
+            self.told.setText("Name the folder of the pictures and that of the results.")
+            return
+        size, told, session = self._pixel_size().strip() or None, [], self.session
+
+        def done(page: Path) -> None:
+            for sentence in told:
+                session.said.emit(sentence, True)
+            session.said.emit(f"written: {page}", False)
+            webbrowser.open(page.as_uri())
+
+        session.said.emit("the report is being written.", False)
+        session.work.behind(lambda: report_folder(out, source, size, told.append), done)
 
     def export(self) -> None:
         """Write the objects of the finished pictures in the format of another program."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from hand import press
 from qtpy.QtCore import Qt
@@ -335,7 +336,7 @@ def test_a_folder_is_predicted_with_progress(dock, built_in, until, tmp_path):
     assert len(list((tmp_path / "out").glob("*_instances.tif"))) == 5
 
 
-def test_finished_pictures_are_in_the_results_as_corrected(dock, built_in, until, tmp_path):
+def test_finished_pictures_are_in_the_results_as_corrected(dock, built_in, until, tmp_path, monkeypatch):
     """Of the weights in use, which here are the starter's: a project of one kind that is called as the starter calls it."""
     shutil.copytree(built_in / "images", tmp_path / "my" / "images")
     dock.open(tmp_path / "my")
@@ -351,6 +352,17 @@ def test_finished_pictures_are_in_the_results_as_corrected(dock, built_in, until
     press(dock.folder.start)
     until(lambda: any("is there as you corrected it" in sentence for sentence, _ in dock.heard))
     assert np.array_equal(read_label(tmp_path / "out" / f"{entry.path.stem}_instances.tif"), ids)
+
+    # and one page is about all of them
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    dock.sizes.pixel_size.setText("0.5um")
+    press(next(b for b in dock.folder.findChildren(QPushButton) if b.text() == "Measure and report"))
+    until(lambda: opened)
+    dock.sizes.pixel_size.setText("")
+    rows = pd.read_csv(tmp_path / "out" / "measured" / "objects.csv")
+    assert rows[rows["image"] == entry.path.stem]["area_um2"].tolist() == [900 * 0.25]
+    assert rows["image"].nunique() > 1
 
 
 def test_finished_pictures_are_there_though_one_failed_and_another_project_is_open_by_then(
