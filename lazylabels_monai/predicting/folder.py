@@ -30,7 +30,6 @@ from lazylabels_monai.images.digest import file_pixels
 from lazylabels_monai.images.files import VOLUME_SUFFIXES, file_suffix, is_zarr, read_label, require_readable
 from lazylabels_monai.images.headers import extent
 from lazylabels_monai.images.regions import open_regions
-from lazylabels_monai.overrides import expanded
 from lazylabels_monai.predicting.large.store import REMEDY, missing_packages
 from lazylabels_monai.predicting.model import Model
 from lazylabels_monai.predicting.results import ResultsFolder
@@ -101,7 +100,7 @@ def predict(
         raise LazyLabelsError("the uncertainty of a picture is not computed in tiles: leave out --uncertainty or --large.")
     paths = [Path(path) for path in find_images(images, progress or silent, zarr=True)]
     weights = Path(weights) if weights is not None else _weights_at_hand(bundle, progress or silent)
-    out = expanded(out)
+    out = Path(out)
     stems: dict[str, Path] = {}
     for path in paths:
         if (first := stems.setdefault(image_stem(path), path)) is not path:
