@@ -47,14 +47,12 @@ class CroppedPicture:
         source: its file.
         name: of the file in the new folder; another ending where the format would lose values (JPEG becomes PNG).
         upper, lower: rows that were cut off along these edges; 0 and 0: the file was copied as it is.
-        height: rows that are left.
     """
 
     source: Path
     name: str
     upper: int
     lower: int
-    height: int
 
 
 def crop_pictures(
@@ -116,7 +114,7 @@ def _cropped(file: Path, folder: Path | None, upper: int | None, lower: int | No
     top, bottom = rows["upper"], len(image) - rows["lower"]
     if bottom - top < 1:
         raise CropError(f"'{file}' has {len(image)} rows, of which {sum(rows.values())} cannot be cut off: give fewer.")
-    made = CroppedPicture(file, file.name, rows["upper"], rows["lower"], bottom - top)
+    made = CroppedPicture(file, file.name, rows["upper"], rows["lower"])
     if not (rows["upper"] or rows["lower"]):
         if folder is not None:
             shutil.copyfile(file, folder / file.name)
@@ -196,7 +194,7 @@ def format_crop(cropped: Sequence[CroppedPicture], out: str | os.PathLike | None
     for made in cropped:
         cut = [f"{rows} rows along its {edge} edge" for edge, rows in (("upper", made.upper), ("lower", made.lower)) if rows]
         name = "" if made.name == made.source.name else f", now {made.name}"
-        lines.append(f"{made.source.name}: {' and '.join(cut) + ' cut off' if cut else 'no data bar found'}{name}")
+        lines.append(f"{made.source.name}: {' and '.join(cut) + ' cut off' if cut else 'nothing to cut off'}{name}")
     without = [made.source.name for made in cropped if not (made.upper or made.lower)]
     if without and len(without) < len(cropped):
         kinds = {(made.upper, made.lower) for made in cropped} - {(0, 0)}

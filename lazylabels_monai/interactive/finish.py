@@ -284,7 +284,7 @@ def report(
     results = _results(out, project, warn)
     sizes = _sizes(project, results, pixel_size, warn)  # others may be of two sizes
     images = {name: results[name].path for name in sizes}  # two may have one name but for its ending
-    return measured_page(out, project.folder / REPLACED / "measured", images, sizes, project.classes, warn)
+    return measured_page(out, project.folder / REPLACED, images, sizes, project.classes, warn)
 
 
 def _sizes(

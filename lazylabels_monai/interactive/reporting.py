@@ -23,7 +23,7 @@ __all__ = ["measured_page", "report_folder"]
 
 def measured_page(
     out: Path,
-    away: Path,
+    kept: Path,
     images: str | Path | Mapping[str, Path],
     sizes: Mapping[str, float | None],
     classes: Sequence[str] | None = None,
@@ -33,7 +33,7 @@ def measured_page(
 
     Args:
         out: folder of the maps.
-        away: where changed tables are kept.
+        kept: folder in whose ``measured/`` changed tables are kept.
         images: as for :func:`~lazylabels_monai.measure.folder.measure_folder`.
         sizes: micrometres of each image's pixels, by name.
         classes: their names; None: those that the maps state.
@@ -46,7 +46,7 @@ def measured_page(
         LazyLabelsError: as of the commands.
     """
     measured = out / "measured"
-    written = WrittenFiles(measured)
+    written, away = WrittenFiles(measured), kept / measured.name
     changed = [name for name in OUTPUTS if written.changed(name)]
     for name in changed:
         keep_copy(measured / name, away)
@@ -89,4 +89,4 @@ def report_folder(
     found = with_images(find_labels(results)[0], images, Records(results))
     stated = {image.name: None if image.image is None else read_pixel_size(image.image) for image in found}
     sizes = {name: typed if size is None else size for name, size in stated.items()}
-    return measured_page(results, results / REPLACED / "measured", images, sizes, warn=warn)
+    return measured_page(results, results / REPLACED, images, sizes, warn=warn)

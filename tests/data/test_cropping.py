@@ -71,7 +71,7 @@ def test_what_is_left_has_its_values(tmp_path, edge, name, dtype, channels, now)
         Image.fromarray(image).save(source, **({"quality": 100} if name.lower().startswith("a.j") else {}))
     before, stored = source.read_bytes(), np.asarray(Image.open(source)) if name.startswith("a.j") else image
     (made,) = crop_pictures(source, tmp_path / "out")
-    assert (made.name, made.height) == (now, HEIGHT - OFF)
+    assert made.name == now
     assert (made.upper, made.lower) == ((OFF, 0) if edge == "upper" else (0, OFF))
     found = as_read(tmp_path / "out" / now)
     assert found.dtype == dtype
@@ -90,7 +90,7 @@ def test_pictures_without_a_bar_are_copied_and_named(tmp_path):
     assert (tmp_path / "out" / "b.png").read_bytes() == (tmp_path / "im" / "b.png").read_bytes()
     assert format_crop(cropped, tmp_path / "out").splitlines() == [
         f"a.png: {OFF} rows along its lower edge cut off",
-        "b.png: no data bar found",
+        "b.png: nothing to cut off",
         f"c.png: {OFF} rows along its lower edge cut off",
         f"note: look at 'b.png', in which no bar was found; --lower {OFF} cuts as many rows off every picture.",
         f"written: {tmp_path / 'out'} (2 of 3 pictures cut)",

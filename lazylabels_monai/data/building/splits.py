@@ -43,9 +43,9 @@ def draw_sections(
 
     The best model is chosen by Dice against masks, so an image without one would validate little; where no image has one,
     images with rough marks validate. Predictions that nobody has changed come last: a model that repeats them would win. A
-    share takes none of them where people made masks, and leaves at least half of those to training; a count is taken at its
-    word. An image that has a split already keeps it, and new ones fill up what is asked for. The draw goes by the content of
-    the images: what they are called, and which others there are, says nothing.
+    share takes none of them where people made masks, and leaves at least half of those to training, but takes the last one; a
+    count is taken at its word. An image that has a split already keeps it, and new ones fill up what is asked for. The draw
+    goes by the content of the images: what they are called, and which others there are, says nothing.
 
     Args:
         candidates: the images; those of the same pixels in one folder.
